@@ -1,0 +1,55 @@
+"""The one exception hierarchy. A message says what is wrong, what was kept and what to type next."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class CharpipeError(Exception):
+    """Anything charpipe can explain in a sentence. The command line prints it and exits with `exit_code`."""
+
+    exit_code = 1
+
+
+class UsageError(CharpipeError):
+    """The request cannot be understood: an unknown name, a wrong type, a bad flag."""
+
+    exit_code = 2
+
+
+class CorpusError(CharpipeError):
+    """A corpus cannot be found, fetched, verified or read."""
+
+
+class StoreError(CharpipeError):
+    """What a stage made is missing, damaged or written by something else."""
+
+
+class PluginError(CharpipeError):
+    """A plugin that was asked for could not be loaded or broke its contract."""
+
+
+class RunError(CharpipeError):
+    """A run or one of its checkpoints is missing, damaged or does not fit."""
+
+
+class TrainingError(CharpipeError):
+    """Training cannot go on: a loss that is not finite, memory that is not there."""
+
+
+class InterruptedRun(CharpipeError):
+    """Stopped by a signal after saving; exits with 128 + the signal's number."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
+
+
+def near_match(name: str, candidates: Iterable[str]) -> str:
+    """`"; did you mean 'lstm'?"` where a candidate is close to `name`, else the candidates, else nothing."""
+    known = sorted(candidates)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join(known)}" if known else ""

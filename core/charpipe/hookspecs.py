@@ -1,0 +1,42 @@
+"""Every hook a plugin can implement, on one screen. Mark an implementation with `charpipe.plugin.hookimpl`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pluggy
+
+from charpipe.events import Event
+from charpipe.plugin import Architecture, Command, Pipeline, Source, Tokenizer
+
+hookspec = pluggy.HookspecMarker("charpipe")
+
+
+@hookspec
+def charpipe_architectures() -> Iterable[Architecture]:  # type: ignore[empty-body]
+    """Model families for `--arch`."""
+
+
+@hookspec
+def charpipe_tokenizers() -> Iterable[Tokenizer]:  # type: ignore[empty-body]
+    """Ways to turn text into tokens, for a corpus's `tokenizer.name`."""
+
+
+@hookspec
+def charpipe_sources() -> Iterable[Source]:  # type: ignore[empty-body]
+    """Places where corpora come from, for a corpus's `sources`."""
+
+
+@hookspec
+def charpipe_pipelines() -> Iterable[Pipeline]:  # type: ignore[empty-body]
+    """What `charpipe run` can run."""
+
+
+@hookspec
+def charpipe_commands() -> Iterable[Command]:  # type: ignore[empty-body]
+    """More commands for the command line."""
+
+
+@hookspec
+def charpipe_events(event: Event) -> None:
+    """Called with every event of a run, in order, in the training process. Be quick: training does not wait long."""

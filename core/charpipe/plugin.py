@@ -1,0 +1,191 @@
+"""All that a plugin author imports: the hook marker, the spec classes and the contracts behind them.
+
+Specs are small and frozen. What is heavy is named by a string (`"charpipe_lstm.model:build"`) and
+imported only when it is used, so that listing plugins imports no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pluggy
+from pydantic import BaseModel, ConfigDict, Field
+
+from charpipe.errors import CharpipeError, CorpusError, PluginError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+API = 1
+"""The version of these contracts. A plugin that asks for a later one is refused by name."""
+
+hookimpl = pluggy.HookimplMarker("charpipe")
+
+Reference = str | Callable[..., Any]
+"""A callable, or `"module:attribute"` naming one that is imported when it is first used."""
+
+
+def resolve(reference: Reference) -> Callable[..., Any]:
+    """The callable behind a reference. Raises PluginError if it is not there."""
+    if not isinstance(reference, str):
+        return reference
+    module, _, attribute = reference.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise PluginError(f"{reference!r} cannot be imported: {error}") from error
+    if not callable(found):
+        raise PluginError(f"{reference!r} is not callable")
+    return found  # type: ignore[no-any-return]
+
+
+class Options(BaseModel):
+    """The base of every options model: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ArchitectureConfig(Options):
+    """What every recurrent architecture has. Subclass it to add settings of your own."""
+
+    hidden_size: int = Field(512, ge=1, le=65536, description="units in each layer")
+    layers: int = Field(1, ge=1, le=64, description="stacked recurrent layers")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropped share of each layer's outputs while training")
+    embedding_size: int | None = Field(
+        None, ge=1, le=65536, description="width of a learnt input embedding; unset: one-hot, as in the blog"
+    )
+    tie_weights: bool = Field(False, description="share the embedding with the softmax head (needs equal widths)")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A model family. `build(config, vocabulary_size)` returns a module that keeps the model contract;
+    `fit(config, vocabulary_size, tokens)` is for models that are counted rather than learnt by gradient."""
+
+    name: str
+    summary: str
+    config: type[ArchitectureConfig] = ArchitectureConfig
+    build: Reference | None = None
+    fit: Reference | None = None
+    api: int = API
+
+
+class IncrementalDecoder(Protocol):
+    """Turns token ids into text as they come; an unfinished character waits for its rest."""
+
+    def decode(self, ids: Iterable[int], final: bool = False) -> str: ...
+
+
+class Encoding(Protocol):
+    """A vocabulary made usable.
+
+    `encode` returns a one-dimensional array of the smallest unsigned type that holds `size` tokens and
+    raises `UsageError` naming the first character it does not know; `labels[i]` is a printable name of token i.
+    """
+
+    size: int
+    labels: Sequence[str]
+
+    def encode(self, text: str) -> np.ndarray[Any, Any]: ...
+    def decoder(self) -> IncrementalDecoder: ...
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """How text becomes tokens. `learn(counts, config)` makes a vocabulary, a JSON object, of the corpus's
+    character counts (`{"a": 12, ...}`; empty where `counts` is False); `load(vocabulary)` returns its `Encoding`."""
+
+    name: str
+    summary: str
+    learn: Reference
+    load: Reference
+    config: type[Options] = Options
+    counts: bool = True
+    api: int = API
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Where a source's content lies now: a file, an archive or a folder, or `text` itself.
+
+    `origin` says in words where it came from; `sha256` is that of a single fetched file, as received.
+    """
+
+    origin: str
+    path: Path | None = None
+    text: str | None = None
+    sha256: str | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+class Fetcher(Protocol):
+    """What a source needs while it fetches: a folder of its own to keep downloads in, and someone to tell."""
+
+    cache: Path
+    sha256: str | None
+
+    def progress(self, done: int, total: int | None) -> None: ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where corpora come from: everything named `scheme:...` in a corpus's `sources`.
+
+    `fetch(spec, fetcher)` returns a `Fetched`, or None where the source is not there, or raises `CorpusError`;
+    `there(spec, cache)` says without fetching whether it already lies on this machine.
+    """
+
+    scheme: str
+    summary: str
+    fetch: Reference
+    there: Reference
+    api: int = API
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What `charpipe run NAME` can run. `run(options, context)` returns the result as a JSON object;
+    the fields of `options` become its flags."""
+
+    name: str
+    summary: str
+    run: Reference
+    options: type[Options] = Options
+    api: int = API
+
+
+@dataclass(frozen=True)
+class Command:
+    """One more command of the command line: `app` names a function that typer understands."""
+
+    name: str
+    summary: str
+    app: Reference
+    api: int = API
+
+
+__all__ = [
+    "API",
+    "Architecture",
+    "ArchitectureConfig",
+    "CharpipeError",
+    "Command",
+    "CorpusError",
+    "Encoding",
+    "Fetched",
+    "Fetcher",
+    "IncrementalDecoder",
+    "Iterator",
+    "Options",
+    "Pipeline",
+    "PluginError",
+    "Source",
+    "Tokenizer",
+    "UsageError",
+    "hookimpl",
+    "resolve",
+]
