@@ -1,0 +1,22 @@
+"""What a user can set about tracking; read without importing MLflow."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from charpipe.plugin import Options
+
+
+class TrackingConfig(Options):
+    """The `[tracking]` table."""
+
+    enabled: bool = Field(True, description="log runs to MLflow; metrics.jsonl is written either way")
+    uri: str | None = Field(
+        None,
+        description="MLflow tracking URI; unset: MLFLOW_TRACKING_URI, else SQLite in the workspace",
+    )
+    experiment: str | None = Field(None, description="MLflow experiment; unset: the corpus's name")
+    interval: float = Field(2.0, gt=0, le=600, description="seconds between two uploads of metrics")
+    patience: float = Field(
+        30.0, ge=0, le=3600, description="seconds that the end of a run waits for a slow or absent MLflow"
+    )
