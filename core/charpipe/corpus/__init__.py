@@ -1,1 +1,1 @@
-"""corpus."""
+"""Corpora: from a path, an archive, a package or a URL to documents in Parquet, with memory that stays flat."""

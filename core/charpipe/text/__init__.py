@@ -1,1 +1,1 @@
-"""text."""
+"""Text: vocabularies, splits, and the token files that training reads."""
