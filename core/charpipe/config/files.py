@@ -1,0 +1,39 @@
+"""Finding and reading project files: the catalogue that comes with charpipe, and the user's own laid over it."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import charpipe
+from charpipe.errors import UsageError
+
+NAME = "pipelines.toml"
+
+
+def default_catalogue() -> Path:
+    """The pipelines.toml of this charpipe: beside the installed package, or at the root of the checkout."""
+    package = Path(charpipe.__file__).parent
+    installed = package / NAME
+    return installed if installed.is_file() else package.parent.parent / NAME
+
+
+def find_project_file(start: Path | None = None) -> Path | None:
+    """The nearest pipelines.toml from `start` (the working directory) upwards."""
+    here = (start or Path.cwd()).absolute()
+    for folder in (here, *here.parents):
+        if (folder / NAME).is_file():
+            return folder / NAME
+    return None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises UsageError naming the file and the line."""
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not TOML: {error}") from error

@@ -1,0 +1,49 @@
+"""What is wrong with a setting, in one sentence: its full key, what was expected, a near match."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from charpipe.errors import UsageError, near_match
+
+
+def explain(error: ValidationError, model: type[BaseModel], prefix: str, origins: Mapping[str, str]) -> UsageError:
+    """The first problem of `error` as a UsageError; `prefix` leads to the table that `model` reads."""
+    problem = error.errors()[0]
+    path = [str(part) for part in problem["loc"]]
+    key = ".".join([prefix, *path] if prefix else path)
+    where = origins.get(key, "")
+    source = f"{where}: " if where and where != "default" else ""
+    if problem["type"] == "extra_forbidden":
+        known = _fields(model, path[:-1])
+        return UsageError(f"{source}{key} is not a setting{near_match(path[-1], known)}")
+    message = problem["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(problem["input"], Mapping) else f" (it is {problem['input']!r})"
+    return UsageError(f"{source}{key or 'settings'}: {message[:1].lower()}{message[1:]}{given}")
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validate(
+    model: type[M], values: Mapping[str, Any], prefix: str = "", origins: Mapping[str, str] | None = None
+) -> M:
+    """`values` as a `model`. Raises UsageError."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise explain(error, model, prefix, origins or {}) from error
+
+
+def _fields(model: type[BaseModel], path: Iterable[str]) -> list[str]:
+    current: Any = model
+    for part in path:
+        annotation = current.model_fields[part].annotation if part in getattr(current, "model_fields", {}) else current
+        arguments = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, type)]
+        models = [a for a in (annotation, *arguments) if isinstance(a, type) and issubclass(a, BaseModel)]
+        if models:
+            current = models[0]
+    return list(getattr(current, "model_fields", {}))

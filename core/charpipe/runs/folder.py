@@ -1,0 +1,215 @@
+"""The run folder: `run.json` says what was asked and never changes, `status.json` how it stands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from charpipe.errors import RunError
+from charpipe.store.atomic import write_json
+
+SCHEMA = "charpipe.run/1"
+State = Literal["new", "running", "interrupted", "failed", "finished"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+
+class PluginUsed(_Model):
+    """A plugin that shaped a run."""
+
+    module: str
+    version: str
+    digest: str
+
+
+class RunInfo(_Model):
+    """What a run was asked to do, with everything its outcome depends on.
+
+    `action` is the digest that decides whether the same command means this run; `settings` are all resolved
+    values by dotted key and `origins` where those that are not defaults came from; `inputs` the content
+    digests of documents, vocabulary and tokens.
+    """
+
+    schema_: str = Field(SCHEMA, alias="schema")
+    name: str
+    created: str
+    action: str
+    corpus: str
+    architecture: str
+    architecture_config: dict[str, Any]
+    vocabulary_size: int
+    inputs: dict[str, str]
+    paths: dict[str, str] = Field(default_factory=dict)
+    plugins: dict[str, PluginUsed] = Field(default_factory=dict)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    origins: dict[str, str] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    facts: dict[str, Any] = Field(default_factory=dict)
+    parent: str | None = None
+
+
+class Status(_Model):
+    """How a run stands. `best` and `last` hold a checkpoint's step, relative path and metrics."""
+
+    state: State = "new"
+    step: int = 0
+    steps: int | None = None
+    seconds: float = 0.0
+    error: str | None = None
+    best: dict[str, Any] | None = None
+    last: dict[str, Any] | None = None
+    device: str | None = None
+    precision: str | None = None
+    parameters: int | None = None
+    metrics: dict[str, float] = Field(default_factory=dict)
+    pending: dict[str, Any] = Field(default_factory=dict)
+    mlflow: dict[str, Any] = Field(default_factory=dict)
+    prefect: dict[str, Any] = Field(default_factory=dict)
+
+
+class Run:
+    """A run at `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def create(cls, folder: Path, info: RunInfo) -> Run:
+        """Make the folder of a new run. Raises RunError if there is one."""
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError as error:
+            raise RunError(f"there is a run {folder.name} already") from error
+        write_json(folder / "run.json", info.model_dump(by_alias=True))
+        run = cls(folder)
+        run.update(state="new")
+        return run
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def samples_file(self) -> Path:
+        return self.folder / "samples.jsonl"
+
+    @property
+    def vocabulary_file(self) -> Path:
+        return self.folder / "vocabulary.json"
+
+    @property
+    def info(self) -> RunInfo:
+        """What was asked. Raises RunError where run.json is missing, damaged or of another schema."""
+        value = _read_json(self.folder / "run.json")
+        if value.get("schema") != SCHEMA:
+            raise RunError(f"the run {self.name} has the schema {value.get('schema')!r}; this charpipe reads {SCHEMA!r}")
+        try:
+            return RunInfo.model_validate(value)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            raise RunError(
+                f"{self.folder / 'run.json'} is damaged: {'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+            ) from error
+
+    @property
+    def status(self) -> Status:
+        """How it stands; a run that says it is running while nobody holds its lock was killed: interrupted."""
+        status = self._recorded()
+        if status.state == "running" and not self.is_busy():
+            status.state = "interrupted"
+        return status
+
+    def _recorded(self) -> Status:
+        path = self.folder / "status.json"
+        if not path.is_file():
+            return Status()
+        try:
+            return Status.model_validate(_read_json(path))
+        except ValidationError as error:
+            raise RunError(f"{path} is damaged: {error.errors()[0]['msg']}") from error
+
+    def update(self, **changes: Any) -> None:
+        """Change fields of the status, in one step."""
+        status = self._recorded().model_copy(update=changes)
+        write_json(self.folder / "status.json", status.model_dump())
+
+    def is_busy(self) -> bool:
+        """Whether a process is training it now."""
+        lock = self._lock()
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        lock.release()
+        return False
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run while training it. Raises RunError if another process does."""
+        lock = self._lock()
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise RunError(f"{self.name} is being trained by another process; wait for it, or stop it first") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _lock(self) -> FileLock:
+        return FileLock(self.folder / "run.lock", is_singleton=False)
+
+    def checkpoint(self, which: str = "best") -> Path:
+        """The folder of the best (or "last") checkpoint. Raises RunError where there is none."""
+        status = self.status
+        entry = status.best if which == "best" and status.best else status.last
+        if entry is None:
+            raise RunError(
+                f"the run {self.name} has no checkpoint yet ({status.state} at step {status.step}); "
+                f"type: charpipe resume {self.name}"
+            )
+        folder = self.folder / entry["path"]
+        if not folder.is_dir():
+            raise RunError(f"the checkpoint {entry['path']} of {self.name} is gone; type: charpipe resume {self.name}")
+        return folder
+
+    def result(self, stage: str, digest: str) -> dict[str, Any] | None:
+        """What `stage` found for the action `digest` before, if it is there."""
+        path = self.folder / "results" / f"{stage}.json"
+        if not path.is_file():
+            return None
+        value = _read_json(path)
+        found = value.get("result")
+        return found if value.get("action") == digest and isinstance(found, dict) else None
+
+    def keep_result(self, stage: str, digest: str, result: Mapping[str, Any]) -> None:
+        """Remember what `stage` found."""
+        write_json(self.folder / "results" / f"{stage}.json", {"action": digest, "result": dict(result)})
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunError(f"{path} is not there") from error
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+    if not isinstance(value, dict):
+        raise RunError(f"{path} is not a JSON object")
+    return value

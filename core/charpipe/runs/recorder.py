@@ -1,0 +1,120 @@
+"""Writes what a run measures into its folder: `metrics.jsonl` is the truth, from which MLflow can be filled again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from charpipe.events import Checkpointed, Evaluated, Event, Finished, Sampled, Step, TrainingStarted
+from charpipe.runs.folder import Run
+from charpipe.store.atomic import write_text
+
+EVERY = 10
+"""A line of training loss is the mean over this many steps."""
+
+
+class Recorder:
+    """A listener that keeps a run's metrics, samples and status. Losses stay on their device until a line is due."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._losses: list[Any] = []
+        self._rate: tuple[float, int] | None = None
+        self._latest: dict[str, float] = {}
+
+    def rewind(self, step: int) -> None:
+        """Forget what was recorded after `step`, where training goes on."""
+        for path in (self._run.metrics_file, self._run.samples_file):
+            if path.is_file():
+                kept = [line for line in read_metrics(path) if line["step"] <= step]
+                write_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept))
+                for line in kept:
+                    self._remember(line)
+        pending = self._run.status.pending
+        self._losses = list(pending["losses"]) if pending.get("step") == step else []
+
+    def __call__(self, event: Event) -> None:
+        """Record one event."""
+        match event:
+            case Step():
+                self._step(event)
+            case Evaluated(step=step, metrics=metrics):
+                self._write({"step": step, **metrics})
+            case Sampled(step=step, text=text, prompt=prompt):
+                line = {"step": step, "prompt": prompt, "text": text, "time": _now()}
+                _append(self._run.samples_file, line)
+            case Checkpointed():
+                self._checkpointed(event)
+            case TrainingStarted():
+                self._run.update(
+                    state="running",
+                    error=None,
+                    step=event.step,
+                    steps=event.steps,
+                    device=event.device,
+                    precision=event.precision,
+                    parameters=event.parameters,
+                )
+            case Finished():
+                self._finished(event)
+            case _:
+                pass
+
+    def _step(self, event: Step) -> None:
+        self._losses.append(event.loss)
+        if event.step % EVERY:
+            return
+        losses = [float(loss) for loss in self._losses]
+        self._losses.clear()
+        line: dict[str, Any] = {
+            "step": event.step,
+            "train/loss": sum(losses) / len(losses),
+            "train/learning_rate": event.learning_rate,
+        }
+        if self._rate is not None and event.seconds > self._rate[0]:
+            line["perf/chars_per_second"] = (event.tokens - self._rate[1]) / (event.seconds - self._rate[0])
+        self._rate = (event.seconds, event.tokens)
+        self._write(line)
+
+    def _write(self, line: dict[str, Any]) -> None:
+        self._remember(line)
+        _append(self._run.metrics_file, {**line, "time": _now()})
+
+    def _remember(self, line: dict[str, Any]) -> None:
+        self._latest |= {key: value for key, value in line.items() if "/" in key}
+
+    def _checkpointed(self, event: Checkpointed) -> None:
+        path = Path(event.path).resolve().relative_to(self._run.folder.resolve()).as_posix()
+        entry = {"step": event.step, "path": path, "metrics": dict(self._latest)}
+        pending = {"step": event.step, "losses": [float(loss) for loss in self._losses]}
+        changes: dict[str, Any] = {"step": event.step, "last": entry, "pending": pending}
+        if event.best:
+            changes["best"] = entry
+        self._run.update(**changes)
+
+    def _finished(self, event: Finished) -> None:
+        state = "interrupted" if event.reason == "interrupted" else "finished"
+        seconds = self._run.status.seconds + event.seconds
+        self._run.update(state=state, step=event.step, seconds=seconds, metrics=dict(event.metrics))
+
+
+def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a metrics or samples file; a last line that a crash cut short is left out."""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            try:
+                yield json.loads(line)
+            except ValueError:
+                return
+
+
+def _append(path: Path, line: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _now() -> float:
+    return round(time.time(), 3)

@@ -1,0 +1,22 @@
+"""The stages of a pipeline as plain functions: ingest, vocabulary, encode, train, evaluate, sample.
+
+Each finds out whether its work is done already, does it if not, and returns a small value that names what
+there is now. They know no Prefect and no terminal: they tell a session's listener what happens.
+"""
+
+from charpipe.stages.data import encode, ingest, learn_vocabulary
+from charpipe.stages.outcome import evaluate, sample
+from charpipe.stages.session import Made, Session
+from charpipe.stages.train import TrainedRun, train
+
+__all__ = [
+    "Made",
+    "Session",
+    "TrainedRun",
+    "encode",
+    "evaluate",
+    "ingest",
+    "learn_vocabulary",
+    "sample",
+    "train",
+]

@@ -1,0 +1,99 @@
+"""From a source to tokens: the stages whose results lie in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from charpipe.events import StageProgress
+from charpipe.stages.lineage import split_settings
+from charpipe.stages.quantities import size
+from charpipe.stages.session import Made, Session
+from charpipe.store import Action
+
+INGEST, VOCABULARY, ENCODE = 1, 1, 1
+"""The versions of the stages: raised by hand when a stage would make something else of the same input."""
+
+
+def ingest(session: Session, wanted: str) -> Made:
+    """Read the corpus `wanted` into documents: zstd Parquet shards and a list of what was rejected.
+
+    Fetches the source if it is not here yet. Raises CorpusError.
+    """
+    from charpipe.corpus import fetch, fingerprint, ingest
+
+    name, config = session.corpus(wanted)
+    if (recorded := session.recorded("ingest")) is not None:
+        return session.skip(recorded, _documents)
+    sources = session.registry.all("source")
+    cache, progress = session.workspace.downloads, _progress(session, "ingest")
+    fetched = fetch(config, name, cache, sources, progress)
+    read = {"include", "exclude", "encoding", "newline"}
+    settings = config.model_dump(include=read)
+    action = Action("ingest", INGEST, {"source": fingerprint(fetched, config, cache)}, settings)
+    return session.build(action, lambda folder: ingest(fetched, config, folder, progress), name, _documents)
+
+
+def learn_vocabulary(session: Session, wanted: str, documents: Made) -> Made:
+    """Learn the vocabulary of the documents: `vocabulary.json`."""
+    from charpipe.text import learn_vocabulary
+
+    name, config = session.corpus(wanted)
+    if (recorded := session.recorded("vocabulary")) is not None:
+        return session.skip(recorded, _vocabulary)
+    provided = session.registry.find("tokenizer", config.tokenizer.name)
+    code = {config.tokenizer.name: provided.provider.digest()}
+    action = Action(
+        "vocabulary", VOCABULARY, {"documents": documents.digest}, config.tokenizer.model_dump(), code
+    )
+
+    def make(folder: Path) -> Mapping[str, Any]:
+        progress = _progress(session, "vocabulary")
+        return learn_vocabulary(session.path(documents), provided.spec, config.tokenizer, folder, progress)
+
+    return session.build(action, make, name, _vocabulary)
+
+
+def encode(session: Session, wanted: str, documents: Made, vocabulary: Made) -> Made:
+    """Divide the documents into splits and write each as a file of tokens."""
+    from charpipe.text import encode, load_vocabulary
+
+    name, config = session.corpus(wanted)
+    if (recorded := session.recorded("encode")) is not None:
+        return session.skip(recorded, _tokens)
+    provided = session.registry.find("tokenizer", config.tokenizer.name)
+    split = split_settings(session, name, config.split, documents)
+    seed = session.config.train.seed
+    inputs = {"documents": documents.digest, "vocabulary": vocabulary.digest}
+    settings = {"split": split.model_dump(), "seed": seed}
+    action = Action("encode", ENCODE, inputs, settings, {config.tokenizer.name: provided.provider.digest()})
+
+    def make(folder: Path) -> Mapping[str, Any]:
+        encoding = load_vocabulary(session.path(vocabulary) / "vocabulary.json", session.registry.all("tokenizer"))
+        return encode(session.path(documents), encoding, split, seed, folder, _progress(session, "encode"))
+
+    return session.build(action, make, name, _tokens)
+
+
+def _progress(session: Session, stage: str) -> Callable[..., None]:
+    def tell(done: int, total: int | None = None, unit: str = "bytes") -> None:
+        session.emit(StageProgress(stage, done, total, unit))
+
+    return tell
+
+
+def _documents(facts: Mapping[str, Any]) -> str:
+    rejected = f"  ({facts['rejected']:,} rejected)" if facts.get("rejected") else ""
+    noun = "document" if facts["documents"] == 1 else "documents"
+    return f"{facts['documents']:,} {noun}  {size(facts['bytes'], 'B')}{rejected}"
+
+
+def _vocabulary(facts: Mapping[str, Any]) -> str:
+    return f"{facts['tokenizer']}, {facts['size']:,} tokens"
+
+
+def _tokens(facts: Mapping[str, Any]) -> str:
+    counts = facts["tokens"]
+    shares = " / ".join(size(counts[split]) for split in ("train", "val", "test"))
+    return f"{size(sum(counts.values()))} tokens  ({shares})"

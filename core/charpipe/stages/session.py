@@ -1,0 +1,125 @@
+"""What every stage of one command shares: the workspace, the settings, the plugins, someone to tell, a way to stop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from charpipe.config import Config, Resolved, resolve_corpus
+from charpipe.corpus.settings import CorpusConfig
+from charpipe.errors import UsageError, near_match
+from charpipe.events import Event, Listener, Notice, StageFinished, StageStarted
+from charpipe.registry import Registry
+from charpipe.runs import Run
+from charpipe.store import Action, Store
+from charpipe.store.manifest import read_manifest
+from charpipe.store.store import Make
+from charpipe.workspace import Workspace
+
+STAGES = ("ingest", "vocabulary", "encode", "train", "evaluate", "sample")
+
+
+def ignore(event: Event) -> None:
+    """The listener that does nothing."""
+
+
+@dataclass
+class Stop:
+    """A wish to stop, from a signal or from elsewhere; training looks at it between two steps."""
+
+    event: threading.Event = field(default_factory=threading.Event)
+    signal: int = 2
+
+    def request(self, signal: int) -> None:
+        """Ask for a stop, because of this signal."""
+        self.signal = signal
+        self.event.set()
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a data stage left in the store: `path` relative to the workspace, `facts` of its manifest."""
+
+    stage: str
+    digest: str
+    path: str
+    facts: Mapping[str, Any]
+    reused: bool
+    why: str
+
+
+@dataclass
+class Session:
+    """One command's world. `force` names stages to do anew; `resume` is a run whose recorded inputs are used."""
+
+    workspace: Workspace
+    resolved: Resolved
+    registry: Registry
+    emit: Listener = ignore
+    stop: Stop = field(default_factory=Stop)
+    force: frozenset[str] = frozenset()
+    resume: Run | None = None
+
+    def __post_init__(self) -> None:
+        for stage in self.force:
+            if stage not in STAGES:
+                raise UsageError(f"there is no stage {stage!r} to force{near_match(stage, STAGES)}")
+
+    @property
+    def config(self) -> Config:
+        return self.resolved.config
+
+    @property
+    def store(self) -> Store:
+        return Store(self.workspace.store)
+
+    def corpus(self, wanted: str) -> tuple[str, CorpusConfig]:
+        """The name and settings of a corpus; see `charpipe.config.resolve_corpus`."""
+        return resolve_corpus(self.config, wanted)
+
+    def path(self, made: Made) -> Path:
+        """Where the files of a stage's result lie."""
+        return self.workspace.root / made.path
+
+    def notice(self, message: str, level: str = "info") -> None:
+        """Tell the listener something that a person should know."""
+        self.emit(Notice(message, level))
+
+    def build(self, action: Action, make: Make, subject: str, summary: Callable[[Mapping[str, Any]], str]) -> Made:
+        """Run a data stage through the store, telling the listener; see `Store.build`."""
+        stage, started = action.stage, time.monotonic()
+        force = stage in self.force
+
+        def announced(folder: Path) -> Mapping[str, Any]:
+            self.emit(StageStarted(stage, why))
+            return make(folder)
+
+        why = "forced" if force else self.store.why(action, subject)
+        built = self.store.build(
+            action, announced, subject, force=force, on_wait=lambda holder: self.notice(f"{stage}: waiting for {holder}")
+        )
+        seconds = time.monotonic() - started
+        self.emit(StageFinished(stage, summary(built.facts), seconds, skipped=built.reused, facts=built.facts))
+        return Made(stage, built.digest, self.workspace.relative(built.path), built.facts, built.reused, built.why)
+
+    def skip(self, made: Made, summary: Callable[[Mapping[str, Any]], str]) -> Made:
+        """Tell the listener that a stage's result is there already."""
+        self.emit(StageFinished(made.stage, summary(made.facts), 0.0, skipped=True, facts=made.facts))
+        return made
+
+    def recorded(self, stage: str) -> Made | None:
+        """The object that the run to be resumed was made from, if it is still in the store."""
+        if self.resume is None or stage in self.force:
+            return None
+        digest = self.resume.info.inputs.get({"ingest": "documents", "encode": "tokens"}.get(stage, stage))
+        if digest is None:
+            return None
+        folder = self.store.object(digest)
+        if not folder.is_dir():
+            return None
+        facts = read_manifest(folder).facts
+        return Made(stage, digest, self.workspace.relative(folder), facts, True, "recorded with the run")

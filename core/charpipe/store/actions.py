@@ -1,0 +1,66 @@
+"""An action is a stage applied to inputs; its digest decides whether it has been done before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from charpipe.store.digest import digest_of_json
+
+
+@dataclass(frozen=True)
+class Action:
+    """All that the outcome of a stage depends on.
+
+    `stage` and its hand-kept `version`; `inputs` by name as content digests; the `settings` it reads;
+    `code`: the digests of the plugin packages it uses.
+    """
+
+    stage: str
+    version: int
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    code: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object whose digest is the action's."""
+        return {
+            "stage": self.stage,
+            "version": self.version,
+            "inputs": dict(self.inputs),
+            "settings": dict(self.settings),
+            "code": dict(self.code),
+        }
+
+    @property
+    def digest(self) -> str:
+        """The action's digest."""
+        return digest_of_json(self.to_json())
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Why `new` is not `old`, both actions as JSON: `min_count 1 -> 2, documents changed`."""
+    return ", ".join(_differences(old, new)) or "its result is gone"
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    if old["version"] != new["version"]:
+        yield f"stage version {old['version']} -> {new['version']}"
+    for group, noun in (("inputs", "changed"), ("code", "code changed")):
+        for name in sorted({*old[group], *new[group]}):
+            if old[group].get(name) != new[group].get(name):
+                yield f"{name} {noun}"
+    before, after = dict(flatten(old["settings"])), dict(flatten(new["settings"]))
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name):
+            yield f"{name} {before.get(name)} -> {after.get(name)}"
+
+
+def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of nested tables with their dotted keys."""
+    for key, inner in value.items():
+        if isinstance(inner, Mapping):
+            yield from flatten(inner, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", inner

@@ -1,0 +1,37 @@
+"""Content digests: of a file, of a JSON value, of the code of a Python package. All are sha256, in hex."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+
+def digest_of_file(path: Path) -> str:
+    """The sha256 of a file's bytes, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of_json(value: Any) -> str:
+    """The sha256 of a JSON value in its canonical form: sorted keys, no spaces, NaN refused."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def digest_of_package(module: str) -> str:
+    """The digest of all Python files of an importable package or module, found without importing it.
+
+    File times and compiled files do not count; one byte of source does.
+    """
+    spec = importlib.util.find_spec(module.partition(".")[0])
+    if spec is None or spec.origin is None:
+        return digest_of_json(module)
+    origin = Path(spec.origin)
+    if not spec.submodule_search_locations:
+        return digest_of_json({origin.name: digest_of_file(origin)})
+    folder = origin.parent
+    files = sorted(path for path in folder.rglob("*.py") if "__pycache__" not in path.parts)
+    return digest_of_json({path.relative_to(folder).as_posix(): digest_of_file(path) for path in files})

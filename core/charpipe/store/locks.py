@@ -1,0 +1,42 @@
+"""One process builds an action, the others wait and are told for whom. A crash frees the lock."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+POLL_SECONDS = 0.2
+
+
+def _holder(path: Path) -> str:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        return f"process {value['pid']} ({value['command']})"
+    except (OSError, ValueError, KeyError):
+        return "another process"
+
+
+@contextmanager
+def exclusive(path: Path, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Hold the lock at `path`, waiting as long as it takes; `on_wait` is told once who holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock, note = FileLock(path), path.with_suffix(".holder")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if on_wait is not None:
+            on_wait(_holder(note))
+        lock.acquire(poll_interval=POLL_SECONDS)
+    try:
+        command = " ".join(Path(part).name if part == sys.argv[0] else part for part in sys.argv)
+        note.write_text(json.dumps({"pid": os.getpid(), "command": command[:200]}), encoding="utf-8")
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+        lock.release()

@@ -1,0 +1,128 @@
+"""Objects by content digest, and the record of which action made which."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from charpipe.errors import StoreError
+from charpipe.store.actions import Action, difference
+from charpipe.store.atomic import publish_folder, write_json
+from charpipe.store.locks import exclusive
+from charpipe.store.manifest import Manifest, describe, read_manifest
+
+Make = Callable[[Path], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Built:
+    """An object that is in the store: `reused` if it was there before; `why` says what made it necessary."""
+
+    path: Path
+    digest: str
+    facts: Mapping[str, Any]
+    reused: bool
+    why: str = ""
+
+
+class Store:
+    """The store at `root`: `objects/<digest>/`, `actions/<digest>.json`, `locks/`, `making/`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def object(self, digest: str) -> Path:
+        """Where the object with this digest lies, or would."""
+        return self.root / "objects" / digest
+
+    def find(self, action: Action) -> Built | None:
+        """What `action` made before, if it is there and whole."""
+        record = _read(self._record(action))
+        if record is None:
+            return None
+        folder = self.object(record["object"])
+        try:
+            manifest = read_manifest(folder)
+        except StoreError:
+            return None
+        if manifest.check(folder) is not None:
+            return None
+        return Built(folder, record["object"], manifest.facts, reused=True)
+
+    def why(self, action: Action, subject: str) -> str:
+        """What differs from the last action of this stage for the same subject, in words."""
+        last = self._last(action.stage, subject)
+        if last is None:
+            return "first time"
+        return difference(last["action"], action.to_json())
+
+    def build(
+        self,
+        action: Action,
+        make: Make,
+        subject: str,
+        *,
+        force: bool = False,
+        on_wait: Callable[[str], None] | None = None,
+    ) -> Built:
+        """The object of `action`: found, or made by `make(folder)`, which fills an empty folder and returns facts.
+
+        Two processes that want the same wait for one another; `on_wait` is told who is ahead.
+        """
+        if not force and (found := self.find(action)):
+            return found
+        why = "forced" if force else self.why(action, subject)
+        with exclusive(self.root / "locks" / f"{action.digest}.lock", on_wait):
+            if not force and (found := self.find(action)):
+                return found
+            digest, manifest = self._make(action, make)
+            record = {"action": action.to_json(), "object": digest, "subject": subject, "made": _now()}
+            write_json(self._record(action), record)
+        return Built(self.object(digest), digest, manifest.facts, reused=False, why=why)
+
+    def _make(self, action: Action, make: Make) -> tuple[str, Manifest]:
+        making = self.root / "making"
+        making.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=making, prefix=f"{action.stage}-"))
+        try:
+            facts = make(folder)
+            manifest = describe(folder, f"charpipe.{action.stage}/{action.version}", facts)
+            manifest.write(folder)
+            final = self.object(manifest.digest)
+            if final.is_dir() and manifest.check(final, thorough=True) is not None:
+                shutil.rmtree(final)
+            publish_folder(folder, final)
+        except OSError as error:
+            raise StoreError(
+                f"{action.stage} could not be written to {self.root}: {error.strerror or error}; "
+                "what was there before is whole"
+            ) from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return manifest.digest, manifest
+
+    def _record(self, action: Action) -> Path:
+        return self.root / "actions" / f"{action.digest}.json"
+
+    def _last(self, stage: str, subject: str) -> dict[str, Any] | None:
+        records = (_read(path) for path in (self.root / "actions").glob("*.json"))
+        same = [r for r in records if r and r["subject"] == subject and r["action"]["stage"] == stage]
+        return max(same, key=lambda record: str(record["made"]), default=None)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) and {"action", "object", "subject", "made"} <= set(value) else None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
