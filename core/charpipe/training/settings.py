@@ -1,0 +1,103 @@
+"""What a user can set about training. The defaults were found by trying; docs and `config show` list them."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from charpipe.errors import UsageError
+from charpipe.plugin import Options
+
+UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_BUDGET = re.compile(r"(?:\d+(?:\.\d+)?\s*[smhd]?\s*)+")
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
+
+
+def parse_budget(text: str) -> float:
+    """Seconds in a duration such as `90s`, `2m`, `1h30m` or `45`. Raises UsageError on anything else."""
+    if not _BUDGET.fullmatch(text.strip()):
+        raise UsageError(f"{text!r} is not a duration; write 90s, 2m, 1h or 1h30m")
+    seconds = sum(float(number) * UNITS[unit] for number, unit in _PART.findall(text))
+    if not 0 < seconds <= 366 * UNITS["d"]:
+        raise UsageError(f"{text!r} is not a usable duration; write 90s, 2m, 1h or 1h30m")
+    return seconds
+
+
+class TrainConfig(Options):
+    """The `[train]` table."""
+
+    # Data
+    batch_size: int = Field(32, ge=1, le=65536, description="lanes read side by side")
+    window: int = Field(
+        64, ge=1, le=65536, description="tokens between truncations of backpropagation through time"
+    )
+
+    # Length
+    steps: int | None = Field(None, ge=0, description="updates to make; unset: as many as the budget allows")
+    budget: str = Field("2m", description="time to train for (90s, 2m, 1h), where steps is unset")
+    max_epochs: float = Field(
+        1000.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="passes over the corpus at which a budget counts as spent",
+    )
+
+    # Optimiser
+    optimizer: Literal["sgd", "rmsprop", "adagrad", "adam", "adamw"] = Field(
+        "adamw", description="update rule"
+    )
+    learning_rate: float = Field(4e-3, gt=0, le=100, allow_inf_nan=False, description="at its highest")
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "cosine", description="how the learning rate falls"
+    )
+    final_learning_rate: float = Field(
+        0.0, ge=0, le=1, description="where it ends, as a share of its highest"
+    )
+    warmup: float = Field(0.05, ge=0, le=1, description="share of the steps in which it rises from nothing")
+    betas: tuple[float, float] = Field((0.9, 0.99), description="adam, adamw: decay of the two moments")
+    decay: float = Field(0.95, ge=0, lt=1, description="rmsprop: decay of the squared gradient")
+    momentum: float = Field(0.0, ge=0, lt=1, description="sgd, rmsprop: momentum")
+    weight_decay: float = Field(0.0, ge=0, le=10, description="pull of the weight matrices towards zero")
+    clip: float = Field(1.0, ge=0, allow_inf_nan=False, description="bound on the gradient; 0: none")
+    clip_by: Literal["norm", "value"] = Field("norm", description="bound the whole gradient, or each element")
+
+    # Machine
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N or mps"
+    )
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="of the products; weights and carried state are always float32"
+    )
+    seed: int = Field(
+        1, ge=0, lt=2**63, description="of the first weights, dropout and the order of the data"
+    )
+
+    # What is looked at and kept
+    evaluate_every: int | None = Field(
+        None, ge=1, description="steps between looks at validation; unset: twenty in a run, 1000 at most"
+    )
+    sample_every: int | None = Field(
+        None, ge=1, description="steps between samples; unset: with each evaluation"
+    )
+    checkpoint_every: int | None = Field(
+        None, ge=1, description="steps between checkpoints; unset: with each evaluation"
+    )
+    keep_checkpoints: int = Field(2, ge=1, description="latest checkpoints kept; the best one always is")
+
+    @field_validator("budget")
+    @classmethod
+    def _budget_is_a_duration(cls, value: str) -> str:
+        try:
+            parse_budget(value)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+    @field_validator("betas")
+    @classmethod
+    def _betas_are_decays(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not all(0 <= beta < 1 for beta in value):
+            raise ValueError("each must be at least 0 and below 1")
+        return value
