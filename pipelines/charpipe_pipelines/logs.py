@@ -1,0 +1,20 @@
+"""Prefect's log goes to a file of the workspace: the terminal belongs to the person who works there."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from charpipe_pipelines.server import LOG_FILE
+
+FORMAT = "%(asctime)s %(levelname)s %(process)d %(name)s - %(message)s"
+
+
+def log_file() -> logging.Handler:
+    """The handler that `logging.yml` names: the file in the environment, or nothing."""
+    path = os.environ.get(LOG_FILE)
+    if not path:
+        return logging.NullHandler()
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter(FORMAT))
+    return handler

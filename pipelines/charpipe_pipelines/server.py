@@ -1,0 +1,98 @@
+"""The workspace's own Prefect server: what it is started with, and what makes a process its client."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charpipe.events import Listener, Notice
+from charpipe.servers.managed import ManagedServer
+from charpipe.workspace import Workspace
+
+LOG_FILE = "CHARPIPE_PREFECT_LOG"
+LOGGING = Path(__file__).with_name("logging.yml")
+QUIET = {
+    "DO_NOT_TRACK": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_LOGGING_SETTINGS_PATH": str(LOGGING),
+    "PREFECT_LOGGING_LEVEL": "WARNING",
+    "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    "PREFECT_CLI_COLORS": "false",
+}
+
+
+@dataclass(frozen=True)
+class Api:
+    """The Prefect API that runs are told to; `server` is None where it is not the workspace's own."""
+
+    url: str
+    server: ManagedServer | None
+
+    @property
+    def page(self) -> str:
+        """Where people look at it."""
+        return self.url.removesuffix("/api")
+
+
+def managed_server(workspace: Workspace) -> ManagedServer:
+    """The workspace's Prefect server, started or not."""
+    home = workspace.prefect.absolute()
+    log = workspace.logs.absolute() / "prefect-server.log"
+    return ManagedServer(
+        name="Prefect",
+        folder=home,
+        application="charpipe_pipelines.server:application",
+        health="/api/health",
+        log=log,
+        arguments={"home": str(home), "log": str(log)},
+        unset=("PREFECT_",),  # the user's own Prefect settings are for the user's own server
+    )
+
+
+def application(url: str, home: str, log: str) -> Any:
+    """The ASGI application of Prefect's server, at `url`, with its database in `home`; called in the server's process."""
+    os.environ.update(
+        QUIET
+        | {
+            LOG_FILE: log,
+            "PREFECT_HOME": home,
+            "PREFECT_API_URL": f"{url}/api",
+            "PREFECT_UI_API_URL": f"{url}/api",
+            "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(Path(home) / "page"),  # packages may be read-only
+            "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+        }
+    )
+    from prefect.server.api.server import create_app
+
+    return create_app(final=True)
+
+
+def choose(workspace: Workspace, configured: str | None, notify: Listener) -> Api:
+    """The API to use: the `[prefect]` table's, then PREFECT_API_URL (honoured, with a notice), then our own server."""
+    if configured:
+        return Api(configured.rstrip("/"), None)
+    ours = os.environ.get(LOG_FILE) is not None  # then it was `become_client` that set PREFECT_API_URL
+    if not ours and (url := os.environ.get("PREFECT_API_URL")):
+        notify(Notice(f"runs are shown on the Prefect server at {url}, because PREFECT_API_URL is set"))
+        return Api(url.rstrip("/"), None)
+    server = managed_server(workspace)
+    return Api("", server)
+
+
+def become_client(workspace: Workspace, url: str) -> None:
+    """Point this process's Prefect, not imported yet, at `url`, and keep it off the terminal and out of ~/.prefect."""
+    loopback = "127.0.0.1,localhost,::1"
+    for variable in ("NO_PROXY", "no_proxy"):  # no proxy stands between this machine and itself
+        os.environ[variable] = ",".join(filter(None, (os.environ.get(variable), loopback)))
+    os.environ.update(
+        QUIET
+        | {
+            LOG_FILE: str(workspace.logs.absolute() / "prefect.log"),
+            "PREFECT_HOME": str(workspace.prefect.absolute()),
+            "PREFECT_API_URL": url,
+            "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+        }
+    )
