@@ -1,1 +1,15 @@
-"""gru."""
+"""The gated recurrent unit (Cho et al. 2014): an LSTM's memory with fewer gates."""
+
+from collections.abc import Iterable
+
+from charpipe.plugin import Architecture, ArchitectureConfig, hookimpl
+
+
+class GruConfig(ArchitectureConfig):
+    """The `[architectures.gru]` table."""
+
+
+@hookimpl
+def charpipe_architectures() -> Iterable[Architecture]:
+    """One architecture, `gru`."""
+    return [Architecture("gru", "gated recurrent unit", GruConfig, build="charpipe_gru.model:build")]

@@ -1,1 +1,15 @@
-"""lstm."""
+"""The long short-term memory (Hochreiter and Schmidhuber 1997), the default architecture."""
+
+from collections.abc import Iterable
+
+from charpipe.plugin import Architecture, ArchitectureConfig, hookimpl
+
+
+class LstmConfig(ArchitectureConfig):
+    """The `[architectures.lstm]` table."""
+
+
+@hookimpl
+def charpipe_architectures() -> Iterable[Architecture]:
+    """One architecture, `lstm`."""
+    return [Architecture("lstm", "long short-term memory", LstmConfig, build="charpipe_lstm.model:build")]

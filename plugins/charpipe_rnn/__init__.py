@@ -1,1 +1,15 @@
-"""rnn."""
+"""The vanilla recurrent network of the 2015 blog post."""
+
+from collections.abc import Iterable
+
+from charpipe.plugin import Architecture, ArchitectureConfig, hookimpl
+
+
+class RnnConfig(ArchitectureConfig):
+    """The `[architectures.rnn]` table."""
+
+
+@hookimpl
+def charpipe_architectures() -> Iterable[Architecture]:
+    """One architecture, `rnn`."""
+    return [Architecture("rnn", "vanilla recurrent network", RnnConfig, build="charpipe_rnn.model:build")]

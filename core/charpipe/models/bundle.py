@@ -1,0 +1,119 @@
+"""A model on disk: `model.safetensors`, `config.json`, `vocabulary.json`.
+Loading one never executes code from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from charpipe.errors import PluginError, RunError, near_match
+from charpipe.models.model import Model, build_network
+from charpipe.models.safe import check_fits, read_tensors
+from charpipe.plugin import Architecture
+from charpipe.store.atomic import write_json
+
+SCHEMA = "charpipe.model/1"
+LARGEST_JSON = 256 << 20
+LARGEST_VOCABULARY = 1 << 24
+
+
+def save_model(model: Model, folder: Path) -> None:
+    """Write the three files into `folder`, which exists."""
+    save_file(_tensors(model.network), folder / "model.safetensors")
+    config = {
+        "schema": SCHEMA,
+        "architecture": model.architecture,
+        "config": model.config.model_dump(mode="json"),
+        "vocabulary_size": model.vocabulary_size,
+        "plugin": dict(model.plugin),
+    }
+    write_json(folder / "config.json", config)
+    write_json(folder / "vocabulary.json", dict(model.vocabulary))
+
+
+def _tensors(network: nn.Module) -> dict[str, Tensor]:
+    """The network's tensors by name; of those that share their numbers only the first."""
+    kept: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in network.state_dict().items():
+        if tensor.numel() == 0 or tensor.data_ptr() not in seen or tensor.is_meta:
+            kept[name] = tensor.detach().contiguous()
+            seen.add(tensor.data_ptr())
+    return kept
+
+
+def load_model(folder: Path, architectures: Mapping[str, Architecture]) -> Model:
+    """The model in `folder`, on the CPU.
+
+    The file's names, shapes and types are held against the architecture's before any large memory is taken.
+    Raises RunError if the folder holds no such model or a damaged one, PluginError if its
+    architecture is missing.
+    """
+    card = read_card(folder)
+    architecture = architectures.get(card["architecture"])
+    if architecture is None:
+        raise PluginError(
+            f"{folder} needs the architecture {card['architecture']!r}, which no plugin offers"
+            f"{near_match(card['architecture'], architectures)}"
+        )
+    try:
+        config = architecture.config.model_validate(card["config"])
+    except ValidationError as error:
+        raise RunError(f"{folder / 'config.json'} does not fit {architecture.name!r}: {error}") from error
+    path, size = folder / "model.safetensors", card["vocabulary_size"]
+    with torch.device("meta"):
+        sketch = build_network(architecture, config, size)
+    check_fits(path, _unshared(sketch))
+    with torch.random.fork_rng(devices=[]):
+        network = build_network(architecture, config, size)
+    # Names were checked above; what is left out shares its numbers with what is there.
+    network.load_state_dict(read_tensors(path), strict=False)
+    vocabulary = read_json(folder / "vocabulary.json")
+    return Model(network, architecture.name, config, vocabulary, size, card["plugin"])
+
+
+def _unshared(sketch: nn.Module) -> dict[str, Tensor]:
+    """Like `_tensors`, for a network without numbers: shared parameters are one object under two names."""
+    names = {id(tensor): name for name, tensor in reversed(list(sketch.state_dict(keep_vars=True).items()))}
+    return {
+        name: tensor
+        for name, tensor in sketch.state_dict(keep_vars=True).items()
+        if names[id(tensor)] == name
+    }
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The checked content of a bundle's `config.json`."""
+    path = folder / "config.json"
+    card = read_json(path)
+    if card.get("schema") != SCHEMA:
+        raise RunError(
+            f"{path} has schema {card.get('schema')!r} instead of {SCHEMA!r}; a newer charpipe may read it"
+        )
+    kinds = {"architecture": str, "config": dict, "vocabulary_size": int, "plugin": dict}
+    for key, kind in kinds.items():
+        if not isinstance(card.get(key), kind):
+            raise RunError(f"{path} has no usable {key!r}")
+    if not 1 <= card["vocabulary_size"] <= LARGEST_VOCABULARY:
+        raise RunError(f"{path} claims a vocabulary of {card['vocabulary_size']}")
+    return card
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file that is not trusted. Raises RunError if it is none."""
+    try:
+        if path.stat().st_size > LARGEST_JSON:
+            raise RunError(f"{path} is too large to be what it should be")
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+    if not isinstance(value, dict):
+        raise RunError(f"{path} holds no JSON object")
+    return value

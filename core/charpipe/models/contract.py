@@ -1,0 +1,39 @@
+"""What the rooms of charpipe ask of a model: the recurrence inside the shell, and the predictor outside."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+State = dict[str, Tensor]
+"""Carried state by name, the batch in dimension 1: `{"hidden": [layers, B, H], "cell": [layers, B, H]}`."""
+
+
+class Recurrence(Protocol):
+    """`(x: float[T, B, I], state) -> (y: float[T, B, H], state)`, a `torch.nn.Module`."""
+
+    def __call__(self, inputs: Tensor, state: State) -> tuple[Tensor, State]: ...
+    def initial_state(self, batch_size: int) -> State: ...
+
+
+class Predictor(Protocol):
+    """All that evaluation, sampling and inspection see of a model, learnt or counted."""
+
+    vocabulary_size: int
+
+    def initial_state(self, batch_size: int) -> State: ...
+
+    def step(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+        """Read `ids` (int64 [B]); the logits of what comes next (float32 [B, V]) and the state after."""
+        ...
+
+    def score(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+        """Nats of `ids[1:]` (float32 [T, B]) given all before; `ids` is int64 [T + 1, B]. The state after has
+        read all but the last of them, which the next call begins with."""
+        ...
+
+
+def detach(state: State) -> State:
+    """The same numbers, cut off from the gradient: the truncation of truncated backpropagation."""
+    return {name: value.detach() for name, value in state.items()}

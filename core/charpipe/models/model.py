@@ -1,0 +1,85 @@
+"""A model with all that is needed to build it again: its architecture, settings and vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from charpipe.errors import PluginError, UsageError
+from charpipe.models.precision import Precision
+from charpipe.models.predictor import NetworkPredictor
+from charpipe.models.shell import parameter_count
+from charpipe.plugin import Architecture, ArchitectureConfig, resolve
+
+
+@dataclass
+class Model:
+    """`network` keeps the model contract; `vocabulary` is the content of `vocabulary.json`; `plugin` says
+    which code built the network (`{"name", "version", "digest"}`)."""
+
+    network: nn.Module
+    architecture: str
+    config: ArchitectureConfig
+    vocabulary: Mapping[str, Any]
+    vocabulary_size: int
+    plugin: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers are learnt."""
+        return parameter_count(self.network)
+
+    @property
+    def title(self) -> str:
+        """`lstm 1x512`."""
+        return f"{self.architecture} {self.config.layers}x{self.config.hidden_size}"
+
+    def predictor(
+        self, device: torch.device | None = None, precision: Precision = "float32"
+    ) -> NetworkPredictor:
+        """What scoring and sampling use; moves the weights to `device` if one is given."""
+        if device is not None:
+            self.network.to(device)
+        return NetworkPredictor(self.network, self.vocabulary_size, precision)
+
+
+def build_model(
+    architecture: Architecture,
+    config: ArchitectureConfig,
+    vocabulary: Mapping[str, Any],
+    vocabulary_size: int,
+    *,
+    seed: int = 1,
+    plugin: Mapping[str, str] | None = None,
+) -> Model:
+    """A new model with random weights, which depend on `seed` alone; global generators stay as they were.
+
+    Raises PluginError if the architecture's `build` fails, naming it.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = build_network(architecture, config, vocabulary_size)
+    return Model(network, architecture.name, config, vocabulary, vocabulary_size, plugin or {})
+
+
+def build_network(architecture: Architecture, config: ArchitectureConfig, vocabulary_size: int) -> nn.Module:
+    """The architecture's module on torch's current default device."""
+    if architecture.build is None:
+        raise PluginError(f"architecture {architecture.name!r} has no build function")
+    if vocabulary_size < 1:
+        raise UsageError("the vocabulary is empty; name a corpus with at least two characters")
+    try:
+        network = resolve(architecture.build)(config, vocabulary_size)
+    except (PluginError, UsageError):
+        raise
+    except Exception as error:
+        raise PluginError(f"architecture {architecture.name!r} could not be built: {error}") from error
+    if not isinstance(network, nn.Module):
+        raise PluginError(
+            f"architecture {architecture.name!r} built a {type(network).__name__}, not a torch module"
+        )
+    return network

@@ -1,0 +1,53 @@
+"""Which device to work on and in which precision: what was asked for, or the best that is there."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
+
+import torch
+
+from charpipe.errors import UsageError
+
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+def choose_device(asked: str = "auto") -> torch.device:
+    """`auto` prefers CUDA, then MPS, then the CPU. Raises UsageError for a device that is not there."""
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if asked == "auto":
+        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+    device = torch.device(asked)
+    count = {"cpu": 1, "cuda": torch.cuda.device_count() if cuda else 0, "mps": int(mps)}.get(device.type, 0)
+    if (device.index or 0) >= count:
+        raise UsageError(f"there is no device {asked!r} here; leave --device out, or use cpu")
+    return device
+
+
+def choose_precision(asked: str, device: torch.device) -> Precision:
+    """`auto` takes bfloat16 where the device multiplies it natively, else float32. Raises UsageError for
+    float16 on a CPU, whose narrow range needs loss scaling that only CUDA has here."""
+    if asked == "auto":
+        return "bfloat16" if _has_bfloat16(device) else "float32"
+    if asked == "float16" and device.type != "cuda":
+        raise UsageError("float16 works on CUDA only; use bfloat16 or float32")
+    if asked not in ("float32", "bfloat16", "float16"):
+        raise UsageError(f"{asked!r} is not a precision; use auto, float32, bfloat16 or float16")
+    return asked  # type: ignore[return-value]
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    """Without the instructions bfloat16 is emulated, several times slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type != "cpu":
+        return False
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
+    """Lower precision around float32 weights and state, or nothing."""
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=getattr(torch, precision))

@@ -1,0 +1,48 @@
+"""A trained network as a predictor: without gradients, without dropout."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from charpipe.models.contract import State
+from charpipe.models.precision import Precision, autocast
+
+
+class NetworkPredictor:
+    """`step` and `score` of any module that keeps the model contract, on the device where its weights are."""
+
+    def __init__(self, network: nn.Module, vocabulary_size: int, precision: Precision = "float32") -> None:
+        self.network = network
+        self.vocabulary_size = vocabulary_size
+        self.precision = precision
+        self.device = next(network.parameters()).device
+
+    def initial_state(self, batch_size: int) -> State:
+        """The state before any character."""
+        state: State = self.network.initial_state(batch_size)  # type: ignore[operator]
+        return state
+
+    @torch.no_grad()
+    def _forward(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+        training = self.network.training
+        self.network.eval()
+        try:
+            with autocast(self.device, self.precision):
+                logits, state = self.network(ids.to(self.device), state)
+        finally:
+            self.network.train(training)
+        return logits.float(), state
+
+    def step(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+        """ids int64 [B] -> logits float32 [B, V] of the next character, and the state after."""
+        logits, state = self._forward(ids[None], state)
+        return logits[0], state
+
+    def score(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+        """ids int64 [T + 1, B] -> nats float32 [T, B] of ids[1:], and the state that has read ids[:-1]."""
+        logits, state = self._forward(ids[:-1], state)
+        targets = ids[1:].to(self.device)
+        nats = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
+        return nats.view_as(targets), state

@@ -1,0 +1,78 @@
+"""Reading tensors from files that are not trusted: everything is checked before anything is allocated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from charpipe.errors import RunError
+
+LARGEST_HEADER = 16 << 20
+DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The header of a safetensors file: name -> {"dtype", "shape", "data_offsets"}.
+
+    Raises RunError if it is none.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if size < 10 or not 2 <= length <= min(size - 8, LARGEST_HEADER):
+                raise RunError(f"{path} is not a safetensors file; nothing was loaded")
+            header = json.loads(file.read(length))
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise RunError(f"{path} is not a safetensors file; nothing was loaded") from error
+    if not isinstance(header, dict):
+        raise RunError(f"{path} is not a safetensors file; nothing was loaded")
+    header.pop("__metadata__", None)
+    return header
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a file, on the CPU. Raises RunError on anything that safetensors refuses."""
+    read_header(path)
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+        raise RunError(f"{path} is damaged: {error}; nothing was loaded") from error
+
+
+def check_fits(path: Path, expected: Mapping[str, Tensor]) -> None:
+    """Raise RunError unless the file holds exactly the `expected` names, shapes and types (meta tensors do)."""
+    header = read_header(path)
+    missing, extra = sorted(expected.keys() - header.keys()), sorted(header.keys() - expected.keys())
+    if missing or extra:
+        words = [f"lacks {missing[0]!r}"] if missing else []
+        words += [f"has an unknown {extra[0]!r}"] if extra else []
+        raise RunError(f"{path} does not fit the model: it {' and '.join(words)}; nothing was loaded")
+    for name, tensor in expected.items():
+        entry = header[name]
+        shape, dtype = entry.get("shape"), DTYPES.get(entry.get("dtype"))
+        if shape != list(tensor.shape) or dtype != tensor.dtype:
+            raise RunError(
+                f"{path} does not fit the model: {name} is {entry.get('dtype')} {shape} "
+                f"instead of {tensor.dtype} {list(tensor.shape)}; nothing was loaded"
+            )

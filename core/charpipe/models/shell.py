@@ -1,0 +1,68 @@
+"""The shell that makes a language model of a recurrence: characters in, scores of the next character out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from charpipe.errors import UsageError
+from charpipe.models.contract import State
+from charpipe.plugin import ArchitectureConfig
+
+
+class LanguageModel(nn.Module):
+    """Keeps the model contract around `recurrence(input_size)`, the module that a plugin brings.
+
+    Characters enter one-hot, as in the blog, or through a learnt embedding where `embedding_size` is set; the
+    softmax head reads the last layer's units, after dropout.
+    """
+
+    def __init__(
+        self, config: ArchitectureConfig, vocabulary_size: int, recurrence: Callable[[int], nn.Module]
+    ) -> None:
+        super().__init__()
+        self.vocabulary_size = vocabulary_size
+        self.dropout = config.dropout
+        width = config.embedding_size
+        self.embedding = nn.Embedding(vocabulary_size, width) if width else None
+        self.recurrence = recurrence(width or vocabulary_size)
+        self.head = nn.Linear(config.hidden_size, vocabulary_size)
+        if config.tie_weights:
+            self._tie(config)
+
+    def _tie(self, config: ArchitectureConfig) -> None:
+        if self.embedding is None or config.embedding_size != config.hidden_size:
+            raise UsageError(
+                f"tie_weights needs embedding_size to equal hidden_size ({config.hidden_size}), "
+                f"but it is {config.embedding_size}"
+            )
+        self.embedding.weight = self.head.weight
+
+    def initial_state(self, batch_size: int) -> State:
+        """The state before any character, [layers, B, H] each."""
+        state: State = self.recurrence.initial_state(batch_size)  # type: ignore[operator]
+        return state
+
+    def forward(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+        """ids int64 [T, B] -> logits [T, B, V] of the character after each, and the state after the last."""
+        outputs, state = self.recurrence(self._look_up(ids), state)
+        return self.head(functional.dropout(outputs, self.dropout, self.training)), state
+
+    def _look_up(self, ids: Tensor) -> Tensor:
+        if self.embedding is not None:
+            found: Tensor = self.embedding(ids)
+            return found
+        return functional.one_hot(ids, self.vocabulary_size).to(self.head.weight.dtype)
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Learnt numbers, shared ones counted once."""
+    return sum(values.numel() for values in network.parameters())
+
+
+def state_to(state: State, device: torch.device) -> State:
+    """The state on another device."""
+    return {name: value.to(device) for name, value in state.items()}

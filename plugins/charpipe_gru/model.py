@@ -1,0 +1,24 @@
+"""The GRU: the state moves towards a candidate as far as its update gate lets it.
+
+    r, z = sigmoid(W x + b + U h + d), each with its own W, U, b, d        n = tanh(W x + b + r * (U h + d))
+    h' = (1 - z) * n + z * h
+
+The reset gate multiplies after the product with U, as cuDNN has it.
+"""
+
+from torch import nn
+
+from charpipe.models import LanguageModel, TorchRecurrence, initialise
+from charpipe.plugin import ArchitectureConfig
+
+
+def build(config: ArchitectureConfig, vocabulary_size: int) -> LanguageModel:
+    """A language model around `layers` GRU layers."""
+
+    def recurrence(input_size: int) -> TorchRecurrence:
+        between = config.dropout if config.layers > 1 else 0.0
+        layer = nn.GRU(input_size, config.hidden_size, config.layers, dropout=between)
+        initialise(layer)
+        return TorchRecurrence(layer, ("hidden",))
+
+    return LanguageModel(config, vocabulary_size, recurrence)

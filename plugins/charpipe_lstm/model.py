@@ -1,0 +1,24 @@
+"""The LSTM: a cell that is written, kept and read through three gates.
+
+i, f, o = sigmoid(W x + U h + b), each with its own W, U, b        g = tanh(W x + U h + b)
+c' = f * c + i * g        h' = o * tanh(c')
+"""
+
+from torch import nn
+
+from charpipe.models import LanguageModel, TorchRecurrence, initialise
+from charpipe.plugin import ArchitectureConfig
+
+FORGET = 1  # PyTorch keeps the gates in the order i, f, g, o
+
+
+def build(config: ArchitectureConfig, vocabulary_size: int) -> LanguageModel:
+    """A language model around `layers` LSTM layers."""
+
+    def recurrence(input_size: int) -> TorchRecurrence:
+        between = config.dropout if config.layers > 1 else 0.0
+        layer = nn.LSTM(input_size, config.hidden_size, config.layers, dropout=between)
+        initialise(layer, forget_gate=FORGET)
+        return TorchRecurrence(layer, ("hidden", "cell"))
+
+    return LanguageModel(config, vocabulary_size, recurrence)

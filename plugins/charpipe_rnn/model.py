@@ -1,0 +1,21 @@
+"""The vanilla recurrent network, as the blog writes it (one bias more than it shows, as in min-char-rnn):
+
+h' = tanh(W_hh h + W_xh x + b)        y = W_hy h' + b_y
+"""
+
+from torch import nn
+
+from charpipe.models import LanguageModel, TorchRecurrence, initialise
+from charpipe.plugin import ArchitectureConfig
+
+
+def build(config: ArchitectureConfig, vocabulary_size: int) -> LanguageModel:
+    """A language model around `layers` tanh layers."""
+
+    def recurrence(input_size: int) -> TorchRecurrence:
+        between = config.dropout if config.layers > 1 else 0.0
+        layer = nn.RNN(input_size, config.hidden_size, config.layers, nonlinearity="tanh", dropout=between)
+        initialise(layer)
+        return TorchRecurrence(layer, ("hidden",))
+
+    return LanguageModel(config, vocabulary_size, recurrence)
