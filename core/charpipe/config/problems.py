@@ -12,7 +12,9 @@ from charpipe.errors import UsageError, near_match
 
 def explain(error: ValidationError, model: type[BaseModel], prefix: str, origins: Mapping[str, str]) -> UsageError:
     """The first problem of `error` as a UsageError; `prefix` leads to the table that `model` reads."""
-    problem = error.errors()[0]
+    problems = error.errors()
+    unknown = [problem for problem in problems if problem["type"] == "extra_forbidden"]
+    problem = (unknown or problems)[0]
     path = [str(part) for part in problem["loc"]]
     key = ".".join([prefix, *path] if prefix else path)
     where = origins.get(key, "")

@@ -35,7 +35,7 @@ class RunInfo(_Model):
 
     `action` is the digest that decides whether the same command means this run; `settings` are all resolved
     values by dotted key and `origins` where those that are not defaults came from; `inputs` the content
-    digests of documents, vocabulary and tokens.
+    digests of documents, vocabulary and tokens; `request` the pipeline and options that `charpipe resume` repeats.
     """
 
     schema_: str = Field(SCHEMA, alias="schema")
@@ -49,6 +49,7 @@ class RunInfo(_Model):
     inputs: dict[str, str]
     paths: dict[str, str] = Field(default_factory=dict)
     plugins: dict[str, PluginUsed] = Field(default_factory=dict)
+    request: dict[str, Any] = Field(default_factory=dict)
     settings: dict[str, Any] = Field(default_factory=dict)
     origins: dict[str, str] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)

@@ -9,7 +9,7 @@ from typing import Any
 from charpipe.events import StageProgress
 from charpipe.stages.lineage import split_settings
 from charpipe.stages.quantities import size
-from charpipe.stages.session import Made, Session
+from charpipe.stages.session import Made, Session, WouldRun
 from charpipe.store import Action
 
 INGEST, VOCABULARY, ENCODE = 1, 1, 1
@@ -21,12 +21,14 @@ def ingest(session: Session, wanted: str) -> Made:
 
     Fetches the source if it is not here yet. Raises CorpusError.
     """
-    from charpipe.corpus import fetch, fingerprint, ingest
+    from charpipe.corpus import fetch, fetched_here, fingerprint, ingest
 
     name, config = session.corpus(wanted)
     if (recorded := session.recorded("ingest")) is not None:
         return session.skip(recorded, _documents)
     sources = session.registry.all("source")
+    if session.dry_run and not any(here for _, here in fetched_here(config, session.workspace.downloads, sources)):
+        raise WouldRun("ingest: would fetch the corpus and run, and all after it")
     cache, progress = session.workspace.downloads, _progress(session, "ingest")
     fetched = fetch(config, name, cache, sources, progress)
     read = {"include", "exclude", "encoding", "newline"}
@@ -78,6 +80,7 @@ def encode(session: Session, wanted: str, documents: Made, vocabulary: Made) -> 
 
 def _progress(session: Session, stage: str) -> Callable[..., None]:
     def tell(done: int, total: int | None = None, unit: str = "bytes") -> None:
+        session.check_stop(stage)
         session.emit(StageProgress(stage, done, total, unit))
 
     return tell

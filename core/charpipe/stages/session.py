@@ -11,7 +11,7 @@ from typing import Any
 
 from charpipe.config import Config, Resolved, resolve_corpus
 from charpipe.corpus.settings import CorpusConfig
-from charpipe.errors import UsageError, near_match
+from charpipe.errors import InterruptedRun, UsageError, near_match
 from charpipe.events import Event, Listener, Notice, StageFinished, StageStarted
 from charpipe.registry import Registry
 from charpipe.runs import Run
@@ -40,6 +40,10 @@ class Stop:
         self.event.set()
 
 
+class WouldRun(Exception):  # noqa: N818  not an error
+    """A dry run has come to a stage that is not done yet."""
+
+
 @dataclass(frozen=True)
 class Made:
     """What a data stage left in the store: `path` relative to the workspace, `facts` of its manifest."""
@@ -54,7 +58,7 @@ class Made:
 
 @dataclass
 class Session:
-    """One command's world. `force` names stages to do anew; `resume` is a run whose recorded inputs are used."""
+    """One command's world. With `dry_run` the first stage that would have to work raises `WouldRun`. `force` names stages to do anew; `resume` is a run whose recorded inputs are used."""
 
     workspace: Workspace
     resolved: Resolved
@@ -63,6 +67,7 @@ class Session:
     stop: Stop = field(default_factory=Stop)
     force: frozenset[str] = frozenset()
     resume: Run | None = None
+    dry_run: bool = False
 
     def __post_init__(self) -> None:
         for stage in self.force:
@@ -85,6 +90,14 @@ class Session:
         """Where the files of a stage's result lie."""
         return self.workspace.root / made.path
 
+    def check_stop(self, stage: str) -> None:
+        """Raise InterruptedRun if someone wishes to stop while a data stage works."""
+        if self.stop.event.is_set():
+            raise InterruptedRun(
+                f"stopped while it worked on {stage}; what was done before is kept: type the same command again",
+                self.stop.signal,
+            )
+
     def notice(self, message: str, level: str = "info") -> None:
         """Tell the listener something that a person should know."""
         self.emit(Notice(message, level))
@@ -99,6 +112,8 @@ class Session:
             return make(folder)
 
         why = "forced" if force else self.store.why(action, subject)
+        if self.dry_run and (force or self.store.find(action) is None):
+            raise WouldRun(f"{stage}: would run ({why}), and all after it")
         built = self.store.build(
             action, announced, subject, force=force, on_wait=lambda holder: self.notice(f"{stage}: waiting for {holder}")
         )

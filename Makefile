@@ -1,0 +1,49 @@
+# Every target makes .venv itself if it is not there. PYTHON chooses the interpreter, CHARPIPE_ARGS adds flags to `run`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: help run test lint bench ui clean
+
+help:
+	@echo "make run    learn from the Linux kernel's source and write some (CHARPIPE_ARGS='--budget 5m' ...)"
+	@echo "make ui     look at the runs in MLflow and Prefect"
+	@echo "make test   run the tests        make lint   check style, types and layers"
+	@echo "make bench  measure everything that the README claims"
+	@echo "make clean  remove .venv"
+
+run: $(VENV)/ready
+	$(BIN)/charpipe run train-and-sample --corpus linux_src $(CHARPIPE_ARGS)
+
+ui: $(VENV)/ready
+	$(BIN)/charpipe ui
+
+test: $(VENV)/dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/dev
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "charpipe needs Python 3.11 or newer; install it (Debian, Ubuntu: apt install python3 python3-venv) or say: make PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "charpipe needs Python 3.11 or newer, and $(PYTHON) is `$(PYTHON) -V`; say: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments; install its venv module (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
+	@echo "making $(VENV) and installing charpipe with the tested versions of what it needs (a minute or two)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/ready
+	@echo "installing what the tests and checks need"
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV)

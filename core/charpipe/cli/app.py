@@ -1,0 +1,78 @@
+"""The `charpipe` command: its groups, the commands that plugins add, and what happens to errors."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from charpipe.cli import catalogue, models, runs, settings, training
+from charpipe.cli.environment import open_registry
+from charpipe.cli.failures import report
+from charpipe.plugin import resolve
+from charpipe.registry import Registry
+
+HELP = """Train character-level recurrent language models: one command from raw text to samples.
+
+    charpipe run train-and-sample --corpus hello
+"""
+
+
+def build_app(registry: Registry) -> typer.Typer:
+    """The whole command line, with the pipelines and commands of these plugins."""
+    app = typer.Typer(
+        name="charpipe",
+        help=HELP,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+    app.callback()(_global)
+    app.add_typer(training.run_app(registry), name="run", help="Run a pipeline.")
+    app.command("resume")(training.resume)
+    app.command("sample")(models.sample)
+    app.command("evaluate")(models.evaluate)
+    app.add_typer(runs.app, name="runs", help="What was trained here.")
+    app.add_typer(catalogue.corpora, name="corpora", help="The corpora that charpipe knows.")
+    app.add_typer(catalogue.plugins, name="plugins", help="Architectures, tokenizers, sources, pipelines.")
+    app.add_typer(catalogue.pipelines, name="pipelines", help="What `charpipe run` can run.")
+    app.add_typer(settings.app, name="config", help="Settings, and where they came from.")
+    for name, command in registry.all("command").items():
+        app.command(name, help=command.summary)(_later(command.app))
+    return app
+
+
+def _later(reference: object) -> object:
+    return resolve(reference)  # type: ignore[arg-type]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"charpipe {version('charpipe')}")
+        raise typer.Exit
+
+
+def _global(
+    version: bool = typer.Option(False, "--version", help="Print the version.", callback=_version, is_eager=True),
+    debug: bool = typer.Option(False, "--debug", help="Show tracebacks; may stand anywhere."),
+) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code: 0 done, 1 failed, 2 usage, 130 or 143 interrupted."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    words = [word for word in given if word != "--debug"]
+    try:
+        app = build_app(open_registry())
+        app(args=words, prog_name="charpipe", standalone_mode=True)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
+    except BaseException as error:
+        return report(error, debug=debug)
+    return 0

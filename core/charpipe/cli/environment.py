@@ -1,0 +1,41 @@
+"""Opening what a command works with: the project file, the plugins beside it, the workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from charpipe.config.files import find_project_file, read_toml
+from charpipe.config.load import Resolved, load_config
+from charpipe.errors import UsageError
+from charpipe.registry import Registry
+from charpipe.workspace import Workspace, find_workspace
+
+
+def open_registry() -> Registry:
+    """The installed plugins and those that the project file in reach names."""
+    project_file = find_project_file()
+    if project_file is None:
+        return Registry()
+    try:
+        paths = read_toml(project_file).get("plugins", {}).get("paths", ["plugins"])
+        folders = [project_file.parent / Path(path).expanduser() for path in paths]
+    except (UsageError, AttributeError, TypeError):
+        return Registry()  # what is wrong with the file is said by the command that reads it
+    return Registry(folders)
+
+
+def open_workspace() -> Workspace:
+    """The workspace of the project in reach."""
+    return find_workspace(find_project_file())
+
+
+def settings(overrides: Sequence[str] = (), **flags: Any) -> Resolved:
+    """The resolved settings of a command that runs no pipeline."""
+    return load_config(settings=chosen(flags), overrides=overrides)
+
+
+def chosen(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags that were given, by dotted key (`train__steps` is `train.steps`)."""
+    return {key.replace("__", "."): value for key, value in flags.items() if value is not None}

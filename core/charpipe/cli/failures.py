@@ -1,0 +1,50 @@
+"""What the user sees of an error: a sentence and the right exit code; the traceback goes to the log file."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+
+from charpipe.errors import CharpipeError, InterruptedRun
+from charpipe.workspace import find_workspace
+
+
+def report(error: BaseException, *, debug: bool) -> int:
+    """Print `error` for a person and return the exit code."""
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, BrokenPipeError):
+        return 1
+    if isinstance(error, KeyboardInterrupt):
+        print("charpipe: interrupted", file=sys.stderr)  # noqa: T201
+        return 130
+    if isinstance(error, InterruptedRun):
+        print(f"charpipe: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    log = _log(error)
+    if isinstance(error, CharpipeError):
+        print(f"charpipe: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    where = f"; the traceback is in {log}" if log else ""
+    hint = "" if debug else " (or add --debug)"
+    print(f"charpipe: {type(error).__name__}: {error}{where}{hint}", file=sys.stderr)  # noqa: T201
+    return 1
+
+
+def _log(error: BaseException) -> Path | None:
+    from charpipe.config.files import find_project_file
+
+    with contextlib.suppress(OSError, CharpipeError):
+        root = find_workspace(find_project_file()).root
+        if not root.is_dir():
+            return None
+        path = root / "logs" / "charpipe.log"
+        path.parent.mkdir(exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"--- {datetime.now(UTC).isoformat(timespec='seconds')} {' '.join(sys.argv[1:])}\n")
+            traceback.print_exception(error, file=file)
+        return path
+    return None

@@ -1,0 +1,43 @@
+"""`charpipe config`: every resolved value and where it came from."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from charpipe.cli.environment import open_registry
+from charpipe.cli.output import print_json, print_table
+from charpipe.config.load import leaves, load_config
+from charpipe.config.problems import validate
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command("show")
+def show(
+    pipeline: Annotated[str | None, typer.Option(help="As this pipeline sees them.")] = None,
+    preset: Annotated[str | None, typer.Option(help="With this preset.")] = None,
+    set_: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="With this setting.")] = [],  # noqa: B006
+    everything: Annotated[bool, typer.Option("--all", help="The catalogue of corpora as well.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
+) -> None:
+    """Print every setting, its value, and where it came from."""
+    registry = open_registry()
+    if pipeline is not None:
+        registry.pipeline(pipeline)
+    resolved = load_config(pipeline=pipeline, preset=preset, overrides=set_)
+    values = leaves(resolved.config)
+    for name, spec in registry.all("architecture").items():
+        given = resolved.config.architectures.get(name, {})
+        config = validate(spec.config, given, f"architectures.{name}", resolved.origins)
+        values |= leaves(config, f"architectures.{name}.")
+    rows = [
+        (key, value, resolved.origins.get(key, "default"))
+        for key, value in sorted(values.items())
+        if everything or not key.startswith("corpora.")
+    ]
+    if json:
+        print_json([{"key": key, "value": value, "origin": origin} for key, value, origin in rows])
+        return
+    print_table(("setting", "value", "from"), [(key, repr(value), origin) for key, value, origin in rows], "")

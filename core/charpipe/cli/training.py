@@ -1,0 +1,143 @@
+"""`charpipe run` and `charpipe resume`: a pipeline becomes a command whose flags are its options."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from charpipe.cli.environment import chosen, open_registry, open_workspace
+from charpipe.config.load import Resolved, load_config
+from charpipe.config.problems import validate
+from charpipe.errors import RunError, UsageError
+from charpipe.plugin import Pipeline
+from charpipe.registry import Registry
+
+Preset = Annotated[str | None, typer.Option(help="A named bundle of settings.")]
+Steps = Annotated[int | None, typer.Option(help="Updates to make.", min=0)]
+Budget = Annotated[str | None, typer.Option(help="Time to train for: 90s, 2m, 1h.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Any setting; may be repeated.")]
+Force = Annotated[list[str], typer.Option("--force", metavar="STAGE", help="Do this stage anew; may be repeated.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+
+COMMON: Mapping[str, tuple[Any, Any]] = {
+    "preset": (Preset, None),
+    "steps": (Steps, None),
+    "budget": (Budget, None),
+    "device": (Device, None),
+    "set_": (Set, []),
+    "force": (Force, []),
+    "dry_run": (DryRun, False),
+    "json": (Json, False),
+}
+
+
+def run_app(registry: Registry) -> typer.Typer:
+    """The `run` group: one command for each pipeline."""
+    app = typer.Typer(no_args_is_help=True)
+    for name, pipeline in registry.all("pipeline").items():
+        app.command(name, help=pipeline.summary)(_command(pipeline))
+    return app
+
+
+def _command(pipeline: Pipeline) -> Any:
+    """A function whose signature lists the pipeline's options and what all pipelines share."""
+
+    def command(**values: Any) -> None:
+        shared = {name: values.pop(name) for name in COMMON}
+        _run(pipeline, values, **shared)
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = []
+    for name, field in pipeline.options.model_fields.items():
+        option = typer.Option(help=field.description)
+        default = inspect.Parameter.empty if field.is_required() else field.default
+        parameters.append(
+            inspect.Parameter(name, keyword, default=default, annotation=Annotated[field.annotation, option])
+        )
+    for name, (annotation, default) in COMMON.items():
+        parameters.append(inspect.Parameter(name, keyword, default=default, annotation=annotation))
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__name__ = pipeline.name.replace("-", "_")
+    return command
+
+
+def _run(
+    pipeline: Pipeline,
+    values: Mapping[str, Any],
+    *,
+    preset: str | None,
+    steps: int | None,
+    budget: str | None,
+    device: str | None,
+    set_: list[str],
+    force: list[str],
+    dry_run: bool,
+    json: bool,
+) -> None:
+    if steps is not None and budget is not None:
+        raise UsageError("--steps and --budget both say how long to train; give one of them")
+    flags = chosen({"train__steps": steps, "train__budget": budget, "train__device": device})
+    resolved = load_config(pipeline=pipeline.name, preset=preset, settings=flags, overrides=set_)
+    defaults = {
+        key: value for key, value in resolved.options.items() if key in pipeline.options.model_fields
+    }
+    given = {key: value for key, value in values.items() if value != _default(pipeline, key)}
+    execute(pipeline, {**values, **defaults, **given}, resolved, force=force, dry_run=dry_run, json=json)
+
+
+def _default(pipeline: Pipeline, option: str) -> Any:
+    return pipeline.options.model_fields[option].default
+
+
+def execute(
+    pipeline: Pipeline,
+    values: Mapping[str, Any],
+    resolved: Resolved,
+    *,
+    force: list[str],
+    dry_run: bool,
+    json: bool,
+    resume: Any = None,
+) -> None:
+    """Run a pipeline in front of a person or a program, and print what came of it."""
+    from charpipe.cli.signals import until_done
+    from charpipe.cli.views import open_view
+    from charpipe.plugin import resolve
+    from charpipe.stages import Session
+
+    options = validate(pipeline.options, values)
+    registry = open_registry()
+    with open_view(json=json, pipeline=pipeline.name, options=options.model_dump()) as view:
+        session = Session(
+            open_workspace(),
+            resolved,
+            registry,
+            emit=view,
+            force=frozenset(force),
+            resume=resume,
+            dry_run=dry_run,
+        )
+        result = until_done(lambda: resolve(pipeline.run)(options, session), session.stop, view)
+        view.finish(result, session)
+
+
+def resume(
+    run: Annotated[str, typer.Argument(help="A run: name, unique beginning, `last`.")] = "last",
+    json: Json = False,
+) -> None:
+    """Go on with an interrupted run, from its last checkpoint, with the settings it was started with."""
+    from charpipe.runs import find_run
+
+    found = find_run(open_workspace().runs, run)
+    info, status = found.info, found.status
+    if status.state == "finished":
+        raise RunError(f"the run {found.name} is finished ({status.step:,} steps); type: charpipe sample {found.name}")
+    request = info.request
+    resolved = load_config(settings=info.settings)
+    pipeline = open_registry().pipeline(request["pipeline"])
+    execute(pipeline, request["options"], resolved, force=[], dry_run=False, json=json, resume=found)

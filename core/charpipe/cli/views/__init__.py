@@ -1,0 +1,31 @@
+"""What is seen while a pipeline works: a live picture on a terminal, plain lines elsewhere, JSON for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+from charpipe.cli.views.base import View
+
+
+def open_view(*, json: bool, pipeline: str, options: Mapping[str, Any]) -> AbstractContextManager[View]:
+    """The view that fits where output goes."""
+    if json:
+        from charpipe.cli.views.jsonlines import JsonLines
+
+        return JsonLines()
+    from charpipe.cli.views.progress import Progress
+
+    progress = Progress(pipeline, str(options.get("corpus", "")))
+    if sys.stdout.isatty():
+        from charpipe.cli.views.live import Live
+
+        return Live(progress)
+    from charpipe.cli.views.plain import Plain
+
+    return Plain(progress)
+
+
+__all__ = ["View", "open_view"]

@@ -1,0 +1,41 @@
+"""One JSON object a line: the events as they happen and last `{"event": "finished", "run": ..., "metrics": ...}`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from charpipe.cli.output import print_json
+from charpipe.cli.views.base import View
+from charpipe.events import Event, Finished, StageProgress, Step
+from charpipe.stages.session import Session
+
+INTERVAL = 0.5
+"""Seconds between two lines that only say how far it is."""
+
+
+class JsonLines(View):
+    """Events for programs; steps and progress are thinned to two a second."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last: dict[type[Event], float] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Print one event."""
+        if isinstance(event, Step | StageProgress):
+            now = time.monotonic()
+            if now - self._last.get(type(event), 0.0) < INTERVAL:
+                return
+            self._last[type(event)] = now
+        value = event.to_json()
+        if isinstance(event, Finished):
+            value["event"] = "trained"  # "finished" is the last line of the whole pipeline
+        with self._lock:
+            print_json(value)
+
+    def finish(self, result: Mapping[str, Any], session: Session) -> None:
+        """Print the last line."""
+        print_json({"event": "finished", **result})

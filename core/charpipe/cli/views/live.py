@@ -1,0 +1,94 @@
+"""The live picture on a terminal."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console, Group
+from rich.live import Live as RichLive
+from rich.text import Text
+
+from charpipe.cli.views.base import View
+from charpipe.cli.views.progress import Progress, Stage, one_line
+from charpipe.cli.views.summary import summary
+from charpipe.events import Event, Notice
+from charpipe.stages.session import Session
+
+MARKS = {
+    "waiting": ("·", "dim"),
+    "running": ("▶", "bold cyan"),
+    "done": ("✓", "green"),
+    "cached": ("✓", "green"),
+}
+BAR = 10
+
+
+class Live(View):
+    """Draws the stages ten times a second while they change."""
+
+    def __init__(self, progress: Progress, console: Console | None = None) -> None:
+        self.progress = progress
+        self._console = console or Console(highlight=False)
+        self._lock = threading.Lock()
+        self._live = RichLive(get_renderable=self._draw, console=self._console, refresh_per_second=10)
+
+    def __enter__(self) -> Self:
+        self._console.print(self.progress.header, style="bold") if not self._console.is_terminal else None
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Take in one event; notices are printed above the picture."""
+        with self._lock:
+            self.progress.take(event)
+        if isinstance(event, Notice):
+            style = "yellow" if event.level == "warning" else "dim"
+            self._console.print(Text(event.message, style=style))
+
+    def _draw(self) -> Group:
+        with self._lock:
+            lines: list[Text] = [Text(self.progress.header, style="bold"), Text("")]
+            for stage in self.progress.stages.values():
+                lines.extend(self._stage(stage))
+        return Group(*lines)
+
+    def _stage(self, stage: Stage) -> list[Text]:
+        mark, style = MARKS[stage.state]
+        line = Text.assemble((mark, style), f" {stage.name:<12}", no_wrap=True, overflow="ellipsis")
+        if stage.name == "train" and stage.state == "running":
+            line.append(self.progress.training(self._bar()))
+            return [line, *self._sample()]
+        text = stage.text or (stage.why if stage.state == "running" else "")
+        line.append(f"{text:<44}")
+        if stage.state in ("done", "cached"):
+            line.append(f" {self.progress.outcome(stage):>8}", "dim")
+        return [line]
+
+    def _bar(self) -> str:
+        share = self.progress.share
+        if share is None:
+            return ""
+        full = round(share * BAR)
+        return "█" * full + "░" * (BAR - full)
+
+    def _sample(self) -> list[Text]:
+        sampled = self.progress.sampled
+        if sampled is None:
+            return []
+        start = f"              sample at step {sampled.step:,} │ "
+        text = one_line(sampled.text, self._console.width - len(start))
+        return [Text(start, style="dim", no_wrap=True, end="").append(text)]
+
+    def finish(self, result: Mapping[str, Any], session: Session) -> None:
+        """Stop drawing and print the summary below the picture."""
+        self._live.stop()
+        for line in summary(result, session):
+            self._console.print(line, markup=False, highlight=False)

@@ -1,0 +1,68 @@
+"""The same facts as plain lines, for files, pipes and continuous integration."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+
+from charpipe.cli.views.base import View
+from charpipe.cli.views.progress import Progress, one_line
+from charpipe.cli.views.summary import summary
+from charpipe.events import Evaluated, Event, Notice, Sampled, StageFinished, StageProgress, StageStarted, TrainingStarted
+from charpipe.stages.session import Session
+
+INTERVAL = 5.0
+"""Seconds between two lines about the same stage's progress."""
+
+
+class Plain(View):
+    """Prints a line for whatever is worth one."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self._lock = threading.Lock()
+        self._last = time.monotonic()
+        self._headed = False
+
+    def __call__(self, event: Event) -> None:
+        """Take in one event and print the line it is worth."""
+        with self._lock:
+            self.progress.take(event)
+            line = self._line(event)
+            if line is not None:
+                if not self._headed and not isinstance(event, Notice):
+                    typer.echo(f"{self.progress.header}\n")
+                    self._headed = True
+                typer.echo(line)
+
+    def _line(self, event: Event) -> str | None:
+        match event:
+            case StageStarted(stage=stage, why=why):
+                return f"  {stage:<12}{'run' if why else 'running'} ({why})" if why else f"  {stage:<12}running"
+            case StageProgress(stage=stage):
+                if time.monotonic() - self._last < INTERVAL:
+                    return None
+                self._last = time.monotonic()
+                return f"  {stage:<12}{self.progress.stages[stage].text}"
+            case StageFinished(stage=name):
+                stage = self.progress.stages[name]
+                return f"✓ {name:<12}{stage.text:<44} {self.progress.outcome(stage):>8}"
+            case TrainingStarted():
+                return f"  {'train':<12}{self.progress.model}, {event.parameters:,} parameters"
+            case Evaluated():
+                return f"  {'train':<12}{self.progress.training()}"
+            case Sampled(step=step, text=text):
+                return f"  {'':<12}sample at step {step:,} | {one_line(text, 80)}"
+            case Notice(message=message):
+                return f"  {message}"
+            case _:
+                return None
+
+    def finish(self, result: Mapping[str, Any], session: Session) -> None:
+        """Print the summary."""
+        for line in summary(result, session):
+            typer.echo(line)

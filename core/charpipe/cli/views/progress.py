@@ -1,0 +1,146 @@
+"""How far a pipeline is, as text: the state behind both the live picture and the plain lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from charpipe.events import (
+    Evaluated,
+    Event,
+    Notice,
+    Sampled,
+    StageFinished,
+    StageProgress,
+    StageStarted,
+    Step,
+    TrainingStarted,
+)
+from charpipe.stages.quantities import duration, size
+from charpipe.stages.session import STAGES
+
+RATE_WINDOW = 3.0
+"""Seconds over which the speed is averaged."""
+
+
+@dataclass
+class Stage:
+    """One line of the picture."""
+
+    name: str
+    state: str = "waiting"
+    text: str = ""
+    started: float = 0.0
+    seconds: float = 0.0
+    why: str = ""
+
+
+@dataclass
+class Progress:
+    """Takes in events; `header` and the `stages` are what to show."""
+
+    pipeline: str
+    corpus: str
+    model: str = ""
+    stages: dict[str, Stage] = field(default_factory=lambda: {name: Stage(name) for name in STAGES})
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    step: Step | None = None
+    sampled: Sampled | None = None
+    notices: list[Notice] = field(default_factory=list)
+    _marks: list[tuple[float, int]] = field(default_factory=list)
+
+    @property
+    def header(self) -> str:
+        """`charpipe  train-and-sample · linux_src · lstm 1x512 · cpu bfloat16`."""
+        return "charpipe  " + " · ".join(part for part in (self.pipeline, self.corpus, self.model) if part)
+
+    def take(self, event: Event) -> None:
+        """Take in one event."""
+        match event:
+            case StageStarted(stage=name, why=why):
+                self.stages[name] = Stage(name, "running", started=time.monotonic(), why=why)
+            case StageProgress():
+                self._advance(event)
+            case StageFinished():
+                self.stages[event.stage] = Stage(
+                    event.stage,
+                    "cached" if event.skipped else "done",
+                    event.summary,
+                    seconds=event.seconds,
+                    why=self.stages[event.stage].why,
+                )
+            case TrainingStarted():
+                self.model = f"{event.model} · {event.device} {event.precision}"
+            case Step():
+                self._step(event)
+            case Evaluated():
+                self.metrics = event.metrics
+            case Sampled():
+                self.sampled = event
+            case Notice():
+                self.notices.append(event)
+            case _:
+                pass
+
+    def _advance(self, event: StageProgress) -> None:
+        stage = self.stages[event.stage]
+        unit = "B" if event.unit == "bytes" else ""
+        done = size(event.done, unit) + ("" if unit else f" {event.unit}")
+        share = f"  {100 * event.done / event.total:.0f} %" if event.total else ""
+        stage.text = f"{done}{share}"
+
+    def _step(self, event: Step) -> None:
+        self.step = event
+        self._marks.append((event.seconds, event.tokens))
+        while len(self._marks) > 2 and event.seconds - self._marks[0][0] > RATE_WINDOW:
+            self._marks.pop(0)
+
+    @property
+    def rate(self) -> float:
+        """Characters a second, lately."""
+        (t0, n0), (t1, n1) = self._marks[0], self._marks[-1]
+        return (n1 - n0) / (t1 - t0) if t1 > t0 else 0.0
+
+    @property
+    def share(self) -> float | None:
+        """How much of the steps is done, if it is known."""
+        return self.step.step / self.step.steps if self.step and self.step.steps else None
+
+    def training(self, bar: str = "") -> str:
+        """The training line: step, bar, validation, speed, time left."""
+        if self.step is None:
+            return "starting"
+        total = f" of {self.step.steps:,}" if self.step.steps else ""
+        parts = [f"step {self.step.step:,}{total}", bar, self._scores()]
+        if len(self._marks) > 1:
+            parts.append(f"{size(self.rate)} chars/s")
+            if self.step.steps and (left := self._left()) is not None:
+                parts.append(f"{left} left")
+        return "  ".join(part for part in parts if part)
+
+    def _scores(self) -> str:
+        if "val/loss" not in self.metrics:
+            return ""
+        bits = self.metrics.get("val/bits_per_char")
+        return f"val {self.metrics['val/loss']:.3f} nats" + (f", {bits:.3f} bits/char" if bits else "")
+
+    def _left(self) -> str | None:
+        (t0, _), (t1, _) = self._marks[0], self._marks[-1]
+        steps = len(self._marks) - 1
+        if self.step is None or self.step.steps is None or t1 <= t0:
+            return None
+        seconds = (self.step.steps - self.step.step) * (t1 - t0) / steps
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes}:{rest:02}"
+
+    def outcome(self, stage: Stage) -> str:
+        """How long a stage took, or that it was there already."""
+        return "cached" if stage.state == "cached" else duration(stage.seconds)
+
+
+def one_line(text: str, width: int) -> str:
+    """`text` on one line of at most `width` characters, its line breaks shown."""
+    flat = text.replace("\n", "⏎").replace("\t", "→").replace("\r", "")
+    printable = "".join(letter if letter.isprintable() else "·" for letter in flat)
+    return printable if len(printable) <= width else printable[: max(width - 1, 0)] + "…"

@@ -1,0 +1,67 @@
+"""What is printed at the end: the numbers, the sample, and the next commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from charpipe.stages.session import Session
+
+SCORES = (("val/loss", "nats"), ("val/bits_per_char", "bits/char"), ("test/loss", "nats"), ("test/bits_per_char", "bits/char"))
+SAMPLE_LINES = 24
+
+
+def summary(result: Mapping[str, Any], session: Session) -> Iterator[str]:
+    """The lines that close a pipeline. `result` is what it returned."""
+    if session.dry_run:
+        yield "\nNothing was done (--dry-run)."
+        return
+    run = result.get("run")
+    if run is None:
+        return
+    yield ""
+    yield from _scores(result.get("metrics", {}))
+    yield from _predictions(result.get("predictions", []))
+    yield from _sample(str(result.get("sample", "")))
+    yield f"  run       {run}"
+    yield ""
+    for command, meaning in _next(str(run), str(result.get("corpus", "hello"))):
+        yield f"  {command:<58} {meaning}"
+
+
+def _scores(metrics: Mapping[str, float]) -> Iterator[str]:
+    for split in ("val", "test"):
+        loss, bits = metrics.get(f"{split}/loss"), metrics.get(f"{split}/bits_per_char")
+        if loss is not None:
+            error = metrics.get(f"{split}/loss_standard_error")
+            spread = f" ± {error:.4f}" if error else ""
+            yield f"  {split:<9} {loss:.4f}{spread} nats per token" + (f", {bits:.4f} bits per character" if bits else "")
+
+
+def _predictions(rows: list[Mapping[str, Any]]) -> Iterator[str]:
+    if not rows:
+        return
+    yield "  what it expects next:"
+    for row in rows:
+        chances = "  ".join(f"{label} {share:.3f}" for label, share in row["next"].items())
+        yield f"    after {row['text']!r:<12} {chances}"
+    yield ""
+
+
+def _sample(text: str) -> Iterator[str]:
+    if not text:
+        return
+    lines = text.splitlines() or [""]
+    yield ""
+    for line in lines[:SAMPLE_LINES]:
+        yield "  │ " + "".join(letter if letter.isprintable() or letter == "\t" else "·" for letter in line)
+    if len(lines) > SAMPLE_LINES:
+        yield f"  │ … {len(lines) - SAMPLE_LINES} lines more"
+    yield ""
+
+
+def _next(run: str, corpus: str) -> Iterator[tuple[str, str]]:
+    short = f"{run}"
+    yield f"charpipe sample {short}", "let it write more"
+    yield f"charpipe runs show {short}", "everything about the run"
+    yield "charpipe ui", "see it in MLflow and Prefect"
