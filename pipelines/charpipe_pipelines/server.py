@@ -53,7 +53,7 @@ def managed_server(workspace: Workspace) -> ManagedServer:
 
 
 def application(url: str, home: str, log: str) -> Any:
-    """The ASGI application of Prefect's server, at `url`, with its database in `home`; called in the server's process."""
+    """The ASGI application of Prefect's server, at `url`, with its database in `home`."""
     os.environ.update(
         QUIET
         | {
@@ -71,7 +71,7 @@ def application(url: str, home: str, log: str) -> Any:
 
 
 def choose(workspace: Workspace, configured: str | None, notify: Listener) -> Api:
-    """The API to use: the `[prefect]` table's, then PREFECT_API_URL (honoured, with a notice), then our own server."""
+    """The API to use: the `[prefect]` table's, then PREFECT_API_URL (with a notice), then our own."""
     if configured:
         return Api(configured.rstrip("/"), None)
     ours = os.environ.get(LOG_FILE) is not None  # then it was `become_client` that set PREFECT_API_URL
@@ -83,7 +83,7 @@ def choose(workspace: Workspace, configured: str | None, notify: Listener) -> Ap
 
 
 def become_client(workspace: Workspace, url: str) -> None:
-    """Point this process's Prefect, not imported yet, at `url`, and keep it off the terminal and out of ~/.prefect."""
+    """Point this process's Prefect, not imported yet, at `url`; off the terminal, and out of ~/.prefect."""
     loopback = "127.0.0.1,localhost,::1"
     for variable in ("NO_PROXY", "no_proxy"):  # no proxy stands between this machine and itself
         os.environ[variable] = ",".join(filter(None, (os.environ.get(variable), loopback)))

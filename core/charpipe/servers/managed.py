@@ -1,7 +1,7 @@
 """One managed server as its users see it: find it, start it, stop it.
 
-Its state lies in `<folder>/server.json`, which the serving process writes once it answers. A process counts as ours
-only if its command line names that folder, so a stale file and a reused process number do no harm.
+Its state lies in `<folder>/server.json`, which the serving process writes once it answers. A process counts
+as ours only if its command line names that folder: a stale file and a reused process number do no harm.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ MODULE = "charpipe.servers.serve"
 
 @dataclass(frozen=True)
 class ManagedServer:
-    """A server of the workspace. `application` names `module:function`, which is called in the serving process with
-    the server's base URL and `arguments` and returns an ASGI application; `health` is a path that answers 200;
-    variables that begin with one of `unset` are kept from it."""
+    """A server of the workspace. `application` names `module:function`, which is called in the serving process
+    with the server's base URL and `arguments` and returns an ASGI application; `health` is a path that answers
+    200; variables that begin with one of `unset` are kept from it."""
 
     name: str
     folder: Path
@@ -55,7 +55,7 @@ class ManagedServer:
         return state["url"] if self._answers(state["url"]) else None
 
     def start(self, timeout: float = START_SECONDS) -> str:
-        """The base URL, after starting the server if it is not up. Raises CharpipeError if it does not come up."""
+        """The base URL, after starting the server if need be. Raises CharpipeError if it does not come up."""
         if url := self.running():
             return url
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -115,10 +115,12 @@ class ManagedServer:
             _end(process.pid)
             process.wait()
             raise CharpipeError(
-                f"the {self.name} server did not answer within {timeout:.0f} s and was stopped; see {self.log}"
+                f"the {self.name} server did not answer within {timeout:.0f} s and was stopped; "
+                f"see {self.log}"
             )
+        code = process.returncode
         raise CharpipeError(
-            f"the {self.name} server ended while it was starting (exit code {process.returncode}); see {self.log}"
+            f"the {self.name} server ended while it was starting (exit code {code}); see {self.log}"
         )
 
     def _state(self) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 """Where MLflow's data live: always an explicit URI, so that a stray `./mlruns` never decides.
 
-Order: the `[tracking]` table, then MLFLOW_TRACKING_URI (honoured, with a notice), then SQLite in the workspace.
+In this order: the `[tracking]` table, MLFLOW_TRACKING_URI (honoured, with a notice), SQLite in the workspace.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ DATABASE_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
 
 @dataclass(frozen=True)
 class Location:
-    """One MLflow: its tracking URI, where new experiments put their artifacts (None: the server decides), the
-    workspace's folder for locks, where the URI came from, and what the user should be told about that."""
+    """One MLflow: its tracking URI; where new experiments put their artifacts (None: the server decides); the
+    workspace's folder for locks; where the URI came from; and what the user should be told about that."""
 
     uri: str
     artifacts: str | None
@@ -38,31 +38,38 @@ class Location:
         """Whether this is the workspace's own database."""
         return self.origin == "workspace"
 
+    @property
+    def shown(self) -> str:
+        """The URI for people: without a password."""
+        return without_password(self.uri)
+
 
 def locate(config: TrackingConfig, folder: Path, environ: Mapping[str, str] | None = None) -> Location:
-    """The MLflow to use, for a workspace whose MLflow folder is `folder`. Raises UsageError for a URI of another kind."""
+    """The MLflow to use, for a workspace whose MLflow folder is `folder`. Raises UsageError for others."""
     env = os.environ if environ is None else environ
     folder = folder.absolute()
+    artifacts = config.artifacts or (folder / "artifacts").as_uri()
     if config.uri:
-        return _elsewhere(config.uri, folder, "settings", None)
+        return _elsewhere(config.uri, artifacts, folder, "[tracking] uri", None)
     if uri := env.get("MLFLOW_TRACKING_URI"):
-        notice = f"tracking to {_without_password(uri)}, because MLFLOW_TRACKING_URI is set"
-        return _elsewhere(uri, folder, "MLFLOW_TRACKING_URI", notice)
-    return Location(f"sqlite:///{folder / 'mlflow.db'}", (folder / "artifacts").as_uri(), folder, "workspace")
+        notice = f"tracking to {without_password(uri)}, because MLFLOW_TRACKING_URI is set"
+        return _elsewhere(uri, artifacts, folder, "MLFLOW_TRACKING_URI", notice)
+    return Location(f"sqlite:///{folder / 'mlflow.db'}", artifacts, folder, "workspace")
 
 
-def _elsewhere(uri: str, folder: Path, origin: str, notice: str | None) -> Location:
+def _elsewhere(uri: str, artifacts: str, folder: Path, origin: str, notice: str | None) -> Location:
     scheme = urlsplit(uri).scheme.split("+")[0]
     if scheme in ("http", "https"):
         return Location(uri.rstrip("/"), None, folder, origin, notice)
-    if scheme not in DATABASE_SCHEMES:
+    if scheme not in DATABASE_SCHEMES or (scheme == "sqlite" and not uri.startswith("sqlite:////")):
         raise UsageError(
-            f"{_without_password(uri)!r} (from {origin}) is no MLflow tracking URI that charpipe can use; "
+            f"{without_password(uri)!r} (from {origin}) is no MLflow tracking URI that charpipe can use; "
             "give http(s)://HOST:PORT or a database such as sqlite:////absolute/path/mlflow.db"
         )
-    return Location(uri, (folder / "artifacts").as_uri(), folder, origin, notice)
+    return Location(uri, artifacts, folder, origin, notice)
 
 
-def _without_password(uri: str) -> str:
-    parts = urlsplit(uri)
-    return uri.replace(f":{parts.password}@", ":***@") if parts.password else uri
+def without_password(uri: str) -> str:
+    """A URI that may be shown."""
+    password = urlsplit(uri).password
+    return uri.replace(f":{password}@", ":***@") if password else uri

@@ -16,7 +16,17 @@ class TrackingConfig(Options):
         description="MLflow tracking URI; unset: MLFLOW_TRACKING_URI, else SQLite in the workspace",
     )
     experiment: str | None = Field(None, description="MLflow experiment; unset: the corpus's name")
-    interval: float = Field(2.0, gt=0, le=600, description="seconds between two uploads of metrics")
+    artifacts: str | None = Field(
+        None,
+        description="where new experiments keep artifacts (a URI), where `uri` is a database and no server",
+    )
+    interval: float = Field(
+        2.0, gt=0, le=600, allow_inf_nan=False, description="seconds between two uploads of metrics"
+    )
     patience: float = Field(
-        30.0, ge=0, le=3600, description="seconds that the end of a run waits for a slow or absent MLflow"
+        30.0,
+        ge=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="seconds that the end of a run waits for a slow or absent MLflow",
     )

@@ -1,0 +1,87 @@
+"""One MLflow client for one explicit location, with MLflow's noise and telemetry off.
+
+The first use of a database migrates its schema, and two processes that do so at once destroy each
+other's work: it happens under a lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from charpipe.errors import CharpipeError
+from charpipe.tracking.location import Location
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+FORCED = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+DEFAULTS = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the tracker tries again by itself
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+LOCK_SECONDS = 300.0
+
+
+def quiet_environment() -> None:
+    """Set what MLflow reads from the environment, before it is imported."""
+    os.environ.update(FORCED)
+    for variable, value in DEFAULTS.items():
+        os.environ.setdefault(variable, value)
+    loopback = "127.0.0.1,localhost"
+    for variable in ("NO_PROXY", "no_proxy"):  # no proxy stands between this machine and itself
+        if loopback not in os.environ.get(variable, ""):
+            os.environ[variable] = ",".join(filter(None, (os.environ.get(variable), loopback)))
+
+
+def connect(location: Location) -> MlflowClient:
+    """A client whose database is there and migrated. Raises what MLflow raises where it is out of reach."""
+    quiet_environment()
+    from mlflow.tracking import MlflowClient
+
+    for name in ("mlflow", "alembic", "sqlalchemy"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    if location.is_server:
+        return MlflowClient(location.uri, location.uri)
+    location.folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(location.folder / "migration.lock", timeout=LOCK_SECONDS):
+        if location.is_own:
+            _migrate(location.uri)
+        client = MlflowClient(location.uri, location.uri)
+        client.search_experiments(max_results=1)  # the schema is made on the first question
+    return client
+
+
+def _migrate(uri: str) -> None:
+    """Bring our own database, made by an older MLflow perhaps, to the schema of this one."""
+    from mlflow.store.db import utils
+    from sqlalchemy import create_engine
+
+    engine = create_engine(uri)
+    try:
+        if utils._all_tables_exist(engine) and _revision(engine) != utils._get_latest_schema_revision():
+            utils._upgrade_db(engine)
+    except AttributeError:  # another MLflow keeps these elsewhere; it then says itself what to do
+        return
+    finally:
+        engine.dispose()
+
+
+def _revision(engine: object) -> str | None:
+    from mlflow.store.db import utils
+
+    return str(utils._get_schema_version(engine))
+
+
+def explain(error: Exception, location: Location) -> CharpipeError:
+    """What went wrong with MLflow, in one sentence and without its traceback."""
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return CharpipeError(
+        f"MLflow at {location.shown} does not take part ({reason}); nothing of the run is lost"
+    )

@@ -1,0 +1,86 @@
+"""Experiments and runs in MLflow: an experiment is a corpus, a run carries charpipe's name as a tag."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from charpipe.errors import RunError, UsageError
+from charpipe.tracking.describe import RUN_TAG
+from charpipe.tracking.location import Location
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowRun
+    from mlflow.tracking import MlflowClient
+
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Makes MLflow's page open on runs and their comparison, and not on its view of language-model traces."""
+
+
+def ensure(client: MlflowClient, name: str, location: Location) -> str:
+    """The id of the experiment of that name; made with an explicit place for artifacts if it is new."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        place = f"{location.artifacts.rstrip('/')}/{quote(name, safe='')}" if location.artifacts else None
+        try:
+            return str(client.create_experiment(name, artifact_location=place, tags=KIND))
+        except MlflowException:  # another process was quicker
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
+def find_run(client: MlflowClient, name: str, run_id: str | None = None) -> MlflowRun | None:
+    """The run with that id, else the newest that carries that name; deleted ones are as good as absent."""
+    from mlflow.exceptions import MlflowException
+
+    if run_id:
+        try:
+            found = client.get_run(run_id)
+            if found.info.lifecycle_stage == "active":
+                return found
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+    runs = _search(client, f"tags.`{RUN_TAG}` = '{_quoted(name)}'")
+    return runs[0] if runs else None
+
+
+def look_up(client: MlflowClient, wanted: str, shown: str) -> MlflowRun:
+    """The run that a person means by a name, a unique beginning of one, or MLflow's id.
+
+    Raises UsageError where there is none or more than one.
+    """
+    exact = find_run(client, wanted, wanted if len(wanted) == 32 and wanted.isalnum() else None)
+    if exact is not None:
+        return exact
+    beginning = wanted.replace("%", "").replace("_", "_")
+    runs = [
+        run
+        for run in _search(client, f"tags.`{RUN_TAG}` LIKE '{_quoted(beginning)}%'")
+        if run.data.tags[RUN_TAG].startswith(wanted)
+    ]
+    names = sorted({run.data.tags[RUN_TAG] for run in runs})
+    if len(names) > 1:
+        raise UsageError(f"{wanted!r} begins the names of {len(names)} runs: {', '.join(names[:5])}")
+    if not runs:
+        raise RunError(f"there is no run {wanted!r} in the MLflow at {shown}")
+    return runs[0]
+
+
+def _search(client: MlflowClient, where: str) -> list[MlflowRun]:
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    return (
+        list(client.search_runs(experiments, where, order_by=["attributes.start_time DESC"]))
+        if experiments
+        else []
+    )
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "").replace("\\", "")

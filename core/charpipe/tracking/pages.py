@@ -1,0 +1,70 @@
+"""MLflow's pages: the workspace's own MLflow server, and links that lead people straight to their runs."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+from charpipe.runs import Run
+from charpipe.servers.managed import ManagedServer
+from charpipe.tracking.client import connect, quiet_environment
+from charpipe.tracking.location import Location
+
+
+def mlflow_server(location: Location, logs: Path) -> ManagedServer:
+    """The managed MLflow server that shows `location` on loopback; for a database, not where a server is up."""
+    return ManagedServer(
+        name="MLflow",
+        folder=location.folder,
+        application="charpipe.tracking.pages:application",
+        health="/health",
+        log=logs.absolute() / "mlflow-server.log",
+        arguments={"uri": location.uri, "artifacts": location.artifacts or ""},
+        unset=("MLFLOW_", "_MLFLOW_"),
+    )
+
+
+def base_url(location: Location, logs: Path) -> str:
+    """Where MLflow's pages are: the server that the settings name, or our own, started if need be."""
+    if location.is_server:
+        return location.uri
+    connect(location)  # migrates the database first, under its lock
+    return mlflow_server(location, logs).start()
+
+
+def link(base: str, run: Run | None = None) -> str:
+    """The page of a run under "Model training", or of all experiments."""
+    ids = run.status.mlflow if run is not None else {}
+    if not ids.get("experiment_id"):
+        return f"{base}/#/experiments"
+    return f"{base}/#/experiments/{ids['experiment_id']}/runs/{ids['run_id']}"
+
+
+def experiment_link(base: str, run: Run) -> str:
+    """The page that compares all runs of a run's experiment."""
+    return f"{base}/#/experiments/{run.status.mlflow.get('experiment_id', '0')}/runs"
+
+
+def application(url: str, uri: str, artifacts: str) -> Any:
+    """The ASGI application of MLflow's server over a database, as `mlflow server` sets it up, in this process."""
+    quiet_environment()
+    from mlflow.server import constants
+
+    os.environ.update(
+        {
+            constants.BACKEND_STORE_URI_ENV_VAR: uri,
+            constants.REGISTRY_STORE_URI_ENV_VAR: uri,
+            constants.ARTIFACT_ROOT_ENV_VAR: artifacts,
+            constants.ARTIFACTS_DESTINATION_ENV_VAR: artifacts,
+            constants.SERVE_ARTIFACTS_ENV_VAR: "true",
+            "MLFLOW_TRACKING_URI": uri,
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "_MLFLOW_SGI_NAME": "uvicorn",
+            "_MLFLOW_SERVER_BOOT_ID": uuid.uuid4().hex,
+        }
+    )
+    from mlflow.server.fastapi_app import app
+
+    return app

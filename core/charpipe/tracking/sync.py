@@ -1,0 +1,22 @@
+"""Fill MLflow again from a run's folder. Doing it twice is the same as doing it once."""
+
+from __future__ import annotations
+
+from charpipe.runs import Run
+from charpipe.tracking.client import explain
+from charpipe.tracking.location import Location
+from charpipe.tracking.upload import Upload
+
+
+def sync(location: Location, run: Run, experiment: str | None = None) -> int:
+    """Log what MLflow lacks of `run`; returns how many metrics. Raises CharpipeError if it cannot."""
+    upload = Upload(location, run, experiment)
+    try:
+        upload.open()
+        added = upload.metrics()
+        upload.samples()
+        upload.close(run.status.state)
+    except Exception as error:
+        raise explain(error, location) from error
+    run.update(mlflow=upload.ids)
+    return added

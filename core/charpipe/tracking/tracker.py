@@ -1,0 +1,95 @@
+"""The tracker: a listener that keeps MLflow up with a run, from a thread that training never waits for.
+
+It reads what the run's folder records, so nothing piles up in memory while MLflow is slow, locked or away:
+it is tried again, less and less often, and `charpipe runs sync` fills in whatever is missing in the end.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from charpipe.events import Event, Listener, Notice
+from charpipe.runs import Run
+from charpipe.tracking.client import explain
+from charpipe.tracking.location import Location
+from charpipe.tracking.settings import TrackingConfig
+from charpipe.tracking.upload import Upload
+
+LONGEST_PAUSE = 60.0
+RETRY_SECONDS = 1.0
+
+
+class MlflowTracker:
+    """Tracks one run. `start`, the listener and `finish` never raise; the first failure is told, once."""
+
+    def __init__(self, location: Location, config: TrackingConfig, run: Run, notify: Listener) -> None:
+        self.run, self.notify = run, notify
+        self._config = config
+        self._upload = Upload(location, run, config.experiment)
+        self._ending = threading.Event()
+        self._news: dict[str, str] | None = None
+        self._trouble: str | None = None
+        self._warned = False
+        self._complete = False
+        self._state, self._deadline = "", 0.0
+        self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread.start()
+
+    def __call__(self, event: Event) -> None:
+        """Pass on what the thread has to say, in the thread that owns the run's status and the view."""
+        self._deliver()
+
+    def _deliver(self) -> None:
+        if self._news is not None:
+            ids, self._news = self._news, None
+            self.run.update(mlflow=ids)
+        if self._trouble is not None and not self._warned:
+            self._warned = True
+            self.notify(Notice(self._trouble, level="warning"))
+
+    def finish(self, state: str) -> bool:
+        """Bring MLflow up to the end of the run: `state` is "finished", "interrupted" or "failed".
+
+        Waits at most the configured patience; returns whether everything arrived.
+        """
+        self._state = state
+        self._deadline = time.monotonic() + self._config.patience
+        self._ending.set()
+        if self._thread.ident is not None:
+            self._thread.join(self._config.patience)
+        if not self._complete and self._trouble is None:
+            self._trouble = self._sentence(f"it takes longer than {self._config.patience:g} s")
+        self._deliver()
+        return self._complete
+
+    def _work(self) -> None:
+        pause, opened = self._config.interval, False
+        while True:
+            ending = self._ending.is_set()
+            try:
+                if not opened:
+                    self._upload.open()
+                    self._news, opened = self._upload.ids, True
+                self._upload.metrics()
+                self._upload.samples()
+                pause = self._config.interval
+                if ending:
+                    self._upload.close(self._state)
+                    self._complete = True
+            except Exception as error:
+                # whatever MLflow, its database or the network raise: tracking never decides training
+                self._trouble = self._trouble or self._sentence(str(explain(error, self._upload.location)))
+                opened, pause = False, min(2 * pause, LONGEST_PAUSE)
+            if self._complete or (ending and time.monotonic() + RETRY_SECONDS > self._deadline):
+                return
+            if ending:
+                time.sleep(RETRY_SECONDS)
+            else:
+                self._ending.wait(pause)
+
+    def _sentence(self, reason: str) -> str:
+        return f"tracking is incomplete: {reason}; later, `charpipe runs sync {self.run.name}` fills the gap"

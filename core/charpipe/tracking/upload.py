@@ -1,0 +1,136 @@
+"""One run, brought into MLflow: each step may be repeated any number of times and adds what is missing.
+
+The tracker calls it while training goes on, `sync` whenever a gap is to be filled: both read the run's folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from charpipe.runs import Run
+from charpipe.tracking import describe, experiments, logged_models, losses
+from charpipe.tracking.client import connect
+from charpipe.tracking.location import Location
+from charpipe.tracking.tail import Tail
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+METRICS_A_CALL = 1000
+PAIRS_A_CALL = 100
+STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+
+
+class Upload:
+    """A run of the workspace and its counterpart in MLflow. Every method raises what MLflow raises."""
+
+    def __init__(self, location: Location, run: Run, experiment: str | None = None) -> None:
+        self.location, self.run = location, run
+        self.info = run.info
+        self.experiment = experiment or self.info.corpus
+        self.known: set[tuple[str, int]] = set()
+        self.client: MlflowClient
+        self.experiment_id = self.run_id = ""
+        self._metrics, self._samples = Tail(run.metrics_file), Tail(run.samples_file)
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """What the run's status remembers of MLflow."""
+        return {"uri": self.location.uri, "experiment_id": self.experiment_id, "run_id": self.run_id}
+
+    def open(self) -> None:
+        """Find the run in MLflow, or make it; describe it; learn which of its metrics are there."""
+        self.client = connect(self.location)
+        self._metrics, self._samples = Tail(self.run.metrics_file), Tail(self.run.samples_file)
+        remembered = self.run.status.mlflow
+        known_id = remembered.get("run_id") if remembered.get("uri") == self.location.uri else None
+        found = experiments.find_run(self.client, self.info.name, known_id)
+        if found is None:
+            self.experiment_id = experiments.ensure(self.client, self.experiment, self.location)
+            started = next((line["time"] for line in Tail(self.run.metrics_file).lines()), None)
+            found = self.client.create_run(
+                self.experiment_id,
+                start_time=int(started * 1000) if started else None,
+                tags=describe.tags(self.info),
+                run_name=self.info.name,
+            )
+        self.experiment_id, self.run_id = found.info.experiment_id, found.info.run_id
+        self._describe(found)
+        self.known = set(self._history(found.data.metrics))
+
+    def metrics(self) -> int:
+        """Log the lines of `metrics.jsonl` that are new; returns how many metrics that were."""
+        from mlflow.entities import Metric
+
+        batch = [Metric(key, value, time, step) for key, value, time, step in self._missing()]
+        for start in range(0, len(batch), METRICS_A_CALL):
+            part = batch[start : start + METRICS_A_CALL]
+            self.client.log_batch(self.run_id, metrics=part)
+            self.known |= {(metric.key, metric.step) for metric in part}
+        self._metrics.advance()
+        return len(batch)
+
+    def samples(self) -> None:
+        """Keep each new sample as `samples/step-00001200.txt`, and the latest in the run's description."""
+        latest = None
+        for line in self._samples.lines():
+            text = f"{line.get('prompt', '')}{line['text']}"
+            self.client.log_text(self.run_id, text, f"samples/step-{line['step']:08d}.txt")
+            latest = (line["step"], text)
+        if latest is not None:
+            self.client.set_tag(self.run_id, "mlflow.note.content", _note(*latest))
+        self._samples.advance()
+
+    def close(self, state: str) -> None:
+        """The plot of the losses, the best and the last checkpoint, and the run's end."""
+        self._plot()
+        logged_models.log_checkpoints(self.client, self.run, self.experiment_id, self.run_id)
+        status = self.run.status
+        facts = {"device": status.device, "precision": status.precision, "parameters": status.parameters}
+        for key, value in facts.items():
+            if value is not None:
+                self.client.set_tag(self.run_id, f"charpipe.{key}", str(value))
+        if state in STATUS:
+            self.client.set_terminated(self.run_id, STATUS[state])
+
+    def _describe(self, found: Any) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
+
+        if found.info.status != "RUNNING":
+            self.client.update_run(self.run_id, status="RUNNING")
+        wanted = describe.params(self.info)
+        new = [Param(key, value) for key, value in wanted.items() if key not in found.data.params]
+        for start in range(0, len(new), PAIRS_A_CALL):
+            self.client.log_batch(self.run_id, params=new[start : start + PAIRS_A_CALL])
+        tags = [RunTag(k, v) for k, v in describe.tags(self.info).items() if found.data.tags.get(k) != v]
+        if tags:
+            self.client.log_batch(self.run_id, tags=tags)
+        if not found.inputs.dataset_inputs:
+            inputs = [
+                DatasetInput(Dataset(**fields), [InputTag("mlflow.data.context", context)])
+                for context, fields in describe.datasets(self.info)
+            ]
+            self.client.log_inputs(self.run_id, datasets=inputs)
+
+    def _history(self, keys: dict[str, float]) -> Iterator[tuple[str, int]]:
+        for key in keys:
+            for metric in self.client.get_metric_history(self.run_id, key):
+                yield key, metric.step
+
+    def _missing(self) -> Iterator[tuple[str, float, int, int]]:
+        for line in self._metrics.lines():
+            time = int(float(line.get("time", 0)) * 1000)
+            for key, value in line.items():
+                if "/" in key and (key, line["step"]) not in self.known:
+                    yield key, float(value), time, line["step"]
+
+    def _plot(self) -> None:
+        figure = losses.draw(self.run)
+        if figure is not None:
+            self.client.log_figure(self.run_id, figure, "plots/losses.png")
+
+
+def _note(step: int, text: str) -> str:
+    quoted = "\n".join(f"    {line}" for line in text.splitlines()[:40])
+    return f"Sample at step {step:,}:\n\n{quoted}\n"
