@@ -26,7 +26,7 @@ LARGEST_VOCABULARY = 1 << 24
 
 def save_model(model: Model, folder: Path) -> None:
     """Write the three files into `folder`, which exists."""
-    save_file(_tensors(model.network), folder / "model.safetensors")
+    save_file(tensors(model.network), folder / "model.safetensors")
     config = {
         "schema": SCHEMA,
         "architecture": model.architecture,
@@ -38,7 +38,7 @@ def save_model(model: Model, folder: Path) -> None:
     write_json(folder / "vocabulary.json", dict(model.vocabulary))
 
 
-def _tensors(network: nn.Module) -> dict[str, Tensor]:
+def tensors(network: nn.Module) -> dict[str, Tensor]:
     """The network's tensors by name; of those that share their numbers only the first."""
     kept: dict[str, Tensor] = {}
     seen: set[int] = set()
@@ -80,7 +80,7 @@ def load_model(folder: Path, architectures: Mapping[str, Architecture]) -> Model
 
 
 def _unshared(sketch: nn.Module) -> dict[str, Tensor]:
-    """Like `_tensors`, for a network without numbers: shared parameters are one object under two names."""
+    """Like `tensors`, for a network without numbers: shared parameters are one object under two names."""
     names = {id(tensor): name for name, tensor in reversed(list(sketch.state_dict(keep_vars=True).items()))}
     return {
         name: tensor

@@ -61,7 +61,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def check_fits(path: Path, expected: Mapping[str, Tensor]) -> None:
-    """Raise RunError unless the file holds exactly the `expected` names, shapes and types (meta tensors do)."""
+    """Raise RunError unless the file holds exactly the `expected` names, shapes and types."""
     header = read_header(path)
     missing, extra = sorted(expected.keys() - header.keys()), sorted(header.keys() - expected.keys())
     if missing or extra:

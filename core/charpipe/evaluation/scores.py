@@ -1,0 +1,127 @@
+"""How well a predictor foresees a text: nats per token, bits per character and per byte."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from charpipe.errors import UsageError
+from charpipe.evaluation.spans import RUN_UP, Spans, choose_spans
+from charpipe.models import Predictor, State
+from charpipe.plugin import Encoding
+
+LIMIT = 2_000_000
+"""Tokens up to which a split is scored whole."""
+WINDOW = 256
+LARGEST_LOGITS = 1 << 23
+"""Numbers in one window's logits; a large vocabulary shortens the window."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """`nats` per token over `tokens` scored ones; `standard_error` of it where only spans were scored.
+
+    Bits count characters and UTF-8 bytes of the text, whatever the tokens are; None where those are not known.
+    """
+
+    nats: float
+    tokens: int
+    whole: bool
+    standard_error: float | None = None
+    bits_per_char: float | None = None
+    bits_per_byte: float | None = None
+
+    def metrics(self, split: str) -> dict[str, float]:
+        """By their names everywhere: `val/loss`, `val/bits_per_char`, `val/bits_per_byte`."""
+        found = {
+            f"{split}/loss": self.nats,
+            f"{split}/bits_per_char": self.bits_per_char,
+            f"{split}/bits_per_byte": self.bits_per_byte,
+            f"{split}/loss_standard_error": self.standard_error,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def score(
+    predictor: Predictor,
+    tokens: NDArray[Any],
+    *,
+    characters: int | None = None,
+    utf8_bytes: int | None = None,
+    limit: int = LIMIT,
+    full: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Scores:
+    """The scores of a split, whose text has so many `characters` and `utf8_bytes`.
+
+    State is carried: every token but the first, which is not scored, is predicted from all before it in its
+    span and a run-up of 256 tokens. Beyond `limit` tokens evenly spaced spans are scored, unless `full`.
+    `progress` is told tokens done and tokens to do. Raises UsageError below two tokens.
+    """
+    if len(tokens) < 2:
+        raise UsageError(f"{len(tokens)} tokens cannot be scored; at least two are needed")
+    spans = choose_spans(len(tokens), None if full else limit)
+    sums = np.zeros(len(spans.starts))
+    todo = int(spans.counts.sum())
+    for nats, done in _walk(predictor, tokens, spans):
+        sums += nats
+        if progress is not None:
+            progress(min(done, todo), todo)
+    mean = float(sums.sum() / todo)
+    bits = mean * len(tokens) / math.log(2)
+    return Scores(
+        nats=mean,
+        tokens=todo,
+        whole=spans.whole,
+        standard_error=None if spans.whole else _standard_error(sums / spans.counts),
+        bits_per_char=bits / characters if characters else None,
+        bits_per_byte=bits / utf8_bytes if utf8_bytes else None,
+    )
+
+
+def score_text(predictor: Predictor, encoding: Encoding, text: str, *, full: bool = False) -> Scores:
+    """The scores of a text. Raises UsageError naming a character that the vocabulary lacks."""
+    utf8_bytes = len(text.encode("utf-8", "surrogatepass"))
+    return score(predictor, encoding.encode(text), characters=len(text), utf8_bytes=utf8_bytes, full=full)
+
+
+def _standard_error(means: NDArray[np.float64]) -> float | None:
+    return float(means.std(ddof=1) / math.sqrt(len(means))) if len(means) > 1 else None
+
+
+def _walk(
+    predictor: Predictor, tokens: NDArray[Any], spans: Spans
+) -> Iterator[tuple[NDArray[np.float64], int]]:
+    """Nats of each span, window by window, and the tokens scored so far."""
+    lanes = len(spans.starts)
+    state = _run_up(predictor, tokens, spans)
+    window = max(1, min(WINDOW, LARGEST_LOGITS // (lanes * predictor.vocabulary_size)))
+    for offset in range(0, spans.length, window):
+        wanted = min(window, spans.length - offset)
+        nats, state = predictor.score(_columns(tokens, spans.starts + offset, wanted + 1), state)
+        kept = np.arange(offset, offset + wanted)[:, None] < spans.counts[None]
+        yield np.where(kept, nats.double().cpu().numpy(), 0.0).sum(0), lanes * (offset + wanted)
+
+
+def _run_up(predictor: Predictor, tokens: NDArray[Any], spans: Spans) -> State:
+    """The state before each span. The first begins with the split, so it starts from the initial state."""
+    initial = predictor.initial_state(len(spans.starts))
+    if len(spans.starts) == 1 and spans.starts[0] == 0:
+        return initial
+    _, state = predictor.score(_columns(tokens, spans.starts - RUN_UP, RUN_UP + 1), initial)
+    for name, values in state.items():
+        values[:, 0] = initial[name][:, 0]
+    return state
+
+
+def _columns(tokens: NDArray[Any], starts: NDArray[np.int64], length: int) -> Tensor:
+    """int64 [length, lanes]: the tokens from each start; places outside the split, never scored, repeat its ends."""
+    places = np.clip(starts[None] + np.arange(length)[:, None], 0, len(tokens) - 1)
+    return torch.from_numpy(np.asarray(tokens[places]).astype(np.int64))

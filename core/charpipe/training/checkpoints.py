@@ -1,0 +1,213 @@
+"""Checkpoints: folders that are whole or not there. A model bundle, the optimiser's memory, and where the
+run stood; the manifest with every file's digest is written last, and the folder gets its name when all is on disk."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+from charpipe.errors import RunError, StoreError
+from charpipe.events import Listener, Notice
+from charpipe.models import Model, save_model
+from charpipe.models.bundle import read_card, read_json
+from charpipe.models.bundle import tensors as tensors_of
+from charpipe.models.safe import check_fits, read_tensors
+from charpipe.store.atomic import publish_folder, write_json
+from charpipe.store.manifest import describe, read_manifest
+from charpipe.training.optimisers import memory
+from charpipe.training.settings import TrainConfig
+
+if TYPE_CHECKING:
+    from charpipe.training.job import Job
+
+SCHEMA = "charpipe.checkpoint/1"
+FREE = frozenset(
+    [
+        "steps",
+        "budget",
+        "max_epochs",
+        "evaluate_every",
+        "sample_every",
+        "checkpoint_every",
+        "keep_checkpoints",
+        "device",
+        "precision",
+    ]
+)
+"""Settings that may change when a run is resumed."""
+KINDS: dict[str, type | tuple[type, ...]] = {
+    "step": int,
+    "steps": int,
+    "seconds": (int, float),
+    "tokens": int,
+    "settings": dict,
+    "device": str,
+    "precision": str,
+    "recent": list,
+    "metrics": dict,
+    "scaler": dict,
+}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint folder holds, checked and read."""
+
+    weights: dict[str, Tensor]
+    memory: dict[str, Tensor]
+    carried: dict[str, Tensor]
+    state: dict[str, Any]
+
+
+def save_checkpoint(job: Job, folder: Path, seconds: float) -> Path:
+    """Write `folder/step-00001200` and drop those no longer kept. Raises RunError if the disk refuses."""
+    final = folder / f"step-{job.step:08d}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder, prefix=".saving-"))
+        try:
+            _write(job, temporary, seconds)
+            if final.exists():  # damaged, or of a run that was resumed from before it
+                shutil.rmtree(final)
+            publish_folder(temporary, final)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except (OSError, SafetensorError, StoreError) as error:
+        raise RunError(
+            f"the checkpoint of step {job.step} cannot be written to {folder}: {error}; earlier checkpoints are "
+            "whole; make room there and give the same command again"
+        ) from error
+    _prune(job, folder)
+    return final
+
+
+def _write(job: Job, folder: Path, seconds: float) -> None:
+    save_model(job.model, folder)
+    kept = {f"memory/{name}": tensor for name, tensor in memory(job.optimizer, job.model.network).items()}
+    kept |= {f"carried/{name}": tensor.detach().contiguous() for name, tensor in job.state.items()}
+    save_file(kept, folder / "optimizer.safetensors")
+    write_json(folder / "state.json", _state(job, seconds))
+    describe(folder, SCHEMA, {"step": job.step}).write(folder)
+
+
+def _state(job: Job, seconds: float) -> dict[str, Any]:
+    return {
+        "step": job.step,
+        "steps": job.steps,
+        "seconds": seconds,
+        "tokens": len(job.lanes.tokens),
+        "settings": job.settings.model_dump(mode="json"),
+        "device": job.device.type,
+        "precision": job.precision,
+        "recent": job.recent.tolist(),
+        "best": job.best,
+        "metrics": dict(job.metrics),
+        "scaler": job.scaler.state_dict() if job.scaler.is_enabled() else {},
+    }
+
+
+def _prune(job: Job, folder: Path) -> None:
+    best = f"step-{int(job.best['step']):08d}" if job.best else None
+    for path in list(_newest_first(folder))[job.settings.keep_checkpoints :]:
+        if path.name != best:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _newest_first(folder: Path) -> Iterator[Path]:
+    return iter(sorted((path for path in folder.glob("step-*") if path.is_dir()), reverse=True))
+
+
+def last_checkpoint(folder: Path, tell: Listener | None = None) -> Path | None:
+    """The newest whole checkpoint of a run, or None; `tell` hears of damaged ones that were passed over."""
+    for path in _newest_first(folder):
+        wrong = damage(path)
+        if wrong is None:
+            return path
+        if tell is not None:
+            tell(
+                Notice(f"checkpoint {path.name} is damaged ({wrong}); using the one before", level="warning")
+            )
+    return None
+
+
+def best_checkpoint(folder: Path, tell: Listener | None = None) -> Path | None:
+    """The checkpoint with the lowest validation loss so far, or the last one where there was no validation."""
+    last = last_checkpoint(folder, tell)
+    best = read_json(last / "state.json").get("best") if last else None
+    if isinstance(best, dict) and isinstance(best.get("step"), int):
+        path = folder / f"step-{best['step']:08d}"
+        if damage(path) is None:
+            return path
+    return last
+
+
+def damage(folder: Path) -> str | None:
+    """What is wrong with a checkpoint, in words, or None if it is whole: every digest is compared."""
+    try:
+        manifest = read_manifest(folder)
+    except StoreError as error:
+        return str(error)
+    if manifest.schema != SCHEMA:
+        return f"it has schema {manifest.schema!r}"
+    return manifest.check(folder, thorough=True)
+
+
+def read_checkpoint(folder: Path, model: Model, settings: TrainConfig, tokens: int) -> Checkpoint:
+    """A checkpoint to go on from. Raises RunError if it is damaged, or of another model, corpus or training."""
+    if wrong := damage(folder):
+        raise RunError(f"checkpoint {folder} is damaged: {wrong}; name an earlier one, or resume the run")
+    state = read_json(folder / "state.json")
+    for key, kind in KINDS.items():
+        if not isinstance(state.get(key), kind):
+            raise RunError(f"checkpoint {folder} has no usable {key!r} in state.json")
+    differences = list(_differences(folder, state, model, settings, tokens))
+    if differences:
+        raise RunError(
+            f"checkpoint {folder.name} belongs to another training: {'; '.join(differences)}; it was left as it is; "
+            "use its settings, or start a new run"
+        )
+    check_fits(folder / "model.safetensors", tensors_of(model.network))
+    others = read_tensors(folder / "optimizer.safetensors")
+    return Checkpoint(
+        read_tensors(folder / "model.safetensors"),
+        _under("memory/", others),
+        _under("carried/", others),
+        state,
+    )
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _differences(
+    folder: Path, state: dict[str, Any], model: Model, settings: TrainConfig, tokens: int
+) -> Iterator[str]:
+    card = read_card(folder)
+    if card["architecture"] != model.architecture:
+        yield f"architecture {card['architecture']} -> {model.architecture}"
+    else:
+        yield from _changes(card["config"], model.config.model_dump(mode="json"))
+    if read_json(folder / "vocabulary.json") != dict(model.vocabulary):
+        yield "another vocabulary"
+    if state["tokens"] != tokens:
+        yield f"{state['tokens']:,} training tokens -> {tokens:,}"
+    yield from (
+        change
+        for change in _changes(state["settings"], settings.model_dump(mode="json"))
+        if change.split()[0] not in FREE
+    )
+
+
+def _changes(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
+    for key in sorted({*old, *new}):
+        if old.get(key) != new.get(key):
+            yield f"{key} {old.get(key)} -> {new.get(key)}"

@@ -1,0 +1,128 @@
+"""What a training run works on, from its first step or from where a checkpoint left it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from charpipe.events import Notice
+from charpipe.models import Model, State
+from charpipe.models.precision import Precision, choose_device, choose_precision
+from charpipe.training.checkpoints import Checkpoint, read_checkpoint
+from charpipe.training.lanes import Lanes, fit_lanes
+from charpipe.training.optimisers import build_optimizer, restore_memory
+from charpipe.training.settings import TrainConfig
+
+
+@dataclass
+class Job:
+    """The parts of a run, and how far it has come: `step` updates made out of `steps`."""
+
+    model: Model
+    settings: TrainConfig
+    lanes: Lanes
+    device: torch.device
+    precision: Precision
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    state: State
+    recent: Tensor
+    """Sum of the losses since the last evaluation, and their number: float32 [2]."""
+    step: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    """Spent in earlier processes."""
+    best: Mapping[str, float] | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    notices: list[Notice] = field(default_factory=list)
+
+    def scratch(self) -> Job:
+        """A copy to measure with, which leaves this one as it is."""
+        model = copy.copy(self.model)
+        model.network = copy.deepcopy(self.model.network)
+        optimizer = build_optimizer(model.network, self.settings)
+        scaler = _scaler(self.device, self.precision)
+        return Job(
+            model,
+            self.settings,
+            self.lanes,
+            self.device,
+            self.precision,
+            optimizer,
+            scaler,
+            dict(self.state),
+            self.recent.clone(),
+        )
+
+
+def prepare(model: Model, tokens: NDArray[Any], settings: TrainConfig, resume: Path | None) -> Job:
+    """The run's parts on its device; with `resume`, as the checkpoint there left them.
+
+    Raises UsageError where there is nothing to train on, RunError where the checkpoint does not fit.
+    """
+    lanes = fit_lanes(tokens, settings.batch_size, settings.window, settings.seed)
+    checkpoint = read_checkpoint(resume, model, settings, len(tokens)) if resume else None
+    device = choose_device(settings.device)
+    network = model.network.to(device).train()
+    job = Job(
+        model=model,
+        settings=settings,
+        lanes=lanes,
+        device=device,
+        precision=_precision(settings, device, checkpoint),
+        optimizer=build_optimizer(network, settings),
+        scaler=_scaler(device, "float32"),
+        state=network.initial_state(lanes.batch_size),  # type: ignore[operator]
+        recent=torch.zeros(2, device=device),
+    )
+    job.scaler = _scaler(device, job.precision)
+    if (lanes.batch_size, lanes.window) != (settings.batch_size, settings.window):
+        job.notices.append(Notice(_shrunk(lanes, settings)))
+    if checkpoint is not None:
+        _restore(job, checkpoint)
+    return job
+
+
+def reseed(seed: int, step: int) -> None:
+    """Make what is random in a step (dropout) a pure function of (seed, step), whatever happened before."""
+    torch.manual_seed(int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0]))
+
+
+def _precision(settings: TrainConfig, device: torch.device, checkpoint: Checkpoint | None) -> Precision:
+    """As chosen when the run began, where this device can."""
+    asked = settings.precision
+    if asked == "auto" and checkpoint is not None and checkpoint.state["device"] == device.type:
+        asked = checkpoint.state["precision"]
+    return choose_precision(asked, device)
+
+
+def _scaler(device: torch.device, precision: Precision) -> torch.amp.GradScaler:
+    """Scales the loss so that float16 gradients do not vanish; does nothing in other precisions."""
+    return torch.amp.GradScaler(device.type, enabled=precision == "float16")
+
+
+def _restore(job: Job, checkpoint: Checkpoint) -> None:
+    saved = checkpoint.state
+    job.model.network.load_state_dict(checkpoint.weights, strict=False)
+    restore_memory(job.optimizer, job.model.network, checkpoint.memory)
+    job.state = {name: checkpoint.carried[name].to(job.device) for name in job.state}
+    job.recent = torch.tensor(saved["recent"], device=job.device)
+    job.step, job.steps, job.seconds = saved["step"], saved["steps"], saved["seconds"]
+    job.best, job.metrics = saved["best"], saved["metrics"]
+    if job.scaler.is_enabled() and saved["scaler"]:
+        job.scaler.load_state_dict(saved["scaler"])
+
+
+def _shrunk(lanes: Lanes, settings: TrainConfig) -> str:
+    return (
+        f"the training split holds {len(lanes.tokens):,} tokens, too few for batch_size {settings.batch_size} and "
+        f"window {settings.window}: training with {lanes.batch_size} and {lanes.window}"
+    )

@@ -1,0 +1,71 @@
+"""The order of the data: `batch_size` contiguous streams through the corpus, a pure function of (seed, step)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from charpipe.errors import UsageError
+
+WINDOWS = 4
+"""Windows that a lane should hold at least, so that carried state is learnt even from a small corpus."""
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """Truncated backpropagation through time reads `batch_size` lanes side by side, `window` tokens at a step.
+
+    In a pass over the corpus each lane reads its own stretch from beginning to end, carrying its state; where
+    the stretches begin differs from pass to pass with the seed, so that no cut is always at the same place.
+    """
+
+    tokens: NDArray[Any]
+    batch_size: int
+    window: int
+    seed: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in a pass over the corpus."""
+        return (len(self.tokens) - 1) // (self.batch_size * self.window)
+
+    @property
+    def inputs(self) -> int:
+        """Tokens learnt from in a step."""
+        return self.batch_size * self.window
+
+    def begins(self, step: int) -> bool:
+        """Whether the lanes begin anew at this step, with the initial state."""
+        return step % self.steps_per_epoch == 0
+
+    def read(self, step: int) -> tuple[Tensor, Tensor]:
+        """Inputs and the tokens that follow them, int64 [T, B] each."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        stretch = self.steps_per_epoch * self.window
+        slack = len(self.tokens) - 1 - stretch * self.batch_size
+        shift = int(np.random.default_rng((self.seed, epoch)).integers(slack + 1))
+        starts = shift + np.arange(self.batch_size) * stretch + place * self.window
+        lanes = np.stack([self.tokens[start : start + self.window + 1] for start in starts], axis=1)
+        ids = torch.from_numpy(lanes.astype(np.int64))
+        return ids[:-1], ids[1:]
+
+
+def fit_lanes(tokens: NDArray[Any], batch_size: int, window: int, seed: int) -> Lanes:
+    """The lanes asked for, or smaller ones where the corpus is too small for them.
+
+    Raises UsageError below two tokens: there is nothing to predict.
+    """
+    transitions = len(tokens) - 1
+    if transitions < 1:
+        raise UsageError(
+            f"the training split holds {len(tokens)} tokens, and training needs at least two; name a larger corpus, "
+            "or give train a larger share of it (corpora.NAME.split)"
+        )
+    window = min(window, transitions)
+    batch_size = min(batch_size, max(1, transitions // (window * WINDOWS)))
+    return Lanes(tokens, batch_size, window, seed)

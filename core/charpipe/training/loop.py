@@ -1,0 +1,134 @@
+"""The training loop: truncated backpropagation through time over lanes that carry their state.
+
+It knows no progress bar and no tracker: it yields events, and whoever iterates decides what becomes of them.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from charpipe.errors import TrainingError
+from charpipe.events import Event, Finished, Notice, Step, TrainingStarted
+from charpipe.generation import SampleConfig
+from charpipe.models import Model
+from charpipe.models.contract import detach
+from charpipe.models.precision import autocast
+from charpipe.plugin import Encoding
+from charpipe.training.budget import steps_within
+from charpipe.training.job import Job, prepare, reseed
+from charpipe.training.observation import Observer
+from charpipe.training.optimisers import clip_gradient, set_learning_rate
+from charpipe.training.schedules import learning_rate
+from charpipe.training.settings import TrainConfig, parse_budget
+
+PATIENCE = 1.25
+"""Times its budget that a training may take when the machine became slower than it was measured."""
+CHECK_EVERY = 50
+"""Steps between looks at a loss that lies on an accelerator; on a CPU looking is free."""
+
+
+def train(
+    model: Model,
+    tokens: NDArray[Any],
+    settings: TrainConfig,
+    *,
+    checkpoints: Path,
+    validation: NDArray[Any] | None = None,
+    encoding: Encoding | None = None,
+    resume: Path | None = None,
+    run: str = "run",
+    stop: Callable[[], bool] | None = None,
+    sampling: SampleConfig | None = None,
+) -> Iterator[Event]:
+    """Train `model` in place on `tokens` (one-dimensional, unsigned), yielding what happens.
+
+    `checkpoints` is the folder that checkpoints are written to, `resume` one of them to go on from. Without
+    `validation` nothing is scored, without `encoding` (the vocabulary) nothing is sampled. When `stop()` becomes
+    true a checkpoint is saved and training ends as "interrupted". Raises UsageError, RunError, TrainingError.
+    """
+    began = time.perf_counter()
+    job = prepare(model, tokens, settings, resume)
+    yield from job.notices
+    yield from _fix_steps(job, resumed=resume is not None)
+    yield TrainingStarted(
+        run, job.step, job.steps, str(job.device), job.precision, model.parameters, model.title
+    )
+    observer = Observer(job, validation, encoding, sampling or SampleConfig(), checkpoints, began)
+    deadline = parse_budget(settings.budget) * PATIENCE if settings.steps is None else math.inf
+    reason = "steps" if settings.steps is not None else "budget"
+
+    for step in range(job.step, job.steps):
+        rate = learning_rate(settings, step, job.steps)
+        loss = update(job, step, rate)
+        job.step = step + 1
+        yield Step(job.step, job.steps, loss, rate, job.lanes.inputs, time.perf_counter() - began)
+        yield from observer.after_step()
+        if stop is not None and stop():
+            reason = "interrupted"
+            break
+        if observer.seconds > deadline:
+            yield Notice(
+                f"the machine became slower: stopping at step {job.step:,} of {job.steps:,}", "warning"
+            )
+            break
+
+    if observer.saved != job.step and (job.step > 0 or job.steps == 0):
+        yield observer.save()
+    yield Finished(job.step, reason, time.perf_counter() - began, job.metrics)
+
+
+def update(job: Job, step: int, rate: float) -> Tensor:
+    """One update of the weights; the loss before it, nats per token."""
+    network, settings = job.model.network, job.settings
+    reseed(settings.seed, step)
+    inputs, targets = (ids.to(job.device, non_blocking=True) for ids in job.lanes.read(step))
+    if job.lanes.begins(step):
+        job.state = network.initial_state(job.lanes.batch_size)  # type: ignore[operator]
+
+    with autocast(job.device, job.precision):
+        logits, state = network(inputs, job.state)
+    loss = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
+
+    job.optimizer.zero_grad(set_to_none=True)
+    job.scaler.scale(loss).backward()
+    job.scaler.unscale_(job.optimizer)
+    clip_gradient(network, settings)
+    set_learning_rate(job.optimizer, rate)
+    job.scaler.step(job.optimizer)
+    job.scaler.update()
+
+    job.state = detach(state)  # truncated: the numbers are carried on, the gradient is not
+    job.recent[0] += loss.detach()
+    job.recent[1] += 1
+    if (job.device.type == "cpu" or step % CHECK_EVERY == 0) and not math.isfinite(loss.item()):
+        raise TrainingError(
+            f"the loss is not finite at step {step + 1}; the last checkpoint is whole; try a lower rate: "
+            f"--set train.learning_rate={settings.learning_rate / 2:g}"
+        )
+    return loss.detach()
+
+
+def _fix_steps(job: Job, *, resumed: bool) -> Iterator[Notice]:
+    """How many steps this training has: as set, as recorded, or as many as the budget allows."""
+    settings = job.settings
+    if settings.steps is not None:
+        job.steps = max(settings.steps, job.step)
+        return
+    if resumed:
+        return
+    most = max(1, math.ceil(settings.max_epochs * job.lanes.steps_per_epoch))
+    scratch = job.scratch()
+    job.steps = steps_within(parse_budget(settings.budget), lambda step: _measured(scratch, step), most)
+    yield Notice(f"{settings.budget} of training: {job.steps:,} steps")
+
+
+def _measured(scratch: Job, step: int) -> None:
+    update(scratch, step, scratch.settings.learning_rate * 1e-3).item()

@@ -1,0 +1,129 @@
+"""What is looked at and kept while a model trains: a slice of validation, samples, checkpoints, and when."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from charpipe.evaluation import score
+from charpipe.events import Checkpointed, Evaluated, Event, Sampled
+from charpipe.generation import SampleConfig, sample
+from charpipe.models import NetworkPredictor
+from charpipe.plugin import Encoding
+from charpipe.training.checkpoints import save_checkpoint
+from charpipe.training.job import Job
+
+EVALUATIONS = 20
+LONGEST_INTERVAL = 1000
+SLICE_SHARE = 0.1
+"""Validation tokens for each training token between looks. Reading costs a third of learning: under 5 %."""
+SMALLEST_SLICE, LARGEST_SLICE = 2_000, 200_000
+FIRST_SAMPLE = 8.0
+"""Seconds until the first sample, well within the 20 that are promised."""
+SAMPLE_LENGTH = 200
+
+
+@dataclass
+class Observer:
+    """Looks at a job after each update and does what is due.
+
+    What it does never changes the training: it draws from generators of its own.
+    """
+
+    job: Job
+    validation: NDArray[Any] | None
+    encoding: Encoding | None
+    sampling: SampleConfig
+    folder: Path
+    began: float = field(default_factory=time.perf_counter)
+    saved: int = -1
+    sampled: bool = False
+    looked: tuple[int, float] = (0, 0.0)
+    """Step and time at which the last look ended."""
+
+    def __post_init__(self) -> None:
+        settings, steps = self.job.settings, self.job.steps
+        self.every = settings.evaluate_every or max(1, min(steps // EVALUATIONS, LONGEST_INTERVAL))
+        self.sampling = replace_length(self.sampling)
+        self.looked = (self.job.step, self.began)
+
+    @property
+    def slice(self) -> int:
+        """Validation tokens scored at a look: the same ones all through a run."""
+        lanes = self.job.lanes
+        wanted = int(SLICE_SHARE * self.every * lanes.batch_size * lanes.window)
+        return max(SMALLEST_SLICE, min(LARGEST_SLICE, wanted))
+
+    @property
+    def seconds(self) -> float:
+        """Spent on the run so far, in earlier processes too."""
+        return self.job.seconds + time.perf_counter() - self.began
+
+    def after_step(self) -> Iterator[Event]:
+        """What is due after the update just made."""
+        job, settings = self.job, self.job.settings
+        last = job.step == job.steps
+        look = last or job.step % self.every == 0
+        improved = False
+        if look:
+            before = job.best
+            yield self.evaluate()
+            improved = job.best is not before
+        if self.encoding is not None and (self._due(settings.sample_every, look) or self._first_sample_due()):
+            yield self.sample()
+        if improved or self._due(settings.checkpoint_every, look):
+            yield self.save()
+        if look:
+            self.looked = (job.step, time.perf_counter())
+
+    def _due(self, every: int | None, look: bool) -> bool:
+        """Whether what happens `every` so many steps, or else with each look, happens now."""
+        return look if every is None else self.job.step % every == 0 or self.job.step == self.job.steps
+
+    def _first_sample_due(self) -> bool:
+        return not self.sampled and time.perf_counter() - self.began > FIRST_SAMPLE
+
+    def evaluate(self) -> Evaluated:
+        """Score the slice; remember the best."""
+        job = self.job
+        total, count = job.recent.tolist()
+        job.recent.zero_()
+        metrics = {"train/loss": total / count} if count else {}
+        step, since = self.looked
+        tokens = (job.step - step) * job.lanes.batch_size * job.lanes.window
+        metrics["perf/chars_per_second"] = tokens / max(1e-9, time.perf_counter() - since)
+        if self.validation is not None and len(self.validation) > 1:
+            found = score(self._predictor(), self.validation, limit=self.slice)
+            metrics |= {"val/loss": found.nats}
+            if job.best is None or found.nats < job.best["loss"]:
+                job.best = {"step": job.step, "loss": found.nats}
+        job.metrics = metrics
+        return Evaluated(job.step, metrics)
+
+    def sample(self) -> Sampled:
+        """Let the model write a little."""
+        assert self.encoding is not None
+        self.sampled = True
+        predictor = NetworkPredictor(self.job.model.network, self.job.model.vocabulary_size)
+        return Sampled(self.job.step, sample(predictor, self.encoding, self.sampling), self.sampling.prompt)
+
+    def save(self) -> Checkpointed:
+        """Put a checkpoint on disk."""
+        job = self.job
+        path = save_checkpoint(job, self.folder, self.seconds)
+        self.saved = job.step
+        best = job.best is not None and job.best["step"] == job.step
+        return Checkpointed(job.step, str(path), best)
+
+    def _predictor(self) -> NetworkPredictor:
+        return NetworkPredictor(self.job.model.network, self.job.model.vocabulary_size, self.job.precision)
+
+
+def replace_length(settings: SampleConfig) -> SampleConfig:
+    """Samples while training are short, and the same seed lets them be compared."""
+    return settings.model_copy(update={"length": min(settings.length, SAMPLE_LENGTH)})
