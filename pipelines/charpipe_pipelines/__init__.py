@@ -1,1 +1,27 @@
-"""Prefect."""
+"""charpipe's pipelines as Prefect flows, and the commands that belong to them. Prefect lives here and nowhere else;
+importing this package imports none of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from charpipe.plugin import Command, Pipeline, hookimpl
+from charpipe_pipelines.options import TrainAndSampleOptions
+
+
+@hookimpl
+def charpipe_pipelines() -> Iterable[Pipeline]:
+    """What `charpipe run` can run."""
+    yield Pipeline(
+        "train-and-sample",
+        "From raw text to samples: ingest, vocabulary, encode, train, evaluate, sample.",
+        "charpipe_pipelines.orchestration:train_and_sample",
+        TrainAndSampleOptions,
+    )
+
+
+@hookimpl
+def charpipe_commands() -> Iterable[Command]:
+    """`ui` and `down`."""
+    yield Command("ui", "Open MLflow's and Prefect's pages.", "charpipe_pipelines.cli:ui")
+    yield Command("down", "Stop the workspace's servers.", "charpipe_pipelines.cli:down")

@@ -12,6 +12,8 @@ from charpipe.servers.managed import ManagedServer
 from charpipe.workspace import Workspace
 
 LOG_FILE = "CHARPIPE_PREFECT_LOG"
+OWN_API = "CHARPIPE_PREFECT_API"
+"""What this process set PREFECT_API_URL to, to tell it from the user's."""
 LOGGING = Path(__file__).with_name("logging.yml")
 QUIET = {
     "DO_NOT_TRACK": "true",
@@ -74,25 +76,32 @@ def choose(workspace: Workspace, configured: str | None, notify: Listener) -> Ap
     """The API to use: the `[prefect]` table's, then PREFECT_API_URL (with a notice), then our own."""
     if configured:
         return Api(configured.rstrip("/"), None)
-    ours = os.environ.get(LOG_FILE) is not None  # then it was `become_client` that set PREFECT_API_URL
-    if not ours and (url := os.environ.get("PREFECT_API_URL")):
-        notify(Notice(f"runs are shown on the Prefect server at {url}, because PREFECT_API_URL is set"))
-        return Api(url.rstrip("/"), None)
-    server = managed_server(workspace)
-    return Api("", server)
+    if url := os.environ.get("PREFECT_API_URL"):
+        if url != os.environ.get(OWN_API):
+            notify(Notice(f"runs are shown on the Prefect server at {url}, because PREFECT_API_URL is set"))
+            return Api(url.rstrip("/"), None)
+    return Api("", managed_server(workspace))
 
 
-def become_client(workspace: Workspace, url: str) -> None:
-    """Point this process's Prefect, not imported yet, at `url`; off the terminal, and out of ~/.prefect."""
+def become_client(workspace: Workspace) -> None:
+    """Keep this process's Prefect, not imported yet, off the terminal and out of ~/.prefect."""
     loopback = "127.0.0.1,localhost,::1"
     for variable in ("NO_PROXY", "no_proxy"):  # no proxy stands between this machine and itself
-        os.environ[variable] = ",".join(filter(None, (os.environ.get(variable), loopback)))
+        if loopback not in os.environ.get(variable, ""):
+            os.environ[variable] = ",".join(filter(None, (os.environ.get(variable), loopback)))
     os.environ.update(
         QUIET
         | {
             LOG_FILE: str(workspace.logs.absolute() / "prefect.log"),
             "PREFECT_HOME": str(workspace.prefect.absolute()),
-            "PREFECT_API_URL": url,
             "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
         }
     )
+
+
+def point_client_at(url: str) -> None:
+    """Make `url` the API of this process's Prefect, imported already."""
+    from prefect.context import refresh_global_settings_context
+
+    os.environ["PREFECT_API_URL"] = os.environ[OWN_API] = url
+    refresh_global_settings_context()

@@ -12,6 +12,9 @@ from charpipe.servers.managed import ManagedServer
 from charpipe.tracking.client import connect, quiet_environment
 from charpipe.tracking.location import Location
 
+TRAINING = "workflowType=machine_learning"
+"""Opens MLflow's pages on "Model training", and not on its view of language-model traces."""
+
 
 def mlflow_server(location: Location, logs: Path) -> ManagedServer:
     """The managed MLflow server that shows `location` on loopback; for a database, not where a server is up."""
@@ -38,13 +41,13 @@ def link(base: str, run: Run | None = None) -> str:
     """The page of a run under "Model training", or of all experiments."""
     ids = run.status.mlflow if run is not None else {}
     if not ids.get("experiment_id"):
-        return f"{base}/#/experiments"
-    return f"{base}/#/experiments/{ids['experiment_id']}/runs/{ids['run_id']}"
+        return f"{base}/#/experiments?{TRAINING}"
+    return f"{base}/#/experiments/{ids['experiment_id']}/runs/{ids['run_id']}?{TRAINING}"
 
 
 def experiment_link(base: str, run: Run) -> str:
     """The page that compares all runs of a run's experiment."""
-    return f"{base}/#/experiments/{run.status.mlflow.get('experiment_id', '0')}/runs"
+    return f"{base}/#/experiments/{run.status.mlflow.get('experiment_id', '0')}/runs?{TRAINING}"
 
 
 def application(url: str, uri: str, artifacts: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from charpipe.errors import CharpipeError
+from charpipe.events import Listener, Notice
 from charpipe.runs import Run
 from charpipe.tracking.client import explain
 from charpipe.tracking.location import Location
@@ -20,3 +22,11 @@ def sync(location: Location, run: Run, experiment: str | None = None) -> int:
         raise explain(error, location) from error
     run.update(mlflow=upload.ids)
     return added
+
+
+def catch_up(location: Location, run: Run, notify: Listener, experiment: str | None = None) -> None:
+    """As `sync`, for scores that came after training: what goes wrong is a notice, and never an error."""
+    try:
+        sync(location, run, experiment)
+    except CharpipeError as error:
+        notify(Notice(f"{error}; later, `charpipe runs sync {run.name}` fills the gap", level="warning"))

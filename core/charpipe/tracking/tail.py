@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,21 @@ class Tail:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._done = self._read = 0
+        self._file: int | None = None
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """The whole lines after the place, as objects that have a `step`; a damaged line is passed over."""
-        self._read = self._done
         try:
             file = self.path.open("rb")
         except FileNotFoundError:
             return
         with file:
+            if (number := os.fstat(file.fileno()).st_ino) != self._file:
+                self._file, self._done = (
+                    number,
+                    0,
+                )  # written anew: a resumed run takes back what it will repeat
+            self._read = self._done
             file.seek(self._done)
             for line in file:
                 if not line.endswith(b"\n"):

@@ -1,0 +1,49 @@
+"""`charpipe ui` and `charpipe down`: the pages of the workspace's servers, and their end."""
+
+from __future__ import annotations
+
+import webbrowser
+from typing import Annotated
+
+import typer
+
+from charpipe.cli.environment import open_workspace, settings
+from charpipe.runs import Run, list_runs
+from charpipe_pipelines.server import choose, managed_server
+
+
+def ui(
+    browser: Annotated[bool, typer.Option(help="Open the pages in a browser.")] = True,
+) -> None:
+    """Start MLflow's and Prefect's servers if need be, and open their pages."""
+    from charpipe.tracking import locate
+    from charpipe.tracking.pages import base_url, experiment_link, link
+
+    workspace, config = open_workspace(), settings().config
+    location = locate(config.tracking, workspace.mlflow)
+    base = base_url(location, workspace.logs)
+    run = _last_tracked(list_runs(workspace.runs))
+    mlflow = experiment_link(base, run) if run is not None else link(base)
+    api = choose(workspace, config.prefect.api_url, lambda event: None)
+    prefect = api.server.start() if api.server is not None else api.page
+    for name, url in (("MLflow", mlflow), ("Prefect", f"{prefect}/runs")):
+        typer.echo(f"{name:<8} {url}")
+        if browser:
+            webbrowser.open(url)
+    typer.echo("Both stop by themselves when nobody has looked for 15 minutes; at once: charpipe down")
+
+
+def down() -> None:
+    """Stop the servers that charpipe started for this workspace."""
+    from charpipe.tracking import TrackingConfig, locate
+    from charpipe.tracking.pages import mlflow_server
+
+    workspace = open_workspace()
+    location = locate(TrackingConfig(), workspace.mlflow, {})
+    for server in (managed_server(workspace), mlflow_server(location, workspace.logs)):
+        typer.echo(f"{server.name:<8} {'stopped' if server.stop() else 'was not running'}")
+
+
+def _last_tracked(runs: list[Run]) -> Run | None:
+    tracked = [run for run in runs if run.status.mlflow.get("experiment_id")]
+    return tracked[-1] if tracked else None

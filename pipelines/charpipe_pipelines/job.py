@@ -1,0 +1,51 @@
+"""What the pipelines do, in order. Whether a stage is called directly or as a Prefect task is the caller's business."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from charpipe import stages
+from charpipe.stages import Session
+from charpipe.stages.train import TrainRequest
+from charpipe_pipelines.options import TrainAndSampleOptions
+
+
+class Call(Protocol):
+    """How a stage is called: by its name, with what it needs beside the session."""
+
+    def __call__(self, stage: str, *arguments: Any) -> Any: ...
+
+
+STAGES: Mapping[str, Callable[..., Any]] = {
+    "ingest": stages.ingest,
+    "vocabulary": stages.learn_vocabulary,
+    "encode": stages.encode,
+    "train": stages.train,
+    "evaluate": stages.evaluate,
+    "sample": stages.sample,
+}
+
+
+def directly(session: Session) -> Call:
+    """Call the stages as the plain functions that they are."""
+    return lambda stage, *arguments: STAGES[stage](session, *arguments)
+
+
+def train_and_sample(call: Call, options: TrainAndSampleOptions) -> dict[str, Any]:
+    """From raw text to a sample: `{"run", "corpus", "metrics", "predictions", "sample"}`."""
+    corpus = options.corpus
+    documents = call("ingest", corpus)
+    vocabulary = call("vocabulary", corpus, documents)
+    tokens = call("encode", corpus, documents, vocabulary)
+    request = TrainRequest(corpus, options.arch, "train-and-sample", options.model_dump(mode="json"))
+    trained = call("train", request, tokens, vocabulary)
+    scores = call("evaluate", trained, tokens)
+    written = call("sample", trained)
+    return {
+        "run": trained.run,
+        "corpus": corpus,
+        "metrics": dict(scores["metrics"]),
+        "predictions": list(scores.get("predictions", [])),
+        "sample": f"{written.get('prompt', '')}{written['text']}",
+    }

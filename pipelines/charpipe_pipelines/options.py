@@ -1,0 +1,14 @@
+"""The options of the pipelines: each field becomes a flag of `charpipe run`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from charpipe.plugin import Options
+
+
+class TrainAndSampleOptions(Options):
+    """What `train-and-sample` is asked for."""
+
+    corpus: str = Field(description="a corpus of pipelines.toml, a file, a folder, an archive or a URL")
+    arch: str = Field("lstm", description="the architecture: see `charpipe plugins list`")

@@ -1,0 +1,100 @@
+"""Runs a pipeline as a Prefect flow, and without Prefect where Prefect does not take part: the work comes first."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import urllib.error
+import urllib.request
+from typing import Any
+
+from charpipe.errors import CharpipeError
+from charpipe.events import Event
+from charpipe.stages import Session
+from charpipe_pipelines import job
+from charpipe_pipelines.options import TrainAndSampleOptions
+from charpipe_pipelines.server import Api, become_client, choose, point_client_at
+
+WITHOUT = "going on without its page; nothing else changes"
+
+
+def train_and_sample(options: TrainAndSampleOptions, session: Session) -> dict[str, Any]:
+    """The pipeline `train-and-sample`, as `charpipe run` calls it."""
+    if session.dry_run:
+        return job.train_and_sample(job.directly(session), options)
+    try:
+        _open_prefect(session)
+    except CharpipeError as error:
+        session.notice(f"{error}; {WITHOUT}", level="warning")
+        return job.train_and_sample(job.directly(session), options)
+    return _as_flow(options, session)
+
+
+def _open_prefect(session: Session) -> None:
+    """Make this process a client of a server that answers. Prefect is imported while the server starts."""
+    become_client(session.workspace)
+    api = choose(session.workspace, session.config.prefect.api_url, session.emit)
+    outcome: list[str | CharpipeError] = []
+    starting = threading.Thread(target=lambda: outcome.append(_answering(api)), daemon=True)
+    starting.start()
+    import prefect.flow_engine
+    import prefect.task_engine  # noqa: F401
+
+    starting.join()
+    if isinstance(outcome[0], CharpipeError):
+        raise outcome[0]
+    point_client_at(outcome[0])
+
+
+def _answering(api: Api) -> str | CharpipeError:
+    try:
+        if api.server is not None:
+            return f"{api.server.start()}/api"
+        urllib.request.urlopen(f"{api.url}/health", timeout=10).close()
+    except CharpipeError as error:
+        return error
+    except (OSError, urllib.error.URLError, ValueError) as error:
+        return CharpipeError(f"the Prefect server at {api.url} does not answer ({error})")
+    return api.url
+
+
+def _as_flow(options: TrainAndSampleOptions, session: Session) -> dict[str, Any]:
+    from charpipe_pipelines.current import Current, current
+    from charpipe_pipelines.page import Page
+    from charpipe_pipelines.train_and_sample import train_and_sample
+
+    page = Page(session.stop)
+    tell = session.emit
+
+    def emit(event: Event) -> None:
+        page(event)
+        tell(event)
+
+    now = Current(dataclasses.replace(session, emit=emit), page)
+    token = current.set(now)
+    named = train_and_sample.with_options(flow_run_name=f"{options.corpus} {options.arch}")
+    settings = {key: _plain(session, key) for key in session.resolved.origins}
+    try:
+        named(corpus=options.corpus, arch=options.arch, settings=settings)
+    except BaseException as error:
+        if now.error is not None:
+            raise now.error from None  # the engine's own: Prefect's account of it adds nothing
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise
+        session.notice(f"Prefect was lost in mid-run ({_first_line(error)}); {WITHOUT}", level="warning")
+    finally:
+        current.reset(token)
+    if now.error is not None:
+        raise now.error
+    return now.result or job.train_and_sample(job.directly(session), options)
+
+
+def _plain(session: Session, key: str) -> Any:
+    value: Any = session.config.model_dump(mode="json")
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]

@@ -1,0 +1,187 @@
+"""What Prefect's page shows of a run while it works: progress, the latest sample, log lines, a name.
+
+A listener on the engine's events. It only notes what happens; a thread of its own tells the server, every two seconds
+at most, so that a slow or absent server makes nothing wait. Cancel in the page is a wish to stop.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+from charpipe.events import (
+    Evaluated,
+    Event,
+    Notice,
+    Sampled,
+    StageFinished,
+    StageProgress,
+    StageStarted,
+    Step,
+    TrainingStarted,
+)
+from charpipe.stages.session import Stop
+
+INTERVAL = 2.0
+CANCEL_EVERY = 3
+LEVELS = {"warning": logging.WARNING, "error": logging.ERROR}
+
+
+class Page:
+    """One flow run's page. `enter` is called in a task before its stage; `finish` when the flow ends."""
+
+    def __init__(self, stop: Stop) -> None:
+        self.summaries: dict[str, str] = {}
+        self.skipped: set[str] = set()
+        self.run: str | None = None
+        self._stop = stop
+        self._flow_run: UUID | None = None
+        self._tasks: dict[str, UUID] = {}
+        self._stage = ""
+        self._progress: dict[str, float] = {}
+        self._text: str | None = None
+        self._made: dict[str, UUID] = {}
+        self._told: dict[str, Any] = {}
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def enter(self, stage: str) -> None:
+        """A stage's task begins, in this thread."""
+        from prefect.context import TaskRunContext
+
+        self._stage = stage
+        if (context := TaskRunContext.get()) is not None:
+            self._tasks[stage] = context.task_run.id
+            self._flow_run = context.task_run.flow_run_id
+
+    def __call__(self, event: Event) -> None:
+        """Note an event."""
+        match event:
+            case Step(step=step, steps=steps):
+                if steps:
+                    self._progress["train"] = step / steps
+            case StageProgress(stage=stage, done=done, total=total):
+                if total:
+                    self._progress[stage] = done / total
+            case Sampled(step=step, text=text, prompt=prompt):
+                self._text = _sample(self.run, f"step {step:,}", prompt + text)
+            case TrainingStarted(run=run):
+                self.run = run
+                self._log(logging.INFO, f"{run}: {event.model} on {event.device} in {event.precision}")
+            case StageStarted(stage=stage, why=why):
+                self._log(logging.INFO, f"{stage}: run" + (f" ({why})" if why else ""))
+            case StageFinished(stage=stage):
+                self._finished(event)
+            case Notice(message=message, level=level):
+                self._log(LEVELS.get(level, logging.INFO), message)
+            case Evaluated(step=step, metrics=metrics):
+                self._log(logging.INFO, f"step {step:,}: {_numbers(metrics)}")
+            case _:
+                pass
+        if self._thread is None and (self._progress or self._text):
+            self._thread = threading.Thread(target=self._work, name="prefect-page", daemon=True)
+            self._thread.start()
+
+    def finish(self, result: Mapping[str, Any] | None) -> None:
+        """Show the outcome, and end; a server that does not answer is not waited for."""
+        if result is not None:
+            self.run = result["run"]
+            self._text = _sample(self.run, _numbers(result["metrics"]), result["sample"])
+        self._closing.set()
+        if self._thread is None:
+            self._tell()
+        else:
+            self._thread.join(5.0)
+
+    def _finished(self, event: StageFinished) -> None:
+        self.summaries[event.stage] = event.summary
+        if event.skipped:
+            self.skipped.add(event.stage)
+            self._log(logging.INFO, f"{event.stage}: done already: {event.summary}")
+        else:
+            self.skipped.discard(event.stage)
+            self._log(logging.INFO, f"{event.stage}: {event.summary} ({event.seconds:.1f} s)")
+            if event.stage in self._progress:
+                self._progress[event.stage] = 1.0
+
+    def _log(self, level: int, message: str) -> None:
+        from prefect.exceptions import MissingContextError
+        from prefect.logging import get_run_logger
+
+        with suppress(MissingContextError):
+            get_run_logger().log(level, message)
+
+    def _work(self) -> None:
+        rounds = 0
+        while not self._closing.wait(INTERVAL):
+            rounds += 1
+            self._tell()
+            if rounds % CANCEL_EVERY == 0:
+                self._look_for_cancel()
+        self._tell()
+
+    def _tell(self) -> None:
+        with suppress(Exception):  # the page is a courtesy: nothing that befalls it may reach the work
+            self._rename()
+            for stage, share in list(self._progress.items()):
+                percent = round(100 * share, 1)
+                self._artifact(f"{stage}-progress", "progress", percent, f"{stage}: {percent} %", stage)
+            if self._text is not None:
+                self._artifact("latest-sample", "markdown", self._text, "what the model writes", "train")
+
+    def _rename(self) -> None:
+        if self.run is not None and self._flow_run is not None and self._told.get("name") != self.run:
+            _client().update_flow_run(self._flow_run, name=self.run, tags=[f"charpipe.run:{self.run}"])
+            self._told["name"] = self.run
+
+    def _artifact(self, key: str, kind: str, data: Any, description: str, stage: str) -> None:
+        from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
+
+        if self._told.get(key) == data:
+            return
+        if key in self._made:
+            _client().update_artifact(self._made[key], ArtifactUpdate(data=data, description=description))
+        else:
+            made = _client().create_artifact(
+                ArtifactCreate(
+                    key=key,
+                    type=kind,
+                    data=data,
+                    description=description,
+                    flow_run_id=self._flow_run,
+                    task_run_id=self._tasks.get(stage),
+                )
+            )
+            self._made[key] = made.id
+        self._told[key] = data
+
+    def _look_for_cancel(self) -> None:
+        with suppress(Exception):
+            state = _client().read_flow_run(self._flow_run).state if self._flow_run else None
+            if state is not None and (state.is_cancelling() or state.is_cancelled()):
+                self._stop.request(15)
+
+
+def _client() -> Any:
+    """This thread's client."""
+    from prefect.context import SyncClientContext
+
+    context = SyncClientContext.get()
+    if context is None:
+        context = SyncClientContext()
+        context.__enter__()
+    return context.client
+
+
+def _numbers(metrics: Mapping[str, float]) -> str:
+    return ", ".join(f"{key} {value:.4g}" for key, value in metrics.items())
+
+
+def _sample(run: str | None, when: str, text: str) -> str:
+    fence = "~" * 8
+    return f"**{run or 'the run'}**, {when}\n\n{fence}text\n{text[:4000]}\n{fence}\n\n{time.strftime('%Y-%m-%d %H:%M:%S')}\n"

@@ -1,0 +1,82 @@
+"""The engine's stages as Prefect tasks. The store decides what is skipped: Prefect's own caching is off, and a task
+whose work was done already ends in a state named Cached."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.states import Cancelled, Completed
+
+from charpipe.errors import InterruptedRun
+from charpipe_pipelines.current import current
+from charpipe_pipelines.job import STAGES
+
+DOWNLOAD_RETRIES = (5, 20)
+"""Seconds before a download that the network failed is tried again."""
+NETWORK = (ConnectionError, TimeoutError)
+
+
+def _work(stage: str, *arguments: Any) -> Any:
+    now = current.get()
+    now.error = None
+    now.page.enter(stage)
+    try:
+        result = STAGES[stage](now.session, *arguments)
+    except InterruptedRun as error:
+        now.error = error
+        return Cancelled(message=str(error))
+    except BaseException as error:
+        now.error = error
+        raise
+    summary = now.page.summaries.get(stage, "")
+    if stage in now.page.skipped:
+        return Completed(name="Cached", message=f"{summary}: was done already", data=result)
+    return Completed(message=summary, data=result)
+
+
+def _network_failed(_task: object, _run: object, state: Any) -> bool:
+    """Whether what a task raised came, somewhere underneath, from a connection that failed."""
+    error: BaseException | None = current.get().error
+    while error is not None:
+        if isinstance(error, NETWORK) or type(error).__module__.startswith(("requests.", "urllib3.")):
+            return True
+        error = error.__cause__
+    return False
+
+
+def _task(stage: str, summary: str, **options: Any) -> Any:
+    return task(
+        _work,
+        name=stage,
+        task_run_name=stage,
+        description=summary,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        **options,
+    )
+
+
+TASKS = {
+    "ingest": _task(
+        "ingest",
+        "Fetch the source if need be, and read it into documents.",
+        retries=len(DOWNLOAD_RETRIES),
+        retry_delay_seconds=list(DOWNLOAD_RETRIES),
+        retry_condition_fn=_network_failed,
+    ),
+    "vocabulary": _task("vocabulary", "Learn the vocabulary of the documents."),
+    "encode": _task("encode", "Turn the documents into tokens, divided into splits."),
+    "train": _task("train", "Train the model, or find the run that did."),
+    "evaluate": _task("evaluate", "Score the best checkpoint on whole splits."),
+    "sample": _task("sample", "Let the best checkpoint write."),
+}
+
+
+def as_task(stage: str, *arguments: Any) -> Any:
+    """Call a stage as its task; raises what the stage raised."""
+    result = TASKS[stage](stage, *arguments, return_state=False)
+    if (error := current.get().error) is not None:
+        raise error
+    return result

@@ -1,0 +1,28 @@
+"""The main job as a Prefect flow: one coarse task a stage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+from prefect.states import Cancelled
+
+from charpipe.errors import InterruptedRun
+from charpipe_pipelines import job
+from charpipe_pipelines.current import current
+from charpipe_pipelines.options import TrainAndSampleOptions
+from charpipe_pipelines.tasks import as_task
+
+
+@flow(name="train-and-sample", validate_parameters=False, persist_result=False)
+def train_and_sample(corpus: str, arch: str, settings: dict[str, Any]) -> Any:
+    """Train a character-level language model on a corpus and let it write."""
+    now = current.get()
+    try:
+        now.result = job.train_and_sample(as_task, TrainAndSampleOptions(corpus=corpus, arch=arch))
+    except InterruptedRun as error:
+        now.error = error
+        return Cancelled(message=str(error))
+    finally:
+        now.page.finish(now.result)
+    return now.result
