@@ -38,7 +38,7 @@ class TrainingError(CharpipeError):
     """Training cannot go on: a loss that is not finite, memory that is not there."""
 
 
-class InterruptedRun(CharpipeError):
+class InterruptedRun(CharpipeError):  # noqa: N818  it is no error
     """Stopped by a signal after saving; exits with 128 + the signal's number."""
 
     def __init__(self, message: str, signal_number: int) -> None:

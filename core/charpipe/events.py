@@ -81,7 +81,7 @@ class TrainingStarted(Event):
 @dataclass(frozen=True)
 class Step(Event):
     """One update was made. `loss` is nats per token before it, a float or a tensor that may still be on its
-    device: fetch it with `float()` only as often as you can afford to wait."""
+    device: fetch it with `float()` only as often as you can afford to wait. `tokens` were learnt from in it."""
 
     step: int
     steps: int | None

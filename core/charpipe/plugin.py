@@ -54,11 +54,15 @@ class ArchitectureConfig(Options):
 
     hidden_size: int = Field(512, ge=1, le=65536, description="units in each layer")
     layers: int = Field(1, ge=1, le=64, description="stacked recurrent layers")
-    dropout: float = Field(0.0, ge=0, lt=1, description="dropped share of each layer's outputs while training")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="dropped share of each layer's outputs while training"
+    )
     embedding_size: int | None = Field(
         None, ge=1, le=65536, description="width of a learnt input embedding; unset: one-hot, as in the blog"
     )
-    tie_weights: bool = Field(False, description="share the embedding with the softmax head (needs equal widths)")
+    tie_weights: bool = Field(
+        False, description="share the embedding with the softmax head (needs equal widths)"
+    )
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,9 @@ class Registry:
         good = []
         for spec in specs:
             if not isinstance(spec, KINDS[kind]):
-                provider.problems.append(f"charpipe_{kind}s gave a {type(spec).__name__} instead of a {KINDS[kind].__name__}")
+                provider.problems.append(
+                    f"charpipe_{kind}s gave a {type(spec).__name__} instead of a {KINDS[kind].__name__}"
+                )
             elif spec.api > API:
                 name = getattr(spec, "name", getattr(spec, "scheme", "?"))
                 provider.problems.append(
@@ -143,7 +145,9 @@ class Registry:
             return given[0]
         for provider in self.providers():
             if provider.problems and name in (provider.module, *_guesses(provider.module)):
-                raise PluginError(f"the plugin {provider.module} ({provider.origin}) is broken: {provider.problems[0]}")
+                raise PluginError(
+                    f"the plugin {provider.module} ({provider.origin}) is broken: {provider.problems[0]}"
+                )
         raise UsageError(f"there is no {kind} {name!r}{near_match(name, self._specs[kind])}")
 
     def architecture(self, name: str) -> Architecture:

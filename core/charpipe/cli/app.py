@@ -57,7 +57,9 @@ def _version(wanted: bool) -> None:
 
 
 def _global(
-    version: bool = typer.Option(False, "--version", help="Print the version.", callback=_version, is_eager=True),
+    version: bool = typer.Option(
+        False, "--version", help="Print the version.", callback=_version, is_eager=True
+    ),
     debug: bool = typer.Option(False, "--debug", help="Show tracebacks; may stand anywhere."),
 ) -> None:
     pass

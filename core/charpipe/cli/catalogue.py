@@ -23,7 +23,11 @@ def list_corpora(json: Json = False) -> None:
     """The corpora of the catalogue; those marked here need no network."""
     from charpipe.corpus import fetched_here
 
-    config, cache, sources = settings().config, open_workspace().root / "downloads", open_registry().all("source")
+    config, cache, sources = (
+        settings().config,
+        open_workspace().root / "downloads",
+        open_registry().all("source"),
+    )
     rows: list[dict[str, Any]] = []
     for name, corpus in sorted(config.corpora.items()):
         found = [source for source, here in fetched_here(corpus, cache, sources) if here]
@@ -36,7 +40,9 @@ def list_corpora(json: Json = False) -> None:
 
 
 @corpora.command("show")
-def show_corpus(name: str, json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+def show_corpus(
+    name: str, json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
+) -> None:
     """A corpus: its sources, which of them have been fetched here, its settings."""
     from charpipe.config import resolve_corpus
     from charpipe.config.load import leaves
@@ -72,13 +78,17 @@ def list_plugins(json: Json = False) -> None:
 
 
 @plugins.command("info")
-def plugin_info(name: str, json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+def plugin_info(
+    name: str, json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
+) -> None:
     """A plugin, or an architecture, tokenizer, source or pipeline by name: its summary and settings."""
     registry = open_registry()
     found = [registry.find(kind, name) for kind in KINDS if name in registry.all(kind)]
     modules = {provider.module: provider for provider in registry.providers()}
     if name in modules and modules[name].problems:
-        raise PluginError(f"the plugin {name} ({modules[name].origin}) is broken: {modules[name].problems[0]}")
+        raise PluginError(
+            f"the plugin {name} ({modules[name].origin}) is broken: {modules[name].problems[0]}"
+        )
     if not found:
         given = modules[name].provides if name in modules else None
         if given is None:
@@ -106,7 +116,11 @@ def _describe(provided: Any) -> dict[str, Any]:
         "plugin": provider.module,
         "origin": provider.origin,
         "settings": [
-            {"name": name, "default": None if field.is_required() else field.default, "description": field.description or ""}
+            {
+                "name": name,
+                "default": None if field.is_required() else field.default,
+                "description": field.description or "",
+            }
             for name, field in fields
         ],
     }
@@ -119,4 +133,8 @@ def list_pipelines(json: Json = False) -> None:
     if json:
         print_json([{"name": name, "summary": spec.summary} for name, spec in found.items()])
         return
-    print_table(("pipeline", "what it does"), [(name, spec.summary) for name, spec in found.items()], "There are none.")
+    print_table(
+        ("pipeline", "what it does"),
+        [(name, spec.summary) for name, spec in found.items()],
+        "There are none.",
+    )

@@ -20,7 +20,9 @@ Steps = Annotated[int | None, typer.Option(help="Updates to make.", min=0)]
 Budget = Annotated[str | None, typer.Option(help="Time to train for: 90s, 2m, 1h.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Any setting; may be repeated.")]
-Force = Annotated[list[str], typer.Option("--force", metavar="STAGE", help="Do this stage anew; may be repeated.")]
+Force = Annotated[
+    list[str], typer.Option("--force", metavar="STAGE", help="Do this stage anew; may be repeated.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
 
@@ -83,9 +85,7 @@ def _run(
         raise UsageError("--steps and --budget both say how long to train; give one of them")
     flags = chosen({"train__steps": steps, "train__budget": budget, "train__device": device})
     resolved = load_config(pipeline=pipeline.name, preset=preset, settings=flags, overrides=set_)
-    defaults = {
-        key: value for key, value in resolved.options.items() if key in pipeline.options.model_fields
-    }
+    defaults = {key: value for key, value in resolved.options.items() if key in pipeline.options.model_fields}
     given = {key: value for key, value in values.items() if value != _default(pipeline, key)}
     execute(pipeline, {**values, **defaults, **given}, resolved, force=force, dry_run=dry_run, json=json)
 
@@ -136,7 +136,9 @@ def resume(
     found = find_run(open_workspace().runs, run)
     info, status = found.info, found.status
     if status.state == "finished":
-        raise RunError(f"the run {found.name} is finished ({status.step:,} steps); type: charpipe sample {found.name}")
+        raise RunError(
+            f"the run {found.name} is finished ({status.step:,} steps); type: charpipe sample {found.name}"
+        )
     request = info.request
     resolved = load_config(settings=info.settings)
     pipeline = open_registry().pipeline(request["pipeline"])

@@ -41,4 +41,3 @@ def _find(config: Config, wanted: str) -> tuple[str, CorpusConfig]:
         f"there is no corpus {wanted!r} in the catalogue, nor a file or folder of that name"
         f"{near_match(wanted, config.corpora)}"
     )
-

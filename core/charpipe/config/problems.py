@@ -10,7 +10,9 @@ from pydantic import BaseModel, ValidationError
 from charpipe.errors import UsageError, near_match
 
 
-def explain(error: ValidationError, model: type[BaseModel], prefix: str, origins: Mapping[str, str]) -> UsageError:
+def explain(
+    error: ValidationError, model: type[BaseModel], prefix: str, origins: Mapping[str, str]
+) -> UsageError:
     """The first problem of `error` as a UsageError; `prefix` leads to the table that `model` reads."""
     problems = error.errors()
     unknown = [problem for problem in problems if problem["type"] == "extra_forbidden"]
@@ -43,7 +45,9 @@ def validate(
 def _fields(model: type[BaseModel], path: Iterable[str]) -> list[str]:
     current: Any = model
     for part in path:
-        annotation = current.model_fields[part].annotation if part in getattr(current, "model_fields", {}) else current
+        annotation = (
+            current.model_fields[part].annotation if part in getattr(current, "model_fields", {}) else current
+        )
         arguments = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, type)]
         models = [a for a in (annotation, *arguments) if isinstance(a, type) and issubclass(a, BaseModel)]
         if models:

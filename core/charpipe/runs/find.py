@@ -44,7 +44,9 @@ def find_run(folder: Path, wanted: str) -> Run:
     if len(starting) == 1:
         return starting[0]
     if starting:
-        raise UsageError(f"{wanted!r} begins the names of {len(starting)} runs: {', '.join(r.name for r in starting[-5:])}")
+        raise UsageError(
+            f"{wanted!r} begins the names of {len(starting)} runs: {', '.join(r.name for r in starting[-5:])}"
+        )
     for run in runs:
         if run.status.mlflow.get("run_id") == wanted:
             return run

@@ -119,7 +119,9 @@ class Run:
         """What was asked. Raises RunError where run.json is missing, damaged or of another schema."""
         value = _read_json(self.folder / "run.json")
         if value.get("schema") != SCHEMA:
-            raise RunError(f"the run {self.name} has the schema {value.get('schema')!r}; this charpipe reads {SCHEMA!r}")
+            raise RunError(
+                f"the run {self.name} has the schema {value.get('schema')!r}; this charpipe reads {SCHEMA!r}"
+            )
         try:
             return RunInfo.model_validate(value)
         except ValidationError as error:
@@ -167,7 +169,9 @@ class Run:
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
-            raise RunError(f"{self.name} is being trained by another process; wait for it, or stop it first") from error
+            raise RunError(
+                f"{self.name} is being trained by another process; wait for it, or stop it first"
+            ) from error
         try:
             yield
         finally:
@@ -187,7 +191,9 @@ class Run:
             )
         folder = self.folder / entry["path"]
         if not folder.is_dir():
-            raise RunError(f"the checkpoint {entry['path']} of {self.name} is gone; type: charpipe resume {self.name}")
+            raise RunError(
+                f"the checkpoint {entry['path']} of {self.name} is gone; type: charpipe resume {self.name}"
+            )
         return folder
 
     def result(self, stage: str, digest: str) -> dict[str, Any] | None:

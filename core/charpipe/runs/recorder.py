@@ -19,10 +19,11 @@ EVERY = 10
 class Recorder:
     """A listener that keeps a run's metrics, samples and status. Losses stay on their device until a line is due."""
 
+    _own = ("train/loss", "train/learning_rate")
+
     def __init__(self, run: Run) -> None:
         self._run = run
         self._losses: list[Any] = []
-        self._rate: tuple[float, int] | None = None
         self._latest: dict[str, float] = {}
 
     def rewind(self, step: int) -> None:
@@ -42,7 +43,8 @@ class Recorder:
             case Step():
                 self._step(event)
             case Evaluated(step=step, metrics=metrics):
-                self._write({"step": step, **metrics})
+                looked = {key: value for key, value in metrics.items() if key not in self._own}
+                self._write({"step": step, **looked})
             case Sampled(step=step, text=text, prompt=prompt):
                 line = {"step": step, "prompt": prompt, "text": text, "time": _now()}
                 _append(self._run.samples_file, line)
@@ -69,15 +71,8 @@ class Recorder:
             return
         losses = [float(loss) for loss in self._losses]
         self._losses.clear()
-        line: dict[str, Any] = {
-            "step": event.step,
-            "train/loss": sum(losses) / len(losses),
-            "train/learning_rate": event.learning_rate,
-        }
-        if self._rate is not None and event.seconds > self._rate[0]:
-            line["perf/chars_per_second"] = (event.tokens - self._rate[1]) / (event.seconds - self._rate[0])
-        self._rate = (event.seconds, event.tokens)
-        self._write(line)
+        mean = sum(losses) / len(losses)
+        self._write({"step": event.step, "train/loss": mean, "train/learning_rate": event.learning_rate})
 
     def _write(self, line: dict[str, Any]) -> None:
         self._remember(line)

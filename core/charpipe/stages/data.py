@@ -27,14 +27,21 @@ def ingest(session: Session, wanted: str) -> Made:
     if (recorded := session.recorded("ingest")) is not None:
         return session.skip(recorded, _documents)
     sources = session.registry.all("source")
-    if session.dry_run and not any(here for _, here in fetched_here(config, session.workspace.downloads, sources)):
+    if session.dry_run and not any(
+        here for _, here in fetched_here(config, session.workspace.downloads, sources)
+    ):
         raise WouldRun("ingest: would fetch the corpus and run, and all after it")
     cache, progress = session.workspace.downloads, _progress(session, "ingest")
     fetched = fetch(config, name, cache, sources, progress)
-    read = {"include", "exclude", "encoding", "newline"}
-    settings = config.model_dump(include=read)
-    action = Action("ingest", INGEST, {"source": fingerprint(fetched, config, cache)}, settings)
-    return session.build(action, lambda folder: ingest(fetched, config, folder, progress), name, _documents)
+    content = fingerprint(fetched, config, cache)
+    settings = config.model_dump(include={"include", "exclude", "encoding", "newline"})
+    action = Action("ingest", INGEST, {"source": content}, settings)
+
+    def make(folder: Path) -> Mapping[str, Any]:
+        unchanged = lambda: fingerprint(fetched, config, cache) == content  # noqa: E731
+        return ingest(fetched, config, folder, progress, unchanged=unchanged)
+
+    return session.build(action, make, name, _documents)
 
 
 def learn_vocabulary(session: Session, wanted: str, documents: Made) -> Made:
@@ -72,8 +79,14 @@ def encode(session: Session, wanted: str, documents: Made, vocabulary: Made) -> 
     action = Action("encode", ENCODE, inputs, settings, {config.tokenizer.name: provided.provider.digest()})
 
     def make(folder: Path) -> Mapping[str, Any]:
-        encoding = load_vocabulary(session.path(vocabulary) / "vocabulary.json", session.registry.all("tokenizer"))
-        return encode(session.path(documents), encoding, split, seed, folder, _progress(session, "encode"))
+        encoding = load_vocabulary(
+            session.path(vocabulary) / "vocabulary.json", session.registry.all("tokenizer")
+        )
+        progress = _progress(session, "encode")
+        salt = split.salt or name
+        return encode(
+            session.path(documents), encoding, split, folder, salt=salt, seed=seed, progress=progress
+        )
 
     return session.build(action, make, name, _tokens)
 

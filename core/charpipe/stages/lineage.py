@@ -8,9 +8,7 @@ from typing import Any
 from charpipe.stages.session import Made, Session
 from charpipe.store.atomic import write_json
 from charpipe.text.settings import SplitConfig
-
-DOCUMENTS = 100
-"""From this many documents on a corpus is divided by documents, below it by one cut through its text."""
+from charpipe.text.splits import split_by
 
 
 def split_settings(session: Session, corpus: str, wanted: SplitConfig, documents: Made) -> SplitConfig:
@@ -18,9 +16,7 @@ def split_settings(session: Session, corpus: str, wanted: SplitConfig, documents
     for otherwise by the user."""
     path = session.workspace.store / "lineage" / f"{corpus}.json"
     known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    by = wanted.by
-    if by == "auto":
-        by = known.get("by") or ("documents" if documents.facts["documents"] >= DOCUMENTS else "contiguous")
+    by = known["by"] if wanted.by == "auto" and known else split_by(wanted, documents.facts["documents"])
     salt = wanted.salt or known.get("salt") or corpus
     if not known:
         write_json(path, {"by": by, "salt": salt, "documents": documents.digest})

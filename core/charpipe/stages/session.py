@@ -46,7 +46,8 @@ class WouldRun(Exception):  # noqa: N818  not an error
 
 @dataclass(frozen=True)
 class Made:
-    """What a data stage left in the store: `path` relative to the workspace, `facts` of its manifest."""
+    """What a data stage left in the store: `path` relative to the workspace, `facts` of its manifest,
+    `inputs` the content digests of what it was made from."""
 
     stage: str
     digest: str
@@ -54,11 +55,16 @@ class Made:
     facts: Mapping[str, Any]
     reused: bool
     why: str
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
 class Session:
-    """One command's world. With `dry_run` the first stage that would have to work raises `WouldRun`. `force` names stages to do anew; `resume` is a run whose recorded inputs are used."""
+    """One command's world.
+
+    `force` names stages to do anew; `resume` is a run whose recorded inputs are used; with `dry_run` the first
+    stage that would have to work raises `WouldRun`.
+    """
 
     workspace: Workspace
     resolved: Resolved
@@ -102,7 +108,9 @@ class Session:
         """Tell the listener something that a person should know."""
         self.emit(Notice(message, level))
 
-    def build(self, action: Action, make: Make, subject: str, summary: Callable[[Mapping[str, Any]], str]) -> Made:
+    def build(
+        self, action: Action, make: Make, subject: str, summary: Callable[[Mapping[str, Any]], str]
+    ) -> Made:
         """Run a data stage through the store, telling the listener; see `Store.build`."""
         stage, started = action.stage, time.monotonic()
         force = stage in self.force
@@ -115,11 +123,18 @@ class Session:
         if self.dry_run and (force or self.store.find(action) is None):
             raise WouldRun(f"{stage}: would run ({why}), and all after it")
         built = self.store.build(
-            action, announced, subject, force=force, on_wait=lambda holder: self.notice(f"{stage}: waiting for {holder}")
+            action,
+            announced,
+            subject,
+            force=force,
+            on_wait=lambda holder: self.notice(f"{stage}: waiting for {holder}"),
         )
         seconds = time.monotonic() - started
-        self.emit(StageFinished(stage, summary(built.facts), seconds, skipped=built.reused, facts=built.facts))
-        return Made(stage, built.digest, self.workspace.relative(built.path), built.facts, built.reused, built.why)
+        self.emit(
+            StageFinished(stage, summary(built.facts), seconds, skipped=built.reused, facts=built.facts)
+        )
+        path = self.workspace.relative(built.path)
+        return Made(stage, built.digest, path, built.facts, built.reused, built.why, dict(action.inputs))
 
     def skip(self, made: Made, summary: Callable[[Mapping[str, Any]], str]) -> Made:
         """Tell the listener that a stage's result is there already."""
@@ -137,4 +152,5 @@ class Session:
         if not folder.is_dir():
             return None
         facts = read_manifest(folder).facts
-        return Made(stage, digest, self.workspace.relative(folder), facts, True, "recorded with the run")
+        path = self.workspace.relative(folder)
+        return Made(stage, digest, path, facts, True, "recorded with the run", dict(self.resume.info.inputs))

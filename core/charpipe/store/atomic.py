@@ -27,7 +27,9 @@ def write_text(path: Path, text: str) -> None:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error.strerror or error}; what was there before is whole") from error
+        raise StoreError(
+            f"{path} cannot be written: {error.strerror or error}; what was there before is whole"
+        ) from error
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -121,7 +121,9 @@ def _read(path: Path) -> dict[str, Any] | None:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return value if isinstance(value, dict) and {"action", "object", "subject", "made"} <= set(value) else None
+    return (
+        value if isinstance(value, dict) and {"action", "object", "subject", "made"} <= set(value) else None
+    )
 
 
 def _now() -> str:

@@ -56,7 +56,9 @@ def test_later_layers_win_and_say_so(project) -> None:
 def test_the_catalogue_is_there_without_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     corpora = load_config().config.corpora
-    assert {"linux_src", "tiny_shakespeare", "war_and_peace", "names", "python_stdlib", "hello"} <= set(corpora)
+    assert {"linux_src", "tiny_shakespeare", "war_and_peace", "names", "python_stdlib", "hello"} <= set(
+        corpora
+    )
 
 
 def test_a_project_changes_one_key_of_a_corpus(project) -> None:
@@ -109,7 +111,14 @@ def test_an_unknown_preset_is_named(project) -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("a.b=1", 1), ("a.b=1e-3", 1e-3), ("a.b=true", True), ("a.b=2m", "2m"), ('a.b="2m"', "2m"), ("a.b=[1, 2]", [1, 2])],
+    [
+        ("a.b=1", 1),
+        ("a.b=1e-3", 1e-3),
+        ("a.b=true", True),
+        ("a.b=2m", "2m"),
+        ('a.b="2m"', "2m"),
+        ("a.b=[1, 2]", [1, 2]),
+    ],
 )
 def test_set_values_are_toml_or_plain_text(text: str, value: object) -> None:
     assert parse_setting(text) == ("a.b", value)
@@ -123,7 +132,9 @@ def test_a_path_is_a_corpus_named_after_the_file(project) -> None:
     folder = project("")
     (folder / "tiny_shakespeare").write_text("to be")
     (folder / "mine.txt").write_text("to be")
-    config = load_config(overrides=["corpus.split.train=1", "corpus.split.val=0", "corpus.split.test=0"]).config
+    config = load_config(
+        overrides=["corpus.split.train=1", "corpus.split.val=0", "corpus.split.test=0"]
+    ).config
     name, corpus = resolve_corpus(config, "mine.txt")
     assert name == "mine.txt"
     assert corpus.sources == [str(folder / "mine.txt")]

@@ -158,7 +158,9 @@ def test_a_crash_frees_the_lock(store: Store) -> None:
     assert builder(store, 0).communicate(timeout=60)[0] == "making\nmade\n"
 
 
-def test_the_digest_of_a_package_is_that_of_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_digest_of_a_package_is_that_of_its_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     package = tmp_path / "digested"
     package.mkdir()
     (package / "__init__.py").write_text("")

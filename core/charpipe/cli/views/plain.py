@@ -12,7 +12,16 @@ import typer
 from charpipe.cli.views.base import View
 from charpipe.cli.views.progress import Progress, one_line
 from charpipe.cli.views.summary import summary
-from charpipe.events import Evaluated, Event, Notice, Sampled, StageFinished, StageProgress, StageStarted, TrainingStarted
+from charpipe.events import (
+    Evaluated,
+    Event,
+    Notice,
+    Sampled,
+    StageFinished,
+    StageProgress,
+    StageStarted,
+    TrainingStarted,
+)
 from charpipe.stages.session import Session
 
 INTERVAL = 5.0
@@ -42,7 +51,9 @@ class Plain(View):
     def _line(self, event: Event) -> str | None:
         match event:
             case StageStarted(stage=stage, why=why):
-                return f"  {stage:<12}{'run' if why else 'running'} ({why})" if why else f"  {stage:<12}running"
+                return (
+                    f"  {stage:<12}{'run' if why else 'running'} ({why})" if why else f"  {stage:<12}running"
+                )
             case StageProgress(stage=stage):
                 if time.monotonic() - self._last < INTERVAL:
                     return None

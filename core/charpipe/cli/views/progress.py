@@ -92,7 +92,7 @@ class Progress:
 
     def _step(self, event: Step) -> None:
         self.step = event
-        self._marks.append((event.seconds, event.tokens))
+        self._marks.append((event.seconds, event.step * event.tokens))
         while len(self._marks) > 2 and event.seconds - self._marks[0][0] > RATE_WINDOW:
             self._marks.pop(0)
 
@@ -126,11 +126,9 @@ class Progress:
         return f"val {self.metrics['val/loss']:.3f} nats" + (f", {bits:.3f} bits/char" if bits else "")
 
     def _left(self) -> str | None:
-        (t0, _), (t1, _) = self._marks[0], self._marks[-1]
-        steps = len(self._marks) - 1
-        if self.step is None or self.step.steps is None or t1 <= t0:
+        if self.step is None or self.step.steps is None or not self.rate:
             return None
-        seconds = (self.step.steps - self.step.step) * (t1 - t0) / steps
+        seconds = (self.step.steps - self.step.step) * self.step.tokens / self.rate
         minutes, rest = divmod(round(seconds), 60)
         return f"{minutes}:{rest:02}"
 

@@ -7,7 +7,12 @@ from typing import Any
 
 from charpipe.stages.session import Session
 
-SCORES = (("val/loss", "nats"), ("val/bits_per_char", "bits/char"), ("test/loss", "nats"), ("test/bits_per_char", "bits/char"))
+SCORES = (
+    ("val/loss", "nats"),
+    ("val/bits_per_char", "bits/char"),
+    ("test/loss", "nats"),
+    ("test/bits_per_char", "bits/char"),
+)
 SAMPLE_LINES = 24
 
 
@@ -35,7 +40,9 @@ def _scores(metrics: Mapping[str, float]) -> Iterator[str]:
         if loss is not None:
             error = metrics.get(f"{split}/loss_standard_error")
             spread = f" ± {error:.4f}" if error else ""
-            yield f"  {split:<9} {loss:.4f}{spread} nats per token" + (f", {bits:.4f} bits per character" if bits else "")
+            yield f"  {split:<9} {loss:.4f}{spread} nats per token" + (
+                f", {bits:.4f} bits per character" if bits else ""
+            )
 
 
 def _predictions(rows: list[Mapping[str, Any]]) -> Iterator[str]:

@@ -1,0 +1,68 @@
+"""Trained models by name: from this workspace's runs, or from MLflow given only its tracking URI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from charpipe.errors import RunError, UsageError
+from charpipe.registry import Registry
+from charpipe.runs import Run, find_run
+from charpipe.tracking import TrackingConfig, locate
+from charpipe.workspace import Workspace
+
+if TYPE_CHECKING:
+    from charpipe.models import Model, NetworkPredictor
+    from charpipe.plugin import Encoding
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A trained model and the vocabulary it speaks; `name` is its run's."""
+
+    name: str
+    model: Model
+    encoding: Encoding
+
+    def predictor(self, device: str = "auto") -> NetworkPredictor:
+        """What scoring and sampling use, in float32 on the device asked for."""
+        from charpipe.models.precision import choose_device
+
+        self.model.network.eval()
+        return self.model.predictor(choose_device(device))
+
+
+def load_run(run: Run, registry: Registry, which: str = "best") -> Loaded:
+    """The best (or "last") checkpoint of a run. Raises RunError, PluginError."""
+    return load_bundle(run.name, run.checkpoint(which), registry)
+
+
+def load_bundle(name: str, folder: Path, registry: Registry) -> Loaded:
+    """The model in a bundle's folder; its files are held against its architecture before they are used."""
+    from charpipe.models import load_model
+    from charpipe.models.bundle import read_card
+    from charpipe.text import load_vocabulary
+
+    architecture = registry.architecture(read_card(folder)["architecture"])
+    model = load_model(folder, {architecture.name: architecture})
+    return Loaded(name, model, load_vocabulary(folder / "vocabulary.json", registry.all("tokenizer")))
+
+
+def find_model(
+    wanted: str, workspace: Workspace, registry: Registry, tracking: TrackingConfig, which: str = "best"
+) -> Loaded:
+    """The model of the run `wanted`: of this workspace, or else of the MLflow that the settings name.
+
+    Raises UsageError with near matches where neither has such a run.
+    """
+    try:
+        return load_run(find_run(workspace.root / "runs", wanted), registry, which)
+    except (UsageError, RunError) as error:
+        location = locate(tracking, workspace.root / "mlflow")
+        if location.is_own or not isinstance(error, UsageError):
+            raise
+        from charpipe.tracking.models import download_model
+
+        folder = download_model(location, wanted, workspace.downloads / "models", which)
+        return load_bundle(wanted, folder, registry)

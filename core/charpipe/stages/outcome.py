@@ -1,0 +1,115 @@
+"""What comes of a trained run: its scores on whole splits, what it expects next, and the text it writes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from charpipe.events import Evaluated, StageFinished, StageProgress, StageStarted
+from charpipe.library import load_run
+from charpipe.runs import Recorder, Run
+from charpipe.stages.session import Made, Session, WouldRun
+from charpipe.stages.train import TrainedRun
+from charpipe.store import digest_of_json
+from charpipe.store.manifest import read_manifest
+
+EVALUATE, SAMPLE = 1, 1
+"""The versions of the stages."""
+SHOWN_IN_FULL = 64
+"""A training text of up to this many characters is shown with the predictions after each of them."""
+
+
+def evaluate(session: Session, trained: TrainedRun, tokens: Made) -> Mapping[str, Any]:
+    """Score the run's best checkpoint on validation and test: `{"metrics": {...}, "predictions": [...]}`."""
+    run = Run(session.workspace.root / trained.path)
+    digest = digest_of_json({"version": EVALUATE, "checkpoint": _checkpoint(run), "tokens": tokens.digest})
+
+    def work() -> dict[str, Any]:
+        found = _score(session, run, tokens)
+        recorder = Recorder(run)
+        step = run.status.best["step"] if run.status.best else run.status.step
+        event = Evaluated(step, found["metrics"])
+        recorder(event)
+        session.registry.notify(event)
+        run.update(metrics={**run.status.metrics, **found["metrics"]})
+        return found
+
+    return _once(session, run, "evaluate", digest, work, _scores)
+
+
+def sample(session: Session, trained: TrainedRun) -> Mapping[str, Any]:
+    """Let the run's best checkpoint write, as the `[sample]` table says: `{"text": ...}`."""
+    run = Run(session.workspace.root / trained.path)
+    settings = session.config.sample
+    digest = digest_of_json(
+        {"version": SAMPLE, "checkpoint": _checkpoint(run), "settings": settings.model_dump(mode="json")}
+    )
+
+    def work() -> dict[str, Any]:
+        from charpipe.generation import sample
+
+        loaded = load_run(run, session.registry)
+        return {"text": sample(loaded.predictor(), loaded.encoding, settings), "prompt": settings.prompt}
+
+    return _once(session, run, "sample", digest, work, lambda result: f"{len(result['text']):,} characters")
+
+
+def _score(session: Session, run: Run, tokens: Made) -> dict[str, Any]:
+    from charpipe.evaluation import predictions, score
+    from charpipe.text import open_tokens
+
+    loaded = load_run(run, session.registry)
+    predictor = loaded.predictor(session.config.train.device)
+    metrics: dict[str, float] = {}
+    for split in ("val", "test"):
+        held = open_tokens(session.path(tokens), split)
+        if len(held.tokens) > 1:
+            tell = _progress(session)
+            scores = score(
+                predictor, held.tokens, characters=held.characters, utf8_bytes=held.bytes, progress=tell
+            )
+            metrics |= scores.metrics(split)
+    training = open_tokens(session.path(tokens), "train")
+    shown: list[dict[str, Any]] = []
+    if training.characters <= SHOWN_IN_FULL:
+        text = loaded.encoding.decoder().decode(training.tokens.tolist(), final=True)
+        rows = predictions(predictor, loaded.encoding, text)
+        shown = [{"text": row.prefix, "next": dict(row.likeliest)} for row in rows[:-1]]
+    return {"metrics": metrics, "predictions": shown}
+
+
+def _once(session: Session, run: Run, stage: str, digest: str, work: Any, summary: Any) -> Mapping[str, Any]:
+    """What `stage` found for this checkpoint before, or what `work()` finds now."""
+    known = None if stage in session.force else run.result(stage, digest)
+    if known is not None:
+        session.emit(StageFinished(stage, summary(known), 0.0, skipped=True))
+        return known
+    if session.dry_run:
+        raise WouldRun(f"{stage}: would run, and all after it")
+    session.emit(StageStarted(stage))
+    started = time.monotonic()
+    result: dict[str, Any] = work()
+    run.keep_result(stage, digest, result)
+    session.emit(StageFinished(stage, summary(result), time.monotonic() - started))
+    return result
+
+
+def _checkpoint(run: Run) -> str:
+    return read_manifest(run.checkpoint("best")).digest
+
+
+def _progress(session: Session) -> Any:
+    def tell(done: int, total: int) -> None:
+        session.check_stop("evaluate")
+        session.emit(StageProgress("evaluate", done, total, "tokens"))
+
+    return tell
+
+
+def _scores(result: Mapping[str, Any]) -> str:
+    metrics = result["metrics"]
+    losses = [
+        f"{split} {metrics[f'{split}/loss']:.4f}" for split in ("val", "test") if f"{split}/loss" in metrics
+    ]
+    return "  ".join(losses) + (" nats" if losses else "nothing held out to score")
