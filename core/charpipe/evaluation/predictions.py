@@ -12,7 +12,7 @@ from charpipe.plugin import Encoding
 
 @dataclass(frozen=True)
 class Prediction:
-    """After reading `prefix`, the likeliest next tokens by their printable names, with their probabilities."""
+    """After reading `prefix`, the likeliest next tokens by printable names, with probabilities."""
 
     prefix: str
     likeliest: tuple[tuple[str, float], ...]

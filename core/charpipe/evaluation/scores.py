@@ -28,7 +28,7 @@ LARGEST_LOGITS = 1 << 23
 class Scores:
     """`nats` per token over `tokens` scored ones; `standard_error` of it where only spans were scored.
 
-    Bits count characters and UTF-8 bytes of the text, whatever the tokens are; None where those are not known.
+    Bits count characters and UTF-8 bytes of the text, whatever the tokens are; None where not known.
     """
 
     nats: float
@@ -122,6 +122,6 @@ def _run_up(predictor: Predictor, tokens: NDArray[Any], spans: Spans) -> State:
 
 
 def _columns(tokens: NDArray[Any], starts: NDArray[np.int64], length: int) -> Tensor:
-    """int64 [length, lanes]: the tokens from each start; places outside the split, never scored, repeat its ends."""
+    """int64 [length, lanes]: the tokens from each start. Places outside, never scored, repeat the ends."""
     places = np.clip(starts[None] + np.arange(length)[:, None], 0, len(tokens) - 1)
     return torch.from_numpy(np.asarray(tokens[places]).astype(np.int64))

@@ -1,4 +1,4 @@
-"""A model writes text: the distribution of the next character is sharpened by the temperature and drawn from."""
+"""A model writes text: the distribution of the next character is sharpened by a temperature and drawn from."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A budget of time becomes a number of steps: the rate is measured for a moment on a copy that is thrown away,
-so that training under a budget is exactly training for that many steps."""
+"""A budget of time becomes a number of steps: the rate is measured for a moment on a copy that is
+thrown away, so that training under a budget is exactly training for that many steps."""
 
 from __future__ import annotations
 

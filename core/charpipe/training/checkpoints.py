@@ -1,5 +1,6 @@
 """Checkpoints: folders that are whole or not there. A model bundle, the optimiser's memory, and where the
-run stood; the manifest with every file's digest is written last, and the folder gets its name when all is on disk."""
+run stood; the manifest with every file's digest is written last, and the folder gets its name when all is
+on disk."""
 
 from __future__ import annotations
 
@@ -82,8 +83,8 @@ def save_checkpoint(job: Job, folder: Path, seconds: float) -> Path:
             shutil.rmtree(temporary, ignore_errors=True)
     except (OSError, SafetensorError, StoreError) as error:
         raise RunError(
-            f"the checkpoint of step {job.step} cannot be written to {folder}: {error}; earlier checkpoints are "
-            "whole; make room there and give the same command again"
+            f"the checkpoint of step {job.step} cannot be written to {folder}: {error}; earlier checkpoints "
+            "are whole; make room there and give the same command again"
         ) from error
     _prune(job, folder)
     return final
@@ -139,7 +140,7 @@ def last_checkpoint(folder: Path, tell: Listener | None = None) -> Path | None:
 
 
 def best_checkpoint(folder: Path, tell: Listener | None = None) -> Path | None:
-    """The checkpoint with the lowest validation loss so far, or the last one where there was no validation."""
+    """The checkpoint with the lowest validation loss so far, or the last where there was no validation."""
     last = last_checkpoint(folder, tell)
     best = read_json(last / "state.json").get("best") if last else None
     if isinstance(best, dict) and isinstance(best.get("step"), int):
@@ -161,7 +162,7 @@ def damage(folder: Path) -> str | None:
 
 
 def read_checkpoint(folder: Path, model: Model, settings: TrainConfig, tokens: int) -> Checkpoint:
-    """A checkpoint to go on from. Raises RunError if it is damaged, or of another model, corpus or training."""
+    """A checkpoint to go on from. Raises RunError if it is damaged, or of another model or training."""
     if wrong := damage(folder):
         raise RunError(f"checkpoint {folder} is damaged: {wrong}; name an earlier one, or resume the run")
     state = read_json(folder / "state.json")
@@ -171,8 +172,8 @@ def read_checkpoint(folder: Path, model: Model, settings: TrainConfig, tokens: i
     differences = list(_differences(folder, state, model, settings, tokens))
     if differences:
         raise RunError(
-            f"checkpoint {folder.name} belongs to another training: {'; '.join(differences)}; it was left as it is; "
-            "use its settings, or start a new run"
+            f"checkpoint {folder.name} belongs to another training: {'; '.join(differences)}; it was left as it "
+            "is; use its settings, or start a new run"
         )
     check_fits(folder / "model.safetensors", tensors_of(model.network))
     others = read_tensors(folder / "optimizer.safetensors")

@@ -123,6 +123,6 @@ def _restore(job: Job, checkpoint: Checkpoint) -> None:
 
 def _shrunk(lanes: Lanes, settings: TrainConfig) -> str:
     return (
-        f"the training split holds {len(lanes.tokens):,} tokens, too few for batch_size {settings.batch_size} and "
-        f"window {settings.window}: training with {lanes.batch_size} and {lanes.window}"
+        f"the training split holds {len(lanes.tokens):,} tokens, too few for batch_size "
+        f"{settings.batch_size} and window {settings.window}: training with {lanes.batch_size} and {lanes.window}"
     )

@@ -1,4 +1,4 @@
-"""The order of the data: `batch_size` contiguous streams through the corpus, a pure function of (seed, step)."""
+"""The order of the data: contiguous streams through the corpus, a pure function of (seed, step)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WINDOWS = 4
 
 @dataclass(frozen=True)
 class Lanes:
-    """Truncated backpropagation through time reads `batch_size` lanes side by side, `window` tokens at a step.
+    """Truncated backpropagation through time reads `batch_size` lanes side by side, `window` tokens a step.
 
     In a pass over the corpus each lane reads its own stretch from beginning to end, carrying its state; where
     the stretches begin differs from pass to pass with the seed, so that no cut is always at the same place.
@@ -63,8 +63,8 @@ def fit_lanes(tokens: NDArray[Any], batch_size: int, window: int, seed: int) -> 
     transitions = len(tokens) - 1
     if transitions < 1:
         raise UsageError(
-            f"the training split holds {len(tokens)} tokens, and training needs at least two; name a larger corpus, "
-            "or give train a larger share of it (corpora.NAME.split)"
+            f"the training split holds {len(tokens)} tokens, and training needs at least two; name a larger "
+            "corpus, or give train a larger share of it (corpora.NAME.split)"
         )
     window = min(window, transitions)
     batch_size = min(batch_size, max(1, transitions // (window * WINDOWS)))

@@ -51,8 +51,8 @@ def train(
     """Train `model` in place on `tokens` (one-dimensional, unsigned), yielding what happens.
 
     `checkpoints` is the folder that checkpoints are written to, `resume` one of them to go on from. Without
-    `validation` nothing is scored, without `encoding` (the vocabulary) nothing is sampled. When `stop()` becomes
-    true a checkpoint is saved and training ends as "interrupted". Raises UsageError, RunError, TrainingError.
+    `validation` nothing is scored, without `encoding` (the vocabulary) nothing is sampled. When `stop()`
+    becomes true a checkpoint is saved and training ends as "interrupted". Raises UsageError, RunError, TrainingError.
     """
     began = time.perf_counter()
     job = prepare(model, tokens, settings, resume)
@@ -98,7 +98,7 @@ def update(job: Job, step: int, rate: float) -> Tensor:
     loss = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
 
     job.optimizer.zero_grad(set_to_none=True)
-    job.scaler.scale(loss).backward()
+    job.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
     job.scaler.unscale_(job.optimizer)
     clip_gradient(network, settings)
     set_learning_rate(job.optimizer, rate)

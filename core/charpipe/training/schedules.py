@@ -8,7 +8,7 @@ from charpipe.training.settings import TrainConfig
 
 
 def learning_rate(settings: TrainConfig, step: int, steps: int) -> float:
-    """Of update `step` (from 0) among `steps`: rises in a line over the warm-up, then falls as the schedule says."""
+    """Of update `step` (from 0) among `steps`: rises over the warm-up, then falls as the schedule says."""
     warmup = settings.warmup * steps
     if step + 1 < warmup:
         return settings.learning_rate * (step + 1) / warmup
