@@ -21,14 +21,10 @@ class CorpusConfig(Options):
     )
     include: list[str] = Field(
         default_factory=list,
-        description="patterns of the files to read, by name, or by path where they hold a slash; none: every file",
+        description="files to read: patterns of names, or of paths where they hold a slash; none: all",
     )
-    exclude: list[str] = Field(
-        default_factory=list, description="patterns of files and folders to leave out, also by name or path"
-    )
-    encoding: str | None = Field(
-        None, description="encoding of every file; unset: UTF-8, UTF-16, else Latin-1"
-    )
+    exclude: list[str] = Field(default_factory=list, description="patterns of files and folders to leave out")
+    encoding: str | None = Field(None, description="of every file; unset: UTF-8, UTF-16, else Latin-1")
     newline: Literal["keep", "lf"] = Field("keep", description="lf: CR LF and lone CR become LF")
     license: str = Field("", description="the licence of the text")
     sha256: str | None = Field(

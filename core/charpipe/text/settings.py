@@ -20,9 +20,7 @@ class SplitConfig(Options):
         description="whole documents by a keyed hash of their path, or one cut through the joined text; "
         "auto: documents from 100 documents on",
     )
-    salt: str | None = Field(
-        None, description="key of the hash that divides documents; unset: the corpus's name"
-    )
+    salt: str | None = Field(None, description="key of the hash that divides documents; unset: the name")
 
     @model_validator(mode="after")
     def _shares_sum_to_one(self) -> Self:
@@ -40,5 +38,5 @@ class TokenizerConfig(Options):
     max_size: int | None = Field(
         None,
         ge=17,
-        description="most tokens in the vocabulary, nibbles included; the rarest characters go first",
+        description="most tokens, nibbles included; the rarest characters are left out",
     )

@@ -1,0 +1,142 @@
+"""Archives as members: tar and zip, compressed or not, Debian packages, and single compressed files.
+
+Everything is read as a stream under limits; nothing is extracted, and a member's path is only ever a name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from charpipe.corpus.limits import Limits
+from charpipe.corpus.members import Member, read_fully, refused
+from charpipe.corpus.selection import Selection
+from charpipe.corpus.streams import CHUNK, HEAD, ReadAhead, decompress, kind_of
+from charpipe.corpus.tar import TarStream
+from charpipe.corpus.zipped import zip_members
+from charpipe.errors import CorpusError
+
+_PACKED_SOURCE = re.compile(r"usr/src/.*\.tar(\.[a-z0-9]+)?")
+"""In a Debian package, an archive that is the package's point: linux-source-N.N ships the kernel so."""
+
+
+class FileMembers:
+    """The members of one file, whatever it is. `position` of `size` bytes of it have been read."""
+
+    def __init__(self, source: BinaryIO, name: str, selection: Selection, limits: Limits) -> None:
+        self._source = source
+        self._name = name
+        self._selection = selection
+        self._limits = limits
+        self._seen: set[int] = set()
+
+    def position(self) -> int:
+        """Bytes of the file read so far."""
+        return self._source.tell()
+
+    def __iter__(self) -> Iterator[Member]:
+        kind = kind_of(self._source.read(HEAD))
+        self._source.seek(0)
+        if kind == "zip":
+            yield from zip_members(self._source, self._name, self._selection, self._limits, self.admit)
+        elif kind == "deb":
+            yield from self._package()
+        elif kind == "plain":
+            size = Path(self._source.name).stat().st_size
+            yield Member(self._name, size, lambda size: read_fully(self._source.read, size))
+        else:
+            yield from self._stream(self._source.read, self._name)
+
+    def _stream(self, read: Callable[[int], bytes], name: str, package: bool = False) -> Iterator[Member]:
+        """The members of a tar, compressed or not, or the one file that was compressed."""
+        head = read_fully(read, HEAD)
+        kind = kind_of(head)
+        read = _prepend(head, read)
+        if kind in ("tar", "plain"):
+            chunks = iter(lambda: read(CHUNK), b"")
+        else:
+            chunks = decompress(read, kind, name, self._limits, self.position)
+        with closing(ReadAhead(chunks)) as stream:
+            first = stream.read(HEAD)
+            stream.unread(first)
+            if kind_of(first) == "tar" or package:
+                yield from self._tar(TarStream(stream, name, self._limits), package)
+            else:
+                yield Member(PurePosixPath(name).stem if kind != "plain" else name, -1, stream.read)
+
+    def _tar(self, tar: TarStream, package: bool) -> Iterator[Member]:
+        for entry in tar:
+            path = entry.path.removeprefix("./")
+            if entry.why_not == "folder":
+                continue
+            body = _Body(tar, entry.size)
+            if package and not entry.why_not and _PACKED_SOURCE.fullmatch(path):
+                yield from self._stream(body.read, PurePosixPath(path).name)
+            elif self._selection.selects(path):
+                why_not = entry.why_not or self.admit(path)
+                yield refused(path, why_not, entry.size) if why_not else Member(path, entry.size, body.read)
+
+    def _package(self) -> Iterator[Member]:
+        """A Debian package: an `ar` archive whose member data.tar.* holds the files (deb(5))."""
+        self._source.seek(8)
+        while len(header := self._source.read(60)) == 60:
+            name, size = header[:16].decode("latin-1").strip(" /"), header[48:58].strip()
+            if not size.isdigit() or header[58:] != b"`\n":
+                break
+            if name.startswith("data.tar"):
+                region = _Region(self._source, int(size))
+                yield from self._stream(region.read, self._name, package=True)
+                return
+            self._source.seek(int(size) + int(size) % 2, 1)
+        raise CorpusError(f"{self._name} is not a whole Debian package: it holds no data; fetch it again")
+
+    def admit(self, path: str) -> str:
+        """Why a member of this path is not read: a path that leads elsewhere, or one seen before; else empty."""
+        if path.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", path) or re.match("[A-Za-z]:", path):
+            return "unsafe path: it leads outside the archive"
+        if "\0" in path or len(path) > 4096:
+            return "unsafe path: too long or with NUL"
+        if (key := hash(path)) in self._seen:
+            return "duplicate path in the archive: the first is read"
+        self._seen.add(key)
+        return ""
+
+
+class _Body:
+    """What is left of one tar member."""
+
+    def __init__(self, tar: TarStream, size: int) -> None:
+        self._tar = tar
+        self._left = size
+
+    def read(self, size: int) -> bytes:
+        size = min(size, self._left)
+        self._left -= size
+        return self._tar.read(size) if size else b""
+
+
+class _Region:
+    """The next `size` bytes of a file."""
+
+    def __init__(self, source: BinaryIO, size: int) -> None:
+        self._source = source
+        self._left = size
+
+    def read(self, size: int) -> bytes:
+        data = self._source.read(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+
+def _prepend(head: bytes, read: Callable[[int], bytes]) -> Callable[[int], bytes]:
+    def prepended(size: int) -> bytes:
+        nonlocal head
+        if not head:
+            return read(size)
+        data, head = head[:size], head[size:]
+        return data
+
+    return prepended

@@ -1,0 +1,215 @@
+"""Documents in Parquet: what one row is, how shards are written, and how they are read back defensively.
+
+A row is a part of at most 16 MB of a document: `path`, `part` (0, 1, ...), `sha256` and `bytes` of the
+whole document as it was received, its `encoding`, and the `characters` and `text` of the part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from charpipe.errors import CorpusError
+
+SCHEMA_NAME = "charpipe.documents/1"
+SCHEMA = pa.schema(
+    [
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("part", pa.int32(), nullable=False),
+        pa.field("sha256", pa.string(), nullable=False),
+        pa.field("bytes", pa.int64(), nullable=False),
+        pa.field("encoding", pa.string(), nullable=False),
+        pa.field("characters", pa.int64(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+    ],
+    metadata={"charpipe.schema": SCHEMA_NAME},
+)
+REJECTED = pa.schema([("path", pa.string()), ("reason", pa.string()), ("bytes", pa.int64())])
+GROUP_BYTES = 24 * 10**6
+"""Text in a row group before it is written; a last part may add 16 MB."""
+GROUP_ROWS = 1 << 16
+SHARD_BYTES = 256 * 10**6
+_LARGEST_GROUP = 512 * 10**6
+"""A row group claiming more is not ours, and would not be read in flat memory."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One row; `text` is UTF-8 and holds `characters` characters."""
+
+    path: str
+    part: int
+    sha256: str
+    bytes: int
+    encoding: str
+    characters: int
+    text: bytes
+
+
+class DocumentWriter:
+    """Writes rows to `documents-00000.parquet`, ... in a folder, a row group at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._writer: pq.ParquetWriter | None = None
+        self._rows: list[Part] = []
+        self._group = self._shard = 0
+        self.shards = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._flush()
+        self._close()
+
+    def add(self, part: Part) -> None:
+        """Write a row, sooner or later."""
+        self._rows.append(part)
+        self._group += len(part.text)
+        if self._group >= GROUP_BYTES or len(self._rows) >= GROUP_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._rows:
+            return
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(
+                self._folder / f"documents-{self.shards:05d}.parquet",
+                SCHEMA,
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=["encoding"],
+                write_statistics=["part", "bytes", "characters"],
+            )
+            self.shards += 1
+        self._writer.write_batch(_batch(self._rows))
+        self._shard += self._group
+        self._rows, self._group = [], 0
+        if self._shard >= SHARD_BYTES:
+            self._close()
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self._writer, self._shard = None, 0
+
+
+def _batch(rows: Sequence[Part]) -> pa.RecordBatch:
+    offsets = np.zeros(len(rows) + 1, np.int32)
+    np.cumsum([len(row.text) for row in rows], out=offsets[1:])
+    # the text is UTF-8 already: it becomes a column without a detour through str
+    text = pa.StringArray.from_buffers(
+        len(rows), pa.py_buffer(offsets), pa.py_buffer(b"".join(row.text for row in rows))
+    )
+    columns: list[Any] = [[getattr(row, name) for row in rows] for name in SCHEMA.names[:-1]]
+    arrays = [pa.array(column, SCHEMA.field(at).type) for at, column in enumerate(columns)]
+    return pa.record_batch([*arrays, text], schema=SCHEMA)
+
+
+class RejectedWriter:
+    """Writes `rejected.parquet`: every selected file that is not in the documents, with the reason."""
+
+    def __init__(self, folder: Path) -> None:
+        self._writer = pq.ParquetWriter(folder / "rejected.parquet", REJECTED, compression="zstd")
+        self._rows: list[tuple[str, str, int]] = []
+        self.count = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._flush()
+        self._writer.close()
+
+    def add(self, path: str, reason: str, size: int) -> None:
+        """List one file."""
+        self.count += 1
+        self._rows.append((path, reason, max(size, 0)))
+        if len(self._rows) >= GROUP_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._rows:
+            columns = zip(*self._rows, strict=True)
+            self._writer.write_batch(pa.record_batch([list(column) for column in columns], schema=REJECTED))
+        self._rows = []
+
+
+def shards(folder: Path) -> list[Path]:
+    """The document shards of a folder, in order. Raises CorpusError where there are none."""
+    found = sorted(folder.glob("documents-*.parquet"))
+    if not found:
+        raise CorpusError(
+            f"{folder} holds no documents-*.parquet; run the ingest stage again (--force ingest)"
+        )
+    return found
+
+
+def read_batches(folder: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The documents, a row group at a time, with checked names, types and UTF-8.
+
+    Raises CorpusError that names the file and what was expected of it.
+    """
+    for path in shards(folder):
+        try:
+            with pq.ParquetFile(path, pre_buffer=False) as file:
+                _check_schema(path, file)
+                for group in range(file.num_row_groups):
+                    table = file.read_row_group(
+                        group, columns=list(columns or SCHEMA.names), use_threads=False
+                    )
+                    for batch in table.combine_chunks().to_batches():
+                        batch.validate(full=True)
+                        yield batch
+        except (pa.ArrowException, OSError, ValueError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise CorpusError(
+                f"{path} is not a whole Parquet file of {SCHEMA_NAME} ({reason}); "
+                "nothing was changed. Run the ingest stage again (--force ingest)"
+            ) from error
+
+
+def read_documents(folder: Path) -> Iterator[Part]:
+    """Every row in order, its text as UTF-8. Raises CorpusError as `read_batches` does."""
+    for batch in read_batches(folder):
+        columns = [batch.column(name).to_pylist() for name in SCHEMA.names[:-1]]
+        for row, text in zip(zip(*columns, strict=True), texts(batch), strict=True):
+            yield Part(*row, text=bytes(text))
+
+
+def texts(batch: pa.RecordBatch) -> Iterator[memoryview]:
+    """The `text` of each row as UTF-8, without copying; valid as long as the batch is."""
+    column = batch.column("text")
+    _, offsets, data = column.buffers()
+    bounds = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
+    view = memoryview(data) if data is not None else memoryview(b"")
+    for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        yield view[start:stop]
+
+
+def _check_schema(path: Path, file: pq.ParquetFile) -> None:
+    for field in SCHEMA:
+        at = file.schema_arrow.get_field_index(field.name)
+        if at < 0:
+            raise CorpusError(
+                f"{path} has no column {field.name!r}; {SCHEMA_NAME} needs {', '.join(SCHEMA.names)}"
+            )
+        found = file.schema_arrow.field(at).type
+        if found != field.type:
+            raise CorpusError(f"{path}: column {field.name!r} is {found}; {SCHEMA_NAME} needs {field.type}")
+    for group in range(file.num_row_groups):
+        if (claimed := file.metadata.row_group(group).total_byte_size) > _LARGEST_GROUP:
+            raise CorpusError(
+                f"{path}: row group {group} claims {claimed:,} bytes; {SCHEMA_NAME} has at most {_LARGEST_GROUP:,}"
+            )

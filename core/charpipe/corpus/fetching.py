@@ -1,0 +1,97 @@
+"""Finding a corpus: the first of its sources that is there, verified where a hash is stated."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from charpipe.corpus.hashing import file_sha256
+from charpipe.corpus.members import Progress
+from charpipe.corpus.settings import CorpusConfig
+from charpipe.errors import CorpusError, near_match
+from charpipe.plugin import Fetched, Source, resolve
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class _Fetcher:
+    cache: Path
+    sha256: str | None
+    told: Progress = field(repr=False)
+
+    def progress(self, done: int, total: int | None) -> None:
+        self.told(done, total)
+
+
+def source_for(spec: str, sources: Mapping[str, Source]) -> Source:
+    """The source that understands `spec`: by its scheme, or `file` where it has none that is known."""
+    match = _SCHEME.fullmatch(spec)
+    if match and match[1] in sources:
+        return sources[match[1]]
+    if match and (match[2].startswith("//") or not Path(spec).exists()):
+        raise CorpusError(
+            f"no source understands {spec!r}{near_match(match[1], sources)}; "
+            "write ./ before the name of a file that holds a colon"
+        )
+    if "file" not in sources:
+        raise CorpusError("no plugin provides the source 'file'; see `charpipe plugins list`")
+    return sources["file"]
+
+
+def fetch(
+    config: CorpusConfig,
+    name: str,
+    cache: Path,
+    sources: Mapping[str, Source],
+    progress: Progress = lambda done, total: None,
+) -> Fetched:
+    """The first of the corpus's sources that is there, downloaded into `cache` if need be.
+
+    Raises CorpusError that lists what was tried. A file whose SHA-256 is not the stated one is never used.
+    """
+    tried: list[str] = []
+    for spec in config.sources:
+        try:
+            source = source_for(spec, sources)
+            folder = cache / source.scheme
+            folder.mkdir(parents=True, exist_ok=True)
+            fetched = resolve(source.fetch)(spec, _Fetcher(folder, config.sha256, progress))
+            if fetched is not None:
+                return _verified(fetched, config.sha256)
+            tried.append(f"{spec}: not there")
+        except CorpusError as error:
+            tried.append(f"{spec}: {error}")
+    listed = "\n  ".join(tried)
+    raise CorpusError(
+        f"corpus {name!r} was found nowhere; tried\n  {listed}\n"
+        "Name a file, folder, archive or URL of your own: --corpus PATH"
+    )
+
+
+def fetched_here(config: CorpusConfig, cache: Path, sources: Mapping[str, Source]) -> list[tuple[str, bool]]:
+    """Each source of the corpus, and whether it really lies on this machine; nothing is fetched."""
+    return [(spec, _is_here(spec, cache, sources)) for spec in config.sources]
+
+
+def _is_here(spec: str, cache: Path, sources: Mapping[str, Source]) -> bool:
+    try:
+        source = source_for(spec, sources)
+        return bool(resolve(source.there)(spec, cache / source.scheme))
+    except CorpusError:
+        return False
+
+
+def _verified(fetched: Fetched, sha256: str | None) -> Fetched:
+    if sha256 is None:
+        return fetched
+    if fetched.path is None or not fetched.path.is_file():
+        raise CorpusError(f"{fetched.origin} is no single file, so it cannot have the stated SHA-256")
+    found = fetched.sha256 or file_sha256(fetched.path)
+    if found != sha256:
+        raise CorpusError(
+            f"{fetched.path.name} has SHA-256 {found}, not the stated {sha256}; it was not used"
+        )
+    return replace(fetched, sha256=found)

@@ -1,0 +1,103 @@
+"""What a source holds, as a digest: content alone counts, never a file's time or place.
+
+An unchanged file is not read again: its digest is kept by path, size, times and inode.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import tempfile
+import time
+from pathlib import Path
+
+from charpipe.corpus.members import walk
+from charpipe.corpus.selection import Selection
+from charpipe.corpus.settings import CorpusConfig
+from charpipe.errors import CorpusError
+from charpipe.plugin import Fetched
+
+_CACHE_NAME = "fingerprints.json"
+_SETTLED_NS = 2 * 10**9
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(fetched: Fetched, config: CorpusConfig, cache: Path) -> str:
+    """A digest of what would be ingested: the file's bytes, or every selected file's path and bytes.
+
+    `cache` is a folder where digests of unchanged files are kept. Raises CorpusError where a single file
+    cannot be read; an unreadable file in a folder counts as such.
+    """
+    if fetched.text is not None:
+        return hashlib.sha256(b"text\0" + fetched.text.encode()).hexdigest()
+    if fetched.path is None:
+        raise CorpusError(f"{fetched.origin} holds neither a file nor a text")
+    known = _KnownFiles(cache / _CACHE_NAME)
+    try:
+        if not fetched.path.is_dir():
+            return known.sha256(fetched.path, fetched.path.stat())
+        digest = hashlib.sha256(b"folder\0")
+        for path, found, why_not in walk(fetched.path, Selection(config.include, config.exclude)):
+            content = why_not or _content(known, fetched.path / path, found)
+            digest.update(f"{path}\0{content}\n".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+    except OSError as error:
+        raise CorpusError(f"{fetched.path} cannot be read: {error.strerror}") from error
+    finally:
+        known.save()
+
+
+def _content(known: _KnownFiles, path: Path, found: os.stat_result | None) -> str:
+    if found is None:
+        return "unreadable"
+    try:
+        return known.sha256(path, found)
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
+
+
+class _KnownFiles:
+    """Digests by path and by everything that changes when a file does. Losing them costs time only."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._changed = False
+        self._known: dict[str, list[object]] = {}
+        try:
+            loaded = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            return
+        if isinstance(loaded, dict):
+            self._known = {key: value for key, value in loaded.items() if isinstance(value, list)}
+
+    def sha256(self, path: Path, found: os.stat_result) -> str:
+        key = os.fspath(path.absolute())
+        marks = [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev]
+        match self._known.get(key):
+            case [*kept, str(digest)] if kept == marks:
+                return digest
+        if not stat.S_ISREG(found.st_mode):
+            return "special file"
+        digest = file_sha256(path)
+        # a file written this moment could change again within the clock's resolution and look the same
+        if time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) > _SETTLED_NS:
+            self._known[key] = [*marks, digest]
+            self._changed = True
+        return digest
+
+    def save(self) -> None:
+        if not self._changed:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", dir=self._path.parent, prefix=".fingerprints", delete=False
+        ) as file:
+            json.dump(self._known, file)
+        Path(file.name).replace(self._path)

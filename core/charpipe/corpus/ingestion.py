@@ -1,0 +1,195 @@
+"""Ingestion: whatever a source is, as documents in Parquet. Memory stays flat however large it is."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from charpipe.corpus.archives import FileMembers
+from charpipe.corpus.decoding import PART, Classifier, Verdict, chunk_bytes, classify, to_utf8
+from charpipe.corpus.documents import DocumentWriter, Part, RejectedWriter
+from charpipe.corpus.limits import Limits
+from charpipe.corpus.members import Member, Progress, folder_members
+from charpipe.corpus.selection import Selection
+from charpipe.corpus.settings import CorpusConfig
+from charpipe.errors import CorpusError
+from charpipe.plugin import Fetched
+
+_SPOOL_CHUNK = 4 * 2**20
+_TELL_EVERY = 4 * 2**20
+
+
+def ingest(
+    fetched: Fetched,
+    config: CorpusConfig,
+    folder: Path,
+    progress: Progress = lambda done, total: None,
+    *,
+    unchanged: Callable[[], bool] = lambda: True,
+    limits: Limits | None = None,
+) -> dict[str, Any]:
+    """Write `documents-*.parquet` and `rejected.parquet` into the empty `folder`; returns what was counted.
+
+    `unchanged` is asked at the end whether the source is still what it was when its fingerprint was taken.
+    Raises CorpusError where nothing of the source is text, where it changed meanwhile, and for damaged or
+    hostile archives.
+    """
+    selection = Selection(config.include, config.exclude)
+    with (
+        _open(fetched, selection, limits or Limits()) as (members, position, total),
+        DocumentWriter(folder) as documents,
+        RejectedWriter(folder) as rejected,
+    ):
+        work = _Ingestion(config, folder, documents, rejected)
+        told = 0
+        for member in members:
+            work.take(member)
+            done = position() if position else work.facts["bytes"]
+            if done - told >= _TELL_EVERY:
+                progress(done, total)
+                told = done
+        facts = work.finish()
+    if not facts["characters"]:
+        raise CorpusError(_nothing(fetched, facts, config))
+    if not unchanged():
+        raise CorpusError(
+            f"{fetched.origin} changed while it was read; nothing was kept. Run the command again"
+        )
+    return facts
+
+
+@contextmanager
+def _open(
+    fetched: Fetched, selection: Selection, limits: Limits
+) -> Iterator[tuple[Iterator[Member], Callable[[], int] | None, int | None]]:
+    """The members of what was fetched, how far its file has been read, and its size, where it is a file."""
+    if fetched.text is not None:
+        data = io.BytesIO(fetched.text.encode())
+        name = fetched.details.get("name", "text")
+        yield iter([Member(name, len(fetched.text), lambda size: data.read(size))]), None, None
+    elif fetched.path is None:
+        raise CorpusError(f"{fetched.origin} holds neither a file nor a text")
+    elif fetched.path.is_dir():
+        yield folder_members(fetched.path, selection), None, None
+    else:
+        try:
+            source = fetched.path.open("rb", buffering=0)
+        except OSError as error:
+            raise CorpusError(f"{fetched.path} cannot be read: {error.strerror}") from error
+        with source:
+            name = fetched.details.get("name", fetched.path.name)
+            members = FileMembers(source, name, selection, limits)  # type: ignore[arg-type]
+            yield iter(members), members.position, fetched.path.stat().st_size
+
+
+class _Ingestion:
+    """One ingestion under way: takes members, writes rows, counts."""
+
+    def __init__(
+        self, config: CorpusConfig, folder: Path, documents: DocumentWriter, rejected: RejectedWriter
+    ) -> None:
+        self._config = config
+        self._folder = folder
+        self._documents = documents
+        self._rejected = rejected
+        self._encodings: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self.facts: dict[str, Any] = {"documents": 0, "bytes": 0, "characters": 0}
+
+    def take(self, member: Member) -> None:
+        """Write a member's text, or the reason why it has none."""
+        path = printable(member.path)
+        if member.why_not:
+            self._reject(path, member.why_not, member.size)
+            return
+        try:
+            data = member.read(PART + 1)
+            if len(data) <= PART // 4 or (len(data) <= PART and data.isascii()):
+                self._take_small(path, data)
+            else:
+                self._take_large(path, data, member)
+        except OSError as error:
+            self._reject(path, f"unreadable: {error.strerror or error}", member.size)
+
+    def _take_small(self, path: str, data: bytes) -> None:
+        verdict = classify(data, self._config.encoding)
+        if not verdict.encoding:
+            self._reject(path, verdict.why_not, len(data))
+            return
+        text = data
+        if verdict.encoding != "utf-8" or self._config.newline != "keep":
+            text = b"".join(to_utf8([data], verdict.encoding, self._config.newline))
+        self._write(path, 0, hashlib.sha256(data).hexdigest(), len(data), verdict.encoding, text)
+        self._count(len(data), verdict.encoding)
+
+    def _take_large(self, path: str, start: bytes, member: Member) -> None:
+        """Twice through a document that one row cannot hold: what it is is known only at its end."""
+        with tempfile.TemporaryFile(dir=self._folder) as spool:
+            sha256, size, verdict = self._spool(spool, start, member)
+            if not verdict.encoding:
+                self._reject(path, verdict.why_not, size)
+                return
+            spool.seek(0)
+            chunks = iter(lambda: spool.read(chunk_bytes(verdict.encoding)), b"")
+            for part, text in enumerate(to_utf8(chunks, verdict.encoding, self._config.newline)):
+                self._write(path, part, sha256, size, verdict.encoding, text)
+        self._count(size, verdict.encoding)
+
+    def _spool(self, spool: BinaryIO, start: bytes, member: Member) -> tuple[str, int, Verdict]:
+        digest = hashlib.sha256()
+        classifier = Classifier(self._config.encoding)
+        size = 0
+        rest = memoryview(start)
+        while chunk := bytes(rest[:_SPOOL_CHUNK]) or member.read(_SPOOL_CHUNK):
+            rest = rest[_SPOOL_CHUNK:]
+            digest.update(chunk)
+            classifier.update(chunk)
+            spool.write(chunk)
+            size += len(chunk)
+        return digest.hexdigest(), size, classifier.verdict()
+
+    def _write(self, path: str, part: int, sha256: str, size: int, encoding: str, text: bytes) -> None:
+        characters = len(text) if text.isascii() else len(text.decode())
+        self._documents.add(Part(path, part, sha256, size, encoding, characters, text))
+        self.facts["characters"] += characters
+
+    def _count(self, size: int, encoding: str) -> None:
+        self.facts["documents"] += 1
+        self.facts["bytes"] += size
+        self._encodings[encoding] += 1
+
+    def _reject(self, path: str, reason: str, size: int) -> None:
+        self._rejected.add(path, reason, size)
+        self._reasons[reason.partition(":")[0]] += 1
+
+    def finish(self) -> dict[str, Any]:
+        """What was counted, as JSON."""
+        self._documents.__exit__(None, None, None)
+        return {
+            **self.facts,
+            "rejected": self._rejected.count,
+            "reasons": dict(sorted(self._reasons.items())),
+            "shards": self._documents.shards,
+            "encodings": dict(sorted(self._encodings.items())),
+        }
+
+
+def printable(path: str) -> str:
+    """A path whose bytes are not UTF-8 with those bytes escaped, so that every reader can show it."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _nothing(fetched: Fetched, facts: dict[str, Any], config: CorpusConfig) -> str:
+    seen = facts["documents"] + facts["rejected"]
+    reasons = ", ".join(f"{count} {reason}" for reason, count in facts["reasons"].items())
+    patterns = f" that match {', '.join(config.include)}" if config.include else ""
+    return (
+        f"{fetched.origin} holds no text: {seen} files{patterns}{f' ({reasons})' if reasons else ''}; "
+        "nothing was kept. Name another path, or change the corpus's include and exclude"
+    )

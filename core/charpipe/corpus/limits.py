@@ -1,0 +1,53 @@
+"""How much an archive may ask of this machine. Corpora are data, and are not trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from charpipe.errors import CorpusError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds on what an archive may hold; beyond them ingestion stops, and nothing of it is kept."""
+
+    members: int = 1_000_000
+    member_bytes: int = 64 * 2**30
+    total_bytes: int = 2**40
+    ratio: int = 250
+    """Most bytes out for a byte in. Source code packs 10 : 1, a log file 60 : 1, a bomb 1000 : 1."""
+    ratio_after: int = 256 * 2**20
+    """Bytes out before the ratio is looked at: small archives of one repeated letter are harmless."""
+    header_bytes: int = 2**20
+    """Most bytes in a tar header's long name or attributes."""
+    zip_directory_bytes: int = 128 * 2**20
+    """Most bytes in a zip archive's central directory, which has to be held in memory."""
+
+    def check_output(self, subject: str, received: int, produced: int) -> None:
+        """Raise CorpusError where `received` compressed bytes became too many `produced` ones."""
+        if produced > self.total_bytes:
+            raise CorpusError(
+                f"{subject} unpacks to more than {self.total_bytes:,} bytes, the most an archive may hold; "
+                "nothing of it was kept. Unpack it yourself and name the folder"
+            )
+        if produced > self.ratio_after and produced > self.ratio * max(received, 1):
+            raise CorpusError(
+                f"{subject} unpacks to more than {self.ratio} times its size, like an archive made to fill a "
+                "disk; nothing of it was kept. Unpack it yourself and name the folder if you trust it"
+            )
+
+    def check_members(self, subject: str, members: int) -> None:
+        """Raise CorpusError where an archive lists too many members."""
+        if members > self.members:
+            raise CorpusError(
+                f"{subject} holds more than {self.members:,} members, the most an archive may hold; "
+                "nothing of it was kept. Unpack it yourself and name the folder"
+            )
+
+    def check_claim(self, subject: str, member: str, size: int) -> None:
+        """Raise CorpusError where a member claims to be larger than any may be."""
+        if not 0 <= size <= self.member_bytes:
+            raise CorpusError(
+                f"{subject} claims {size:,} bytes for its member {member!r}, more than the {self.member_bytes:,} "
+                "a member may have; nothing of it was kept. The archive is damaged or hostile"
+            )

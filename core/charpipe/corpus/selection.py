@@ -1,0 +1,62 @@
+"""Which files of a corpus are read: `include` and `exclude` patterns over relative paths."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+
+class Selection:
+    """A file is read if it matches `include` (or there is none) and nothing on its path matches `exclude`.
+
+    A pattern without a slash is about names: of the file for `include`, of the file or any folder above it
+    for `exclude`. A pattern with a slash is about the whole relative path, and `*` crosses slashes.
+    """
+
+    def __init__(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> None:
+        self._include_name, self._include_path = _compile(include)
+        self._exclude_name, self._exclude_path = _compile(exclude)
+        self._everything = self._include_name is None and self._include_path is None
+        self._excludes = self._exclude_name is not None or self._exclude_path is not None
+        self._folder_excluded = lru_cache(4096)(self._is_excluded)
+
+    def selects(self, path: str) -> bool:
+        """Whether the file at this relative path belongs to the corpus."""
+        folder, _, name = path.rpartition("/")
+        return self._includes(path, name) and not self._leaves_out(path, name, folder)
+
+    def prunes(self, folder: str) -> bool:
+        """Whether nothing below this folder can belong to the corpus."""
+        return self._excludes and self._folder_excluded(folder)
+
+    def _includes(self, path: str, name: str) -> bool:
+        return self._everything or _matches(self._include_name, name) or _matches(self._include_path, path)
+
+    def _leaves_out(self, path: str, name: str, folder: str) -> bool:
+        if not self._excludes:
+            return False
+        here = _matches(self._exclude_name, name) or _matches(self._exclude_path, path)
+        return here or (bool(folder) and self._folder_excluded(folder))
+
+    def _is_excluded(self, folder: str) -> bool:
+        parent, _, name = folder.rpartition("/")
+        if _matches(self._exclude_name, name) or _matches(self._exclude_path, folder):
+            return True
+        return bool(parent) and self._folder_excluded(parent)
+
+
+def _compile(patterns: Iterable[str]) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None]:
+    cleaned = [pattern.removesuffix("/").removeprefix("./") for pattern in patterns]
+    names = [fnmatch.translate(pattern) for pattern in cleaned if pattern and "/" not in pattern]
+    paths = [fnmatch.translate(pattern.lstrip("/")) for pattern in cleaned if "/" in pattern]
+    return _union(names), _union(paths)
+
+
+def _union(expressions: list[str]) -> re.Pattern[str] | None:
+    return re.compile("|".join(expressions)) if expressions else None
+
+
+def _matches(pattern: re.Pattern[str] | None, text: str) -> bool:
+    return pattern is not None and pattern.match(text) is not None

@@ -1,0 +1,209 @@
+"""Compressed files as streams: what a file is by its first bytes, decompression, and reading ahead.
+
+Decompression runs in a thread of its own (its library releases the interpreter's lock), so that it
+overlaps with hashing and writing; a bounded queue keeps memory flat.
+"""
+
+from __future__ import annotations
+
+import bz2
+import io
+import lzma
+import queue
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Literal, Protocol
+
+import zstandard
+
+from charpipe.corpus.limits import Limits
+from charpipe.errors import CorpusError
+
+CHUNK = 2 * 2**20
+DEPTH = 6
+"""Chunks that a reading thread may be ahead."""
+
+Kind = Literal["gzip", "bzip2", "xz", "zstd", "zip", "deb", "tar", "plain"]
+HEAD = 512
+"""Bytes that tell every kind apart: tar's mark is at 257."""
+
+
+def kind_of(head: bytes) -> Kind:
+    """What a file is, by its first HEAD bytes; names are not trusted."""
+    marks: list[tuple[bytes, Kind]] = [
+        (b"\x1f\x8b\x08", "gzip"),
+        (b"BZh", "bzip2"),
+        (b"\xfd7zXZ\x00", "xz"),
+        (b"\x28\xb5\x2f\xfd", "zstd"),
+        (b"PK\x03\x04", "zip"),
+        (b"PK\x05\x06", "zip"),
+        (b"!<arch>\ndebian-binary", "deb"),
+    ]
+    for mark, kind in marks:
+        if head.startswith(mark):
+            # "BZh" alone could begin a text; the compressed block's mark makes it certain
+            if kind == "bzip2" and head[4:10] not in (b"1AY&SY", b"\x17rE8P\x90"):
+                continue
+            return kind
+    return "tar" if head[257:262] == b"ustar" else "plain"
+
+
+class _Decompressor(Protocol):
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+
+
+_NEW: dict[str, Callable[[], _Decompressor]] = {
+    "xz": lambda: lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=256 * 2**20),
+    "bzip2": bz2.BZ2Decompressor,
+    "gzip": lambda: zlib.decompressobj(wbits=31),
+}
+
+
+def decompress(
+    read: Callable[[int], bytes], kind: Kind, subject: str, limits: Limits, received: Callable[[], int]
+) -> Iterator[bytes]:
+    """The decompressed content of what `read` hands out, in chunks of at most CHUNK bytes.
+
+    `received` says how much of the outermost file has been read: archives within archives share one limit.
+    Raises CorpusError where the stream is damaged, cut short or unpacks beyond `limits`.
+    """
+    produced = 0
+
+    def pull() -> bytes:
+        return read(CHUNK // 8)
+
+    chunks = _zstd_chunks(pull) if kind == "zstd" else _stream_chunks(pull, kind)
+    try:
+        for chunk in chunks:
+            produced += len(chunk)
+            limits.check_output(subject, received(), produced)
+            yield chunk
+    except (OSError, EOFError, lzma.LZMAError, zlib.error, zstandard.ZstdError) as error:
+        raise CorpusError(
+            f"{subject} is damaged ({error}); nothing of it was kept. Fetch it again, or name another file"
+        ) from error
+
+
+def _stream_chunks(pull: Callable[[], bytes], kind: Kind) -> Iterator[bytes]:
+    """xz, bzip2 and gzip, all of which may be several streams one after another, padded with NUL."""
+    data = pull()
+    while data:
+        decoder = _NEW[kind]()
+        while not decoder.eof:
+            chunk, data = _step(decoder, data)
+            if chunk:
+                yield chunk
+            elif not data and not decoder.eof:
+                data = pull()
+                if not data:
+                    raise EOFError("it ends too early")
+        data = decoder.unused_data.lstrip(b"\0") or pull().lstrip(b"\0")
+
+
+def _step(decoder: _Decompressor, data: bytes) -> tuple[bytes, bytes]:
+    """At most CHUNK bytes of output, and what of the input is left to feed."""
+    if isinstance(decoder, lzma.LZMADecompressor | bz2.BZ2Decompressor):
+        # these keep what they have not used themselves
+        return decoder.decompress(data, CHUNK), b""
+    chunk: bytes = decoder.decompress(data, CHUNK)  # type: ignore[attr-defined]
+    return chunk, decoder.unconsumed_tail  # type: ignore[attr-defined]
+
+
+def _zstd_chunks(pull: Callable[[], bytes]) -> Iterator[bytes]:
+    class Reader(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def read(self, size: int = -1) -> bytes:
+            return pull()
+
+    with zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(
+        Reader(), read_across_frames=True
+    ) as reader:
+        while chunk := reader.read(CHUNK):
+            yield chunk
+
+
+class ReadAhead(io.RawIOBase):
+    """A stream over chunks that a thread of its own produces; errors surface where they are read."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._queue: queue.Queue[bytes | BaseException | None] = queue.Queue(DEPTH)
+        self._stop = threading.Event()
+        self._left = memoryview(b"")
+        self._ended = False
+        self._thread = threading.Thread(target=self._work, args=(chunks,), name="read-ahead", daemon=True)
+        self._thread.start()
+
+    def _work(self, chunks: Iterator[bytes]) -> None:
+        try:
+            for chunk in chunks:
+                if not self._put(chunk):
+                    return
+            self._put(None)
+        except BaseException as error:  # handed to the reader, whatever it is
+            self._put(error)
+
+    def _put(self, item: bytes | BaseException | None) -> bool:
+        while not self._stop.is_set():
+            try:
+                self._queue.put(item, timeout=0.2)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Exactly `size` bytes unless the stream ends before."""
+        if size < 0:
+            raise ValueError("a stream of any length is not read whole")
+        if size <= len(self._left):
+            taken, self._left = self._left[:size], self._left[size:]
+            return bytes(taken)
+        parts = [bytes(self._left)]
+        missing = size - len(self._left)
+        self._left = memoryview(b"")
+        while missing and self._fill():
+            taken, self._left = self._left[:missing], self._left[missing:]
+            parts.append(bytes(taken))
+            missing -= len(taken)
+        return b"".join(parts)
+
+    def unread(self, data: bytes) -> None:
+        """Put back what was read last."""
+        self._left = memoryview(data + bytes(self._left))
+
+    def skip(self, size: int) -> bool:
+        """Pass over `size` bytes without copying them; False where the stream ends before."""
+        while size > len(self._left):
+            size -= len(self._left)
+            if not self._fill():
+                self._left = memoryview(b"")
+                return False
+        self._left = self._left[size:]
+        return True
+
+    def _fill(self) -> bool:
+        if self._ended:
+            return False
+        item = self._queue.get()
+        if isinstance(item, bytes):
+            self._left = memoryview(item)
+            return True
+        self._ended = True
+        if item is not None:
+            raise item
+        return False
+
+    def close(self) -> None:
+        self._stop.set()
+        if not self.closed:
+            self._thread.join(timeout=10)
+        super().close()

@@ -1,0 +1,91 @@
+"""Zip archives as members. Their directory is at the end, so its size is checked before it is loaded."""
+
+from __future__ import annotations
+
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from charpipe.corpus.limits import Limits
+from charpipe.corpus.members import Member, read_fully, refused
+from charpipe.corpus.selection import Selection
+from charpipe.errors import CorpusError
+
+_END = b"PK\x05\x06"
+_END64 = b"PK\x06\x06"
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+
+
+def zip_members(
+    source: BinaryIO, subject: str, selection: Selection, limits: Limits, admit: Callable[[str], str]
+) -> Iterator[Member]:
+    """The selected members of a zip archive, in the order of its directory."""
+    size = source.seek(0, 2)
+    _check_directory(source, size, subject, limits)
+    produced = 0
+
+    def counted(read: Callable[[int], bytes], wanted: int) -> bytes:
+        nonlocal produced
+        try:
+            data = read_fully(read, wanted)
+        except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+            raise _damaged(subject, error) from error
+        produced += len(data)
+        limits.check_output(subject, size, produced)
+        return data
+
+    try:
+        with zipfile.ZipFile(source) as archive:
+            limits.check_members(subject, len(archive.infolist()))
+            for info in archive.infolist():
+                if info.is_dir() or not selection.selects(info.filename):
+                    continue
+                limits.check_claim(subject, info.filename, info.file_size)
+                why_not = _why_not(info) or admit(info.filename)
+                if why_not:
+                    yield refused(info.filename, why_not, info.file_size)
+                    continue
+                with archive.open(info) as stream:
+                    yield Member(
+                        info.filename,
+                        info.file_size,
+                        lambda wanted, read=stream.read: counted(read, wanted),  # type: ignore[misc]
+                    )
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise _damaged(subject, error) from error
+
+
+def _why_not(info: zipfile.ZipInfo) -> str:
+    if info.flag_bits & 1:
+        return "encrypted"
+    if info.compress_type not in _METHODS:
+        return f"compressed by an unknown method ({info.compress_type})"
+    mode = info.external_attr >> 16
+    return "link, not followed" if mode and stat.S_ISLNK(mode) else ""
+
+
+def _check_directory(source: BinaryIO, size: int, subject: str, limits: Limits) -> None:
+    """Refuse a directory too large to hold in memory, by what the end record claims (APPNOTE 4.3.16)."""
+    tail_size = min(size, 65_536 + 22 + 76)
+    source.seek(size - tail_size)
+    tail = source.read(tail_size)
+    source.seek(0)
+    at = tail.rfind(_END)
+    if at < 0 or at + 22 > len(tail):
+        raise _damaged(subject, "it has no directory")
+    (claimed,) = struct.unpack_from("<I", tail, at + 12)
+    at64 = tail.rfind(_END64, 0, at)
+    if claimed == 0xFFFFFFFF and at64 >= 0 and at64 + 56 <= len(tail):
+        (claimed,) = struct.unpack_from("<Q", tail, at64 + 40)
+    if claimed > limits.zip_directory_bytes:
+        raise CorpusError(
+            f"{subject} has a directory of {claimed:,} bytes, more than the {limits.zip_directory_bytes:,} that "
+            "are read; nothing of it was kept. Unpack it yourself and name the folder"
+        )
+
+
+def _damaged(subject: str, reason: object) -> CorpusError:
+    return CorpusError(f"{subject} is damaged ({reason}); nothing of it was kept. Fetch it again")

@@ -1,0 +1,69 @@
+"""How often each character occurs in a corpus: what a vocabulary is learnt from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from charpipe.corpus.documents import read_batches, texts
+from charpipe.corpus.members import Progress
+
+_POINTS = 0x110000
+_PIECE = 1 << 22
+"""Characters looked at together where they are not ASCII: 16 MB of code points."""
+
+
+def count(documents: Path, progress: Progress = lambda done, total: None) -> dict[str, int]:
+    """Occurrences of every character of the documents, by code point order. Memory stays flat."""
+    counts = np.zeros(_POINTS, np.int64)
+    done = 0
+    for batch in read_batches(documents, ["characters", "text"]):
+        ascii_only = _Gathered(counts)
+        for text in texts(batch):
+            ascii_only.add(text)
+            done += len(text)
+        ascii_only.flush()
+        progress(done, None)
+    return {chr(point): int(counts[point]) for point in np.flatnonzero(counts).tolist()}
+
+
+class _Gathered:
+    """Counts texts that are ASCII where they lie, and gathers the others to count them together."""
+
+    def __init__(self, counts: np.ndarray[Any, Any]) -> None:
+        self._counts = counts
+        self._others: list[str] = []
+        self._gathered = 0
+
+    def add(self, text: memoryview) -> None:
+        data = np.frombuffer(text, np.uint8)
+        if not len(data) or data.max() < 128:
+            self._counts[:256] += count_bytes(data)
+            return
+        self._others.append(bytes(text).decode())
+        self._gathered += len(self._others[-1])
+        if self._gathered >= _PIECE:
+            self.flush()
+
+    def flush(self) -> None:
+        joined = "".join(self._others)
+        for start in range(0, len(joined), _PIECE):
+            points = np.frombuffer(joined[start : start + _PIECE].encode("utf-32-le"), np.uint32)
+            found = np.bincount(points)
+            self._counts[: len(found)] += found
+        self._others, self._gathered = [], 0
+
+
+def count_bytes(data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Occurrences of each of 256 byte values; pairs are counted together, which halves the work."""
+    even = len(data) & ~1
+    counts = np.zeros(256, np.int64)
+    if even < 1 << 15:
+        return counts + np.bincount(data, minlength=256)
+    pairs = np.bincount(np.frombuffer(data[:even], np.uint16), minlength=1 << 16).reshape(256, 256)
+    counts += pairs.sum(0) + pairs.sum(1)
+    if even < len(data):
+        counts[data[-1]] += 1
+    return counts

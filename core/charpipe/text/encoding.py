@@ -1,0 +1,237 @@
+"""Documents to token files: which split each belongs to, where in its file it goes, and writing it there.
+
+One pass over the text where the tokenizer can tell the number of tokens beforehand, two where it cannot.
+Documents are written to their shuffled places directly, so memory stays flat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from charpipe.corpus.documents import read_batches, texts
+from charpipe.corpus.members import Progress
+from charpipe.errors import CorpusError
+from charpipe.plugin import Encoding
+from charpipe.text.settings import SplitConfig
+from charpipe.text.splits import SPLITS, assign_splits, cut_points, shuffled, split_by
+from charpipe.text.tokens import TokenWriter, write_facts
+
+_PLACES = pa.schema(
+    [
+        ("path", pa.string()),
+        ("sha256", pa.string()),
+        ("split", pa.string()),
+        ("start", pa.int64()),
+        ("characters", pa.int64()),
+        ("offset", pa.int64()),
+        ("tokens", pa.int64()),
+    ]
+)
+_ROWS = 1 << 16
+
+
+@dataclass
+class _Place:
+    """A document's piece in one split: from character `start`, at `offset` of the split's tokens."""
+
+    path: str
+    sha256: str
+    split: str
+    start: int
+    offset: int
+    characters: int = 0
+    tokens: int = 0
+
+
+@dataclass
+class _Totals:
+    tokens: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
+    characters: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
+    bytes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
+
+
+def encode(
+    documents: Path,
+    encoding: Encoding,
+    split: SplitConfig,
+    folder: Path,
+    *,
+    salt: str,
+    seed: int = 0,
+    previous: Mapping[str, str] | None = None,
+    progress: Progress = lambda done, total: None,
+) -> dict[str, Any]:
+    """Write train.npy, val.npy, test.npy, splits.parquet and tokens.json into `folder`; returns the counts.
+
+    `salt` keys the hash that divides documents (unless `split.salt` is set), `seed` shuffles them, `previous`
+    (path to split) keeps what was decided before. Raises UsageError for a character that cannot be spelled.
+    """
+    outline = _Outline(documents)
+    by = split_by(split, len(outline.paths))
+    dtype = np.min_scalar_type(max(encoding.size - 1, 1))
+    totals = _Totals()
+    with ExitStack() as stack:
+        writers = {name: stack.enter_context(TokenWriter(folder / f"{name}.npy", dtype)) for name in SPLITS}
+        work = _Encoding(documents, encoding, outline, writers, totals, progress)
+        if by == "contiguous":
+            places = work.contiguous(*cut_points(outline.total, split))
+        else:
+            assigned = assign_splits(outline.paths, outline.contents, split, split.salt or salt, previous)
+            places = work.by_document(assigned, seed)
+    _write_places(folder / "splits.parquet", places)
+    facts = {
+        "tokens": totals.tokens,
+        "characters": totals.characters,
+        "bytes": totals.bytes,
+        "split_by": by,
+        "dtype": dtype.name,
+        "vocabulary_size": encoding.size,
+    }
+    write_facts(folder, facts)
+    return facts
+
+
+class _Outline:
+    """Every document's path, content and number of characters, without its text."""
+
+    def __init__(self, documents: Path) -> None:
+        self.paths: list[str] = []
+        self.contents: list[str] = []
+        self.characters: list[int] = []
+        for batch in read_batches(documents, ["path", "part", "sha256", "characters"]):
+            columns = (batch.column(name).to_pylist() for name in ("path", "part", "sha256", "characters"))
+            for path, part, sha256, characters in zip(*columns, strict=True):
+                if part == 0:
+                    self.paths.append(path)
+                    self.contents.append(sha256)
+                    self.characters.append(0)
+                elif not self.paths or self.paths[-1] != path:
+                    raise CorpusError(
+                        f"{documents}: part {part} of {path!r} does not follow the part before it"
+                    )
+                self.characters[-1] += characters
+        self.total = sum(self.characters)
+
+
+class _Encoding:
+    """One encoding under way."""
+
+    def __init__(
+        self,
+        documents: Path,
+        encoding: Encoding,
+        outline: _Outline,
+        writers: Mapping[str, TokenWriter],
+        totals: _Totals,
+        progress: Progress,
+    ) -> None:
+        self._documents = documents
+        self._outline = outline
+        self._writers = writers
+        self._totals = totals
+        self._progress = progress
+        # a tokenizer may take UTF-8 as it is, and may know how many tokens it will make of it
+        fast = getattr(encoding, "encode_utf8", None)
+        self._encode = fast or (lambda data: encoding.encode(data.decode()))
+        self._predict = getattr(encoding, "count_tokens", lambda characters, size: None)
+
+    def contiguous(self, train: int, val: int) -> list[_Place]:
+        """Cut the joined text at the characters `train` and `val`."""
+        bounds = {"train": (0, train), "val": (train, val), "test": (val, self._outline.total)}
+        places: list[_Place] = []
+        at = 0
+        document, start = -1, 0
+        for new_at, _part, characters, data in self._rows():
+            if new_at != document:
+                document, start = new_at, at
+            for split, (low, high) in bounds.items():
+                first, last = max(low, at), min(high, at + characters)
+                if first >= last:
+                    continue
+                whole = (first, last) == (at, at + characters)
+                piece = data if whole else data.decode()[first - at : last - at].encode()
+                self._append(places, document, split, first - start, last - first, piece)
+            at += characters
+        return places
+
+    def _append(
+        self, places: list[_Place], document: int, split: str, start: int, characters: int, data: bytes
+    ) -> None:
+        outline = self._outline
+        path, content = outline.paths[document], outline.contents[document]
+        if not places or (places[-1].path, places[-1].split) != (path, split):
+            places.append(_Place(path, content, split, start, self._totals.tokens[split]))
+        self._put(places[-1], self._totals.tokens[split], characters, data)
+
+    def _put(self, place: _Place, offset: int, characters: int, data: bytes) -> int:
+        tokens = self._encode(data)
+        self._writers[place.split].write(offset, tokens)
+        place.characters += characters
+        place.tokens += len(tokens)
+        self._totals.tokens[place.split] += len(tokens)
+        self._totals.characters[place.split] += characters
+        self._totals.bytes[place.split] += len(data)
+        return len(tokens)
+
+    def by_document(self, assigned: list[str], seed: int) -> list[_Place]:
+        """Write each document where its split's shuffled order puts it."""
+        outline = self._outline
+        lengths = self._lengths()
+        ends = dict.fromkeys(SPLITS, 0)
+        places: dict[int, _Place] = {}
+        for document in shuffled(outline.paths, seed):
+            split = assigned[document]
+            places[document] = _Place(
+                outline.paths[document], outline.contents[document], split, 0, ends[split]
+            )
+            ends[split] += lengths[document]
+        for document, _part, characters, data in self._rows():
+            place = places[document]
+            self._put(place, place.offset + place.tokens, characters, data)
+        wrong = next((at for at, place in places.items() if place.tokens != lengths[at]), None)
+        if wrong is not None:
+            raise CorpusError(
+                f"{outline.paths[wrong]!r} made {places[wrong].tokens} tokens where the tokenizer announced "
+                f"{lengths[wrong]}; its count_tokens and encode_utf8 contradict each other"
+            )
+        return list(places.values())
+
+    def _lengths(self) -> list[int]:
+        """Tokens of every document: known from its characters or bytes, or counted by encoding it."""
+        if all(self._predict(characters, None) == characters for characters in (1, 7)):
+            return self._outline.characters
+        lengths = [0] * len(self._outline.paths)
+        for document, _part, characters, data in self._rows(tell=False):
+            known = self._predict(characters, len(data))
+            lengths[document] += len(self._encode(data)) if known is None else known
+        return lengths
+
+    def _rows(self, tell: bool = True) -> Iterator[tuple[int, int, int, bytes]]:
+        """(document, part, characters, UTF-8) of every row, in the order of the corpus."""
+        document, done, characters_done = -1, 0, 0
+        for batch in read_batches(self._documents, ["part", "characters", "text"]):
+            parts, characters = batch.column("part").to_pylist(), batch.column("characters").to_pylist()
+            for part, count, text in zip(parts, characters, texts(batch), strict=True):
+                document += part == 0
+                done += len(text)
+                characters_done += count
+                yield document, part, count, bytes(text)
+            if tell:
+                self._progress(characters_done, self._outline.total)
+
+
+def _write_places(path: Path, places: list[_Place]) -> None:
+    places.sort(key=lambda place: (SPLITS.index(place.split), place.offset))
+    with pq.ParquetWriter(path, _PLACES, compression="zstd") as writer:
+        for first in range(0, len(places), _ROWS):
+            rows = places[first : first + _ROWS]
+            columns = [[getattr(row, name) for row in rows] for name in _PLACES.names]
+            writer.write_batch(pa.record_batch(columns, schema=_PLACES))

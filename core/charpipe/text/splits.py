@@ -1,0 +1,80 @@
+"""Which text trains, which validates and which tests: decided by names and contents, never by chance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import Literal
+
+from charpipe.text.settings import SplitConfig
+
+SPLITS = ("train", "val", "test")
+ENOUGH_DOCUMENTS = 100
+"""From so many documents on, `auto` divides by document."""
+
+By = Literal["documents", "contiguous"]
+
+
+def split_by(config: SplitConfig, documents: int) -> By:
+    """How a corpus of so many documents is divided."""
+    if config.by == "auto":
+        return "documents" if documents >= ENOUGH_DOCUMENTS else "contiguous"
+    return config.by
+
+
+def assign_splits(
+    paths: Sequence[str],
+    contents: Sequence[str],
+    config: SplitConfig,
+    salt: str,
+    previous: Mapping[str, str] | None = None,
+) -> list[str]:
+    """The split of each document, by a hash of its path keyed with the corpus's salt.
+
+    A new document never moves an old one. Documents of equal `contents` (SHA-256) stay together: where
+    the first of them, by path, falls, or where `previous` (path to split) had one of them already.
+    """
+    previous = previous or {}
+    leaders: dict[str, str] = {}
+    for path, content in sorted(zip(paths, contents, strict=True), key=lambda pair: pair[0]):
+        leader = leaders.setdefault(content, path)
+        if path in previous and leader not in previous:
+            leaders[content] = path
+    by_content = {
+        content: previous.get(leader) or _split_of(leader, config, salt)
+        for content, leader in leaders.items()
+    }
+    return [by_content[content] for content in contents]
+
+
+def shuffled(paths: Sequence[str], seed: int) -> list[int]:
+    """The documents in an order that depends on the seed and on their paths alone."""
+    key = seed.to_bytes(16, "little", signed=True)
+    order = [blake2b(_name(path), digest_size=16, key=key).digest() for path in paths]
+    return sorted(range(len(paths)), key=lambda at: (order[at], at))
+
+
+def cut_points(characters: int, config: SplitConfig) -> tuple[int, int]:
+    """Where a text of so many characters is cut: training before the first, validation before the second."""
+
+    def cut(share: float) -> int:
+        # a hair above, so that 0.9 + 0.1 is the whole in floating point as well
+        return min(int(characters * share + 1e-6), characters)
+
+    train = cut(config.train)
+    return train, max(train, cut(config.train + config.val) if config.test else characters)
+
+
+def _split_of(path: str, config: SplitConfig, salt: str) -> str:
+    key = blake2b(salt.encode(), digest_size=32).digest()
+    at = int.from_bytes(blake2b(_name(path), digest_size=8, key=key).digest(), "little") / 2**64
+    if at < config.train:
+        return "train"
+    # without a test share the rest is validation, whatever the sum of the shares is in floating point
+    if config.val and (at < config.train + config.val or not config.test):
+        return "val"
+    return "test" if config.test else "train"
+
+
+def _name(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")

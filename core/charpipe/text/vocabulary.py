@@ -1,0 +1,86 @@
+"""Vocabularies: learnt by a tokenizer plugin, kept as JSON, loaded as data that is checked and never run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from charpipe.corpus.members import Progress
+from charpipe.errors import CorpusError, UsageError, near_match
+from charpipe.plugin import Encoding, Options, Tokenizer, resolve
+from charpipe.text.counting import count
+from charpipe.text.settings import TokenizerConfig
+
+SCHEMA = "charpipe.vocabulary/1"
+FILE = "vocabulary.json"
+_LARGEST = 64 * 2**20
+
+
+def learn_vocabulary(
+    documents: Path,
+    tokenizer: Tokenizer,
+    config: TokenizerConfig,
+    folder: Path,
+    progress: Progress = lambda done, total: None,
+) -> dict[str, Any]:
+    """Write `vocabulary.json`, learnt from the documents, into `folder`; returns its facts.
+
+    Raises UsageError where the tokenizer does not know a setting.
+    """
+    counts = count(documents, progress) if tokenizer.counts else {}
+    learnt = resolve(tokenizer.learn)(counts, tokenizer_options(tokenizer, config))
+    vocabulary = {"schema": SCHEMA, "tokenizer": tokenizer.name, **learnt}
+    encoding = _load(vocabulary, tokenizer, "the vocabulary just learnt")
+    (folder / FILE).write_text(json.dumps(vocabulary, ensure_ascii=True, indent=1) + "\n", encoding="utf-8")
+    facts: dict[str, Any] = {"tokenizer": tokenizer.name, "size": encoding.size}
+    if tokenizer.counts:
+        facts |= {"characters": len(counts), "total": sum(counts.values())}
+    return facts
+
+
+def tokenizer_options(tokenizer: Tokenizer, config: TokenizerConfig) -> Options:
+    """The tokenizer's own options, from those of the corpus's `tokenizer` table that were set."""
+    given = config.model_dump(exclude={"name"}, exclude_defaults=True)
+    try:
+        return tokenizer.config.model_validate(given)
+    except ValidationError as error:
+        keys = ", ".join(sorted({".".join(str(at) for at in item["loc"]) for item in error.errors()}))
+        raise UsageError(
+            f"the tokenizer {tokenizer.name!r} does not take {keys}: {error.errors()[0]['msg']}"
+        ) from error
+
+
+def load_vocabulary(path: Path, tokenizers: Mapping[str, Tokenizer]) -> Encoding:
+    """The encoding of a `vocabulary.json`, or of the folder that holds one.
+
+    Raises CorpusError where the file is not a vocabulary, UsageError where its tokenizer is not installed.
+    """
+    path = path / FILE if path.is_dir() else path
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise CorpusError(f"{path} is larger than any vocabulary ({_LARGEST:,} bytes)")
+        vocabulary = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CorpusError(f"{path} is not a {SCHEMA} file: {error}") from error
+    if not isinstance(vocabulary, dict) or vocabulary.get("schema") != SCHEMA:
+        raise CorpusError(f"{path} is not a {SCHEMA} file: its schema is not named so")
+    name = vocabulary.get("tokenizer")
+    if not isinstance(name, str) or name not in tokenizers:
+        raise UsageError(f"{path} needs the tokenizer {name!r}{near_match(str(name), tokenizers)}")
+    return _load(vocabulary, tokenizers[name], str(path))
+
+
+def _load(vocabulary: Mapping[str, Any], tokenizer: Tokenizer, subject: str) -> Encoding:
+    try:
+        encoding: Encoding = resolve(tokenizer.load)(vocabulary)
+    except (CorpusError, KeyError, TypeError, ValueError) as error:
+        raise CorpusError(f"{subject} does not fit the tokenizer {tokenizer.name!r}: {error}") from error
+    if not 0 < encoding.size < 2**32 or len(encoding.labels) != encoding.size:
+        raise CorpusError(
+            f"{subject}: the tokenizer {tokenizer.name!r} gives {encoding.size} tokens without labels"
+        )
+    return encoding
