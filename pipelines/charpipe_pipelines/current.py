@@ -8,6 +8,7 @@ from typing import Any
 
 from charpipe.stages import Session
 from charpipe_pipelines.page import Page
+from charpipe_pipelines.server import Api
 
 
 @dataclass
@@ -16,9 +17,10 @@ class Current:
 
     session: Session
     page: Page
+    api: Api
     result: dict[str, Any] | None = None
     error: BaseException | None = None
-    skipped: set[str] = field(default_factory=set)
+    states: dict[int, Any] = field(default_factory=dict)
 
 
 current: ContextVar[Current] = ContextVar("charpipe-session")

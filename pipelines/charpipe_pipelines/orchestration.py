@@ -23,14 +23,14 @@ def train_and_sample(options: TrainAndSampleOptions, session: Session) -> dict[s
     if session.dry_run:
         return job.train_and_sample(job.directly(session), options)
     try:
-        _open_prefect(session)
-    except CharpipeError as error:
-        session.notice(f"{error}; {WITHOUT}", level="warning")
+        api = _open_prefect(session)
+    except Exception as error:  # a Prefect that cannot even be imported included
+        session.notice(f"Prefect does not take part: {_first_line(error)}; {WITHOUT}", level="warning")
         return job.train_and_sample(job.directly(session), options)
-    return _as_flow(options, session)
+    return _as_flow(options, session, api)
 
 
-def _open_prefect(session: Session) -> None:
+def _open_prefect(session: Session) -> Api:
     """Make this process a client of a server that answers. Prefect is imported while the server starts."""
     become_client(session.workspace)
     api = choose(session.workspace, session.config.prefect.api_url, session.emit)
@@ -44,6 +44,7 @@ def _open_prefect(session: Session) -> None:
     if isinstance(outcome[0], CharpipeError):
         raise outcome[0]
     point_client_at(outcome[0])
+    return dataclasses.replace(api, url=outcome[0])
 
 
 def _answering(api: Api) -> str | CharpipeError:
@@ -58,7 +59,9 @@ def _answering(api: Api) -> str | CharpipeError:
     return api.url
 
 
-def _as_flow(options: TrainAndSampleOptions, session: Session) -> dict[str, Any]:
+def _as_flow(options: TrainAndSampleOptions, session: Session, api: Api) -> dict[str, Any]:
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
     from charpipe_pipelines.current import Current, current
     from charpipe_pipelines.page import Page
     from charpipe_pipelines.train_and_sample import train_and_sample
@@ -70,12 +73,13 @@ def _as_flow(options: TrainAndSampleOptions, session: Session) -> dict[str, Any]
         page(event)
         tell(event)
 
-    now = Current(dataclasses.replace(session, emit=emit), page)
+    now = Current(dataclasses.replace(session, emit=emit), page, api)
     token = current.set(now)
     named = train_and_sample.with_options(flow_run_name=f"{options.corpus} {options.arch}")
     settings = {key: _plain(session, key) for key in session.resolved.origins}
     try:
-        named(corpus=options.corpus, arch=options.arch, settings=settings)
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # its thread ends a second late
+            named(corpus=options.corpus, arch=options.arch, settings=settings)
     except BaseException as error:
         if now.error is not None:
             raise now.error from None  # the engine's own: Prefect's account of it adds nothing

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from charpipe.errors import CharpipeError
 from charpipe.events import Listener, Notice
 from charpipe.servers.managed import ManagedServer
 from charpipe.workspace import Workspace
@@ -32,6 +35,16 @@ class Api:
 
     url: str
     server: ManagedServer | None
+
+    def is_there(self) -> bool:
+        """Whether it answers; our own that was killed is started again, at the address that it had."""
+        try:
+            if self.server is not None:
+                return f"{self.server.start()}/api" == self.url
+            urllib.request.urlopen(f"{self.url}/health", timeout=10).close()
+        except (CharpipeError, OSError, ValueError):
+            return False
+        return True
 
     @property
     def page(self) -> str:
@@ -89,6 +102,7 @@ def become_client(workspace: Workspace) -> None:
     for variable in ("NO_PROXY", "no_proxy"):  # no proxy stands between this machine and itself
         if loopback not in os.environ.get(variable, ""):
             os.environ[variable] = ",".join(filter(None, (os.environ.get(variable), loopback)))
+    logging.raiseExceptions = False  # a log line that a lost server cannot take is no news for the terminal
     os.environ.update(
         QUIET
         | {

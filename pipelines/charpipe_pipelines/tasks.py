@@ -7,9 +7,11 @@ from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.results import ResultRecord
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Cancelled, Completed
 
-from charpipe.errors import InterruptedRun
+from charpipe.errors import CharpipeError, InterruptedRun
 from charpipe_pipelines.current import current
 from charpipe_pipelines.job import STAGES
 
@@ -74,9 +76,21 @@ TASKS = {
 }
 
 
+def _give_up() -> None:
+    """Let Prefect not wait for a server that is gone."""
+    temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}).__enter__()
+
+
 def as_task(stage: str, *arguments: Any) -> Any:
     """Call a stage as its task; raises what the stage raised."""
-    result = TASKS[stage](stage, *arguments, return_state=False)
-    if (error := current.get().error) is not None:
-        raise error
+    now = current.get()
+    if not now.api.is_there():
+        _give_up()
+        raise CharpipeError(f"the server at {now.api.url} does not answer any more")
+    # the states of earlier tasks stand for their results, so that Prefect draws what came from what
+    state = TASKS[stage](stage, *(now.states.get(id(argument), argument) for argument in arguments))
+    if now.error is not None:
+        raise now.error
+    result = state.data.result if isinstance(state.data, ResultRecord) else state.data
+    now.states[id(result)] = state
     return result

@@ -24,5 +24,6 @@ def train_and_sample(corpus: str, arch: str, settings: dict[str, Any]) -> Any:
         now.error = error
         return Cancelled(message=str(error))
     finally:
-        now.page.finish(now.result)
+        if now.api.is_there():  # the flow's end is told to it, too
+            now.page.finish(now.result)
     return now.result
