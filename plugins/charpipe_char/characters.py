@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from charpipe.plugin import CorpusError, UsageError
 from charpipe_char import CharConfig
 
 NIBBLES = 16
+_UNKNOWN = 255
 Tokens = np.ndarray[Any, Any]
 
 
@@ -35,8 +37,8 @@ def load(vocabulary: Mapping[str, Any]) -> CharEncoding:
     characters, nibbles = vocabulary.get("characters"), vocabulary.get("nibbles", False)
     if not isinstance(characters, str) or not isinstance(nibbles, bool):
         raise CorpusError("a char vocabulary needs 'characters', a string, and 'nibbles', true or false")
-    if len(set(characters)) != len(characters):
-        raise CorpusError("a char vocabulary names a character twice")
+    if any(one >= other for one, other in pairwise(characters)):
+        raise CorpusError("a char vocabulary lists each character once, in the order of code points")
     if any("\ud800" <= character <= "\udfff" for character in characters):
         raise CorpusError("a char vocabulary holds a surrogate, which is no character")
     if not characters and not nibbles:
@@ -57,12 +59,10 @@ class CharEncoding:
         points = np.array([ord(character) for character in characters], np.int64)
         self._table = np.full(max(int(points.max(initial=0)) + 1, 128), -1, np.int32)
         self._table[points] = np.arange(len(points))
-        self._sentinel = int(np.iinfo(self.dtype).max)
+        # sorted by code point, ASCII characters come first: their tokens fit a byte with room for a mark
         known = self._table[:128] >= 0
-        self._fast = bool(known.all()) or self.size <= self._sentinel
-        self._check = not known.all()
-        self._ascii = np.where(known, self._table[:128], self._sentinel).astype(self.dtype)
-        self._translation = bytes(self._ascii) + bytes(128) if self.dtype.itemsize == 1 else b""
+        self._complete = bool(known.all())
+        self._ascii = bytes(np.where(known, self._table[:128], _UNKNOWN).astype(np.uint8)) + bytes(128)
 
     def encode(self, text: str) -> Tokens:
         """Tokens of a text. Raises UsageError that names the first character it cannot spell."""
@@ -70,15 +70,10 @@ class CharEncoding:
 
     def encode_utf8(self, data: bytes) -> Tokens:
         """Tokens of a text that is UTF-8 already: the fast way for ASCII, one table look-up a byte."""
-        if self._fast and data.isascii():
-            if self._translation:
-                translated = data.translate(self._translation)
-                if not (self._check and self._sentinel in translated):
-                    return np.frombuffer(translated, np.uint8)
-            else:
-                tokens = self._ascii[np.frombuffer(data, np.uint8)]
-                if not (self._check and (tokens == self._sentinel).any()):
-                    return tokens
+        if data.isascii():
+            tokens = data.translate(self._ascii)
+            if self._complete or _UNKNOWN not in tokens:
+                return np.frombuffer(tokens, np.uint8).astype(self.dtype, copy=False)
         return self._encode_points(_points(data))
 
     def count_tokens(self, characters: int, size: int) -> int | None:

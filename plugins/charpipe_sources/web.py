@@ -29,7 +29,7 @@ class Patience:
     """Bytes a second, over `timeout` seconds, below which an attempt is given up."""
 
 
-class _Temporary(Exception):
+class _TemporaryError(Exception):
     """Another attempt may succeed."""
 
 
@@ -51,7 +51,7 @@ def fetch(spec: str, fetcher: Fetcher, patience: Patience = Patience()) -> Fetch
                 path=target.parent,
                 downloader=_downloader(patience, fetcher.progress),
             )
-        except _Temporary as error:
+        except _TemporaryError as error:
             reason = str(error)
             continue
         except ValueError as error:
@@ -98,7 +98,7 @@ def _downloader(patience: Patience, progress: Callable[[int, int | None], None])
             except requests.exceptions.TooManyRedirects as error:
                 raise CorpusError(f"{url} redirects without end") from error
             except (requests.exceptions.RequestException, HTTPError, TimeoutError) as error:
-                raise _Temporary(_one_line(error)) from error
+                raise _TemporaryError(_one_line(error)) from error
 
     return download
 
@@ -120,7 +120,7 @@ def _session(url: str) -> Any:
 def _check_status(url: str, response: Any) -> None:
     status = response.status_code
     if status >= 500 or status in (408, 429):
-        raise _Temporary(f"the server answered {status}")
+        raise _TemporaryError(f"the server answered {status}")
     if status != 200:
         raise CorpusError(f"{url}: the server answered {status} {response.reason}")
 
@@ -138,9 +138,9 @@ def _copy(
         progress(done, total)
         seconds = time.monotonic() - started
         if seconds > patience.timeout and done < patience.slowest * seconds:
-            raise _Temporary(f"only {done / seconds:.0f} bytes a second came")
+            raise _TemporaryError(f"only {done / seconds:.0f} bytes a second came")
     if total is not None and done < total:
-        raise _Temporary(f"it ended after {done:,} of {total:,} bytes")
+        raise _TemporaryError(f"it ended after {done:,} of {total:,} bytes")
 
 
 def _one_line(error: BaseException) -> str:

@@ -40,6 +40,10 @@ _LARGEST_GROUP = 512 * 10**6
 """A row group claiming more is not ours, and would not be read in flat memory."""
 
 
+Utf8 = bytes
+"""Another name, where a column is called bytes."""
+
+
 @dataclass(frozen=True)
 class Part:
     """One row; `text` is UTF-8 and holds `characters` characters."""
@@ -50,7 +54,7 @@ class Part:
     bytes: int
     encoding: str
     characters: int
-    text: bytes
+    text: Utf8
 
 
 class DocumentWriter:
@@ -185,7 +189,7 @@ def read_documents(folder: Path) -> Iterator[Part]:
     for batch in read_batches(folder):
         columns = [batch.column(name).to_pylist() for name in SCHEMA.names[:-1]]
         for row, text in zip(zip(*columns, strict=True), texts(batch), strict=True):
-            yield Part(*row, text=bytes(text))
+            yield Part(*row, bytes(text))
 
 
 def texts(batch: pa.RecordBatch) -> Iterator[memoryview]:

@@ -84,7 +84,7 @@ def _open(
             raise CorpusError(f"{fetched.path} cannot be read: {error.strerror}") from error
         with source:
             name = fetched.details.get("name", fetched.path.name)
-            members = FileMembers(source, name, selection, limits)  # type: ignore[arg-type]
+            members = FileMembers(source, name, selection, limits)
             yield iter(members), members.position, fetched.path.stat().st_size
 
 

@@ -13,7 +13,7 @@ import queue
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Literal, Protocol
+from typing import IO, Literal, Protocol, cast
 
 import zstandard
 
@@ -122,7 +122,7 @@ def _zstd_chunks(pull: Callable[[], bytes]) -> Iterator[bytes]:
             return pull()
 
     with zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(
-        Reader(), read_across_frames=True
+        cast(IO[bytes], Reader()), read_across_frames=True
     ) as reader:
         while chunk := reader.read(CHUNK):
             yield chunk

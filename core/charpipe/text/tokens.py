@@ -55,7 +55,7 @@ class TokenWriter:
         """Put tokens at `offset` (in tokens). What is never written reads as zero."""
         if len(tokens):
             self._write(
-                memoryview(np.ascontiguousarray(tokens, self._dtype)).cast("B"),
+                np.ascontiguousarray(tokens, self._dtype).view(np.uint8).data,
                 _HEADER + offset * self._dtype.itemsize,
             )
         self.tokens = max(self.tokens, offset + len(tokens))
