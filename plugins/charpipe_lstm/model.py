@@ -15,10 +15,12 @@ FORGET = 1  # PyTorch keeps the gates in the order i, f, g, o
 def build(config: ArchitectureConfig, vocabulary_size: int) -> LanguageModel:
     """A language model around `layers` LSTM layers."""
 
+    one_hot = config.embedding_size is None
+
     def recurrence(input_size: int) -> TorchRecurrence:
         between = config.dropout if config.layers > 1 else 0.0
         layer = nn.LSTM(input_size, config.hidden_size, config.layers, dropout=between)
-        initialise(layer, forget_gate=FORGET)
+        initialise(layer, one_hot=one_hot, forget_gate=FORGET)
         return TorchRecurrence(layer, ("hidden", "cell"))
 
     return LanguageModel(config, vocabulary_size, recurrence)

@@ -12,10 +12,12 @@ from charpipe.plugin import ArchitectureConfig
 def build(config: ArchitectureConfig, vocabulary_size: int) -> LanguageModel:
     """A language model around `layers` tanh layers."""
 
+    one_hot = config.embedding_size is None
+
     def recurrence(input_size: int) -> TorchRecurrence:
         between = config.dropout if config.layers > 1 else 0.0
         layer = nn.RNN(input_size, config.hidden_size, config.layers, nonlinearity="tanh", dropout=between)
-        initialise(layer)
+        initialise(layer, one_hot=one_hot)
         return TorchRecurrence(layer, ("hidden",))
 
     return LanguageModel(config, vocabulary_size, recurrence)

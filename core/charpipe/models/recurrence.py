@@ -34,13 +34,16 @@ class TorchRecurrence(nn.Module):
 
 
 @torch.no_grad()
-def initialise(layer: nn.RNNBase, forget_gate: int | None = None) -> None:
+def initialise(layer: nn.RNNBase, *, one_hot: bool, forget_gate: int | None = None) -> None:
     """Biases zero, but a forget gate's bias one (Jozefowicz, Zaremba, Sutskever 2015), so that a new cell
-    remembers. The weights keep PyTorch's uniform(-1/sqrt(H), 1/sqrt(H)).
+    remembers. Weights keep PyTorch's uniform(-1/sqrt(H), 1/sqrt(H)), except that those of one-hot characters are
+    normal(0, 1), as an embedding's: each meets a single one, and would drown at the usual size.
 
     `forget_gate` is that gate's place among the layer's gates.
     """
     size = layer.hidden_size
+    if one_hot:
+        nn.init.normal_(layer.get_parameter("weight_ih_l0"))
     for name, values in layer.named_parameters():
         if name.startswith("bias"):
             values.zero_()

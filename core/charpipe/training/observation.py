@@ -25,6 +25,7 @@ SLICE_SHARE = 0.1
 SMALLEST_SLICE, LARGEST_SLICE = 2_000, 200_000
 FIRST_SAMPLE = 8.0
 """Seconds until the first sample, well within the 20 that are promised."""
+SAMPLES_APART = 5.0
 SAMPLE_LENGTH = 200
 
 
@@ -42,7 +43,8 @@ class Observer:
     folder: Path
     began: float = field(default_factory=time.perf_counter)
     saved: int = -1
-    sampled: bool = False
+    sampled: float | None = None
+    """When the model last wrote something."""
     looked: tuple[int, float] = (0, 0.0)
     """Step and time at which the last look ended."""
 
@@ -74,7 +76,7 @@ class Observer:
             before = job.best
             yield self.evaluate()
             improved = job.best is not before
-        if self.encoding is not None and (self._due(settings.sample_every, look) or self._first_sample_due()):
+        if self.encoding is not None and self._sample_due(look):
             yield self.sample()
         if improved or self._due(settings.checkpoint_every, look):
             yield self.save()
@@ -85,8 +87,16 @@ class Observer:
         """Whether what happens `every` so many steps, or else with each look, happens now."""
         return look if every is None else self.job.step % every == 0 or self.job.step == self.job.steps
 
-    def _first_sample_due(self) -> bool:
-        return not self.sampled and time.perf_counter() - self.began > FIRST_SAMPLE
+    def _sample_due(self, look: bool) -> bool:
+        """As set; else with each look, but not so often that a quick training is slowed by them, and a first one
+        early. The clock may decide here, since samples never change the training."""
+        every = self.job.settings.sample_every
+        if every is not None or self.job.step == self.job.steps:
+            return self._due(every, look)
+        now = time.perf_counter()
+        if self.sampled is None:
+            return now - self.began > FIRST_SAMPLE
+        return look and now - self.sampled > SAMPLES_APART
 
     def evaluate(self) -> Evaluated:
         """Score the slice; remember the best."""
@@ -108,7 +118,7 @@ class Observer:
     def sample(self) -> Sampled:
         """Let the model write a little."""
         assert self.encoding is not None
-        self.sampled = True
+        self.sampled = time.perf_counter()
         predictor = NetworkPredictor(self.job.model.network, self.job.model.vocabulary_size)
         return Sampled(self.job.step, sample(predictor, self.encoding, self.sampling), self.sampling.prompt)
 

@@ -1,0 +1,230 @@
+"""The model contract as rules, each checked on a small model and named when it is broken."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from charpipe.errors import CharpipeError, PluginError
+from charpipe.models import Model, State, build_model, load_model, save_model
+from charpipe.plugin import Architecture, ArchitectureConfig
+
+VOCABULARY, STEPS, LANES = 11, 9, 3
+CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+
+
+@dataclass(frozen=True)
+class BrokenRule:
+    """The rule's name and what was seen instead."""
+
+    rule: str
+    seen: str
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.seen}"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A small model without dropout, and what it is asked to read: ids int64 [T, B]."""
+
+    architecture: Architecture
+    config: ArchitectureConfig
+    model: Model
+    ids: Tensor
+
+    @property
+    def network(self) -> nn.Module:
+        return self.model.network
+
+    def initial(self, lanes: int = LANES) -> State:
+        state: State = self.network.initial_state(lanes)  # type: ignore[operator]
+        return state
+
+
+Rule = Callable[[Case], str | None]
+
+
+def shapes(case: Case) -> str | None:
+    """forward(ids [T, B], state) returns floating logits [T, B, V] and a state like the one it was given."""
+    before = case.initial()
+    logits, after = case.network(case.ids, before)
+    if tuple(logits.shape) != (STEPS, LANES, VOCABULARY):
+        return f"logits are {list(logits.shape)} instead of [T, B, V] = {[STEPS, LANES, VOCABULARY]}"
+    if not logits.is_floating_point():
+        return f"logits are {logits.dtype}"
+    if _form(after) != _form(before):
+        return f"the state changes its form from {_form(before)} to {_form(after)}"
+    return None
+
+
+def state_form(case: Case) -> str | None:
+    """initial_state(batch_size) is a dict of float32 tensors with the batch in dimension 1."""
+    for lanes in (1, LANES):
+        for name, values in case.initial(lanes).items():
+            if values.ndim < 2 or values.shape[1] != lanes or values.dtype != torch.float32:
+                return f"{name} is {values.dtype} {list(values.shape)} for a batch of {lanes}"
+    return None
+
+
+def finite(case: Case) -> str | None:
+    """Logits and gradients are finite."""
+    case.network.zero_grad()
+    logits, _ = case.network(case.ids[:-1], case.initial())
+    if not bool(logits.isfinite().all()):
+        return "logits are not finite"
+    functional.cross_entropy(logits.flatten(0, 1), case.ids[1:].flatten()).backward()  # type: ignore[no-untyped-call]
+    for name, values in case.network.named_parameters():
+        if values.grad is not None and not bool(values.grad.isfinite().all()):
+            return f"the gradient of {name} is not finite"
+    return None
+
+
+def learns(case: Case) -> str | None:
+    """The loss has a gradient, which reaches at least one weight."""
+    case.network.zero_grad()
+    logits, _ = case.network(case.ids[:-1], case.initial())
+    functional.cross_entropy(logits.flatten(0, 1), case.ids[1:].flatten()).backward()  # type: ignore[no-untyped-call]
+    reached = any(p.grad is not None and bool(p.grad.any()) for p in case.network.parameters())
+    return None if reached else "no weight has a gradient"
+
+
+def no_peeking(case: Case) -> str | None:
+    """The logits at a step do not depend on later characters."""
+    changed = case.ids.clone()
+    changed[STEPS // 2 :] = (changed[STEPS // 2 :] + 1) % VOCABULARY
+    first, second = case.network(case.ids, case.initial())[0], case.network(changed, case.initial())[0]
+    for step in range(STEPS // 2):
+        if not _close(first[step], second[step]):
+            return f"changing character {STEPS // 2} changes the logits at step {step}"
+    return None
+
+
+def lanes_apart(case: Case) -> str | None:
+    """A lane's logits do not depend on the other lanes."""
+    together, _ = case.network(case.ids, case.initial())
+    for lane in range(LANES):
+        alone, _ = case.network(case.ids[:, lane : lane + 1], case.initial(1))
+        if not _close(together[:, lane], alone[:, 0]):
+            return f"lane {lane} alone has other logits than beside the others"
+    return None
+
+
+def state_carried(case: Case) -> str | None:
+    """Reading a text in two parts, with the state carried between them, is reading it in one."""
+    whole, _ = case.network(case.ids, case.initial())
+    first, state = case.network(case.ids[:4], case.initial())
+    second, _ = case.network(case.ids[4:], state)
+    return None if _close(whole, torch.cat([first, second])) else "two parts have other logits than the whole"
+
+
+def state_used(case: Case) -> str | None:
+    """What was read before makes a difference: the carried state is really used."""
+    _, state = case.network(case.ids, case.initial())
+    if not state:
+        return "there is no state"
+    fresh, carried = case.network(case.ids[:1], case.initial())[0], case.network(case.ids[:1], state)[0]
+    return "the state makes no difference to the logits" if torch.equal(fresh, carried) else None
+
+
+def steps_equal_forward(case: Case) -> str | None:
+    """T steps of a predictor equal one forward."""
+    whole, _ = case.network(case.ids, case.initial())
+    predictor, state = case.model.predictor(), case.initial()
+    for step in range(STEPS):
+        logits, state = predictor.step(case.ids[step], state)
+        if not _close(whole[step], logits):
+            return f"step {step} has other logits than forward"
+    return None
+
+
+def arguments_kept(case: Case) -> str | None:
+    """forward changes neither the ids nor the state it was given."""
+    state, ids = case.initial(), case.ids.clone()
+    before = {name: values.clone() for name, values in state.items()}
+    case.network(ids, state)
+    same = torch.equal(ids, case.ids) and all(torch.equal(before[name], state[name]) for name in before)
+    return None if same else "its arguments were changed"
+
+
+def deterministic(case: Case) -> str | None:
+    """The same seed builds the same weights, and the same reading gives the same logits."""
+    again = build_model(case.architecture, case.config, {}, VOCABULARY, seed=1).network.eval()
+    for (name, mine), theirs in zip(
+        case.network.state_dict().items(), again.state_dict().values(), strict=True
+    ):
+        if not torch.equal(mine, theirs):
+            return f"{name} differs between two models built with one seed"
+    first, second = case.network(case.ids, case.initial())[0], case.network(case.ids, case.initial())[0]
+    return None if torch.equal(first, second) else "logits differ between two readings of one text"
+
+
+def saved_and_loaded(case: Case) -> str | None:
+    """A model that was saved and loaded has the same logits."""
+    with tempfile.TemporaryDirectory() as folder:
+        save_model(case.model, Path(folder))
+        loaded = load_model(Path(folder), {case.architecture.name: case.architecture}).network.eval()
+    first, second = case.network(case.ids, case.initial())[0], loaded(case.ids, case.initial())[0]
+    return None if torch.equal(first, second) else "the loaded model has other logits"
+
+
+RULES: tuple[Rule, ...] = (
+    state_form,
+    shapes,
+    finite,
+    learns,
+    no_peeking,
+    lanes_apart,
+    state_carried,
+    state_used,
+    steps_equal_forward,
+    arguments_kept,
+    deterministic,
+    saved_and_loaded,
+)
+
+
+def broken_rules(architecture: Architecture, **settings: Any) -> Iterator[BrokenRule]:
+    """Every rule that a small model of this architecture breaks; `settings` are laid over its defaults."""
+    try:
+        case = _case(architecture, settings)
+    except CharpipeError as error:
+        yield BrokenRule("build", str(error))
+        return
+    for rule in RULES:
+        try:
+            seen = rule(case)
+        except Exception as error:
+            seen = f"{type(error).__name__}: {error}"
+        if seen is not None:
+            yield BrokenRule(rule.__name__, seen)
+
+
+def check_architecture(architecture: Architecture, **settings: Any) -> None:
+    """Raise PluginError naming the rules that are broken, if any is."""
+    broken = list(broken_rules(architecture, **settings))
+    if broken:
+        raise PluginError(f"architecture {architecture.name!r} breaks {'; '.join(map(str, broken))}")
+
+
+def _case(architecture: Architecture, settings: dict[str, Any]) -> Case:
+    config = architecture.config(**{"hidden_size": 8, "dropout": 0.0, **settings})
+    model = build_model(architecture, config, {}, VOCABULARY, seed=1)
+    model.network.eval()
+    ids = torch.randint(VOCABULARY, (STEPS, LANES), generator=torch.Generator().manual_seed(2))
+    return Case(architecture, config, model, ids)
+
+
+def _form(state: State) -> dict[str, list[int]]:
+    return {name: list(values.shape) for name, values in sorted(state.items())}
+
+
+def _close(first: Tensor, second: Tensor) -> bool:
+    return torch.allclose(first, second, **CLOSE)
