@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from charpipe import stages
-from charpipe.stages import Session
-from charpipe.stages.train import TrainRequest
+from charpipe.stages import Session, TrainRequest
 from charpipe_pipelines.options import TrainAndSampleOptions
 
 

@@ -6,12 +6,14 @@ there is now. They know no Prefect and no terminal: they tell a session's listen
 
 from charpipe.stages.data import encode, ingest, learn_vocabulary
 from charpipe.stages.outcome import evaluate, sample
+from charpipe.stages.plan import TrainRequest
 from charpipe.stages.session import Made, Session
 from charpipe.stages.train import TrainedRun, train
 
 __all__ = [
     "Made",
     "Session",
+    "TrainRequest",
     "TrainedRun",
     "encode",
     "evaluate",

@@ -6,7 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from charpipe.events import Evaluated, StageFinished, StageProgress, StageStarted
+from charpipe.errors import CharpipeError
+from charpipe.events import Evaluated, Event, Sampled, StageFinished, StageProgress, StageStarted
 from charpipe.library import load_run
 from charpipe.runs import Recorder, Run
 from charpipe.stages.session import Made, Session, WouldRun
@@ -27,11 +28,7 @@ def evaluate(session: Session, trained: TrainedRun, tokens: Made) -> Mapping[str
 
     def work() -> dict[str, Any]:
         found = _score(session, run, tokens)
-        recorder = Recorder(run)
-        step = run.status.best["step"] if run.status.best else run.status.step
-        event = Evaluated(step, found["metrics"])
-        recorder(event)
-        session.registry.notify(event)
+        _record(session, run, Evaluated(run.status.step, found["metrics"]))
         run.update(metrics={**run.status.metrics, **found["metrics"]})
         return found
 
@@ -50,9 +47,35 @@ def sample(session: Session, trained: TrainedRun) -> Mapping[str, Any]:
         from charpipe.generation import sample
 
         loaded = load_run(run, session.registry)
-        return {"text": sample(loaded.predictor(), loaded.encoding, settings), "prompt": settings.prompt}
+        text = sample(loaded.predictor(session.config.train.device), loaded.encoding, settings)
+        _record(session, run, Sampled(run.status.step, text.removeprefix(settings.prompt), settings.prompt))
+        return {"text": text, "prompt": settings.prompt}
 
-    return _once(session, run, "sample", digest, work, lambda result: f"{len(result['text']):,} characters")
+    result = _once(session, run, "sample", digest, work, lambda result: f"{len(result['text']):,} characters")
+    if run.name in session.fresh:
+        publish(session, run)
+    return result
+
+
+def publish(session: Session, run: Run) -> None:
+    """Bring MLflow up to what the run's folder holds now. MLflow's troubles are told, and decide nothing."""
+    tracking = session.config.tracking
+    if not tracking.enabled:
+        return
+    from charpipe.tracking import locate
+    from charpipe.tracking.sync import sync
+
+    try:
+        sync(locate(tracking, session.workspace.mlflow), run, tracking.experiment)
+    except CharpipeError as error:
+        session.notice(f"{error}; `charpipe runs sync {run.name}` fills the gap", "warning")
+
+
+def _record(session: Session, run: Run, event: Event) -> None:
+    """Keep the outcome with the run, and tell those who listen."""
+    Recorder(run)(event)
+    session.registry.notify(event)
+    session.fresh.add(run.name)
 
 
 def _score(session: Session, run: Run, tokens: Made) -> dict[str, Any]:

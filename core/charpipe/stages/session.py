@@ -74,6 +74,8 @@ class Session:
     force: frozenset[str] = frozenset()
     resume: Run | None = None
     dry_run: bool = False
+    fresh: set[str] = field(default_factory=set)
+    """Runs that got scores or samples MLflow has not seen yet."""
 
     def __post_init__(self) -> None:
         for stage in self.force:

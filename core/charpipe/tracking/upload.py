@@ -29,7 +29,7 @@ class Upload:
         self.location, self.run = location, run
         self.info = run.info
         self.experiment = experiment or self.info.corpus
-        self.known: set[tuple[str, int]] = set()
+        self.known: set[tuple[str, int, float]] = set()
         self.client: MlflowClient
         self.experiment_id = self.run_id = ""
         self._metrics, self._samples = Tail(run.metrics_file), Tail(run.samples_file)
@@ -67,7 +67,7 @@ class Upload:
         for start in range(0, len(batch), METRICS_A_CALL):
             part = batch[start : start + METRICS_A_CALL]
             self.client.log_batch(self.run_id, metrics=part)
-            self.known |= {(metric.key, metric.step) for metric in part}
+            self.known |= {(metric.key, metric.step, metric.value) for metric in part}
         self._metrics.advance()
         return len(batch)
 
@@ -113,16 +113,16 @@ class Upload:
             ]
             self.client.log_inputs(self.run_id, datasets=inputs)
 
-    def _history(self, keys: dict[str, float]) -> Iterator[tuple[str, int]]:
+    def _history(self, keys: dict[str, float]) -> Iterator[tuple[str, int, float]]:
         for key in keys:
             for metric in self.client.get_metric_history(self.run_id, key):
-                yield key, metric.step
+                yield key, metric.step, metric.value
 
     def _missing(self) -> Iterator[tuple[str, float, int, int]]:
         for line in self._metrics.lines():
             time = int(float(line.get("time", 0)) * 1000)
             for key, value in line.items():
-                if "/" in key and (key, line["step"]) not in self.known:
+                if "/" in key and (key, line["step"], float(value)) not in self.known:
                     yield key, float(value), time, line["step"]
 
     def _plot(self) -> None:

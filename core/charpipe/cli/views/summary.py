@@ -7,13 +7,8 @@ from typing import Any
 
 from charpipe.stages.session import Session
 
-SCORES = (
-    ("val/loss", "nats"),
-    ("val/bits_per_char", "bits/char"),
-    ("test/loss", "nats"),
-    ("test/bits_per_char", "bits/char"),
-)
 SAMPLE_LINES = 24
+SAMPLE_WIDTH = 96
 
 
 def summary(result: Mapping[str, Any], session: Session) -> Iterator[str]:
@@ -30,7 +25,7 @@ def summary(result: Mapping[str, Any], session: Session) -> Iterator[str]:
     yield from _sample(str(result.get("sample", "")))
     yield f"  run       {run}"
     yield ""
-    for command, meaning in _next(str(run), str(result.get("corpus", "hello"))):
+    for command, meaning in _next(str(run)):
         yield f"  {command:<58} {meaning}"
 
 
@@ -58,17 +53,22 @@ def _predictions(rows: list[Mapping[str, Any]]) -> Iterator[str]:
 def _sample(text: str) -> Iterator[str]:
     if not text:
         return
-    lines = text.splitlines() or [""]
+    lines = [row for line in text.splitlines() for row in _wrapped(line)]
     yield ""
     for line in lines[:SAMPLE_LINES]:
-        yield "  │ " + "".join(letter if letter.isprintable() or letter == "\t" else "·" for letter in line)
+        yield f"  │ {line}"
     if len(lines) > SAMPLE_LINES:
         yield f"  │ … {len(lines) - SAMPLE_LINES} lines more"
     yield ""
 
 
-def _next(run: str, corpus: str) -> Iterator[tuple[str, str]]:
-    short = f"{run}"
-    yield f"charpipe sample {short}", "let it write more"
-    yield f"charpipe runs show {short}", "everything about the run"
+def _wrapped(line: str) -> list[str]:
+    """A line as the terminal can show it: tabs as spaces, control characters as dots, in pieces of one width."""
+    shown = "".join(letter if letter.isprintable() else "·" for letter in line.expandtabs(8))
+    return [shown[start : start + SAMPLE_WIDTH] for start in range(0, len(shown), SAMPLE_WIDTH)] or [""]
+
+
+def _next(run: str) -> Iterator[tuple[str, str]]:
+    yield f"charpipe sample {run}", "let it write more"
+    yield f"charpipe runs show {run}", "everything about the run"
     yield "charpipe ui", "see it in MLflow and Prefect"

@@ -1,0 +1,120 @@
+"""What is to be trained, from what: the action that decides whether it was done before, and the run it becomes."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from charpipe.config.problems import validate
+from charpipe.plugin import ArchitectureConfig
+from charpipe.registry import Provided
+from charpipe.runs import Run, RunInfo
+from charpipe.runs.find import new_name
+from charpipe.runs.folder import SCHEMA, PluginUsed
+from charpipe.stages.session import Made, Session
+from charpipe.store import Action
+from charpipe.store.actions import flatten
+
+VERSION = 1
+"""The version of the stage."""
+INCIDENTAL = {"keep_checkpoints"}
+"""Settings of training that do not change the model."""
+RECORDED = {"corpus", "train", "sample", "architectures", "tracking", "prefect"}
+"""The tables of settings that a run remembers, so that it can be gone on with."""
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What is to be trained: the corpus as the user named it, the architecture, and the whole request to repeat."""
+
+    corpus: str
+    arch: str
+    pipeline: str = "train-and-sample"
+    options: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A request with everything looked up: its plugin, its settings, the tokens and vocabulary it reads."""
+
+    session: Session
+    request: TrainRequest
+    provided: Provided
+    config: ArchitectureConfig
+    tokens: Made
+    vocabulary: Made
+
+    @property
+    def action(self) -> Action:
+        """All that the trained model depends on."""
+        settings = self.session.config.train.model_dump(mode="json", exclude=INCIDENTAL)
+        if settings["steps"] is not None:
+            del settings["budget"]
+        arch = self.request.arch
+        return Action(
+            "train",
+            VERSION,
+            {"tokens": self.tokens.digest, "vocabulary": self.vocabulary.digest},
+            {"arch": arch, arch: self.config.model_dump(mode="json"), "train": settings},
+            {arch: self.provided.provider.digest()},
+        )
+
+    def create_run(self) -> Run:
+        """A new run of this plan, with its own copy of the vocabulary."""
+        corpus, _ = self.session.corpus(self.request.corpus)
+        name = new_name(corpus, self.request.arch)
+        run = Run.create(self.session.workspace.runs / name, self._info(name, corpus))
+        source = self.session.path(self.vocabulary) / "vocabulary.json"
+        run.vocabulary_file.write_bytes(source.read_bytes())
+        return run
+
+    def _info(self, name: str, corpus: str) -> RunInfo:
+        session, request = self.session, self.request
+        settings = flatten(session.config.model_dump(mode="json", include=RECORDED))
+        inputs = {
+            "documents": self.tokens.inputs["documents"],
+            "vocabulary": self.vocabulary.digest,
+            "tokens": self.tokens.digest,
+        }
+        return RunInfo(
+            schema=SCHEMA,
+            name=name,
+            created=datetime.now(UTC).isoformat(timespec="microseconds"),
+            action=self.action.digest,
+            corpus=corpus,
+            architecture=request.arch,
+            architecture_config=self.config.model_dump(mode="json"),
+            vocabulary_size=self.vocabulary.facts["size"],
+            inputs=inputs,
+            paths={"vocabulary": self.vocabulary.path, "tokens": self.tokens.path},
+            plugins=self._plugins(),
+            request={"pipeline": request.pipeline, "options": dict(request.options or {})},
+            settings={key: value for key, value in settings if value is not None},
+            origins=dict(session.resolved.origins),
+            versions={name: version(name) for name in ("charpipe", "torch")}
+            | {"python": platform.python_version()},
+            facts={"tokens": dict(self.tokens.facts)},
+        )
+
+    def _plugins(self) -> dict[str, PluginUsed]:
+        tokenizer = str(self.vocabulary.facts["tokenizer"])
+        used = {
+            self.request.arch: self.provided.provider,
+            tokenizer: self.session.registry.find("tokenizer", tokenizer).provider,
+        }
+        return {
+            name: PluginUsed(module=one.module, version=one.version, digest=one.digest())
+            for name, one in used.items()
+        }
+
+
+def make_plan(session: Session, request: TrainRequest, tokens: Made, vocabulary: Made) -> Plan:
+    """Look everything up. Raises UsageError for an unknown architecture or a setting of it that is wrong."""
+    provided = session.registry.find("architecture", request.arch)
+    given = session.config.architectures.get(request.arch, {})
+    config = validate(provided.spec.config, given, f"architectures.{request.arch}", session.resolved.origins)
+    return Plan(session, request, provided, config, tokens, vocabulary)
