@@ -188,8 +188,9 @@ def read_documents(folder: Path) -> Iterator[Part]:
     """Every row in order, its text as UTF-8. Raises CorpusError as `read_batches` does."""
     for batch in read_batches(folder):
         columns = [batch.column(name).to_pylist() for name in SCHEMA.names[:-1]]
-        for row, text in zip(zip(*columns, strict=True), texts(batch), strict=True):
-            yield Part(*row, bytes(text))
+        rows = zip(*columns, texts(batch), strict=True)
+        for path, part, sha256, size, encoding, characters, text in rows:
+            yield Part(path, part, sha256, size, encoding, characters, bytes(text))
 
 
 def texts(batch: pa.RecordBatch) -> Iterator[memoryview]:

@@ -13,7 +13,7 @@ import queue
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from typing import IO, Literal, Protocol, cast
+from typing import Literal, Protocol
 
 import zstandard
 
@@ -25,6 +25,7 @@ DEPTH = 6
 """Chunks that a reading thread may be ahead."""
 
 Kind = Literal["gzip", "bzip2", "xz", "zstd", "zip", "deb", "tar", "plain"]
+_BITE = 1 << 12
 HEAD = 512
 """Bytes that tell every kind apart: tar's mark is at 257."""
 
@@ -114,18 +115,21 @@ def _step(decoder: _Decompressor, data: bytes) -> tuple[bytes, bytes]:
 
 
 def _zstd_chunks(pull: Callable[[], bytes]) -> Iterator[bytes]:
-    class Reader(io.RawIOBase):
-        def readable(self) -> bool:
-            return True
-
-        def read(self, size: int = -1) -> bytes:
-            return pull()
-
-    with zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(
-        cast(IO[bytes], Reader()), read_across_frames=True
-    ) as reader:
-        while chunk := reader.read(CHUNK):
-            yield chunk
+    """Frames one after another. Small bites, because each is unpacked whole: 128 kB for every 4 bytes at most."""
+    data = pull()
+    while data:
+        decoder = zstandard.ZstdDecompressor(max_window_size=2**27).decompressobj()
+        out: list[bytes] = []
+        while not decoder.eof:
+            data = data or pull()
+            if not data:
+                raise EOFError("it ends too early")
+            bite, data = data[:_BITE], data[_BITE:]
+            out.append(decoder.decompress(bite))
+            if sum(map(len, out)) >= CHUNK // 4 or decoder.eof:
+                yield from filter(None, [b"".join(out)])
+                out = []
+        data = decoder.unused_data + data or pull()
 
 
 class ReadAhead(io.RawIOBase):
