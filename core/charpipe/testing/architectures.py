@@ -17,7 +17,7 @@ from charpipe.models import Model, State, build_model, load_model, save_model
 from charpipe.plugin import Architecture, ArchitectureConfig
 
 VOCABULARY, STEPS, LANES = 11, 9, 3
-CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+RELATIVE, ABSOLUTE = 1e-4, 1e-5
 
 
 @dataclass(frozen=True)
@@ -227,4 +227,4 @@ def _form(state: State) -> dict[str, list[int]]:
 
 
 def _close(first: Tensor, second: Tensor) -> bool:
-    return torch.allclose(first, second, **CLOSE)
+    return torch.allclose(first, second, rtol=RELATIVE, atol=ABSOLUTE)

@@ -38,6 +38,8 @@ class Job:
     """Sum of the losses since the last evaluation, and their number: float32 [2]."""
     step: int = 0
     steps: int = 0
+    started: int = 0
+    """The step at which this process began."""
     seconds: float = 0.0
     """Spent in earlier processes."""
     best: Mapping[str, float] | None = None
@@ -116,6 +118,7 @@ def _restore(job: Job, checkpoint: Checkpoint) -> None:
     job.state = {name: checkpoint.carried[name].to(job.device) for name in job.state}
     job.recent = torch.tensor(saved["recent"], device=job.device)
     job.step, job.steps, job.seconds = saved["step"], saved["steps"], saved["seconds"]
+    job.started = job.step
     job.best, job.metrics = saved["best"], saved["metrics"]
     if job.scaler.is_enabled() and saved["scaler"]:
         job.scaler.load_state_dict(saved["scaler"])

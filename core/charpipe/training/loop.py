@@ -28,6 +28,7 @@ from charpipe.training.observation import Observer
 from charpipe.training.optimisers import clip_gradient, set_learning_rate
 from charpipe.training.schedules import learning_rate
 from charpipe.training.settings import TrainConfig, parse_budget
+from charpipe.training.threads import fitting_threads
 
 PATIENCE = 1.25
 """Times its budget that a training may take when the machine became slower than it was measured."""
@@ -57,32 +58,37 @@ def train(
     began = time.perf_counter()
     job = prepare(model, tokens, settings, resume)
     yield from job.notices
-    yield from _fix_steps(job, resumed=resume is not None)
-    yield TrainingStarted(
-        run, job.step, job.steps, str(job.device), job.precision, model.parameters, model.title
-    )
-    observer = Observer(job, validation, encoding, sampling or SampleConfig(), checkpoints, began)
-    deadline = parse_budget(settings.budget) * PATIENCE if settings.steps is None else math.inf
-    reason = "steps" if settings.steps is not None else "budget"
+    with fitting_threads(job):
+        yield from _fix_steps(job, resumed=resume is not None)
+        yield TrainingStarted(
+            run, job.step, job.steps, str(job.device), job.precision, model.parameters, model.title
+        )
+        observer = Observer(job, validation, encoding, sampling or SampleConfig(), checkpoints, began)
+        yield from _loop(job, observer, stop or (lambda: False))
+
+
+def _loop(job: Job, observer: Observer, stop: Callable[[], bool]) -> Iterator[Event]:
+    settings, reason = job.settings, "budget" if job.settings.steps is None else "steps"
+    deadline = math.inf if reason == "steps" else parse_budget(settings.budget) * PATIENCE
 
     for step in range(job.step, job.steps):
         rate = learning_rate(settings, step, job.steps)
         loss = update(job, step, rate)
         job.step = step + 1
-        yield Step(job.step, job.steps, loss, rate, job.lanes.inputs, time.perf_counter() - began)
+        yield Step(job.step, job.steps, loss, rate, job.lanes.inputs, time.perf_counter() - observer.began)
         yield from observer.after_step()
-        if stop is not None and stop():
+        if stop() and job.step < job.steps:
             reason = "interrupted"
             break
-        if observer.seconds > deadline:
+        if observer.seconds > deadline and job.step < job.steps:
             yield Notice(
                 f"the machine became slower: stopping at step {job.step:,} of {job.steps:,}", "warning"
             )
             break
 
-    if observer.saved != job.step and (job.step > 0 or job.steps == 0):
+    if observer.saved != job.step and (job.step > job.started or job.steps == 0):
         yield observer.save()
-    yield Finished(job.step, reason, time.perf_counter() - began, job.metrics)
+    yield Finished(job.step, reason, time.perf_counter() - observer.began, job.metrics)
 
 
 def update(job: Job, step: int, rate: float) -> Tensor:

@@ -1,0 +1,45 @@
+"""Every lane reads contiguous text, and a step's data depends on the seed and the step alone."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charpipe.errors import UsageError
+from charpipe.training.lanes import fit_lanes
+
+
+@given(st.integers(2, 3000), st.integers(1, 70), st.integers(1, 70), st.integers(0, 5))
+def test_lanes_are_contiguous_within_a_pass(count, batch_size, window, seed):
+    lanes = fit_lanes(np.arange(count, dtype=np.uint16), batch_size, window, seed)
+    assert lanes.batch_size <= batch_size
+    assert lanes.window <= window
+    seen = []
+    for step in range(lanes.steps_per_epoch):
+        inputs, targets = lanes.read(step)
+        assert inputs.shape == (lanes.window, lanes.batch_size)
+        assert (targets == inputs + 1).all()
+        if not lanes.begins(step):
+            assert (inputs[0] == seen[-1][-1] + 1).all()
+        seen.append(inputs)
+    read = np.concatenate([inputs.numpy().ravel() for inputs in seen])
+    assert len(set(read.tolist())) == len(read), "no character is read twice in a pass"
+    assert len(read) > count - 1 - lanes.inputs, "what is left out is less than a step"
+
+
+def test_a_step_can_be_read_at_any_time():
+    lanes = fit_lanes(np.arange(1000, dtype=np.uint16), 4, 8, seed=3)
+    later = [lanes.read(step)[0] for step in range(100)]
+    assert all((lanes.read(step)[0] == later[step]).all() for step in reversed(range(100)))
+
+
+def test_passes_and_seeds_begin_at_different_places():
+    tokens = np.arange(1000, dtype=np.uint16)
+    lanes = [fit_lanes(tokens, 4, 50, seed) for seed in range(9)]
+    assert len({int(each.read(0)[0][0, 0]) for each in lanes}) > 4
+    assert len({int(lanes[0].read(epoch * 4)[0][0, 0]) for epoch in range(9)}) > 4
+
+
+def test_below_two_tokens_there_is_nothing_to_predict():
+    with pytest.raises(UsageError, match="at least two"):
+        fit_lanes(np.zeros(1, np.uint8), 1, 1, 0)

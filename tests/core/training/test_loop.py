@@ -1,0 +1,145 @@
+"""What the loop says, decides and refuses."""
+
+import numpy as np
+import pytest
+import torch
+
+from charpipe.errors import TrainingError, UsageError
+from charpipe.evaluation import predictions
+from charpipe.events import Checkpointed, Evaluated, Finished, Notice, Sampled, Step, TrainingStarted
+from charpipe.models import build_model
+from charpipe.training import TrainConfig, train
+from charpipe_rnn import charpipe_architectures
+
+(RNN,) = charpipe_architectures()
+
+
+def of(kind, events):
+    return [event for event in events if isinstance(event, kind)]
+
+
+def test_the_events_in_their_order(tmp_path, new_model, tokens, letters, settings):
+    events = list(
+        train(
+            new_model(),
+            tokens[300:],
+            settings(),
+            validation=tokens[:300],
+            encoding=letters,
+            checkpoints=tmp_path,
+            run="r",
+        )
+    )
+    (started,) = of(TrainingStarted, events)
+    assert (started.run, started.steps, started.model, started.device) == ("r", 30, "lstm 2x12", "cpu")
+    assert [event.step for event in of(Step, events)] == list(range(1, 31))
+    assert all(event.tokens == 32 for event in of(Step, events))
+    assert [event.step for event in of(Evaluated, events)] == [7, 14, 21, 28, 30]
+    assert {"train/loss", "val/loss", "perf/chars_per_second"} == set(of(Evaluated, events)[0].metrics)
+    (sampled,) = of(Sampled, events)
+    assert len(sampled.text) == 200
+    assert isinstance(events[-1], Finished)
+    assert events[-1].reason == "steps"
+    assert of(Checkpointed, events)[-1].step == 30
+
+
+def test_it_learns(tmp_path, new_model, tokens, settings):
+    chosen = settings(steps=150, learning_rate=0.02, evaluate_every=150)
+    events = list(train(new_model(dropout=0), tokens, chosen, checkpoints=tmp_path))
+    losses = [float(event.loss) for event in of(Step, events)]
+    assert losses[0] == pytest.approx(np.log(28), rel=0.1)
+    assert losses[-1] < 1.5
+
+
+def test_what_happens_between_steps_changes_nothing(tmp_path, new_model, tokens, letters, settings):
+    def losses(folder, disturb, **values):
+        found = []
+        for event in train(
+            new_model(), tokens, settings(**values), validation=tokens, encoding=letters, checkpoints=folder
+        ):
+            if isinstance(event, Step):
+                found.append(float(event.loss))
+            if disturb:
+                torch.rand(3)
+        return found
+
+    quiet = losses(tmp_path / "quiet", False)
+    assert losses(tmp_path / "noisy", True, evaluate_every=2, sample_every=3, checkpoint_every=5) == quiet
+
+
+def test_a_budget_is_a_number_of_steps(tmp_path, new_model, tokens, settings):
+    timed = list(
+        train(
+            new_model(), tokens, settings(steps=None, budget="1s", max_epochs=0.5), checkpoints=tmp_path / "a"
+        )
+    )
+    (started,), notices = of(TrainingStarted, timed), of(Notice, timed)
+    assert "1s of training" in notices[-1].message
+    assert timed[-1].reason == "budget"
+    assert timed[-1].step == started.steps <= 43
+    counted = list(train(new_model(), tokens, settings(steps=started.steps), checkpoints=tmp_path / "b"))
+    assert [float(event.loss) for event in of(Step, timed)] == [
+        float(event.loss) for event in of(Step, counted)
+    ]
+
+
+def test_no_steps_still_leave_a_model(tmp_path, new_model, tokens, settings):
+    events = list(train(new_model(), tokens, settings(steps=0), checkpoints=tmp_path))
+    assert of(Checkpointed, events)[0].step == 0
+    assert events[-1].step == 0
+
+
+def test_hello_is_learnt_with_three_units(tmp_path):
+    letters = "ehlo"
+    tokens = np.array([letters.index(letter) for letter in "hello"], dtype=np.uint8)
+    model = build_model(RNN, RNN.config(hidden_size=3), {}, 4, seed=1)
+    events = list(train(model, tokens, TrainConfig(device="cpu"), checkpoints=tmp_path))
+    assert "too few" in of(Notice, events)[0].message
+
+    class Hello:
+        size, labels = 4, letters
+
+        def encode(self, text):
+            return np.array([letters.index(letter) for letter in text], dtype=np.uint8)
+
+        def decoder(self):
+            return self
+
+        def decode(self, ids, final=False):
+            return "".join(letters[number] for number in ids)
+
+    found = predictions(model.predictor(), Hello(), "hell")
+    assert [prediction.prefix for prediction in found] == ["h", "he", "hel", "hell"]
+    assert [prediction.likeliest[0][0] for prediction in found] == list("ello")
+    assert min(prediction.likeliest[0][1] for prediction in found) > 0.9
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_nothing_to_learn_is_refused(tmp_path, new_model, settings, count):
+    with pytest.raises(UsageError, match="at least two"):
+        list(train(new_model(), np.zeros(count, np.uint8), settings(), checkpoints=tmp_path))
+
+
+@pytest.mark.parametrize("count", [2, 3, 40])
+def test_a_tiny_corpus_trains(tmp_path, new_model, tokens, settings, count):
+    events = list(
+        train(new_model(), tokens[:count], settings(batch_size=64, window=64), checkpoints=tmp_path)
+    )
+    assert events[-1].step == 30
+    assert "too few" in of(Notice, events)[0].message
+
+
+def test_a_loss_that_is_not_finite_stops_it(tmp_path, new_model, tokens, settings):
+    model = new_model()
+    with torch.no_grad():
+        model.network.head.bias[0] = torch.nan
+    with pytest.raises(TrainingError, match="learning_rate="):
+        list(train(model, tokens, settings(), checkpoints=tmp_path))
+
+
+def test_read_only_and_wide_tokens(tmp_path, new_model, tokens, settings):
+    np.save(tmp_path / "tokens.npy", tokens.astype(np.uint16))
+    mapped = np.load(tmp_path / "tokens.npy", mmap_mode="r")
+    one = list(train(new_model(), mapped, settings(steps=3), checkpoints=tmp_path / "a"))
+    two = list(train(new_model(), tokens, settings(steps=3), checkpoints=tmp_path / "b"))
+    assert [float(event.loss) for event in of(Step, one)] == [float(event.loss) for event in of(Step, two)]
