@@ -73,9 +73,8 @@ def encode(session: Session, wanted: str, documents: Made, vocabulary: Made) -> 
         return session.skip(recorded, _tokens)
     provided = session.registry.find("tokenizer", config.tokenizer.name)
     split = split_settings(session, name, config.split, documents)
-    seed = session.config.train.seed
     inputs = {"documents": documents.digest, "vocabulary": vocabulary.digest}
-    settings = {"split": split.model_dump(), "seed": seed}
+    settings = {"split": split.model_dump()}
     action = Action("encode", ENCODE, inputs, settings, {config.tokenizer.name: provided.provider.digest()})
 
     def make(folder: Path) -> Mapping[str, Any]:
@@ -85,7 +84,7 @@ def encode(session: Session, wanted: str, documents: Made, vocabulary: Made) -> 
         progress = _progress(session, "encode")
         salt = split.salt or name
         return encode(
-            session.path(documents), encoding, split, folder, salt=salt, seed=seed, progress=progress
+            session.path(documents), encoding, split, folder, salt=salt, progress=progress
         )
 
     return session.build(action, make, name, _tokens)

@@ -1,0 +1,69 @@
+"""What all tests share: a project folder of their own, and no settings from the outside."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charpipe.config import load_config
+from charpipe.events import Event
+from charpipe.registry import Registry
+from charpipe.stages import Session
+from charpipe.workspace import Workspace
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("CHARPIPE_", "MLFLOW_", "PREFECT_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder with a space and an umlaut in its name, which is the working directory."""
+    folder = tmp_path / "mein Prüfstand"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    (folder / "pipelines.toml").write_text("")
+    return folder
+
+
+class Heard(list[Event]):
+    """A listener that remembers; `of(kind)` are the events of a kind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.Lock()
+
+    def __call__(self, event: Event) -> None:
+        with self.lock:
+            self.append(event)
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [event for event in self if isinstance(event, kind)]
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def open_session(project: Path, heard: Heard):
+    """Opens sessions on one workspace, without MLflow; keyword arguments are settings with `__` for the dot."""
+
+    def open_one(*, force: frozenset[str] = frozenset(), dry_run: bool = False, resume: Any = None, **settings: Any) -> Session:
+        given = {"tracking.enabled": False, "train.steps": 12, "train.batch_size": 4, "train.window": 8}
+        given |= {"architectures.rnn.hidden_size": 8, "sample.length": 40}
+        given |= {key.replace("__", "."): value for key, value in settings.items()}
+        resolved = load_config(settings={key: value for key, value in given.items() if value is not None})
+        return Session(
+            Workspace(project / ".charpipe"), resolved, Registry(), emit=heard, force=force, dry_run=dry_run, resume=resume
+        )
+
+    return open_one

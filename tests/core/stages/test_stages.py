@@ -1,0 +1,236 @@
+"""What is done stays done, what changed runs again with all that depends on it, and an interruption loses nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from charpipe import stages
+from charpipe.errors import InterruptedRun, RunError, UsageError
+from charpipe.events import Sampled, StageFinished, StageStarted, Step
+from charpipe.runs import find_run, list_runs, read_metrics
+from charpipe.stages import Session, TrainRequest
+from charpipe.stages.session import WouldRun
+
+TEXT = "the quick brown fox jumps over the lazy dog. " * 40
+
+
+def pipeline(session: Session, corpus: str = "mine.txt", arch: str = "rnn"):
+    documents = stages.ingest(session, corpus)
+    vocabulary = stages.learn_vocabulary(session, corpus, documents)
+    tokens = stages.encode(session, corpus, documents, vocabulary)
+    options = {"corpus": corpus, "arch": arch}
+    trained = stages.train(session, TrainRequest(corpus, arch, "train-and-sample", options), tokens, vocabulary)
+    scores = stages.evaluate(session, trained, tokens)
+    return trained, scores, stages.sample(session, trained)
+
+
+@pytest.fixture
+def corpus(project: Path) -> Path:
+    path = project / "mine.txt"
+    path.write_text(TEXT)
+    return path
+
+
+def ran(heard) -> list[str]:
+    """The stages that worked since the last look."""
+    names = [event.stage for event in heard.of(StageStarted)]
+    heard.clear()
+    return names
+
+
+ALL = ["ingest", "vocabulary", "encode", "train", "evaluate", "sample"]
+
+
+def test_everything_runs_once(corpus: Path, open_session, heard) -> None:
+    trained, scores, sample = pipeline(open_session())
+    assert ran(heard) == ALL
+    again, same_scores, same_sample = pipeline(open_session())
+    assert [event.skipped for event in heard.of(StageFinished)] == [True] * 6
+    assert ran(heard) == []
+    assert (again.run, same_scores, same_sample) == (trained.run, scores, sample)
+    assert set(scores["metrics"]) == {
+        f"{split}/{name}" for split in ("val", "test") for name in ("loss", "bits_per_char", "bits_per_byte")
+    }
+    assert len(sample["text"]) == 40
+
+
+def test_one_byte_of_the_corpus_runs_what_depends_on_it(corpus: Path, open_session, heard) -> None:
+    pipeline(open_session())
+    ran(heard)
+    corpus.write_text(TEXT.replace("quick", "quack", 1))
+    pipeline(open_session())
+    assert ran(heard) == ALL
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ({"corpus__tokenizer__min_count": 2}, ["vocabulary"]),
+        ({"corpus__split__train": 0.8, "corpus__split__val": 0.15}, ["encode", "train", "evaluate", "sample"]),
+        ({"train__learning_rate": 1e-3}, ["train", "evaluate", "sample"]),
+        ({"architectures__rnn__hidden_size": 9}, ["train", "evaluate", "sample"]),
+        ({"sample__temperature": 0.5}, ["sample"]),
+        ({"train__keep_checkpoints": 5}, []),
+        ({"tracking__experiment": "another"}, []),
+    ],
+)
+def test_one_setting_runs_what_depends_on_it(corpus: Path, open_session, heard, setting, expected) -> None:
+    pipeline(open_session())
+    ran(heard)
+    pipeline(open_session(**setting))
+    assert ran(heard) == expected
+
+
+def test_file_times_and_a_moved_workspace_run_nothing(corpus: Path, open_session, heard, project: Path) -> None:
+    trained, *_ = pipeline(open_session())
+    ran(heard)
+    os.utime(corpus, (1, 1))
+    moved = (project / ".charpipe").rename(project / "elsewhere")
+    moved.rename(project / ".charpipe")
+    assert pipeline(open_session())[0].run == trained.run
+    assert ran(heard) == []
+
+
+def test_the_code_of_a_plugin_runs_what_uses_it(project: Path, open_session, heard, monkeypatch) -> None:
+    (project / "mine.txt").write_text(TEXT)
+    from charpipe.registry import Provider
+
+    pipeline(open_session())
+    ran(heard)
+    real = Provider.digest
+    monkeypatch.setattr(Provider, "digest", lambda self: "changed" if self.module == "charpipe_rnn" else real(self))
+    pipeline(open_session())
+    assert ran(heard) == ["train", "evaluate", "sample"]
+    monkeypatch.setattr(Provider, "digest", lambda self: "changed" if self.module == "charpipe_char" else real(self))
+    pipeline(open_session())
+    # the same vocabulary comes of it, so training and all after it stay as they were
+    assert ran(heard) == ["vocabulary", "encode"]
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "expected"),
+    [("data", "INGEST", ["ingest"]), ("data", "ENCODE", ["encode", "train"]), ("plan", "VERSION", ["train"])],
+)
+def test_a_stage_of_another_version_runs_again(corpus: Path, open_session, heard, monkeypatch, module, name, expected):
+    pipeline(open_session())
+    ran(heard)
+    monkeypatch.setattr(f"charpipe.stages.{module}.{name}", 99)
+    pipeline(open_session())
+    assert ran(heard)[: len(expected)] == expected
+
+
+def test_force_does_one_stage_anew(corpus: Path, open_session, heard) -> None:
+    first, *_ = pipeline(open_session())
+    ran(heard)
+    second, *_ = pipeline(open_session(force=frozenset({"train"})))
+    assert ran(heard) == ["train", "evaluate", "sample"]
+    assert second.run != first.run
+    with pytest.raises(UsageError, match="no stage 'trian' to force; did you mean 'train'"):
+        open_session(force=frozenset({"trian"}))
+
+
+def test_a_dry_run_says_what_would_be_done(corpus: Path, open_session) -> None:
+    with pytest.raises(WouldRun, match=r"ingest: would run \(first time\), and all after it"):
+        pipeline(open_session(dry_run=True))
+    pipeline(open_session())
+    pipeline(open_session(dry_run=True))
+    with pytest.raises(WouldRun, match="train: would run"):
+        pipeline(open_session(dry_run=True, train__seed=9))
+
+
+def interrupt_after(session: Session, step: int) -> None:
+    tell = session.emit
+
+    def emit(event) -> None:
+        tell(event)
+        if isinstance(event, Step) and event.step == step:
+            session.stop.request(15)
+
+    session.emit = emit
+
+
+@pytest.mark.parametrize("step", [1, 5, 10, 11])
+def test_the_same_command_goes_on_after_an_interruption(corpus: Path, open_session, heard, step: int) -> None:
+    whole, *_ = pipeline(open_session(force=frozenset({"train"})))
+    session = open_session(force=frozenset({"train"}))
+    interrupt_after(session, step)
+    with pytest.raises(InterruptedRun, match="charpipe resume") as caught:
+        pipeline(session)
+    assert caught.value.exit_code == 143
+    (run,) = [run for run in list_runs(session.workspace.runs) if run.status.state == "interrupted"]
+    assert run.status.step == step
+    status = json.loads((session.workspace.runs / whole.run / "run.json").read_text())
+    (session.workspace.runs / whole.run).rename(session.workspace.root / "whole")
+    resumed, *_ = pipeline(open_session())
+    assert resumed.run == run.name
+    assert status["action"] == run.info.action
+    ours, theirs = (folder for folder in (run.folder, session.workspace.root / "whole"))
+    weights = [(folder / "checkpoints" / "step-00000012" / "model.safetensors").read_bytes() for folder in (ours, theirs)]
+    assert weights[0] == weights[1]
+    metrics = [
+        [{k: v for k, v in line.items() if k not in ("time", "perf/chars_per_second")} for line in read_metrics(folder / "metrics.jsonl")]
+        for folder in (ours, theirs)
+    ]
+    assert metrics[0] == metrics[1][: len(metrics[0])]
+
+
+def test_a_killed_run_counts_as_interrupted(corpus: Path, open_session) -> None:
+    trained, *_ = pipeline(open_session())
+    run = find_run(open_session().workspace.runs, trained.run)
+    run.update(state="running")
+    assert run.status.state == "interrupted"
+    with run.lock():
+        assert run.status.state == "running"
+        with pytest.raises(RunError, match="is being trained by another process"), run.lock():
+            pass
+
+
+def test_resuming_uses_the_recorded_inputs_and_refuses_others(corpus: Path, open_session) -> None:
+    session = open_session()
+    interrupt_after(session, 5)
+    with pytest.raises(InterruptedRun):
+        pipeline(session)
+    (run,) = list_runs(session.workspace.runs)
+    corpus.write_text("something else entirely " * 50)
+    with pytest.raises(RunError, match="cannot go on: its settings or the architecture's code changed"):
+        pipeline(open_session(resume=run, train__learning_rate=1e-3))
+    assert pipeline(open_session(resume=run))[0].run == run.name
+
+
+def test_how_a_corpus_is_divided_stays_as_it_was_first(project: Path, open_session) -> None:
+    folder = project / "many"
+    folder.mkdir()
+    for number in range(100):
+        (folder / f"{number}.txt").write_text(f"document {number} " * 20)
+    session = open_session()
+    documents = stages.ingest(session, "many")
+    vocabulary = stages.learn_vocabulary(session, "many", documents)
+    assert stages.encode(session, "many", documents, vocabulary).facts["split_by"] == "documents"
+    (folder / "0.txt").unlink()
+    documents = stages.ingest(session, "many")
+    assert stages.encode(session, "many", documents, vocabulary).facts["split_by"] == "documents"
+
+
+def test_a_tiny_text_shows_what_is_expected_next(open_session) -> None:
+    session = open_session(train__steps=5)
+    _, scores, _ = pipeline(session, "hello")
+    assert [row["text"] for row in scores["predictions"]] == ["h", "he", "hel", "hell"]
+    assert all(abs(sum(row["next"].values()) - 1) < 1e-5 for row in scores["predictions"])
+    assert scores["metrics"] == {}
+
+
+def test_samples_and_scores_are_kept_with_the_run(corpus: Path, open_session, heard) -> None:
+    trained, scores, sample = pipeline(open_session(sample__prompt="the "))
+    run = find_run(open_session().workspace.runs, trained.run)
+    lines = list(read_metrics(run.metrics_file))
+    assert lines[-1]["val/loss"] == scores["metrics"]["val/loss"]
+    assert np.isclose(lines[-1]["val/bits_per_char"], lines[-1]["val/loss"] / np.log(2))
+    assert run.status.metrics["test/loss"] == scores["metrics"]["test/loss"]
+    samples = list(read_metrics(run.samples_file))
+    assert samples[-1]["prompt"] + samples[-1]["text"] == sample["text"]
+    assert len(samples) == len(heard.of(Sampled)) + 1
