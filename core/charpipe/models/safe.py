@@ -48,6 +48,9 @@ def read_header(path: Path) -> dict[str, Any]:
     if not isinstance(header, dict):
         raise RunError(f"{path} is not a safetensors file; nothing was loaded")
     header.pop("__metadata__", None)
+    for name, entry in header.items():
+        if not (isinstance(entry, dict) and isinstance(entry.get("dtype"), str)):
+            raise RunError(f"{path} says nothing usable about {name!r}; nothing was loaded")
     return header
 
 
@@ -70,9 +73,9 @@ def check_fits(path: Path, expected: Mapping[str, Tensor]) -> None:
         raise RunError(f"{path} does not fit the model: it {' and '.join(words)}; nothing was loaded")
     for name, tensor in expected.items():
         entry = header[name]
-        shape, dtype = entry.get("shape"), DTYPES.get(entry.get("dtype"))
+        shape, dtype = entry.get("shape"), DTYPES.get(entry["dtype"])
         if shape != list(tensor.shape) or dtype != tensor.dtype:
             raise RunError(
-                f"{path} does not fit the model: {name} is {entry.get('dtype')} {shape} "
+                f"{path} does not fit the model: {name} is {entry['dtype']} {shape} "
                 f"instead of {tensor.dtype} {list(tensor.shape)}; nothing was loaded"
             )
