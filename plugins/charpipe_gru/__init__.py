@@ -2,11 +2,17 @@
 
 from collections.abc import Iterable
 
+from pydantic import Field
+
 from charpipe.plugin import Architecture, ArchitectureConfig, hookimpl
 
 
 class GruConfig(ArchitectureConfig):
     """The `[architectures.gru]` table."""
+
+    dropout: float = Field(
+        0.1, ge=0, lt=1, description="dropped share of each layer's outputs while training"
+    )
 
 
 @hookimpl

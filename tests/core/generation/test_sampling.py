@@ -67,7 +67,7 @@ def test_without_a_prompt(predictor, labels, length):
 
 
 def test_an_unknown_character_is_named(predictor):
-    with pytest.raises(UsageError, match="'?'"):
+    with pytest.raises(UsageError, match=r"'\?'"):
         sample(predictor, Letters(), SampleConfig(prompt="a?"))
 
 
