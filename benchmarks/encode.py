@@ -15,7 +15,6 @@ from pathlib import Path
 
 import charpipe_byte
 import charpipe_char
-
 from charpipe.corpus.ingestion import ingest
 from charpipe.corpus.settings import CorpusConfig
 from charpipe.plugin import Fetched
@@ -42,7 +41,10 @@ class Clock:
 
     def tell(self, what: str) -> None:
         wall, cpu = time.perf_counter() - self.wall, time.process_time() - self.cpu
-        print(f"{what:18} {wall:6.2f} s  {self.size / wall:6.0f} MB/s   cpu {self.size / cpu:6.0f} MB/s", flush=True)
+        print(
+            f"{what:18} {wall:6.2f} s  {self.size / wall:6.0f} MB/s   cpu {self.size / cpu:6.0f} MB/s",
+            flush=True,
+        )
 
 
 def main() -> None:

@@ -103,7 +103,9 @@ def main() -> None:
             facts = ingest(Fetched("archive", path=arguments.path), config, Path(folder))
             ours = time.perf_counter() - started
         print(f"decompress and scan  {plain:6.1f} s   {size / plain / 1e6:6.0f} MB/s of tar")
-        print(f"ingest               {ours:6.1f} s   {facts['documents']:,} documents, {facts['bytes']:,} bytes")
+        print(
+            f"ingest               {ours:6.1f} s   {facts['documents']:,} documents, {facts['bytes']:,} bytes"
+        )
         print(f"ratio                {plain / ours:6.2f}     (0.80 or more is the budget)")
         print(f"peak anonymous memory {peak[0] / 1e3:.0f} MB")
     print(f"{platform.machine()}, Python {platform.python_version()}")

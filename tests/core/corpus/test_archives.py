@@ -57,13 +57,23 @@ def special(**fields: Any) -> bytes:
 
 def deb(data: bytes, name: str = "data.tar.xz") -> bytes:
     def member(name: str, body: bytes) -> bytes:
-        return f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(body):<10}`\n".encode() + body + b"\n" * (len(body) % 2)
+        return (
+            f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(body):<10}`\n".encode()
+            + body
+            + b"\n" * (len(body) % 2)
+        )
 
-    return b"!<arch>\n" + member("debian-binary", b"2.0\n") + member("control.tar", b"odd") + member(name, data)
+    return (
+        b"!<arch>\n" + member("debian-binary", b"2.0\n") + member("control.tar", b"odd") + member(name, data)
+    )
 
 
 def read(
-    data: bytes, tmp_path: Path, name: str = "archive", limits: Limits | None = None, include: tuple[str, ...] = ("*.c",)
+    data: bytes,
+    tmp_path: Path,
+    name: str = "archive",
+    limits: Limits | None = None,
+    include: tuple[str, ...] = ("*.c",),
 ) -> tuple[dict[str, bytes], dict[str, str]]:
     path = tmp_path / name
     path.write_bytes(data)
@@ -91,7 +101,9 @@ def test_a_single_compressed_file_takes_its_name(suffix: str, tmp_path: Path) ->
 
 
 def test_several_streams_in_one_file(tmp_path: Path) -> None:
-    assert read(gzip.compress(b"one ") + gzip.compress(b"two"), tmp_path, "a.txt.gz")[0] == {"a.txt": b"one two"}
+    assert read(gzip.compress(b"one ") + gzip.compress(b"two"), tmp_path, "a.txt.gz")[0] == {
+        "a.txt": b"one two"
+    }
     xz = lzma.compress(b"one ") + b"\0" * 8 + lzma.compress(b"two")
     (tmp_path / "x").mkdir()
     assert read(xz, tmp_path / "x", "a.txt.xz")[0] == {"a.txt": b"one two"}
@@ -108,9 +120,15 @@ def test_zip(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".xz", ".zst", ""])
 def test_a_debian_package_is_opened_through_to_the_source(suffix: str, tmp_path: Path) -> None:
-    inner = {"./usr/share/doc/readme.c": b"doc", "./usr/src/linux-source-6.1/linux-source-6.1.tar.xz": lzma.compress(tar(FILES))}
+    inner = {
+        "./usr/share/doc/readme.c": b"doc",
+        "./usr/src/linux-source-6.1/linux-source-6.1.tar.xz": lzma.compress(tar(FILES)),
+    }
     data = PACKERS[suffix](tar(inner))
-    assert read(deb(data, f"data.tar{suffix}"), tmp_path) == ({**EXPECTED, "usr/share/doc/readme.c": b"doc"}, {})
+    assert read(deb(data, f"data.tar{suffix}"), tmp_path) == (
+        {**EXPECTED, "usr/share/doc/readme.c": b"doc"},
+        {},
+    )
 
 
 @pytest.mark.parametrize("name", ["../up.c", "/etc/abs.c", "a/../../b.c", "C:\\x.c", "..\\x.c"])
@@ -123,7 +141,12 @@ def test_paths_that_lead_elsewhere(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "why"),
-    [(tarfile.SYMTYPE, "link"), (tarfile.LNKTYPE, "link"), (tarfile.CHRTYPE, "device"), (tarfile.FIFOTYPE, "device")],
+    [
+        (tarfile.SYMTYPE, "link"),
+        (tarfile.LNKTYPE, "link"),
+        (tarfile.CHRTYPE, "device"),
+        (tarfile.FIFOTYPE, "device"),
+    ],
 )
 def test_links_and_devices(kind: bytes, why: str, tmp_path: Path) -> None:
     texts, rejected = read(special(type=kind, linkname="/etc/passwd"), tmp_path)

@@ -40,7 +40,9 @@ def test_truncated(keep: int, tmp_path: Path) -> None:
         writer.add(ROW)
     path = tmp_path / "documents-00000.parquet"
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(CorpusError, match=r"documents-00000\.parquet is not a whole Parquet file of charpipe"):
+    with pytest.raises(
+        CorpusError, match=r"documents-00000\.parquet is not a whole Parquet file of charpipe"
+    ):
         list(read_documents(tmp_path))
 
 

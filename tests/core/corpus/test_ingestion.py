@@ -159,7 +159,10 @@ high = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(high)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code, str(path), str(tmp_path / "out")], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, str(path), str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert int(done.stdout) < 400_000  # kilobytes; the interpreter and pyarrow alone take 130,000
 

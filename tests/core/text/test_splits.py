@@ -43,7 +43,9 @@ def test_what_was_decided_before_stays_even_with_a_new_duplicate() -> None:
     assert after[0] == before[PATHS[7]]
 
 
-@given(st.integers(0, 10**10), st.sampled_from([(0.9, 0.1, 0), (0.8, 0.1, 0.1), (1, 0, 0), (0.9, 0.05, 0.05)]))
+@given(
+    st.integers(0, 10**10), st.sampled_from([(0.9, 0.1, 0), (0.8, 0.1, 0.1), (1, 0, 0), (0.9, 0.05, 0.05)])
+)
 def test_cut_points_lie_in_order_and_empty_shares_are_empty(
     characters: int, shares: tuple[float, float, float]
 ) -> None:
@@ -60,7 +62,10 @@ def test_tiny_shakespeare_is_cut_where_others_cut_it() -> None:
 
 def test_empty_shares_get_no_documents() -> None:
     assert set(assign_splits(PATHS, CONTENTS, SplitConfig(train=1, val=0, test=0), "x")) == {"train"}
-    assert set(assign_splits(PATHS, CONTENTS, SplitConfig(train=0.9, val=0.1, test=0), "x")) == {"train", "val"}
+    assert set(assign_splits(PATHS, CONTENTS, SplitConfig(train=0.9, val=0.1, test=0), "x")) == {
+        "train",
+        "val",
+    }
 
 
 def test_auto_and_shuffling() -> None:

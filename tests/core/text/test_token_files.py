@@ -5,14 +5,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import charpipe_byte
-import charpipe_char
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import charpipe_byte
+import charpipe_char
 from charpipe.corpus.documents import DocumentWriter, Part
 from charpipe.errors import CorpusError, StoreError, UsageError
 from charpipe.text.counting import count, count_bytes
@@ -40,7 +40,9 @@ def documents(folder: Path, texts: dict[str, list[str]]) -> Path:
     return folder
 
 
-def tokens_of(folder: Path, source: Path, config: TokenizerConfig, split: SplitConfig) -> tuple[dict[str, Any], Any]:
+def tokens_of(
+    folder: Path, source: Path, config: TokenizerConfig, split: SplitConfig
+) -> tuple[dict[str, Any], Any]:
     (folder / "v").mkdir(parents=True)
     (folder / "t").mkdir()
     learn_vocabulary(source, TOKENIZERS[config.name], config, folder / "v")
@@ -115,7 +117,9 @@ def test_token_files_that_are_not(tmp_path: Path) -> None:
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.text(), min_size=1, max_size=5))
 def test_counts(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
-    source = documents(tmp_path_factory.mktemp("count") / "d", {f"{at}": [text] for at, text in enumerate(texts)})
+    source = documents(
+        tmp_path_factory.mktemp("count") / "d", {f"{at}": [text] for at, text in enumerate(texts)}
+    )
     assert count(source) == Counter("".join(texts))
 
 
@@ -127,9 +131,18 @@ def test_count_bytes(size: int) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", "{", '{"schema": "charpipe.vocabulary/2"}', '{"schema": "charpipe.vocabulary/1", "tokenizer": "char"}']
+    [
+        "",
+        "[]",
+        "{",
+        '{"schema": "charpipe.vocabulary/2"}',
+        '{"schema": "charpipe.vocabulary/1", "tokenizer": "char"}',
+    ]
     + ["[" * 100_000]
-    + [json.dumps({"schema": "charpipe.vocabulary/1", "tokenizer": "char", "characters": text}) for text in ("", "aa", "ba", 7)],
+    + [
+        json.dumps({"schema": "charpipe.vocabulary/1", "tokenizer": "char", "characters": text})
+        for text in ("", "aa", "ba", 7)
+    ],
 )
 def test_vocabularies_that_are_not(content: str, tmp_path: Path) -> None:
     path = tmp_path / "vocabulary.json"

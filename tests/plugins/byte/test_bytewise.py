@@ -1,11 +1,11 @@
 """Bytes as tokens: every text comes back, however its bytes arrive."""
 
 import pytest
-from charpipe_byte.bytewise import learn, load
 from hypothesis import given
 from hypothesis import strategies as st
 
 from charpipe.plugin import Options, UsageError
+from charpipe_byte.bytewise import learn, load
 
 
 @given(st.text())

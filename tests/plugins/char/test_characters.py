@@ -4,12 +4,12 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from charpipe_char import CharConfig
-from charpipe_char.characters import learn, load
 from hypothesis import given
 from hypothesis import strategies as st
 
 from charpipe.plugin import CorpusError, UsageError
+from charpipe_char import CharConfig
+from charpipe_char.characters import learn, load
 
 
 @given(st.text(min_size=1))
@@ -24,7 +24,9 @@ def test_a_whole_vocabulary_has_no_nibbles_and_round_trips(text: str) -> None:
 
 
 @given(st.text(min_size=1), st.text(), st.integers(1, 3), st.one_of(st.none(), st.integers(17, 30)))
-def test_with_nibbles_every_text_round_trips(text: str, other: str, min_count: int, max_size: int | None) -> None:
+def test_with_nibbles_every_text_round_trips(
+    text: str, other: str, min_count: int, max_size: int | None
+) -> None:
     vocabulary = learn({**Counter(text), "\0": 0}, CharConfig(min_count=min_count, max_size=max_size))
     encoding = load(vocabulary)
     assert vocabulary["nibbles"]
@@ -42,7 +44,9 @@ def test_the_rarest_are_left_out() -> None:
     assert learn(counts, CharConfig(min_count=98))["characters"] == "ABC"
 
 
-@pytest.mark.parametrize(("size", "dtype"), [(4, "uint8"), (256, "uint8"), (257, "uint16"), (70_000, "uint32")])
+@pytest.mark.parametrize(
+    ("size", "dtype"), [(4, "uint8"), (256, "uint8"), (257, "uint16"), (70_000, "uint32")]
+)
 def test_the_smallest_type_that_holds_every_token(size: int, dtype: str) -> None:
     characters = "".join(chr(at) for at in range(32, 32 + 80_000) if not 0xD800 <= at < 0xE000)[:size]
     encoding = load({"characters": characters, "nibbles": False})
@@ -73,7 +77,14 @@ def test_half_a_character_is_refused_with_nibbles_too() -> None:
 
 @pytest.mark.parametrize(
     "vocabulary",
-    [{}, {"characters": 3}, {"characters": "aa"}, {"characters": "ba"}, {"characters": ""}, {"characters": "\ud800"}],
+    [
+        {},
+        {"characters": 3},
+        {"characters": "aa"},
+        {"characters": "ba"},
+        {"characters": ""},
+        {"characters": "\ud800"},
+    ],
 )
 def test_vocabularies_that_are_not(vocabulary: dict[str, object]) -> None:
     with pytest.raises(CorpusError):

@@ -1,0 +1,168 @@
+"""Downloads from a real server that misbehaves: the bad file is gone, retries are bounded."""
+
+import functools
+import hashlib
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from charpipe.plugin import CorpusError
+from charpipe_sources.web import Patience, fetch, there
+
+BODY = b"some text\n" * 5000
+SHA256 = hashlib.sha256(BODY).hexdigest()
+QUICK = Patience(attempts=3, pause=0.01, timeout=0.5)
+
+
+class Handler(BaseHTTPRequestHandler):
+    hits: dict[str, int]
+
+    def do_GET(self) -> None:
+        name = self.path.lstrip("/").partition("/")[0]
+        count = self.hits[name] = self.hits.get(name, 0) + 1
+        getattr(self, f"do_{name}", self.do_good)(count)
+
+    def do_good(self, count: int) -> None:
+        self.answer(200, BODY)
+
+    def do_missing(self, count: int) -> None:
+        self.answer(404, b"no")
+
+    def do_broken(self, count: int) -> None:
+        self.answer(500, b"oops")
+
+    def do_flaky(self, count: int) -> None:
+        self.answer(503 if count < 3 else 200, BODY)
+
+    def do_truncated(self, count: int) -> None:
+        self.answer(200, BODY, len(BODY) + 100)
+
+    def do_dropped(self, count: int) -> None:
+        self.close_connection = True
+
+    def do_silent(self, count: int) -> None:
+        self.answer(200, b"", 100)
+        time.sleep(2)
+
+    def do_dripping(self, count: int) -> None:
+        self.answer(200, b"", 100)
+        for _ in range(30):
+            time.sleep(0.1)
+            try:
+                self.wfile.write(b"x")
+                self.wfile.flush()
+            except OSError:
+                return
+
+    def do_elsewhere(self, count: int) -> None:
+        self.answer(302, b"", location="file:///etc/passwd")
+
+    def do_loop(self, count: int) -> None:
+        self.answer(302, b"", location=self.path)
+
+    def do_moved(self, count: int) -> None:
+        self.answer(302, b"", location="/good/text.txt")
+
+    def answer(self, status: int, body: bytes, length: int | None = None, location: str = "") -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body) if length is None else length))
+        if location:
+            self.send_header("Location", location)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, dict[str, int]]]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    handler = type("Handler", (Handler,), {"hits": {}})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        running.daemon_threads = True
+        thread = threading.Thread(target=functools.partial(running.serve_forever, poll_interval=0.02))
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_address[1]}", handler.hits  # type: ignore[attr-defined]
+        running.shutdown()
+        thread.join()
+
+
+class Here:
+    def __init__(self, cache: Path, sha256: str | None = None) -> None:
+        self.cache, self.sha256, self.told = cache, sha256, (0, 0)
+
+    def progress(self, done: int, total: int | None) -> None:
+        self.told = (done, total or 0)
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("name", ["good", "moved", "flaky"])
+def test_a_file_arrives_and_is_kept(name: str, server: tuple[str, dict[str, int]], tmp_path: Path) -> None:
+    url, hits = f"{server[0]}/{name}/a%20text.txt", server[1]
+    here = Here(tmp_path, SHA256)
+    assert not there(url, tmp_path)
+    fetched = fetch(url, here, QUICK)
+    assert fetched.path is not None
+    assert fetched.path.read_bytes() == BODY
+    assert fetched.sha256 == SHA256
+    assert fetched.details["name"] == "a_text.txt"
+    assert here.told == (len(BODY), len(BODY))
+    assert there(url, tmp_path)
+    before = dict(hits)
+    assert fetch(url, here, QUICK) == fetched
+    assert hits == before
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "attempts"),
+    [
+        ("missing", "404", 1),
+        ("broken", "500", 3),
+        ("truncated", "3 attempts", 3),
+        ("dropped", "3 attempts", 3),
+        ("silent", "3 attempts", 3),
+        ("dripping", "bytes a second", 3),
+        ("elsewhere", "another scheme", 1),
+        ("loop", "without end", 6),
+    ],
+)
+def test_what_cannot_be_had_leaves_nothing(
+    name: str, reason: str, attempts: int, server: tuple[str, dict[str, int]], tmp_path: Path
+) -> None:
+    url = f"{server[0]}/{name}/text.txt"
+    with pytest.raises(CorpusError, match=reason):
+        fetch(url, Here(tmp_path), QUICK)
+    assert server[1][name] == attempts
+    assert files(tmp_path) == []
+    assert not there(url, tmp_path)
+
+
+def test_a_wrong_hash(server: tuple[str, dict[str, int]], tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="not the file it should be"):
+        fetch(f"{server[0]}/good/text.txt", Here(tmp_path, "0" * 64), QUICK)
+    assert files(tmp_path) == []
+
+
+def test_a_damaged_copy_is_fetched_again(server: tuple[str, dict[str, int]], tmp_path: Path) -> None:
+    url = f"{server[0]}/good/text.txt"
+    kept = fetch(url, Here(tmp_path, SHA256), QUICK).path
+    assert kept is not None
+    kept.write_bytes(b"damaged")
+    fetched = fetch(url, Here(tmp_path, SHA256), QUICK)
+    assert fetched.path is not None
+    assert fetched.path.read_bytes() == BODY
+
+
+def test_https_never_goes_down_to_http() -> None:
+    from charpipe_sources.web import _session
+
+    with _session("https://example.org/") as session:
+        assert list(session.adapters) == ["https://"]
