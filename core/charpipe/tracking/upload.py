@@ -1,10 +1,12 @@
 """One run, brought into MLflow: each step may be repeated any number of times and adds what is missing.
 
-The tracker calls it while training goes on, `sync` whenever a gap is to be filled: both read the run's folder.
+The tracker calls it while training goes on, `sync` whenever a gap is to be filled; both read the run's
+folder.
 """
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 METRICS_A_CALL = 1000
 PAIRS_A_CALL = 100
+KEEP: dict[str, Any] = {"drop_whitespace": False, "replace_whitespace": False, "break_on_hyphens": False}
 STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 
@@ -132,5 +135,6 @@ class Upload:
 
 
 def _note(step: int, text: str) -> str:
-    quoted = "\n".join(f"    {line}" for line in text.splitlines()[:40])
+    wrapped = [part for line in text.splitlines() for part in textwrap.wrap(line, 100, **KEEP) or [""]]
+    quoted = "\n".join(f"    {line}" for line in wrapped[:40])
     return f"Sample at step {step:,}:\n\n{quoted}\n"

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from charpipe.tracking import Location
+from charpipe.tracking.client import connect
+
+EIGHT = """
+import os, sys
+from pathlib import Path
+from charpipe.tracking import TrackingConfig, experiments, locate
+from charpipe.tracking.client import connect
+import mlflow.tracking, mlflow.store.db.utils  # once for all eight
+
+children = []
+for _ in range(8):
+    child = os.fork()
+    if child == 0:
+        place = locate(TrackingConfig(), Path(sys.argv[1]), {})
+        print(experiments.ensure(connect(place), "hello", place), flush=True)
+        os._exit(0)
+    children.append(child)
+sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
+"""
+
+
+def test_eight_processes_may_use_a_fresh_workspace_at_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", EIGHT, str(tmp_path / "mlflow")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [done.stdout.split()[0]] * 8
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow"]
+
+
+def test_a_stray_mlruns_and_the_users_variable_do_not_lead_us_astray(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: Location
+) -> None:
+    (tmp_path / "mlruns" / "0").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    place = location
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/elsewhere.db")
+    experiment = connect(place).create_experiment("x", artifact_location=place.artifacts)
+    assert connect(place).get_experiment(experiment).artifact_location.startswith("file:///")
+    assert not (tmp_path / "elsewhere.db").exists()
+    assert not list((tmp_path / "mlruns" / "0").iterdir())
+
+
+def test_telemetry_is_off(location: Location) -> None:
+    connect(location)
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    from mlflow.telemetry.utils import is_telemetry_disabled
+
+    assert is_telemetry_disabled()
