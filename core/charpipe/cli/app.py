@@ -40,12 +40,8 @@ def build_app(registry: Registry) -> typer.Typer:
     app.add_typer(catalogue.pipelines, name="pipelines", help="What `charpipe run` can run.")
     app.add_typer(settings.app, name="config", help="Settings, and where they came from.")
     for name, command in registry.all("command").items():
-        app.command(name, help=command.summary)(_later(command.app))
+        app.command(name, help=command.summary)(resolve(command.app))
     return app
-
-
-def _later(reference: object) -> object:
-    return resolve(reference)  # type: ignore[arg-type]
 
 
 def _version(wanted: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from charpipe.cli.environment import chosen, open_registry, open_workspace, settings
+from charpipe.cli.environment import open_registry, open_workspace, settings
 from charpipe.cli.output import print_json
 from charpipe.errors import UsageError
 
@@ -35,9 +35,9 @@ def sample(
     json: Json = False,
 ) -> None:
     """Let a trained model write; the text is streamed as it is written."""
-    flags = {"sample__prompt": prompt, "sample__length": length}
-    flags |= {"sample__temperature": temperature, "sample__seed": seed}
-    resolved = settings(set_, **chosen(flags))
+    resolved = settings(
+        set_, sample__prompt=prompt, sample__length=length, sample__temperature=temperature, sample__seed=seed
+    )
     loaded = _find(run, which, resolved)
     from charpipe.generation import generate
 
@@ -89,7 +89,7 @@ def _find(run: str, which: str, resolved: Any) -> Any:
 
 def _score_file(run: str, file: Path, which: str, device: str, full: bool, resolved: Any) -> dict[str, Any]:
     try:
-        text = file.read_text(encoding="utf-8", newline="")
+        text = file.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(f"{file} is not UTF-8: {error.reason} at byte {error.start:,}") from error
     except OSError as error:

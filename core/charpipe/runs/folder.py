@@ -189,7 +189,7 @@ class Run:
                 f"the run {self.name} has no checkpoint yet ({status.state} at step {status.step}); "
                 f"type: charpipe resume {self.name}"
             )
-        folder = self.folder / entry["path"]
+        folder = self.folder / str(entry["path"])
         if not folder.is_dir():
             raise RunError(
                 f"the checkpoint {entry['path']} of {self.name} is gone; type: charpipe resume {self.name}"

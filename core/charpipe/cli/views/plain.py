@@ -60,8 +60,8 @@ class Plain(View):
                 self._last = time.monotonic()
                 return f"  {stage:<12}{self.progress.stages[stage].text}"
             case StageFinished(stage=name):
-                stage = self.progress.stages[name]
-                return f"✓ {name:<12}{stage.text:<44} {self.progress.outcome(stage):>8}"
+                done = self.progress.stages[name]
+                return f"✓ {name:<12}{done.text:<44} {self.progress.outcome(done):>8}"
             case TrainingStarted():
                 return f"  {'train':<12}{self.progress.model}, {event.parameters:,} parameters"
             case Evaluated():
