@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from charpipe.errors import TrainingError
 from charpipe.events import Event, Finished, Notice, Step, TrainingStarted
 from charpipe.generation import SampleConfig
 from charpipe.models import Model
@@ -23,6 +22,7 @@ from charpipe.models.contract import detach
 from charpipe.models.precision import autocast
 from charpipe.plugin import Encoding
 from charpipe.training.budget import steps_within
+from charpipe.training.failures import diverged, memory_explained
 from charpipe.training.job import Job, prepare, reseed
 from charpipe.training.observation import Observer
 from charpipe.training.optimisers import clip_gradient, set_learning_rate
@@ -73,7 +73,8 @@ def _loop(job: Job, observer: Observer, stop: Callable[[], bool]) -> Iterator[Ev
 
     for step in range(job.step, job.steps):
         rate = learning_rate(settings, step, job.steps)
-        loss = update(job, step, rate)
+        with memory_explained(settings):
+            loss = update(job, step, rate)
         job.step = step + 1
         yield Step(job.step, job.steps, loss, rate, job.lanes.inputs, time.perf_counter() - observer.began)
         yield from observer.after_step()
@@ -115,10 +116,7 @@ def update(job: Job, step: int, rate: float) -> Tensor:
     job.recent[0] += loss.detach()
     job.recent[1] += 1
     if (job.device.type == "cpu" or step % CHECK_EVERY == 0) and not math.isfinite(loss.item()):
-        raise TrainingError(
-            f"the loss is not finite at step {step + 1}; the last checkpoint is whole; try a lower rate: "
-            f"--set train.learning_rate={settings.learning_rate / 2:g}"
-        )
+        raise diverged(step + 1, settings)
     return loss.detach()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from charpipe.generation import SampleConfig, sample
 from charpipe.models import NetworkPredictor
 from charpipe.plugin import Encoding
 from charpipe.training.checkpoints import save_checkpoint
+from charpipe.training.failures import diverged, is_finite
 from charpipe.training.job import Job
 
 EVALUATIONS = 20
@@ -109,6 +111,8 @@ class Observer:
         metrics["perf/chars_per_second"] = tokens / max(1e-9, time.perf_counter() - since)
         if self.validation is not None and len(self.validation) > 1:
             found = score(self._predictor(), self.validation, limit=self.slice)
+            if not math.isfinite(found.nats):
+                raise diverged(job.step, job.settings)
             metrics |= {"val/loss": found.nats}
             if job.best is None or found.nats < job.best["loss"]:
                 job.best = {"step": job.step, "loss": found.nats}
@@ -125,6 +129,8 @@ class Observer:
     def save(self) -> Checkpointed:
         """Put a checkpoint on disk."""
         job = self.job
+        if not is_finite(job.model.network):
+            raise diverged(job.step, job.settings)
         path = save_checkpoint(job, self.folder, self.seconds)
         self.saved = job.step
         best = job.best is not None and job.best["step"] == job.step

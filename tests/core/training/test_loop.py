@@ -137,6 +137,17 @@ def test_a_loss_that_is_not_finite_stops_it(tmp_path, new_model, tokens, setting
         list(train(model, tokens, settings(), checkpoints=tmp_path))
 
 
+@pytest.mark.parametrize("validated", [True, False])
+def test_weights_that_are_not_finite_are_never_saved(tmp_path, new_model, tokens, settings, validated):
+    """The last update itself may ruin the weights, after a loss that was still a number."""
+    model = new_model()
+    chosen = settings(steps=1, clip=0, learning_rate=100, optimizer="sgd", weight_decay=10)
+    model.network.head.weight.register_hook(lambda gradient: gradient * torch.inf)
+    with pytest.raises(TrainingError, match="not finite at step 1"):
+        list(train(model, tokens, chosen, validation=tokens if validated else None, checkpoints=tmp_path))
+    assert not list(tmp_path.glob("step-*"))
+
+
 def test_read_only_and_wide_tokens(tmp_path, new_model, tokens, settings):
     np.save(tmp_path / "tokens.npy", tokens.astype(np.uint16))
     mapped = np.load(tmp_path / "tokens.npy", mmap_mode="r")

@@ -1,0 +1,40 @@
+"""What ends a training early, explained: numbers that are no longer finite, memory that is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from charpipe.errors import TrainingError
+from charpipe.training.settings import TrainConfig
+
+
+def diverged(step: int, settings: TrainConfig) -> TrainingError:
+    """The error for a loss or weights that are not finite after `step` updates."""
+    return TrainingError(
+        f"the loss is not finite at step {step:,}; the last checkpoint is whole; try a lower rate: "
+        f"--set train.learning_rate={settings.learning_rate / 2:g}"
+    )
+
+
+def is_finite(network: nn.Module) -> bool:
+    """Whether every weight is a number."""
+    return all(bool(values.isfinite().all()) for values in network.parameters())
+
+
+@contextmanager
+def memory_explained(settings: TrainConfig) -> Iterator[None]:
+    """Turn a refused allocation into a TrainingError that says what to try."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        refused = isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
+        if not refused:
+            raise
+        raise TrainingError(
+            "there is not enough memory for a step; the last checkpoint is whole; try smaller steps: "
+            f"--set train.batch_size={max(1, settings.batch_size // 2)}"
+        ) from error
