@@ -56,7 +56,8 @@ def payload(path: Path) -> Iterator[IO[bytes]]:
                 if member.isreg() and ".tar" in member.name:
                     inner = outer.extractfile(member)
                     assert inner is not None
-                    yield lzma.open(inner) if member.name.endswith("xz") else bz2.open(inner)
+                    with (lzma if member.name.endswith("xz") else bz2).open(inner) as stream:
+                        yield stream
                     return
 
 

@@ -35,6 +35,7 @@ REJECTED = pa.schema([("path", pa.string()), ("reason", pa.string()), ("bytes", 
 GROUP_BYTES = 24 * 10**6
 """Text in a row group before it is written; a last part may add 16 MB."""
 GROUP_ROWS = 1 << 16
+_NEWLINE = b"charpipe.newline"
 SHARD_BYTES = 256 * 10**6
 _LARGEST_GROUP = 512 * 10**6
 """A row group claiming more is not ours, and would not be read in flat memory."""
@@ -60,8 +61,9 @@ class Part:
 class DocumentWriter:
     """Writes rows to `documents-00000.parquet`, ... in a folder, a row group at a time."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, newline: str = "keep") -> None:
         self._folder = folder
+        self._schema = SCHEMA.with_metadata({**SCHEMA.metadata, _NEWLINE: newline.encode()})
         self._writer: pq.ParquetWriter | None = None
         self._rows: list[Part] = []
         self._group = self._shard = 0
@@ -90,14 +92,14 @@ class DocumentWriter:
         if self._writer is None:
             self._writer = pq.ParquetWriter(
                 self._folder / f"documents-{self.shards:05d}.parquet",
-                SCHEMA,
+                self._schema,
                 compression="zstd",
                 compression_level=1,
                 use_dictionary=["encoding"],
                 write_statistics=["part", "bytes", "characters"],
             )
             self.shards += 1
-        self._writer.write_batch(_batch(self._rows))
+        self._writer.write_batch(_batch(self._rows).replace_schema_metadata(self._schema.metadata))
         self._shard += self._group
         self._rows, self._group = [], 0
         if self._shard >= SHARD_BYTES:
@@ -201,6 +203,12 @@ def texts(batch: pa.RecordBatch) -> Iterator[memoryview]:
     view = memoryview(data) if data is not None else memoryview(b"")
     for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         yield view[start:stop]
+
+
+def kept_newlines(folder: Path) -> bool:
+    """Whether the texts are as they were received, so that one in UTF-8 has as many bytes as its document."""
+    found = [pq.read_schema(path).metadata or {} for path in shards(folder)]
+    return all(metadata.get(_NEWLINE) == b"keep" for metadata in found)
 
 
 def _check_schema(path: Path, file: pq.ParquetFile) -> None:

@@ -43,7 +43,7 @@ def ingest(
     selection = Selection(config.include, config.exclude)
     with (
         _open(fetched, selection, limits or Limits()) as (members, position, total),
-        DocumentWriter(folder) as documents,
+        DocumentWriter(folder, config.newline) as documents,
         RejectedWriter(folder) as rejected,
     ):
         work = _Ingestion(config, folder, documents, rejected)

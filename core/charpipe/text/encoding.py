@@ -6,7 +6,7 @@ Documents are written to their shuffled places directly, so memory stays flat.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from charpipe.corpus.documents import read_batches, texts
+from charpipe.corpus.documents import kept_newlines, read_batches, texts
 from charpipe.corpus.members import Progress
 from charpipe.errors import CorpusError
 from charpipe.plugin import Encoding
@@ -100,25 +100,34 @@ def encode(
 
 
 class _Outline:
-    """Every document's path, content and number of characters, without its text."""
+    """Every document's path, content and number of characters, without its text.
+
+    `sizes` are the bytes of each text in UTF-8, None where only reading them could tell.
+    """
 
     def __init__(self, documents: Path) -> None:
         self.paths: list[str] = []
         self.contents: list[str] = []
         self.characters: list[int] = []
-        for batch in read_batches(documents, ["path", "part", "sha256", "characters"]):
-            columns = (batch.column(name).to_pylist() for name in ("path", "part", "sha256", "characters"))
-            for path, part, sha256, characters in zip(*columns, strict=True):
+        sizes: list[int] = []
+        exact = True
+        names = ("path", "part", "sha256", "bytes", "encoding", "characters")
+        for batch in read_batches(documents, names):
+            columns = (batch.column(name).to_pylist() for name in names)
+            for path, part, sha256, size, encoding, characters in zip(*columns, strict=True):
+                exact = exact and encoding == "utf-8"
                 if part == 0:
                     self.paths.append(path)
                     self.contents.append(sha256)
                     self.characters.append(0)
+                    sizes.append(size)
                 elif not self.paths or self.paths[-1] != path:
                     raise CorpusError(
                         f"{documents}: part {part} of {path!r} does not follow the part before it"
                     )
                 self.characters[-1] += characters
         self.total = sum(self.characters)
+        self.sizes = sizes if exact and kept_newlines(documents) else None
 
 
 class _Encoding:
@@ -141,7 +150,9 @@ class _Encoding:
         # a tokenizer may take UTF-8 as it is, and may know how many tokens it will make of it
         fast = getattr(encoding, "encode_utf8", None)
         self._encode = fast or (lambda data: encoding.encode(data.decode()))
-        self._predict = getattr(encoding, "count_tokens", lambda characters, size: None)
+        self._predict: Callable[[int, int], int | None] = getattr(
+            encoding, "count_tokens", lambda characters, size: None
+        )
 
     def contiguous(self, train: int, val: int) -> list[_Place]:
         """Cut the joined text at the characters `train` and `val`."""
@@ -206,8 +217,13 @@ class _Encoding:
 
     def _lengths(self) -> list[int]:
         """Tokens of every document: known from its characters or bytes, or counted by encoding it."""
-        if all(self._predict(characters, None) == characters for characters in (1, 7)):
-            return self._outline.characters
+        outline = self._outline
+        if self._predict(1, 1) is not None:
+            # a tokenizer of characters says the same for any size, so unknown ones do no harm
+            by_characters = self._predict(1, 1) == self._predict(1, 4)
+            if by_characters or outline.sizes is not None:
+                sizes = outline.sizes or outline.characters
+                return [self._predict(*known) or 0 for known in zip(outline.characters, sizes, strict=True)]
         lengths = [0] * len(self._outline.paths)
         for document, _part, characters, data in self._rows(tell=False):
             known = self._predict(characters, len(data))

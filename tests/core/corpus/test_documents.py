@@ -53,7 +53,7 @@ def test_missing_column_wrong_type_and_invalid_text(tmp_path: Path) -> None:
         list(read_documents(tmp_path))
     columns = {name: [getattr(ROW, name)] for name in SCHEMA.names}
     pq.write_table(pa.table({**columns, "text": ["x"], "part": ["0"]}), path)
-    with pytest.raises(CorpusError, match="column 'part' is string; .* needs int32"):
+    with pytest.raises(CorpusError, match=r"column 'part' is string; .* needs int32"):
         list(read_documents(tmp_path))
     bad = pa.StringArray.from_buffers(1, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe"))
     arrays = [pa.array(columns[name], SCHEMA.field(name).type) for name in SCHEMA.names[:-1]]
