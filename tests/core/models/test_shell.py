@@ -1,4 +1,4 @@
-"""The shell: one-hot or embedded characters, dropout while training only, state in float32 whatever the products are."""
+"""The shell: one-hot or embedded characters, dropout while training only, state always in float32."""
 
 import pytest
 import torch
