@@ -28,7 +28,8 @@ def test_predictions_are_the_models_probabilities():
     predictor = build_model(RNN, RNN.config(hidden_size=3), {}, 4).predictor()
     found = predictions(predictor, Letters(), "hell", top=4)
     ids = torch.from_numpy(Letters().encode("hell").astype("int64"))[:, None]
-    logits, _ = predictor.network(ids, predictor.initial_state(1))
+    with torch.no_grad():
+        logits, _ = predictor.network(ids, predictor.initial_state(1))
     for row, expected in zip(found, logits[:, 0].softmax(-1), strict=True):
         chances = [chance for _, chance in row.likeliest]
         assert chances == sorted(chances, reverse=True)
