@@ -57,13 +57,21 @@ def heard() -> Heard:
 def open_session(project: Path, heard: Heard):
     """Opens sessions on one workspace, without MLflow; keyword arguments are settings with `__` for the dot."""
 
-    def open_one(*, force: frozenset[str] = frozenset(), dry_run: bool = False, resume: Any = None, **settings: Any) -> Session:
+    def open_one(
+        *, force: frozenset[str] = frozenset(), dry_run: bool = False, resume: Any = None, **settings: Any
+    ) -> Session:
         given = {"tracking.enabled": False, "train.steps": 12, "train.batch_size": 4, "train.window": 8}
         given |= {"architectures.rnn.hidden_size": 8, "sample.length": 40}
         given |= {key.replace("__", "."): value for key, value in settings.items()}
         resolved = load_config(settings={key: value for key, value in given.items() if value is not None})
         return Session(
-            Workspace(project / ".charpipe"), resolved, Registry(), emit=heard, force=force, dry_run=dry_run, resume=resume
+            Workspace(project / ".charpipe"),
+            resolved,
+            Registry(),
+            emit=heard,
+            force=force,
+            dry_run=dry_run,
+            resume=resume,
         )
 
     return open_one

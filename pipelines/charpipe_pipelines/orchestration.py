@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+from charpipe import stages
 from charpipe.errors import CharpipeError
 from charpipe.events import Event
 from charpipe.stages import Session
@@ -20,6 +21,7 @@ WITHOUT = "going on without its page; nothing else changes"
 
 def train_and_sample(options: TrainAndSampleOptions, session: Session) -> dict[str, Any]:
     """The pipeline `train-and-sample`, as `charpipe run` calls it."""
+    stages.check(session, options.corpus, options.arch)
     if session.dry_run:
         return job.train_and_sample(job.directly(session), options)
     try:

@@ -10,6 +10,7 @@ import typer
 from charpipe.cli import catalogue, models, runs, settings, training
 from charpipe.cli.environment import open_registry
 from charpipe.cli.failures import report
+from charpipe.cli.output import speak_safely
 from charpipe.plugin import resolve
 from charpipe.registry import Registry
 
@@ -66,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     words = [word for word in given if word != "--debug"]
+    speak_safely()
     try:
         app = build_app(open_registry())
         app(args=words, prog_name="charpipe", standalone_mode=True)

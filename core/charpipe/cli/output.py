@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import typer
 
 
+def speak_safely() -> None:
+    """A terminal or file that cannot hold a character gets a question mark for it, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
 def print_json(value: Any) -> None:
-    """One JSON value on one line; text in any script as it is."""
-    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
+    """One JSON value on one line; text in any script as it is, where output is UTF-8."""
+    escaped = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    typer.echo(json.dumps(value, ensure_ascii=escaped, default=str))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:

@@ -6,7 +6,7 @@ there is now. They know no Prefect and no terminal: they tell a session's listen
 
 from charpipe.stages.data import encode, ingest, learn_vocabulary
 from charpipe.stages.outcome import evaluate, sample
-from charpipe.stages.plan import TrainRequest
+from charpipe.stages.plan import TrainRequest, check
 from charpipe.stages.session import Made, Session
 from charpipe.stages.train import TrainedRun, train
 
@@ -15,6 +15,7 @@ __all__ = [
     "Session",
     "TrainRequest",
     "TrainedRun",
+    "check",
     "encode",
     "evaluate",
     "ingest",

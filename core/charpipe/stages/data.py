@@ -83,9 +83,7 @@ def encode(session: Session, wanted: str, documents: Made, vocabulary: Made) -> 
         )
         progress = _progress(session, "encode")
         salt = split.salt or name
-        return encode(
-            session.path(documents), encoding, split, folder, salt=salt, progress=progress
-        )
+        return encode(session.path(documents), encoding, split, folder, salt=salt, progress=progress)
 
     return session.build(action, make, name, _tokens)
 

@@ -112,9 +112,20 @@ class Plan:
         }
 
 
+def check(session: Session, corpus: str, arch: str) -> None:
+    """Raise what is wrong with the names and settings of a request, before anything is begun."""
+    _, config = session.corpus(corpus)
+    session.registry.find("tokenizer", config.tokenizer.name)
+    _architecture(session, arch)
+
+
 def make_plan(session: Session, request: TrainRequest, tokens: Made, vocabulary: Made) -> Plan:
     """Look everything up. Raises UsageError for an unknown architecture or a setting of it that is wrong."""
-    provided = session.registry.find("architecture", request.arch)
-    given = session.config.architectures.get(request.arch, {})
-    config = validate(provided.spec.config, given, f"architectures.{request.arch}", session.resolved.origins)
+    provided, config = _architecture(session, request.arch)
     return Plan(session, request, provided, config, tokens, vocabulary)
+
+
+def _architecture(session: Session, name: str) -> tuple[Provided, ArchitectureConfig]:
+    provided = session.registry.find("architecture", name)
+    given = session.config.architectures.get(name, {})
+    return provided, validate(provided.spec.config, given, f"architectures.{name}", session.resolved.origins)

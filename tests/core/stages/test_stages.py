@@ -24,7 +24,9 @@ def pipeline(session: Session, corpus: str = "mine.txt", arch: str = "rnn"):
     vocabulary = stages.learn_vocabulary(session, corpus, documents)
     tokens = stages.encode(session, corpus, documents, vocabulary)
     options = {"corpus": corpus, "arch": arch}
-    trained = stages.train(session, TrainRequest(corpus, arch, "train-and-sample", options), tokens, vocabulary)
+    trained = stages.train(
+        session, TrainRequest(corpus, arch, "train-and-sample", options), tokens, vocabulary
+    )
     scores = stages.evaluate(session, trained, tokens)
     return trained, scores, stages.sample(session, trained)
 
@@ -71,7 +73,10 @@ def test_one_byte_of_the_corpus_runs_what_depends_on_it(corpus: Path, open_sessi
     ("setting", "expected"),
     [
         ({"corpus__tokenizer__min_count": 2}, ["vocabulary"]),
-        ({"corpus__split__train": 0.8, "corpus__split__val": 0.15}, ["encode", "train", "evaluate", "sample"]),
+        (
+            {"corpus__split__train": 0.8, "corpus__split__val": 0.15},
+            ["encode", "train", "evaluate", "sample"],
+        ),
         ({"train__learning_rate": 1e-3}, ["train", "evaluate", "sample"]),
         ({"architectures__rnn__hidden_size": 9}, ["train", "evaluate", "sample"]),
         ({"sample__temperature": 0.5}, ["sample"]),
@@ -86,7 +91,9 @@ def test_one_setting_runs_what_depends_on_it(corpus: Path, open_session, heard, 
     assert ran(heard) == expected
 
 
-def test_file_times_and_a_moved_workspace_run_nothing(corpus: Path, open_session, heard, project: Path) -> None:
+def test_file_times_and_a_moved_workspace_run_nothing(
+    corpus: Path, open_session, heard, project: Path
+) -> None:
     trained, *_ = pipeline(open_session())
     ran(heard)
     os.utime(corpus, (1, 1))
@@ -103,10 +110,14 @@ def test_the_code_of_a_plugin_runs_what_uses_it(project: Path, open_session, hea
     pipeline(open_session())
     ran(heard)
     real = Provider.digest
-    monkeypatch.setattr(Provider, "digest", lambda self: "changed" if self.module == "charpipe_rnn" else real(self))
+    monkeypatch.setattr(
+        Provider, "digest", lambda self: "changed" if self.module == "charpipe_rnn" else real(self)
+    )
     pipeline(open_session())
     assert ran(heard) == ["train", "evaluate", "sample"]
-    monkeypatch.setattr(Provider, "digest", lambda self: "changed" if self.module == "charpipe_char" else real(self))
+    monkeypatch.setattr(
+        Provider, "digest", lambda self: "changed" if self.module == "charpipe_char" else real(self)
+    )
     pipeline(open_session())
     # the same vocabulary comes of it, so training and all after it stay as they were
     assert ran(heard) == ["vocabulary", "encode"]
@@ -116,7 +127,9 @@ def test_the_code_of_a_plugin_runs_what_uses_it(project: Path, open_session, hea
     ("module", "name", "expected"),
     [("data", "INGEST", ["ingest"]), ("data", "ENCODE", ["encode", "train"]), ("plan", "VERSION", ["train"])],
 )
-def test_a_stage_of_another_version_runs_again(corpus: Path, open_session, heard, monkeypatch, module, name, expected):
+def test_a_stage_of_another_version_runs_again(
+    corpus: Path, open_session, heard, monkeypatch, module, name, expected
+):
     pipeline(open_session())
     ran(heard)
     monkeypatch.setattr(f"charpipe.stages.{module}.{name}", 99)
@@ -170,10 +183,16 @@ def test_the_same_command_goes_on_after_an_interruption(corpus: Path, open_sessi
     assert resumed.run == run.name
     assert status["action"] == run.info.action
     ours, theirs = (folder for folder in (run.folder, session.workspace.root / "whole"))
-    weights = [(folder / "checkpoints" / "step-00000012" / "model.safetensors").read_bytes() for folder in (ours, theirs)]
+    weights = [
+        (folder / "checkpoints" / "step-00000012" / "model.safetensors").read_bytes()
+        for folder in (ours, theirs)
+    ]
     assert weights[0] == weights[1]
     metrics = [
-        [{k: v for k, v in line.items() if k not in ("time", "perf/chars_per_second")} for line in read_metrics(folder / "metrics.jsonl")]
+        [
+            {k: v for k, v in line.items() if k not in ("time", "perf/chars_per_second")}
+            for line in read_metrics(folder / "metrics.jsonl")
+        ]
         for folder in (ours, theirs)
     ]
     assert metrics[0] == metrics[1][: len(metrics[0])]

@@ -1,0 +1,75 @@
+"""The Python call behind the main job: the same stages, store and runs as the command line, without Prefect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charpipe import stages
+from charpipe.config import load_config
+from charpipe.config.files import find_project_file
+from charpipe.config.load import Resolved
+from charpipe.events import Listener
+from charpipe.library import Loaded, find_model
+from charpipe.registry import Registry
+from charpipe.stages import Session, TrainRequest
+from charpipe.stages.session import ignore
+from charpipe.workspace import find_workspace
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of a training: the run's name and folder, its scores by metric name, and what it wrote."""
+
+    name: str
+    folder: Path
+    metrics: Mapping[str, float]
+    sample: str
+    predictions: tuple[Mapping[str, Any], ...] = ()
+
+
+def train(
+    corpus: str,
+    arch: str = "lstm",
+    *,
+    preset: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    listen: Listener = ignore,
+) -> Trained:
+    """Train `arch` on a corpus (a name of the catalogue, a path or a URL), score it and let it write.
+
+    `settings` has dotted keys, as in `{"train.steps": 500}`; `listen` is called with every event. The same call
+    again returns the same run. Raises CharpipeError.
+    """
+    resolved = load_config(pipeline="train-and-sample", preset=preset, settings=settings)
+    session = Session(find_workspace(resolved.project_file), resolved, open_plugins(resolved), emit=listen)
+    stages.check(session, corpus, arch)
+    documents = stages.ingest(session, corpus)
+    vocabulary = stages.learn_vocabulary(session, corpus, documents)
+    tokens = stages.encode(session, corpus, documents, vocabulary)
+    request = TrainRequest(corpus, arch, "train-and-sample", {"corpus": corpus, "arch": arch})
+    trained = stages.train(session, request, tokens, vocabulary)
+    scores = stages.evaluate(session, trained, tokens)
+    written = stages.sample(session, trained)
+    folder = session.workspace.root / trained.path
+    return Trained(trained.run, folder, scores["metrics"], written["text"], tuple(scores["predictions"]))
+
+
+def load(run: str = "last", which: str = "best") -> Loaded:
+    """The model of a run: its name, a unique beginning of it, an MLflow run id, `last` or `best:CORPUS`.
+
+    Looks in the workspace of the project in reach, then in the MLflow that its settings name. Raises CharpipeError.
+    """
+    resolved = load_config()
+    workspace = find_workspace(find_project_file())
+    return find_model(run, workspace, open_plugins(resolved), resolved.config.tracking, which)
+
+
+def open_plugins(resolved: Resolved) -> Registry:
+    """The installed plugins and those in the folders that the project file names."""
+    if resolved.project_file is None:
+        return Registry()
+    paths = resolved.config.plugins.paths
+    return Registry([resolved.project_file.parent / Path(path).expanduser() for path in paths])

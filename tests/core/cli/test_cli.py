@@ -1,0 +1,188 @@
+"""Exit codes and sentences of the command line, and what its light commands import."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from charpipe import stages
+from charpipe.cli import main
+from charpipe.stages import TrainRequest
+
+
+@pytest.fixture
+def run(project: Path, open_session) -> str:
+    """A finished run of the corpus hello in the project's workspace."""
+    session = open_session(train__steps=5)
+    documents = stages.ingest(session, "hello")
+    vocabulary = stages.learn_vocabulary(session, "hello", documents)
+    tokens = stages.encode(session, "hello", documents, vocabulary)
+    return stages.train(session, TrainRequest("hello", "rnn"), tokens, vocabulary).run
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["run", "train-and-sampel"], 2, "train-and-sampel"),
+        (["run", "train-and-sample", "--corpus", "linux_scr"], 2, "did you mean 'linux_src'?"),
+        (["run", "train-and-sample", "--corpus", "hello", "--arch", "lsmt"], 2, "did you mean 'lstm'?"),
+        (
+            ["run", "train-and-sample", "--corpus", "hello", "--set", "train.stepz=1"],
+            2,
+            "did you mean 'steps'?",
+        ),
+        (
+            ["run", "train-and-sample", "--corpus", "hello", "--steps", "5", "--budget", "1m"],
+            2,
+            "give one of them",
+        ),
+        (["run", "train-and-sample", "--corpus", "hello", "--budget", "soon"], 2, "train.budget"),
+        (["run", "train-and-sample", "--corpus", "hello", "--device", "tpu"], 2, "train.device"),
+        (["run", "train-and-sample", "--corpus", "hello", "--force", "trian"], 2, "did you mean 'train'?"),
+        (["run", "train-and-sample"], 2, "corpus"),
+        (["sample", "last"], 1, "there is no run yet; type:"),
+        (["sample", "nothing"], 2, "there is no run 'nothing'"),
+        (["resume"], 1, "there is no run yet"),
+        (["evaluate", "nothing"], 2, "there is no run 'nothing'"),
+        (["runs", "show", "nothing"], 2, "there is no run 'nothing'"),
+        (["corpora", "show", "helo"], 2, "did you mean 'hello'?"),
+        (["plugins", "info", "lsmt"], 2, "did you mean 'lstm'?"),
+        (["config", "show", "--pipeline", "trian"], 2, "there is no pipeline 'trian'"),
+        (["frobnicate"], 2, "frobnicate"),
+    ],
+)
+def test_usage_errors(
+    project: Path, capfd: pytest.CaptureFixture[str], words: list[str], code: int, said: str
+) -> None:
+    assert main(words) == code
+    captured = capfd.readouterr()
+    assert said in captured.err
+    assert "Traceback" not in captured.err
+
+
+def test_a_broken_project_file_is_said_in_a_sentence(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (project / "pipelines.toml").write_text("[train\n")
+    assert main(["config", "show"]) == 2
+    assert "pipelines.toml is not TOML" in capfd.readouterr().err
+    assert main(["plugins", "list"]) == 0
+
+
+def test_debug_shows_the_traceback(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", "nothing", "--debug"]) == 2
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_lists_are_json_arrays(run: str, capfd: pytest.CaptureFixture[str]) -> None:
+    def rows(*words: str) -> list[dict[str, object]]:
+        assert main([*words, "--json"]) == 0
+        return json.loads(capfd.readouterr().out)
+
+    assert [row["run"] for row in rows("runs", "list")] == [run]
+    corpora = {row["name"]: row["here"] for row in rows("corpora", "list")}
+    assert corpora["hello"] == ["text:hello"]
+    assert corpora["python_stdlib"] == ["python:stdlib"]
+    assert corpora["names"] == []
+    assert {"charpipe_lstm", "charpipe_sources"} <= {row["module"] for row in rows("plugins", "list")}
+    assert "train-and-sample" in [row["name"] for row in rows("pipelines", "list")]
+    settings = {row["key"]: row for row in rows("config", "show", "--set", "train.window=9")}
+    assert settings["train.window"] == {"key": "train.window", "value": 9, "origin": "--set"}
+    assert settings["architectures.lstm.layers"]["origin"] == "default"
+
+
+def test_tables_are_for_people(run: str, capfd: pytest.CaptureFixture[str]) -> None:
+    for words in (["runs", "list"], ["runs", "show"], ["corpora", "list"], ["corpora", "show", "hello"]):
+        assert main(words) == 0
+    for words in (
+        ["plugins", "list"],
+        ["plugins", "info", "lstm"],
+        ["pipelines", "list"],
+        ["config", "show"],
+    ):
+        assert main(words) == 0
+    out = capfd.readouterr().out
+    assert run in out
+    assert "here    text:hello" in out
+    assert "hidden_size = 512" in out
+
+
+def test_sampling(run: str, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["sample", run, "--prompt", "he", "--length", "30", "--seed", "7"]
+    assert main(words) == 0
+    first = capfd.readouterr().out
+    assert main([*words, "--json"]) == 0
+    value = json.loads(capfd.readouterr().out)
+    assert value["text"] + "\n" == first
+    assert len(value["text"]) == 32
+    assert set(value["text"]) <= set("helo")
+    assert main(["sample", run, "--prompt", "hex"]) == 2
+    assert "'x'" in capfd.readouterr().err
+    assert main(["sample", run, "--temperature", "-1"]) == 2
+    assert "sample.temperature" in capfd.readouterr().err
+
+
+def test_scoring_a_file(run: str, project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (project / "other.txt").write_text("hellohello")
+    assert main(["evaluate", run, "other.txt", "--json"]) == 0
+    metrics = json.loads(capfd.readouterr().out)["metrics"]
+    assert set(metrics) == {"text/loss", "text/bits_per_char", "text/bits_per_byte"}
+    (project / "other.txt").write_bytes(b"hello\xff")
+    assert main(["evaluate", run, "other.txt"]) == 2
+    assert "is not UTF-8" in capfd.readouterr().err
+    (project / "other.txt").write_text("h")
+    assert main(["evaluate", run, "other.txt"]) == 2
+    assert main(["evaluate", run, "missing.txt"]) == 2
+    assert "cannot be read" in capfd.readouterr().err
+
+
+def test_a_finished_run_is_not_resumed(run: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["resume", run]) == 1
+    assert "is finished (5 steps)" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["plugins", "list"],
+        ["pipelines", "list"],
+        ["run", "--help"],
+        ["run", "train-and-sample", "--help"],
+    ],
+)
+def test_light_commands_import_nothing_heavy(project: Path, words: list[str]) -> None:
+    script = (
+        "import sys\nfrom charpipe.cli import main\n"
+        f"code = main({words!r})\n"
+        "heavy = [name for name in ('torch', 'prefect', 'mlflow', 'pyarrow', 'numpy') if name in sys.modules]\n"
+        "print(heavy, file=sys.stderr)\nsys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.strip() == "[]"
+
+
+def test_completion_imports_nothing_heavy(project: Path) -> None:
+    script = (
+        "import atexit, sys\n"
+        "heavy = lambda: [name for name in ('torch', 'prefect', 'mlflow', 'pyarrow') if name in sys.modules]\n"
+        "atexit.register(lambda: print(heavy(), file=sys.stderr))\n"
+        "from charpipe.cli import main\nsys.exit(main([]))"
+    )
+    environment = {"_CHARPIPE_COMPLETE": "complete_bash", "COMP_WORDS": "charpipe ru", "COMP_CWORD": "1"}
+    import os
+
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+        check=False,
+    )
+    assert "run" in done.stdout.split()
+    assert done.stderr.strip() == "[]"
