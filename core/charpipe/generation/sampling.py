@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from charpipe.errors import UsageError
 from charpipe.generation.settings import SampleConfig
 from charpipe.models import Predictor, State
 from charpipe.plugin import Encoding
@@ -68,10 +69,20 @@ def _begin(
     """
     state = predictor.initial_state(1)
     if not settings.prompt:
-        if "\\n" in encoding.labels or "\n" in encoding.labels:
-            return state, torch.from_numpy(encoding.encode("\n").astype("int64"))[-1:], 0
+        line_break = _line_break(encoding)
+        if line_break is not None:
+            return state, line_break, 0
         return state, torch.randint(encoding.size, (1,), generator=generator), 1
     ids = torch.from_numpy(encoding.encode(settings.prompt).astype("int64"))[:, None]
     for start in range(0, len(ids) - 1, PROMPT_WINDOW):
         _, state = predictor.score(ids[start : start + PROMPT_WINDOW + 1], state)
     return state, ids[-1], 0
+
+
+def _line_break(encoding: Encoding) -> Tensor | None:
+    """The token of a line break (int64 [1]), where the vocabulary has it as one token."""
+    try:
+        ids = encoding.encode("\n")
+    except UsageError:
+        return None
+    return torch.from_numpy(ids.astype("int64")) if len(ids) == 1 else None

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from charpipe.errors import UsageError
 from charpipe.models import build_model
 from charpipe.training import TrainConfig
 from charpipe_gru import charpipe_architectures as gru
@@ -19,6 +20,8 @@ class Letters:
         self.size = len(self.labels)
 
     def encode(self, text):
+        if unknown := set(text) - set(self.labels):
+            raise UsageError(f"{unknown} are not in the vocabulary")
         return np.array([self.labels.index(letter) for letter in text], dtype=np.uint8)
 
     def decoder(self):
