@@ -1,0 +1,85 @@
+"""Writes docs/commands.md and docs/settings.md from the code itself; a test fails when they are out of date.
+
+    python docs/reference.py
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from charpipe import hookspecs
+from charpipe.cli import main
+from charpipe.config.schema import Config
+from charpipe.corpus.settings import CorpusConfig
+from charpipe.registry import Registry
+
+HERE = Path(__file__).parent
+COMMANDS = """
+run train-and-sample|resume|sample|evaluate|runs list|runs show|runs sync|corpora list|corpora show|plugins list
+plugins info|pipelines list|config show|ui|down
+"""
+NOTE = "<!-- Written by docs/reference.py; do not edit. -->\n"
+
+
+def commands() -> str:
+    """Every command's help, as the terminal shows it."""
+    lines = ["# Commands", "", NOTE]
+    for words in ["", *COMMANDS.replace("\n", "|").strip("|").split("|")]:
+        lines += ["## `" + f"charpipe {words}".strip() + "`", "", "```"]
+        lines += [_help(words.split()), "```", ""]
+    return "\n".join(lines)
+
+
+def _help(words: list[str]) -> str:
+    output = io.StringIO()
+    os.environ |= {"COLUMNS": "100", "TERMINAL_WIDTH": "100"}
+    with contextlib.redirect_stdout(output):
+        main([*words, "--help"])
+    return "\n".join(line.rstrip() for line in output.getvalue().strip().splitlines())
+
+
+def settings() -> str:
+    """Every setting with its default and what it means, table by table, and every hook."""
+    lines = ["# Settings", "", NOTE]
+    tables: list[tuple[str, type[BaseModel]]] = [("corpora.NAME", CorpusConfig)]
+    for name in ("plugins", "train", "sample", "tracking", "prefect"):
+        tables.append((name, Config.model_fields[name].annotation))  # type: ignore[arg-type]
+    tables += [(f"architectures.{name}", spec.config) for name, spec in Registry().all("architecture").items()]
+    for name, model in tables:
+        lines += [f"## `[{name}]`", "", "| setting | default | meaning |", "| --- | --- | --- |"]
+        lines += [f"| `{key}` | {default} | {meaning} |" for key, default, meaning in _rows(model)]
+        lines.append("")
+    lines += ["# Hooks", "", "| hook | for |", "| --- | --- |"]
+    for name, hook in vars(hookspecs).items():
+        if name.startswith("charpipe_"):
+            lines.append(f"| `{name}` | {(hook.__doc__ or '').strip()} |")
+    return "\n".join([*lines, ""])
+
+
+def _rows(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str]]:
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from _rows(inner, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", _default(field), (field.description or "").replace("|", "\\|")
+
+
+def _default(field: Any) -> str:
+    value = field.get_default(call_default_factory=True)
+    if value is PydanticUndefined:
+        return "needed"
+    return "unset" if value is None else f"`{list(value) if isinstance(value, tuple) else value!r}`"
+
+
+if __name__ == "__main__":
+    (HERE / "commands.md").write_text(commands(), encoding="utf-8")
+    (HERE / "settings.md").write_text(settings(), encoding="utf-8")
