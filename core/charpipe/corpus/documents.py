@@ -94,7 +94,7 @@ class DocumentWriter:
                 self._folder / f"documents-{self.shards:05d}.parquet",
                 self._schema,
                 compression="zstd",
-                compression_level=1,
+                compression_level=-1,  # a fifth larger than 1, and a fifth faster
                 use_dictionary=["encoding"],
                 write_statistics=["part", "bytes", "characters"],
             )

@@ -50,10 +50,9 @@ def ingest(
         told = 0
         for member in members:
             work.take(member)
-            done = position() if position else work.facts["bytes"]
-            if done - told >= _TELL_EVERY:
-                progress(done, total)
-                told = done
+            if work.facts["bytes"] - told >= _TELL_EVERY:
+                told = work.facts["bytes"]
+                progress(position() if position else told, total)
         facts = work.finish()
     if not facts["characters"]:
         raise CorpusError(_nothing(fetched, facts, config))

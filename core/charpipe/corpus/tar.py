@@ -1,7 +1,7 @@
 """Tar archives read as a stream: no member list grows in memory, nothing is ever extracted.
 
-The standard library parses each header; what is ours is the walk, because its own keeps every member
-and its filters predate the fixes of 2025.
+Ours rather than the standard library's: that one keeps every member, its filters predate the fixes of 2025,
+and its headers alone would take a tenth of the time that the Linux source takes to decompress.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ BLOCK = tarfile.BLOCKSIZE
 _LONG_NAME, _LONG_LINK = tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK
 _EXTENDED, _GLOBAL = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE), tarfile.XGLTYPE
 _LINKS = (tarfile.SYMTYPE, tarfile.LNKTYPE)
+_REGULAR = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,16 @@ class Entry:
     path: str
     size: int
     why_not: str = ""
+
+
+@dataclass(frozen=True)
+class _Header:
+    name: str
+    size: int
+    type: bytes
+
+    def is_folder(self) -> bool:
+        return self.type == tarfile.DIRTYPE or (self.type == tarfile.AREGTYPE and self.name.endswith("/"))
 
 
 class TarStream:
@@ -65,18 +76,18 @@ class TarStream:
         self._pending -= size
         return data
 
-    def _entry(self, header: tarfile.TarInfo, name: str | None, extended: dict[str, str]) -> Entry:
+    def _entry(self, header: _Header, name: str | None, extended: dict[str, str]) -> Entry:
         path = extended.get("path") or name or header.name
         size = header.size
         if "size" in extended:
             size = int(extended["size"]) if extended["size"].isdecimal() else -1
-        if header.type in _LINKS or header.isdir():
+        if header.type in _LINKS or header.is_folder():
             size = 0
         self._limits.check_claim(self._subject, path, size)
         self._pending = size + -size % BLOCK
         return Entry(path, size, _why_not(header, extended))
 
-    def _header(self) -> tarfile.TarInfo | None:
+    def _header(self) -> _Header | None:
         """The next header, or None at the end of the archive (two blocks of NUL, or the end of the stream)."""
         if self._pending and not self._stream.skip(self._pending):
             raise self._cut_short()
@@ -84,14 +95,14 @@ class TarStream:
         block = self._stream.read(BLOCK)
         if not block:
             return None
-        try:
-            return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+        if not block.strip(b"\0"):
             return None
-        except tarfile.HeaderError as error:
+        header = _parse(block)
+        if header is None:
             raise CorpusError(
-                f"{self._subject} is damaged ({error}); nothing of it was kept. Fetch it again"
-            ) from error
+                f"{self._subject} is damaged (no tar header); nothing of it was kept. Fetch it again"
+            )
+        return header
 
     def _attribute(self, size: int) -> bytes:
         if not 0 <= size <= self._limits.header_bytes:
@@ -109,14 +120,41 @@ class TarStream:
         return CorpusError(f"{self._subject} ends too early; nothing of it was kept. Fetch it again")
 
 
-def _why_not(header: tarfile.TarInfo, extended: dict[str, str]) -> str:
-    if header.isdir():
+def _parse(block: bytes) -> _Header | None:
+    """A header block (POSIX.1-1988 ustar, and GNU's binary sizes); None where its checksum is wrong."""
+    stated = _number(block[148:156])
+    # the checksum is taken with its own eight bytes as blanks; old archives summed signed characters
+    total = sum(block) - sum(block[148:156]) + 8 * 32
+    signed = total - 256 * sum(byte > 127 for byte in block) if stated != total else total
+    size = _number(block[124:136])
+    if len(block) < BLOCK or stated not in (total, signed) or size is None:
+        return None
+    name = _text(block[:100].partition(b"\0")[0])
+    kind = block[156:157]
+    if block[257:263] == b"ustar\0" and block[345]:
+        name = f"{_text(block[345:500].partition(bytes(1))[0])}/{name}"
+    return _Header(name, size, kind)
+
+
+def _number(field: bytes) -> int | None:
+    """An octal number, or one of base 256 where the first bit is set."""
+    if field[0] in (0x80, 0xFF):
+        return int.from_bytes(field[1:], "big", signed=field[0] == 0xFF)
+    digits = field.strip(b" \0")
+    try:
+        return int(digits, 8) if digits else 0
+    except ValueError:
+        return None
+
+
+def _why_not(header: _Header, extended: dict[str, str]) -> str:
+    if header.is_folder():
         return "folder"
     if header.type in _LINKS:
         return "link, not followed"
     if header.type == tarfile.GNUTYPE_SPARSE or any(key.startswith("GNU.sparse") for key in extended):
         return "sparse file"
-    return "" if header.isreg() else "device or other special file"
+    return "" if header.type in _REGULAR else "device or other special file"
 
 
 def _records(data: bytes) -> dict[str, str]:
