@@ -58,7 +58,10 @@ class ArchitectureConfig(Options):
         0.0, ge=0, lt=1, description="dropped share of each layer's outputs while training"
     )
     embedding_size: int | None = Field(
-        None, ge=1, le=65536, description="width of a learnt input embedding; unset: one-hot, as in the blog"
+        None,
+        ge=1,
+        le=65536,
+        description="width of a learnt input embedding; unset: one-hot, as in the blog (128 beyond 1024 characters)",
     )
     tie_weights: bool = Field(
         False, description="share the embedding with the softmax head (needs equal widths)"

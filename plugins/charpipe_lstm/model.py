@@ -6,7 +6,7 @@ c' = f * c + i * g        h' = o * tanh(c')
 
 from torch import nn
 
-from charpipe.models import LanguageModel, TorchRecurrence, initialise
+from charpipe.models import LanguageModel, TorchRecurrence, embedding_width, initialise
 from charpipe.plugin import ArchitectureConfig
 
 FORGET = 1  # PyTorch keeps the gates in the order i, f, g, o
@@ -15,7 +15,7 @@ FORGET = 1  # PyTorch keeps the gates in the order i, f, g, o
 def build(config: ArchitectureConfig, vocabulary_size: int) -> LanguageModel:
     """A language model around `layers` LSTM layers."""
 
-    one_hot = config.embedding_size is None
+    one_hot = embedding_width(config, vocabulary_size) is None
 
     def recurrence(input_size: int) -> TorchRecurrence:
         between = config.dropout if config.layers > 1 else 0.0

@@ -5,14 +5,14 @@ h' = tanh(W_hh h + W_xh x + b)        y = W_hy h' + b_y
 
 from torch import nn
 
-from charpipe.models import LanguageModel, TorchRecurrence, initialise
+from charpipe.models import LanguageModel, TorchRecurrence, embedding_width, initialise
 from charpipe.plugin import ArchitectureConfig
 
 
 def build(config: ArchitectureConfig, vocabulary_size: int) -> LanguageModel:
     """A language model around `layers` tanh layers."""
 
-    one_hot = config.embedding_size is None
+    one_hot = embedding_width(config, vocabulary_size) is None
 
     def recurrence(input_size: int) -> TorchRecurrence:
         between = config.dropout if config.layers > 1 else 0.0

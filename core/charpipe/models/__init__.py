@@ -5,7 +5,7 @@ from charpipe.models.contract import Predictor, Recurrence, State
 from charpipe.models.model import Model, build_model
 from charpipe.models.predictor import NetworkPredictor
 from charpipe.models.recurrence import TorchRecurrence, initialise
-from charpipe.models.shell import LanguageModel
+from charpipe.models.shell import LanguageModel, embedding_width
 
 __all__ = [
     "LanguageModel",
@@ -16,6 +16,7 @@ __all__ = [
     "State",
     "TorchRecurrence",
     "build_model",
+    "embedding_width",
     "initialise",
     "load_model",
     "save_model",

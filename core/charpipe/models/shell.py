@@ -12,12 +12,23 @@ from charpipe.errors import UsageError
 from charpipe.models.contract import State
 from charpipe.plugin import ArchitectureConfig
 
+ONE_HOT_LIMIT = 1024
+"""Characters up to which they enter one-hot; beyond, the product with mostly zeros takes most of the time."""
+LARGE_VOCABULARY_WIDTH = 128
+
+
+def embedding_width(config: ArchitectureConfig, vocabulary_size: int) -> int | None:
+    """The width of the input embedding: as set, else none (one-hot) for vocabularies of the usual sizes."""
+    if config.embedding_size is None and vocabulary_size > ONE_HOT_LIMIT:
+        return LARGE_VOCABULARY_WIDTH
+    return config.embedding_size
+
 
 class LanguageModel(nn.Module):
     """Keeps the model contract around `recurrence(input_size)`, the module that a plugin brings.
 
-    Characters enter one-hot, as in the blog, or through a learnt embedding where `embedding_size` is set; the
-    softmax head reads the last layer's units, after dropout.
+    Characters enter one-hot, as in the blog, or through a learnt embedding where `embedding_size` is set
+    or the vocabulary is large; the softmax head reads the last layer's units, after dropout.
     """
 
     def __init__(
@@ -26,7 +37,7 @@ class LanguageModel(nn.Module):
         super().__init__()
         self.vocabulary_size = vocabulary_size
         self.dropout = config.dropout
-        width = config.embedding_size
+        width = embedding_width(config, vocabulary_size)
         self.embedding = nn.Embedding(vocabulary_size, width) if width else None
         self.recurrence = recurrence(width or vocabulary_size)
         self.head = nn.Linear(config.hidden_size, vocabulary_size)

@@ -54,3 +54,10 @@ def test_parameters(name, gates):
     model = build_model(architecture, architecture.config(hidden_size=10), {}, 9)
     assert model.parameters == gates * (10 * 9 + 10 * 10 + 2 * 10) + 10 * 9 + 9
     assert model.title == f"{name} 1x10"
+
+
+def test_a_large_vocabulary_is_embedded():
+    architecture = ARCHITECTURES[0]
+    config = architecture.config(hidden_size=10)
+    assert build_model(architecture, config, {}, 1024).network.embedding is None
+    assert build_model(architecture, config, {}, 1025).network.embedding.embedding_dim == 128
