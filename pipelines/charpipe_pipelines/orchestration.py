@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import queue
 import threading
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from typing import Any
 
 from charpipe import stages
@@ -16,6 +18,7 @@ from charpipe_pipelines import job
 from charpipe_pipelines.options import TrainAndSampleOptions
 from charpipe_pipelines.server import Api, become_client, choose, point_client_at
 
+SETTLE_SECONDS = 10.0
 WITHOUT = "going on without its page; nothing else changes"
 
 
@@ -90,9 +93,26 @@ def _as_flow(options: TrainAndSampleOptions, session: Session, api: Api) -> dict
         session.notice(f"Prefect was lost in mid-run ({_first_line(error)}); {WITHOUT}", level="warning")
     finally:
         current.reset(token)
+        _settle(api)
     if now.error is not None:
         raise now.error
     return now.result or job.train_and_sample(job.directly(session), options)
+
+
+def _settle(api: Api) -> None:
+    """Send what Prefect still has to tell its server now, and not while the process ends; drop it if that is gone."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    there = api.is_there()
+    for service in (EventsWorker, APILogWorker):
+        if there:
+            service.drain_all(timeout=SETTLE_SECONDS, at_exit=False)
+            continue
+        for worker in list(service._instances.values()):  # each item would be tried ten times over
+            with suppress(queue.Empty):
+                while True:
+                    worker._queue.get_nowait()
 
 
 def _plain(session: Session, key: str) -> Any:

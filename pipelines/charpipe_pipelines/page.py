@@ -117,13 +117,16 @@ class Page:
             get_run_logger().log(level, message)
 
     def _work(self) -> None:
+        from prefect.context import SyncClientContext
+
         rounds = 0
-        while not self._closing.wait(INTERVAL):
-            rounds += 1
+        with suppress(Exception), SyncClientContext():
+            while not self._closing.wait(INTERVAL):
+                rounds += 1
+                self._tell()
+                if rounds % CANCEL_EVERY == 0:
+                    self._look_for_cancel()
             self._tell()
-            if rounds % CANCEL_EVERY == 0:
-                self._look_for_cancel()
-        self._tell()
 
     def _tell(self) -> None:
         with suppress(Exception):  # the page is a courtesy: nothing that befalls it may reach the work
@@ -168,13 +171,12 @@ class Page:
 
 
 def _client() -> Any:
-    """This thread's client."""
+    """This thread's client: the flow's own, or that of the page's thread."""
     from prefect.context import SyncClientContext
 
     context = SyncClientContext.get()
     if context is None:
-        context = SyncClientContext()
-        context.__enter__()
+        raise LookupError("no client: neither in a flow nor in the page's thread")
     return context.client
 
 
@@ -184,4 +186,5 @@ def _numbers(metrics: Mapping[str, float]) -> str:
 
 def _sample(run: str | None, when: str, text: str) -> str:
     fence = "~" * 8
-    return f"**{run or 'the run'}**, {when}\n\n{fence}text\n{text[:4000]}\n{fence}\n\n{time.strftime('%Y-%m-%d %H:%M:%S')}\n"
+    now = time.strftime("%Y-%m-%d %H:%M:%S")
+    return f"**{run or 'the run'}**, {when}\n\n{fence}text\n{text[:4000]}\n{fence}\n\n{now}\n"

@@ -89,10 +89,10 @@ def choose(workspace: Workspace, configured: str | None, notify: Listener) -> Ap
     """The API to use: the `[prefect]` table's, then PREFECT_API_URL (with a notice), then our own."""
     if configured:
         return Api(configured.rstrip("/"), None)
-    if url := os.environ.get("PREFECT_API_URL"):
-        if url != os.environ.get(OWN_API):
-            notify(Notice(f"runs are shown on the Prefect server at {url}, because PREFECT_API_URL is set"))
-            return Api(url.rstrip("/"), None)
+    url = os.environ.get("PREFECT_API_URL")
+    if url and url != os.environ.get(OWN_API):
+        notify(Notice(f"runs are shown on the Prefect server at {url}, because PREFECT_API_URL is set"))
+        return Api(url.rstrip("/"), None)
     return Api("", managed_server(workspace))
 
 

@@ -56,11 +56,12 @@ class MlflowTracker:
 
         Waits at most the configured patience; returns whether everything arrived.
         """
+        if self._thread.ident is None:  # it was never started: there is nothing to tell
+            return False
         self._state = state
         self._deadline = time.monotonic() + self._config.patience
         self._ending.set()
-        if self._thread.ident is not None:
-            self._thread.join(self._config.patience)
+        self._thread.join(self._config.patience)
         if not self._complete and self._trouble is None:
             self._trouble = self._sentence(f"it takes longer than {self._config.patience:g} s")
         self._deliver()

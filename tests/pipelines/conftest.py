@@ -1,0 +1,80 @@
+"""One real Prefect server for all tests of the pipelines: starting one takes seconds."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charpipe.config import load_config
+from charpipe.registry import Registry
+from charpipe.stages import Session
+from charpipe.workspace import Workspace
+from charpipe_pipelines.server import managed_server
+
+
+class Server:
+    """A workspace whose Prefect server is up, and questions to it."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.managed = managed_server(workspace)
+
+    def ask(self, path: str, question: Any = None) -> Any:
+        """What the API says: a POST where there is a question, else a GET."""
+        data = None if question is None else json.dumps(question).encode()
+        headers = {"content-type": "application/json"}
+        request = urllib.request.Request(f"{self.managed.start()}/api{path}", data, headers)
+        with urllib.request.urlopen(request) as response:
+            return json.load(response)
+
+    def flow_runs(self) -> list[dict[str, Any]]:
+        """All flow runs, the newest first."""
+        return sorted(self.ask("/flow_runs/filter", {}), key=lambda run: str(run["created"]), reverse=True)
+
+    def states(self, flow_run: dict[str, Any], expected: int = 6) -> dict[str, str]:
+        """The name of each task's state; they arrive a moment after the flow has ended."""
+        import time
+
+        where = {"flow_runs": {"id": {"any_": [flow_run["id"]]}}}
+        for _ in range(100):
+            tasks = {task["name"]: task["state_name"] for task in self.ask("/task_runs/filter", where)}
+            if len(tasks) >= expected and "Running" not in tasks.values():
+                return tasks
+            time.sleep(0.1)
+        return tasks
+
+    def artifacts(self, flow_run: dict[str, Any]) -> dict[str, Any]:
+        """The artifacts of a flow run by key."""
+        where = {"artifacts": {"flow_run_id": {"any_": [flow_run["id"]]}}}
+        return {item["key"]: item for item in self.ask("/artifacts/filter", where)}
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(Workspace(tmp_path_factory.mktemp("pipelines") / "mein Prüfstand"))
+    yield server
+    server.managed.stop()
+
+
+@pytest.fixture
+def server(shared_server: Server) -> Server:
+    shared_server.managed.start()
+    return shared_server
+
+
+@pytest.fixture
+def session(server: Server, project: Path, heard: Any) -> Callable[..., Session]:
+    """Opens sessions on the server's workspace; keyword arguments are settings with `__` for the dot."""
+
+    def open_one(**settings: Any) -> Session:
+        given = {"tracking.enabled": False, "train.steps": 12, "sample.length": 40}
+        given |= {"architectures.rnn.hidden_size": 8}
+        given |= {key.replace("__", "."): value for key, value in settings.items()}
+        return Session(server.workspace, load_config(settings=given), Registry(), emit=heard)
+
+    return open_one

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from charpipe.events import Notice
+from charpipe.servers.managed import STATE
+from charpipe.workspace import Workspace
+from charpipe_pipelines.server import choose
+
+
+@pytest.mark.e2e
+def test_the_server_is_private(server: Any) -> None:
+    settings = server.ask("/admin/settings")
+    assert settings["server"]["analytics_enabled"] is False
+    pid = json.loads((server.managed.folder / STATE).read_text())["pid"]
+    listening = [c.laddr.ip for c in psutil.Process(pid).net_connections() if c.status == "LISTEN"]
+    assert set(listening) == {"127.0.0.1"}
+    assert (server.workspace.prefect / "prefect.db").is_file()
+
+
+def test_whose_server_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: Any) -> None:
+    workspace = Workspace(tmp_path)
+    assert choose(workspace, None, heard).server is not None
+    assert choose(workspace, "http://team:4200/api/", heard).url == "http://team:4200/api"
+    assert list(heard) == []
+    monkeypatch.setenv("PREFECT_API_URL", "http://mine:4200/api")
+    assert choose(workspace, None, heard).url == "http://mine:4200/api"
+    assert "PREFECT_API_URL" in heard.of(Notice)[0].message
+    monkeypatch.setenv("CHARPIPE_PREFECT_API", "http://mine:4200/api")  # then it was set by charpipe itself
+    assert choose(workspace, None, heard).server is not None
+
+
+LOOK = """
+import sys
+import charpipe_pipelines, charpipe_pipelines.cli, charpipe.tracking
+list(charpipe_pipelines.charpipe_pipelines()); list(charpipe_pipelines.charpipe_commands())
+print([name for name in ("torch", "prefect", "mlflow", "pyarrow", "numpy") if name in sys.modules])
+"""
+
+
+def test_listing_the_pipelines_and_commands_imports_nothing_heavy() -> None:
+    done = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from charpipe.errors import CorpusError, InterruptedRun, UsageError
+from charpipe.events import Event, Notice, Sampled, StageFinished, Step
+from charpipe.runs import list_runs
+from charpipe.servers.managed import STATE
+from charpipe.stages import Session
+from charpipe_pipelines.options import TrainAndSampleOptions
+from charpipe_pipelines.orchestration import train_and_sample
+
+pytestmark = [
+    pytest.mark.e2e,
+    # Prefect's, FastAPI's and websockets' own
+    pytest.mark.filterwarnings(
+        "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
+    ),
+]
+OPTIONS = TrainAndSampleOptions(corpus="hello", arch="rnn")
+STAGES = {"ingest", "vocabulary", "encode", "train", "evaluate", "sample"}
+Open = Callable[..., Session]
+
+
+@pytest.fixture(autouse=True)
+def _collect() -> Iterator[None]:
+    """Prefect leaves sockets to the garbage collector: let it find them here, where that is no error."""
+    yield
+    gc.collect()
+
+
+def on(session: Session, kind: type[Event], act: Callable[[], None]) -> None:
+    """Do something once, when the first event of a kind comes."""
+    tell, left = session.emit, [act]
+
+    def emit(event: Event) -> None:
+        if isinstance(event, kind) and left:
+            left.pop()()
+        tell(event)
+
+    session.emit = emit
+
+
+def test_a_run_and_the_same_run_again(
+    session: Open, server: Any, heard: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    result = train_and_sample(OPTIONS, session())
+    assert set(result) == {"run", "corpus", "metrics", "predictions", "sample"}
+    flow_run = server.flow_runs()[0]
+    assert flow_run["name"] == result["run"]
+    assert flow_run["state_name"] == "Completed"
+    assert flow_run["tags"] == [f"charpipe.run:{result['run']}"]
+    assert flow_run["parameters"]["corpus"] == "hello"
+    assert flow_run["parameters"]["settings"]["train.steps"] == 12
+    assert server.states(flow_run) == dict.fromkeys(STAGES, "Completed")
+    artifacts = server.artifacts(flow_run)
+    assert artifacts["train-progress"]["data"] == 100
+    assert result["sample"][:20] in artifacts["latest-sample"]["data"]
+
+    heard.clear()
+    assert train_and_sample(OPTIONS, session()) == result
+    assert all(event.skipped for event in heard.of(StageFinished))
+    again = server.flow_runs()[0]
+    assert again["id"] != flow_run["id"]
+    assert server.states(again) == dict.fromkeys(STAGES, "Cached")
+    assert "".join(capfd.readouterr()) == ""
+
+
+def test_a_server_killed_in_mid_run_is_started_again_and_nothing_is_lost(
+    session: Open, server: Any, heard: Any
+) -> None:
+    opened = session(train__seed=2)
+    pid = json.loads((server.managed.folder / STATE).read_text())["pid"]
+    on(opened, Step, lambda: os.kill(pid, signal.SIGKILL))
+    result = train_and_sample(OPTIONS, opened)
+    assert heard.of(Notice) == [] or all(notice.level == "info" for notice in heard.of(Notice))
+    flow_run = server.flow_runs()[0]
+    assert (flow_run["name"], flow_run["state_name"]) == (result["run"], "Completed")
+
+
+def test_without_any_server_the_work_is_done_all_the_same(session: Open, heard: Any) -> None:
+    result = train_and_sample(OPTIONS, session(train__seed=3, prefect__api_url="http://127.0.0.1:9/api"))
+    assert result["sample"]
+    [notice] = [notice for notice in heard.of(Notice) if notice.level == "warning"]
+    assert "http://127.0.0.1:9/api does not answer" in notice.message
+
+
+def test_what_the_engine_raises_comes_out_as_it_was(session: Open, server: Any) -> None:
+    with pytest.raises(UsageError, match="rnm"):
+        train_and_sample(TrainAndSampleOptions(corpus="hello", arch="rnm"), session())
+    flow_run = server.flow_runs()[0]
+    assert flow_run["state_name"] == "Failed"
+    assert server.states(flow_run, 4)["train"] == "Failed"
+    with pytest.raises((CorpusError, UsageError)):
+        train_and_sample(TrainAndSampleOptions(corpus="/no/such/file", arch="rnn"), session())
+
+
+def test_a_stop_is_a_cancelled_run_that_was_saved(session: Open, server: Any) -> None:
+    opened = session(train__seed=4, train__steps=4000)
+    on(opened, Step, lambda: opened.stop.request(2))
+    with pytest.raises(InterruptedRun, match="charpipe resume") as caught:
+        train_and_sample(OPTIONS, opened)
+    assert caught.value.exit_code == 130
+    flow_run = server.flow_runs()[0]
+    assert flow_run["state_name"] == "Cancelled"
+    assert server.states(flow_run, 4)["train"] == "Cancelled"
+    run = list_runs(server.workspace.runs)[-1]
+    assert run.status.state == "interrupted"
+    assert flow_run["name"] == run.name
+
+
+def test_cancel_in_the_page_saves_first(session: Open, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charpipe_pipelines.page.INTERVAL", 0.1)
+    opened = session(train__seed=5, train__steps=1_000_000, train__max_epochs=1e9)
+
+    def cancel() -> None:
+        state = {"state": {"type": "CANCELLING"}, "force": True}
+        server.ask(f"/flow_runs/{server.flow_runs()[0]['id']}/set_state", state)
+
+    on(opened, Sampled, cancel)
+    started = time.monotonic()
+    with pytest.raises(InterruptedRun, match="saved"):
+        train_and_sample(OPTIONS, opened)
+    assert time.monotonic() - started < 120
+    assert server.flow_runs()[0]["state_name"] == "Cancelled"
