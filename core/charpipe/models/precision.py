@@ -42,7 +42,8 @@ def _has_bfloat16(device: torch.device) -> bool:
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type != "cpu":
         return False
-    capabilities = torch.cpu.get_capabilities()
+    describe = getattr(torch.cpu, "get_capabilities", dict)  # not in every torch that charpipe allows
+    capabilities = describe()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
