@@ -2,8 +2,9 @@
 
     python benchmarks/ingest.py linux-source-6.1_6.1.192-2_all.deb --include '*.c' '*.h'
 
-Both sides run in this process, one after the other, on the same file; the first is one thread of the standard
-library (decompress, count newlines), the second uses two, so it needs two idle cores. Also prints the peak of anonymous memory (RssAnon) while ingesting.
+Both sides run in this process, one after the other, on the same file. The first is one thread of the standard
+library (decompress, count newlines); the second uses two, so it needs two idle cores. Also prints the peak of
+anonymous memory (RssAnon) while ingesting.
 """
 
 from __future__ import annotations
