@@ -43,7 +43,7 @@ def _has_bfloat16(device: torch.device) -> bool:
     if device.type != "cpu":
         return False
     describe = getattr(torch.cpu, "get_capabilities", dict)  # not in every torch that charpipe allows
-    capabilities = describe()
+    capabilities: dict[str, Any] = describe()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 

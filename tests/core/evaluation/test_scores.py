@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charpipe.errors import UsageError
@@ -35,6 +35,7 @@ class Bigrams:
         return torch.where(hit, math.log(2), math.log(8)), state
 
 
+@settings(deadline=None)
 @given(st.integers(2, 500_000), st.one_of(st.none(), st.integers(2, 300_000)))
 def test_spans_lie_apart_and_within_the_split(count, limit):
     spans = choose_spans(count, limit)
