@@ -110,7 +110,7 @@ def main() -> None:
             f"decompress and scan  {plain:6.1f} s  (cpu {plain_cpu:5.1f} s)  {size / plain / 1e6:6.0f} MB/s of tar"
         )
         print(
-            f"ingest               {ours:6.1f} s  (cpu {ours_cpu:5.1f} s)  {facts['bytes'] / ours / 1e6:6.0f} MB/s of text"
+            f"ingest               {ours:6.1f} s  (cpu {ours_cpu:5.1f} s) {facts['bytes'] / ours / 1e6:6.0f} MB/s text"
         )
         print(f"ratio                {plain / ours:6.2f}     (0.80 or more is the budget)")
         print(f"peak anonymous memory {peak[0] / 1e3:.0f} MB")
