@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import charpipe
 from charpipe.errors import UsageError
 
 NAME = "pipelines.toml"
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+"""How a source begins that is no path."""
 
 
 def default_catalogue() -> Path:
@@ -26,6 +29,22 @@ def find_project_file(start: Path | None = None) -> Path | None:
         if (folder / NAME).is_file():
             return folder / NAME
     return None
+
+
+def absolute_sources(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The same tables, the relative paths among its corpora's sources being relative to the project file's folder."""
+    corpora = tables.get("corpora")
+    for corpus in corpora.values() if isinstance(corpora, dict) else ():
+        sources = corpus.get("sources") if isinstance(corpus, dict) else None
+        if isinstance(sources, list):
+            corpus["sources"] = [_absolute(source, folder) for source in sources]
+    return tables
+
+
+def _absolute(source: Any, folder: Path) -> Any:
+    if not isinstance(source, str) or SCHEME.match(source):
+        return source
+    return str(folder / Path(source).expanduser())
 
 
 def read_toml(path: Path) -> dict[str, Any]:

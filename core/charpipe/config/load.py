@@ -46,7 +46,7 @@ def load_config(
     if catalogue.is_file():
         layers.lay("built in", read_toml(catalogue))
     if project_file is not None and not _same(project_file, catalogue):
-        layers.lay(_short(project_file), read_toml(project_file))
+        layers.lay(_short(project_file), absolute_sources(read_toml(project_file), project_file.parent))
     options = _lay_pipeline(layers, pipeline) if pipeline else {}
     if preset is not None:
         _lay_preset(layers, preset)

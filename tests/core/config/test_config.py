@@ -142,6 +142,13 @@ def test_a_path_is_a_corpus_named_after_the_file(project) -> None:
     assert resolve_corpus(config, "./tiny_shakespeare")[1].sources == [str(folder / "tiny_shakespeare")]
 
 
+def test_relative_sources_belong_to_the_project_file(project, monkeypatch) -> None:
+    folder = project("[corpora.mine]\nsources = ['texts/*.txt', '/abs/x', 'text:hello']")
+    (folder / "below").mkdir()
+    monkeypatch.chdir(folder / "below")
+    assert load_config().config.corpora["mine"].sources == [str(folder / "texts/*.txt"), "/abs/x", "text:hello"]
+
+
 def test_an_unknown_corpus_has_a_near_match(project) -> None:
     project("")
     with pytest.raises(UsageError, match="did you mean 'linux_src'"):
