@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from charpipe.config.files import default_catalogue, find_project_file, read_toml
+from charpipe.config.files import absolute_sources, default_catalogue, find_project_file, read_toml
 from charpipe.config.layers import Layers, expand, parse_setting
 from charpipe.config.problems import validate
 from charpipe.config.schema import SETTINGS, Config

@@ -35,6 +35,7 @@ def ingest(session: Session, wanted: str) -> Made:
     fetched = fetch(config, name, cache, sources, progress)
     content = fingerprint(fetched, config, cache)
     settings = config.model_dump(include={"include", "exclude", "encoding", "newline"})
+    settings["name"] = fetched.details.get("name", "")
     action = Action("ingest", INGEST, {"source": content}, settings)
 
     def make(folder: Path) -> Mapping[str, Any]:
