@@ -105,7 +105,8 @@ def _settle(api: Api) -> None:
     from prefect.logging.handlers import APILogWorker
 
     there = api.is_there()
-    for service in (EventsWorker, APILogWorker):
+    services: tuple[Any, ...] = (EventsWorker, APILogWorker)
+    for service in services:
         if there:
             service.drain_all(timeout=SETTLE_SECONDS, at_exit=False)
             continue

@@ -7,7 +7,6 @@ from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.results import ResultRecord
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Cancelled, Completed
 
@@ -49,15 +48,8 @@ def _network_failed(_task: object, _run: object, state: Any) -> bool:
 
 
 def _task(stage: str, summary: str, **options: Any) -> Any:
-    return task(
-        _work,
-        name=stage,
-        task_run_name=stage,
-        description=summary,
-        cache_policy=NO_CACHE,
-        persist_result=False,
-        **options,
-    )
+    settings: dict[str, Any] = {"name": stage, "task_run_name": stage, "description": summary}
+    return task(**settings, **options, cache_policy=NO_CACHE, persist_result=False)(_work)
 
 
 TASKS = {
@@ -91,6 +83,6 @@ def as_task(stage: str, *arguments: Any) -> Any:
     state = TASKS[stage](stage, *(now.states.get(id(argument), argument) for argument in arguments))
     if now.error is not None:
         raise now.error
-    result = state.data.result if isinstance(state.data, ResultRecord) else state.data
+    result = getattr(state.data, "result", state.data)  # Prefect wraps what a task returned in a record
     now.states[id(result)] = state
     return result

@@ -18,6 +18,8 @@ from charpipe.tracking.upload import Upload
 
 LONGEST_PAUSE = 60.0
 RETRY_SECONDS = 1.0
+FAILING_SECONDS = 10.0
+"""For so long, and no longer than the patience, an MLflow that fails at the end of a run is tried again."""
 
 
 class MlflowTracker:
@@ -59,7 +61,7 @@ class MlflowTracker:
         if self._thread.ident is None:  # it was never started: there is nothing to tell
             return False
         self._state = state
-        self._deadline = time.monotonic() + self._config.patience
+        self._deadline = time.monotonic() + min(self._config.patience, FAILING_SECONDS)
         self._ending.set()
         self._thread.join(self._config.patience)
         if not self._complete and self._trouble is None:

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from charpipe.workspace import Workspace
+from charpipe_pipelines.server import managed_server
+
+
+def charpipe(folder: Path, *words: str) -> str:
+    command = [sys.executable, "-c", "import sys; from charpipe.cli import main; sys.exit(main())", *words]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.mark.e2e
+def test_ui_brings_both_pages_up_and_down_ends_them(project: Path) -> None:
+    try:
+        shown = charpipe(project, "ui", "--no-browser")
+        pages = re.findall(r"http://127\.0\.0\.1:\d+\S*", shown)
+        assert len(pages) == 2
+        for page in pages:
+            with urllib.request.urlopen(page) as response:
+                assert response.status == 200
+    finally:
+        told = charpipe(project, "down")
+    assert told.count("stopped") == 2
+    assert charpipe(project, "down").count("was not running") == 2
+    assert managed_server(Workspace(project / ".charpipe")).running() is None
