@@ -26,7 +26,9 @@ def test_ui_brings_both_pages_up_and_down_ends_them(project: Path) -> None:
         pages = re.findall(r"http://127\.0\.0\.1:\d+\S*", shown)
         assert len(pages) == 2
         for page in pages:
-            with urllib.request.urlopen(page) as response:
+            with urllib.request.urlopen(
+                urllib.request.Request(page, headers={"accept": "text/html"})
+            ) as response:
                 assert response.status == 200
     finally:
         told = charpipe(project, "down")
