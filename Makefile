@@ -29,7 +29,18 @@ lint: $(VENV)/dev
 	$(BIN)/lint-imports
 
 bench: $(VENV)/dev
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	$(BIN)/python benchmarks/orchestration.py
+ifdef ARCHIVE
+	$(BIN)/python benchmarks/ingest.py $(ARCHIVE) --include '*.c' '*.h'
+	$(BIN)/python benchmarks/encode.py $(ARCHIVE) --include '*.c' '*.h'
+else
+	@echo "ingest and encode: make bench ARCHIVE=linux-source-6.1.deb (or any archive)"
+endif
+ifdef TEXT
+	$(BIN)/python benchmarks/defaults.py $(TEXT)
+else
+	@echo "the defaults: make bench TEXT=tiny_shakespeare.txt (or any text)"
+endif
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "charpipe needs Python 3.11 or newer; install it (Debian, Ubuntu: apt install python3 python3-venv) or say: make PYTHON=/path/to/python3.12"; exit 1; }

@@ -7,6 +7,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # small networks gain nothing, and tests run side by side
+
 import pytest
 
 from charpipe.config import load_config

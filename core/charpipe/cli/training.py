@@ -84,6 +84,8 @@ def _run(
     if steps is not None and budget is not None:
         raise UsageError("--steps and --budget both say how long to train; give one of them")
     flags = chosen({"train__steps": steps, "train__budget": budget, "train__device": device})
+    if budget is not None:
+        flags["train.steps"] = None  # a fixed number of steps in the project file would win over it
     resolved = load_config(pipeline=pipeline.name, preset=preset, settings=flags, overrides=set_)
     defaults = {key: value for key, value in resolved.options.items() if key in pipeline.options.model_fields}
     given = {key: value for key, value in values.items() if value != _default(pipeline, key)}
