@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ class Current:
     api: Api
     result: dict[str, Any] | None = None
     error: BaseException | None = None
+    settings: ExitStack = field(default_factory=ExitStack)
     states: dict[int, Any] = field(default_factory=dict)
 
 

@@ -68,16 +68,12 @@ TASKS = {
 }
 
 
-def _give_up() -> None:
-    """Let Prefect not wait for a server that is gone."""
-    temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}).__enter__()
-
-
 def as_task(stage: str, *arguments: Any) -> Any:
     """Call a stage as its task; raises what the stage raised."""
     now = current.get()
     if not now.api.is_there():
-        _give_up()
+        # let Prefect not wait for a server that is gone
+        now.settings.enter_context(temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}))
         raise CharpipeError(f"the server at {now.api.url} does not answer any more")
     # the states of earlier tasks stand for their results, so that Prefect draws what came from what
     state = TASKS[stage](stage, *(now.states.get(id(argument), argument) for argument in arguments))
