@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import queue
 import threading
 import urllib.error
 import urllib.request
@@ -110,10 +109,9 @@ def _settle(api: Api) -> None:
         if there:
             service.drain_all(timeout=SETTLE_SECONDS, at_exit=False)
             continue
-        for worker in list(service._instances.values()):  # each item would be tried ten times over
-            with suppress(queue.Empty):
-                while True:
-                    worker._queue.get_nowait()
+        for worker in list(service._instances.values()):
+            with suppress(Exception):  # it would try to reach the server for a minute while the process ends
+                worker._loop.call_soon_threadsafe(worker._task.cancel)
 
 
 def _plain(session: Session, key: str) -> Any:
