@@ -1,6 +1,6 @@
 """Writes docs/commands.md and docs/settings.md from the code itself; a test fails when they are out of date.
 
-    python docs/reference.py
+python docs/reference.py
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def settings() -> str:
     tables: list[tuple[str, type[BaseModel]]] = [("corpora.NAME", CorpusConfig)]
     for name in ("plugins", "train", "sample", "tracking", "prefect"):
         tables.append((name, Config.model_fields[name].annotation))  # type: ignore[arg-type]
-    tables += [(f"architectures.{name}", spec.config) for name, spec in Registry().all("architecture").items()]
+    tables += [
+        (f"architectures.{name}", spec.config) for name, spec in Registry().all("architecture").items()
+    ]
     for name, model in tables:
         lines += [f"## `[{name}]`", "", "| setting | default | meaning |", "| --- | --- | --- |"]
         lines += [f"| `{key}` | {default} | {meaning} |" for key, default, meaning in _rows(model)]

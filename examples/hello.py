@@ -1,6 +1,6 @@
 """The essay's example: a network with three units learns the word "hello".
 
-    python examples/hello.py
+python examples/hello.py
 """
 
 import charpipe

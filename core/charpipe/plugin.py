@@ -61,7 +61,7 @@ class ArchitectureConfig(Options):
         None,
         ge=1,
         le=65536,
-        description="width of a learnt input embedding; unset: one-hot, as in the blog (128 beyond 1024 characters)",
+        description="width of a learnt input embedding; unset: one-hot, as in the blog (128 beyond 128 characters)",
     )
     tie_weights: bool = Field(
         False, description="share the embedding with the softmax head (needs equal widths)"

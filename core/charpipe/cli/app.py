@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -62,8 +63,17 @@ def _global(
     pass
 
 
+def _speak_utf8() -> None:
+    """Where the locale is not UTF-8, begin anew in Python's UTF-8 mode: corpora and file names are UTF-8 everywhere."""
+    if sys.getfilesystemencoding().lower() != "utf-8" and sys.flags.utf8_mode == 0:
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, "-m", "charpipe", *map(os.fsencode, sys.argv[1:])])  # noqa: S606
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code: 0 done, 1 failed, 2 usage, 130 or 143 interrupted."""
+    if arguments is None:
+        _speak_utf8()
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     words = [word for word in given if word != "--debug"]

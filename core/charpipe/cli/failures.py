@@ -43,7 +43,7 @@ def _log(error: BaseException) -> Path | None:
             return None
         path = root / "logs" / "charpipe.log"
         path.parent.mkdir(exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"--- {datetime.now(UTC).isoformat(timespec='seconds')} {' '.join(sys.argv[1:])}\n")
             traceback.print_exception(error, file=file)
         return path

@@ -12,8 +12,8 @@ from charpipe.errors import UsageError
 from charpipe.models.contract import State
 from charpipe.plugin import ArchitectureConfig
 
-ONE_HOT_LIMIT = 1024
-"""Characters up to which they enter one-hot; beyond, the product with mostly zeros takes most of the time."""
+ONE_HOT_LIMIT = 128
+"""Characters up to which they enter one-hot; beyond, the product with mostly zeros takes too much of the time."""
 LARGE_VOCABULARY_WIDTH = 128
 
 

@@ -146,7 +146,11 @@ def test_relative_sources_belong_to_the_project_file(project, monkeypatch) -> No
     folder = project("[corpora.mine]\nsources = ['texts/*.txt', '/abs/x', 'text:hello']")
     (folder / "below").mkdir()
     monkeypatch.chdir(folder / "below")
-    assert load_config().config.corpora["mine"].sources == [str(folder / "texts/*.txt"), "/abs/x", "text:hello"]
+    assert load_config().config.corpora["mine"].sources == [
+        str(folder / "texts/*.txt"),
+        "/abs/x",
+        "text:hello",
+    ]
 
 
 def test_an_unknown_corpus_has_a_near_match(project) -> None:

@@ -59,5 +59,5 @@ def test_parameters(name, gates):
 def test_a_large_vocabulary_is_embedded():
     architecture = ARCHITECTURES[0]
     config = architecture.config(hidden_size=10)
-    assert build_model(architecture, config, {}, 1024).network.embedding is None
-    assert build_model(architecture, config, {}, 1025).network.embedding.embedding_dim == 128
+    assert build_model(architecture, config, {}, 128).network.embedding is None
+    assert build_model(architecture, config, {}, 129).network.embedding.embedding_dim == 128

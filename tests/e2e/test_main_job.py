@@ -1,0 +1,152 @@
+"""The main job as a user types it: a process of its own, real servers, an awkward place, no network."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+JOB = ["run", "train-and-sample", "--corpus", "mein Text ü.txt", "--arch", "rnn"]
+SMALL = [
+    "--set",
+    "architectures.rnn.hidden_size=8",
+    "--set",
+    "sample.length=50",
+    "--set",
+    "train.batch_size=4",
+]
+WATCH = """
+import os, sys
+def watch(event, arguments):
+    if event in ("socket.connect", "socket.bind"):
+        with open(os.environ["WATCHED"], "a") as file:
+            file.write(f"{event} {arguments[1]!r}\\n")
+sys.addaudithook(watch)
+"""
+
+
+class Place:
+    """A project folder and an environment: another time zone, no UTF-8 locale, every connection watched."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "mein Prüfstand"
+        self.folder.mkdir()
+        (self.folder / "mein Text ü.txt").write_text(
+            "Zwölf Boxkämpfer jagen Viktor quer über den Deich. " * 60, "utf-8"
+        )
+        (folder / "sitecustomize.py").write_text(WATCH)
+        self.watched = folder / "watched.txt"
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("LC_", "LANG", "PYTHON"))
+        }
+        self.environment = kept | {
+            "LC_ALL": "C",
+            "PYTHONUTF8": "0",
+            "PYTHONCOERCECLOCALE": "0",
+            "PYTHONPATH": str(folder),
+            "TZ": "Asia/Kathmandu",
+            "WATCHED": str(self.watched),
+        }
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "charpipe", *words]
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *words: str) -> tuple[int, str, str]:
+        process = self.start(*words)
+        out, err = process.communicate(timeout=240)
+        return process.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    made = Place(tmp_path_factory.mktemp("job"))
+    yield made
+    made.run("down")
+
+
+def events(out: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def done(place: Place) -> dict[str, Any]:
+    """The last line of the main job, run with `--json` beside a stray ./mlruns."""
+    (place.folder / "mlruns").mkdir()
+    code, out, err = place.run(*JOB, *SMALL, "--steps", "25", "--json")
+    assert code == 0, err
+    assert err == ""
+    return events(out)[-1]
+
+
+def test_it_ends_with_scores_and_a_sample(done: dict[str, Any]) -> None:
+    assert done["event"] == "finished"
+    assert {"val/loss", "val/bits_per_char", "test/loss"} <= set(done["metrics"])
+    assert len(done["sample"]) == 50
+
+
+def test_no_connection_leaves_the_machine(place: Place, done: dict[str, Any]) -> None:
+    lines = place.watched.read_text().splitlines()
+    assert any(line.startswith("socket.connect (") for line in lines)
+    for line in lines:
+        _, _, address = line.partition(" ")
+        if address.startswith("("):  # not a Unix socket
+            assert ipaddress.ip_address(address[1:].split(",")[0].strip("'")).is_loopback, line
+
+
+def test_a_stray_mlruns_is_left_alone(place: Place, done: dict[str, Any]) -> None:
+    assert list((place.folder / "mlruns").iterdir()) == []
+    assert (place.folder / ".charpipe" / "mlflow" / "mlflow.db").is_file()
+
+
+def test_the_same_command_again_finds_everything_done(place: Place, done: dict[str, Any]) -> None:
+    code, out, err = place.run(*JOB, *SMALL, "--steps", "25")
+    assert (code, err) == (0, "")
+    assert out.count("cached") == 6
+    assert done["run"] in out
+
+
+def test_a_model_answers_in_the_awkward_place(place: Place, done: dict[str, Any]) -> None:
+    code, out, _ = place.run("sample", done["run"], "--length", "20", "--json")
+    assert code == 0
+    assert len(json.loads(out)["text"]) == 20
+    code, out, _ = place.run("runs", "list", "--json")
+    assert json.loads(out)[0]["run"] == done["run"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_says_how_to_go_on(place: Place, number: signal.Signals, code: int) -> None:
+    process = place.start(*JOB, *SMALL, "--set", f"train.seed={code}", "--steps", "1000000", "--json")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if json.loads(line)["event"] == "step":
+            process.send_signal(number)
+            break
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == code
+    assert "Traceback" not in err
+    assert "everything up to there is saved" in err
+    run = err.split("charpipe resume ")[1].split()[0]
+    folder = place.folder / ".charpipe" / "runs" / run
+    status = json.loads((folder / "status.json").read_text())
+    assert status["state"] == "interrupted"
+    assert (folder / status["last"]["path"] / "manifest.json").is_file()
