@@ -83,7 +83,7 @@ def test_a_broken_plugin_is_listed_with_its_error_and_harms_no_other(folder: Pat
 def test_a_broken_plugin_that_is_asked_for_fails(folder: Path) -> None:
     (folder / "charpipe_wavy.py").write_text("import not_there_at_all")
     registry = Registry([folder])
-    with pytest.raises(PluginError, match="charpipe_wavy .* is broken: ModuleNotFoundError"):
+    with pytest.raises(PluginError, match=r"charpipe_wavy .* is broken: ModuleNotFoundError"):
         registry.architecture("wavy")
 
 

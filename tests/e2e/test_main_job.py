@@ -25,6 +25,7 @@ SMALL = [
     "--set",
     "train.batch_size=4",
 ]
+TEXT = "Zwölf Boxkämpfer jagen Viktor quer über den Deich. " * 60
 WATCH = """
 import os, sys
 def watch(event, arguments):

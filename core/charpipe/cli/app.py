@@ -67,7 +67,8 @@ def _speak_utf8() -> None:
     """Where the locale is not UTF-8, begin anew in Python's UTF-8 mode: corpora and file names are UTF-8 everywhere."""
     if sys.getfilesystemencoding().lower() != "utf-8" and sys.flags.utf8_mode == 0:
         os.environ["PYTHONUTF8"] = "1"
-        os.execv(sys.executable, [sys.executable, "-m", "charpipe", *map(os.fsencode, sys.argv[1:])])  # noqa: S606
+        words = [os.fsencode(word) for word in (sys.executable, "-m", "charpipe", *sys.argv[1:])]
+        os.execv(sys.executable, words)  # noqa: S606
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
