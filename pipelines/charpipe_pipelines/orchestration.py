@@ -11,7 +11,8 @@ from typing import Any
 
 from charpipe import stages
 from charpipe.errors import CharpipeError
-from charpipe.events import Event
+from charpipe.events import Event, TrainingStarted
+from charpipe.runs import Run
 from charpipe.stages import Session
 from charpipe_pipelines import job
 from charpipe_pipelines.options import TrainAndSampleOptions
@@ -66,6 +67,8 @@ def _answering(api: Api) -> str | CharpipeError:
 def _as_flow(options: TrainAndSampleOptions, session: Session, api: Api) -> dict[str, Any]:
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
+    import prefect.runtime
+
     from charpipe_pipelines.current import Current, current
     from charpipe_pipelines.page import Page
     from charpipe_pipelines.train_and_sample import train_and_sample
@@ -74,6 +77,9 @@ def _as_flow(options: TrainAndSampleOptions, session: Session, api: Api) -> dict
     tell = session.emit
 
     def emit(event: Event) -> None:
+        if isinstance(event, TrainingStarted):
+            flow_run = {"flow_run_id": str(prefect.runtime.flow_run.id), "url": prefect.runtime.flow_run.ui_url}
+            Run(session.workspace.runs / event.run).update(prefect=flow_run)
         page(event)
         tell(event)
 

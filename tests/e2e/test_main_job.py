@@ -6,9 +6,11 @@ import ipaddress
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +134,26 @@ def test_a_model_answers_in_the_awkward_place(place: Place, done: dict[str, Any]
     assert len(json.loads(out)["text"]) == 20
     code, out, _ = place.run("runs", "list", "--json")
     assert json.loads(out)[0]["run"] == done["run"]
+
+
+def test_mlflow_has_the_final_scores(place: Place, done: dict[str, Any]) -> None:
+    with closing(sqlite3.connect(place.folder / ".charpipe" / "mlflow" / "mlflow.db")) as database:
+        latest = dict(database.execute("select key, value from latest_metrics").fetchall())
+    for name in ("val/loss", "val/bits_per_char", "test/loss", "test/bits_per_char"):
+        assert latest[name] == done["metrics"][name]
+
+
+def test_another_machine_needs_only_the_tracking_uri(place: Place, done: dict[str, Any], tmp_path: Path) -> None:
+    code, out, err = place.run("ui", "--no-browser")
+    assert code == 0, err
+    uri = next(line for line in out.splitlines() if line.startswith("MLflow")).split()[1].split("/#")[0]
+    words = ["sample", done["run"], "--length", "20", "--json"]
+    environment = place.environment | {"MLFLOW_TRACKING_URI": uri}
+    command = [sys.executable, "-m", "charpipe", *words]
+    there = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert there.returncode == 0, there.stderr
+    _, here, _ = place.run(*words)
+    assert json.loads(there.stdout)["text"] == json.loads(here)["text"]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

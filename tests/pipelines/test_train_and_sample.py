@@ -61,6 +61,8 @@ def test_a_run_and_the_same_run_again(
     assert flow_run["tags"] == [f"charpipe.run:{result['run']}"]
     assert flow_run["parameters"]["corpus"] == "hello"
     assert flow_run["parameters"]["settings"]["train.steps"] == 12
+    [run] = list_runs(session().workspace.runs)
+    assert run.status.prefect["flow_run_id"] == flow_run["id"]
     assert server.states(flow_run) == dict.fromkeys(STAGES, "Completed")
     artifacts = server.artifacts(flow_run)
     assert artifacts["train-progress"]["data"] == 100

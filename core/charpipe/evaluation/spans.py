@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 RUN_UP = 256
 """Tokens read before a span, unscored, so that its first token too is predicted from carried state."""
 SHORTEST = 8 * RUN_UP
-MOST = 128
+MOST = 1024
 
 
 @dataclass(frozen=True)
