@@ -9,20 +9,15 @@
 Importing this package imports none of the heavy libraries behind it.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from charpipe.lazy import names
 
 if TYPE_CHECKING:
     from charpipe.api import Trained, load, train
     from charpipe.errors import CharpipeError
 
-_ROOMS = {"CharpipeError": "errors", "Trained": "api", "load": "api", "train": "api"}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
-        return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = names(__name__, {"CharpipeError": "errors", "Trained": "api", "load": "api", "train": "api"})
 
 
 __all__ = ["CharpipeError", "Trained", "load", "train"]

@@ -65,9 +65,8 @@ def _answering(api: Api) -> str | CharpipeError:
 
 
 def _as_flow(options: TrainAndSampleOptions, session: Session, api: Api) -> dict[str, Any]:
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-
     import prefect.runtime
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     from charpipe_pipelines.current import Current, current
     from charpipe_pipelines.page import Page
@@ -78,7 +77,10 @@ def _as_flow(options: TrainAndSampleOptions, session: Session, api: Api) -> dict
 
     def emit(event: Event) -> None:
         if isinstance(event, TrainingStarted):
-            flow_run = {"flow_run_id": str(prefect.runtime.flow_run.id), "url": prefect.runtime.flow_run.ui_url}
+            flow_run = {
+                "flow_run_id": str(prefect.runtime.flow_run.id),
+                "url": prefect.runtime.flow_run.ui_url,
+            }
             Run(session.workspace.runs / event.run).update(prefect=flow_run)
         page(event)
         tell(event)

@@ -143,14 +143,18 @@ def test_mlflow_has_the_final_scores(place: Place, done: dict[str, Any]) -> None
         assert latest[name] == done["metrics"][name]
 
 
-def test_another_machine_needs_only_the_tracking_uri(place: Place, done: dict[str, Any], tmp_path: Path) -> None:
+def test_another_machine_needs_only_the_tracking_uri(
+    place: Place, done: dict[str, Any], tmp_path: Path
+) -> None:
     code, out, err = place.run("ui", "--no-browser")
     assert code == 0, err
     uri = next(line for line in out.splitlines() if line.startswith("MLflow")).split()[1].split("/#")[0]
     words = ["sample", done["run"], "--length", "20", "--json"]
     environment = place.environment | {"MLFLOW_TRACKING_URI": uri}
     command = [sys.executable, "-m", "charpipe", *words]
-    there = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    there = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
     assert there.returncode == 0, there.stderr
     _, here, _ = place.run(*words)
     assert json.loads(there.stdout)["text"] == json.loads(here)["text"]

@@ -109,8 +109,10 @@ def execute(
     """Run a pipeline in front of a person or a program, and print what came of it."""
     from charpipe.cli.signals import until_done
     from charpipe.cli.views import open_view
+    from charpipe.events import Notice
     from charpipe.plugin import resolve
     from charpipe.stages import Session
+    from charpipe.stages.session import WouldRun
 
     options = validate(pipeline.options, values)
     registry = open_registry()
@@ -124,7 +126,11 @@ def execute(
             resume=resume,
             dry_run=dry_run,
         )
-        result = until_done(lambda: resolve(pipeline.run)(options, session), session.stop, view)
+        try:
+            result = until_done(lambda: resolve(pipeline.run)(options, session), session.stop, view)
+        except WouldRun as stage:
+            view(Notice(str(stage)))
+            result = {}
         view.finish(result, session)
 
 

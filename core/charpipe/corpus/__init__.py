@@ -3,10 +3,10 @@
 Its settings are read without importing pyarrow, so what needs it is imported when it is first used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from charpipe.corpus.settings import CorpusConfig
+from charpipe.lazy import names
 
 if TYPE_CHECKING:
     from charpipe.corpus.documents import read_batches, read_documents
@@ -14,20 +14,17 @@ if TYPE_CHECKING:
     from charpipe.corpus.hashing import fingerprint
     from charpipe.corpus.ingestion import ingest
 
-_ROOMS = {
-    "fetch": "fetching",
-    "fetched_here": "fetching",
-    "fingerprint": "hashing",
-    "ingest": "ingestion",
-    "read_batches": "documents",
-    "read_documents": "documents",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
-        return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = names(
+    __name__,
+    {
+        "fetch": "fetching",
+        "fetched_here": "fetching",
+        "fingerprint": "hashing",
+        "ingest": "ingestion",
+        "read_batches": "documents",
+        "read_documents": "documents",
+    },
+)
 
 
 __all__ = ["CorpusConfig", "fetch", "fetched_here", "fingerprint", "ingest", "read_batches", "read_documents"]

@@ -1,20 +1,14 @@
 """Decoding: a model writes text. Its settings are read without importing torch."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from charpipe.generation.settings import SampleConfig
+from charpipe.lazy import names
 
 if TYPE_CHECKING:
     from charpipe.generation.sampling import generate, sample
 
-_ROOMS = {"generate": "sampling", "sample": "sampling"}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
-        return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = names(__name__, {"generate": "sampling", "sample": "sampling"})
 
 
 __all__ = ["SampleConfig", "generate", "sample"]

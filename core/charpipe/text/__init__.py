@@ -3,9 +3,9 @@
 Its settings are read without importing pyarrow, so what needs it is imported when it is first used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from charpipe.lazy import names
 from charpipe.text.settings import SplitConfig, TokenizerConfig
 
 if TYPE_CHECKING:
@@ -15,21 +15,18 @@ if TYPE_CHECKING:
     from charpipe.text.tokens import SplitTokens, open_tokens
     from charpipe.text.vocabulary import learn_vocabulary, load_vocabulary
 
-_ROOMS = {
-    "SplitTokens": "tokens",
-    "assign_splits": "splits",
-    "count": "counting",
-    "encode": "encoding",
-    "learn_vocabulary": "vocabulary",
-    "load_vocabulary": "vocabulary",
-    "open_tokens": "tokens",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
-        return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = names(
+    __name__,
+    {
+        "SplitTokens": "tokens",
+        "assign_splits": "splits",
+        "count": "counting",
+        "encode": "encoding",
+        "learn_vocabulary": "vocabulary",
+        "load_vocabulary": "vocabulary",
+        "open_tokens": "tokens",
+    },
+)
 
 
 __all__ = [

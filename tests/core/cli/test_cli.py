@@ -140,6 +140,14 @@ def test_scoring_a_file(run: str, project: Path, capfd: pytest.CaptureFixture[st
     assert "cannot be read" in capfd.readouterr().err
 
 
+def test_a_dry_run_does_nothing(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "train-and-sample", "--corpus", "hello", "--dry-run"]) == 0
+    out = capfd.readouterr().out
+    assert "ingest: would run (first time), and all after it" in out
+    assert "Nothing was done" in out
+    assert not (project / ".charpipe" / "store" / "objects").exists()
+
+
 def test_a_finished_run_is_not_resumed(run: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["resume", run]) == 1
     assert "is finished (5 steps)" in capfd.readouterr().err
