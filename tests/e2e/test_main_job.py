@@ -162,7 +162,7 @@ def test_another_machine_needs_only_the_tracking_uri(
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_and_says_how_to_go_on(place: Place, number: signal.Signals, code: int) -> None:
-    process = place.start(*JOB, *SMALL, "--set", f"train.seed={code}", "--steps", "1000000", "--json")
+    process = place.start(*JOB, *SMALL, "--set", f"train.seed={code}", "--steps", "2000", "--json")
     assert process.stdout is not None
     for line in process.stdout:
         if json.loads(line)["event"] == "step":
@@ -177,3 +177,7 @@ def test_a_signal_saves_and_says_how_to_go_on(place: Place, number: signal.Signa
     status = json.loads((folder / "status.json").read_text())
     assert status["state"] == "interrupted"
     assert (folder / status["last"]["path"] / "manifest.json").is_file()
+    code, out, err = place.run("resume", run, "--json")
+    assert (code, err) == (0, "")
+    assert events(out)[-1]["run"] == run
+    assert json.loads((folder / "status.json").read_text())["step"] == 2000
