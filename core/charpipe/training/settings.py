@@ -48,7 +48,7 @@ class TrainConfig(Options):
     optimizer: Literal["sgd", "rmsprop", "adagrad", "adam", "adamw"] = Field(
         "adamw", description="update rule"
     )
-    learning_rate: float = Field(4e-3, gt=0, le=100, allow_inf_nan=False, description="at its highest")
+    learning_rate: float = Field(6e-3, gt=0, le=100, allow_inf_nan=False, description="at its highest")
     schedule: Literal["constant", "linear", "cosine"] = Field(
         "cosine", description="how the learning rate falls"
     )
