@@ -1,4 +1,4 @@
-"""From a source to tokens: the stages whose results lie in the store."""
+"""From a source to tokens: the stages whose results lie in the store. What a stage needs is imported when it works."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def ingest(session: Session, wanted: str) -> Made:
 
     Fetches the source if it is not here yet. Raises CorpusError.
     """
-    from charpipe.corpus import fetch, fetched_here, fingerprint, ingest
+    from charpipe.corpus import fetch, fetched_here, fingerprint
 
     name, config = session.corpus(wanted)
     if (recorded := session.recorded("ingest")) is not None:
@@ -39,7 +39,11 @@ def ingest(session: Session, wanted: str) -> Made:
     action = Action("ingest", INGEST, {"source": content}, settings)
 
     def make(folder: Path) -> Mapping[str, Any]:
-        unchanged = lambda: fingerprint(fetched, config, cache) == content  # noqa: E731
+        from charpipe.corpus import ingest
+
+        def unchanged() -> bool:
+            return fingerprint(fetched, config, cache) == content
+
         return ingest(fetched, config, folder, progress, unchanged=unchanged)
 
     return session.build(action, make, name, _documents)
@@ -47,8 +51,6 @@ def ingest(session: Session, wanted: str) -> Made:
 
 def learn_vocabulary(session: Session, wanted: str, documents: Made) -> Made:
     """Learn the vocabulary of the documents: `vocabulary.json`."""
-    from charpipe.text import learn_vocabulary
-
     name, config = session.corpus(wanted)
     if (recorded := session.recorded("vocabulary")) is not None:
         return session.skip(recorded, _vocabulary)
@@ -59,6 +61,8 @@ def learn_vocabulary(session: Session, wanted: str, documents: Made) -> Made:
     )
 
     def make(folder: Path) -> Mapping[str, Any]:
+        from charpipe.text import learn_vocabulary
+
         progress = _progress(session, "vocabulary")
         return learn_vocabulary(session.path(documents), provided.spec, config.tokenizer, folder, progress)
 
@@ -67,8 +71,6 @@ def learn_vocabulary(session: Session, wanted: str, documents: Made) -> Made:
 
 def encode(session: Session, wanted: str, documents: Made, vocabulary: Made) -> Made:
     """Divide the documents into splits and write each as a file of tokens."""
-    from charpipe.text import encode, load_vocabulary
-
     name, config = session.corpus(wanted)
     if (recorded := session.recorded("encode")) is not None:
         return session.skip(recorded, _tokens)
@@ -79,6 +81,8 @@ def encode(session: Session, wanted: str, documents: Made, vocabulary: Made) -> 
     action = Action("encode", ENCODE, inputs, settings, {config.tokenizer.name: provided.provider.digest()})
 
     def make(folder: Path) -> Mapping[str, Any]:
+        from charpipe.text import encode, load_vocabulary
+
         encoding = load_vocabulary(
             session.path(vocabulary) / "vocabulary.json", session.registry.all("tokenizer")
         )
