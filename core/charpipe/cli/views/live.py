@@ -85,7 +85,7 @@ class Live(View):
             return []
         start = f"              sample at step {sampled.step:,} │ "
         text = one_line(sampled.text, self._console.width - len(start))
-        return [Text(start, style="dim", no_wrap=True, end="").append(text)]
+        return [Text.assemble((start, "dim"), text, no_wrap=True, overflow="ellipsis")]
 
     def finish(self, result: Mapping[str, Any], session: Session) -> None:
         """Stop drawing and print the summary below the picture."""

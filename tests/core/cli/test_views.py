@@ -1,0 +1,116 @@
+"""What a person sees while a pipeline works: every stage on a line of its own, live and as plain lines."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from charpipe.cli.views.jsonlines import JsonLines
+from charpipe.cli.views.live import Live
+from charpipe.cli.views.plain import Plain
+from charpipe.cli.views.progress import Progress, one_line
+from charpipe.cli.views.summary import summary
+from charpipe.events import (
+    Evaluated,
+    Event,
+    Finished,
+    Notice,
+    Sampled,
+    StageFinished,
+    StageProgress,
+    StageStarted,
+    Step,
+    TrainingStarted,
+)
+
+EVENTS: list[Event] = [
+    StageFinished("ingest", "55,405 documents  1.18 GB", 30.0),
+    StageFinished("vocabulary", "char, 361 tokens", 0.0, skipped=True),
+    StageStarted("encode", "first time"),
+    StageProgress("encode", 500_000_000, 1_000_000_000),
+    StageFinished("encode", "1.18 G tokens", 6.0),
+    StageStarted("train", "first time with these settings"),
+    TrainingStarted("a-run", 0, 2000, "cpu", "bfloat16", 1_000_000, "lstm 1x512"),
+    *[Step(step, 2000, 1.5, 1e-3, 1000, step * 0.01) for step in range(1, 1001)],
+    Evaluated(1000, {"val/loss": 1.204, "val/bits_per_char": 1.737}),
+    Sampled(1000, "static int __init cpu_init(void)\n{\n\treturn 0;\n" * 9),
+]
+
+
+def picture(width: int) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None, legacy_windows=False)
+    view = Live(Progress("train-and-sample", "linux_src"), console)
+    for event in EVENTS:
+        view(event)
+    console.print(view._draw())
+    return console.file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_the_live_picture_has_a_line_for_each_stage(width: int) -> None:
+    lines = picture(width)
+    assert max(map(len, lines)) <= width
+    starts = [line[:14].strip() for line in lines]
+    assert starts == [
+        "charpipe  trai",
+        "",
+        "✓ ingest",
+        "✓ vocabulary",
+        "✓ encode",
+        "▶ train",
+        "",
+        "· evaluate",
+        "· sample",
+    ]
+
+
+def test_the_live_picture_says_what_matters() -> None:
+    text = "\n".join(picture(120))
+    assert "train-and-sample · linux_src · lstm 1x512 · cpu bfloat16" in text
+    assert "step 1,000 of 2,000  █████░░░░░  val 1.204 nats, 1.737 bits/char  100 k chars/s  0:10 left" in text
+    assert "sample at step 1,000 │ static int __init cpu_init(void)⏎{⏎→return 0;⏎" in text
+    assert "cached" in text
+
+
+def test_plain_lines_say_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    view = Plain(Progress("train-and-sample", "linux_src"))
+    for event in [*EVENTS, Notice("something to know")]:
+        view(event)
+    out = capsys.readouterr().out
+    assert out.startswith("charpipe  train-and-sample · linux_src\n")
+    for said in ("✓ ingest", "cached", "run (first time)", "val 1.204 nats", "sample at step 1,000", "something to know"):
+        assert said in out
+
+
+def test_json_lines_are_events(capsys: pytest.CaptureFixture[str]) -> None:
+    view = JsonLines()
+    for event in [*EVENTS, Finished(2000, "steps", 20.0)]:
+        view(event)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0]["event"] == "stage_finished"
+    assert [line["event"] for line in lines].count("step") == 1  # thinned: all came at once
+    assert lines[-1]["event"] == "trained"
+
+
+def test_the_summary_shows_numbers_sample_and_next_commands(open_session) -> None:
+    result = {
+        "run": "a-run",
+        "metrics": {"val/loss": 1.2, "val/bits_per_char": 1.73, "test/loss": 1.3, "test/loss_standard_error": 0.01},
+        "sample": "x" * 250 + "\n\x1b[31mred\n" + "line\n" * 40,
+        "predictions": [{"text": "h", "next": {"e": 0.9}}],
+    }
+    text = "\n".join(summary(result, open_session()))
+    assert "1.2000 nats per token, 1.7300 bits per character" in text
+    assert "1.3000 ± 0.0100 nats" in text
+    assert "after 'h'" in text
+    assert "\x1b" not in text
+    assert "lines more" in text
+    assert "charpipe sample a-run" in text
+
+
+def test_one_line_is_one_line() -> None:
+    assert one_line("a\nb\tc\x1bd", 20) == "a⏎b→c·d"
+    assert one_line("abcdef", 4) == "abc…"
