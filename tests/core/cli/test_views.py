@@ -41,7 +41,9 @@ EVENTS: list[Event] = [
 
 
 def picture(width: int) -> list[str]:
-    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None, legacy_windows=False)
+    console = Console(
+        file=io.StringIO(), width=width, force_terminal=True, color_system=None, legacy_windows=False
+    )
     view = Live(Progress("train-and-sample", "linux_src"), console)
     for event in EVENTS:
         view(event)
@@ -70,7 +72,9 @@ def test_the_live_picture_has_a_line_for_each_stage(width: int) -> None:
 def test_the_live_picture_says_what_matters() -> None:
     text = "\n".join(picture(120))
     assert "train-and-sample · linux_src · lstm 1x512 · cpu bfloat16" in text
-    assert "step 1,000 of 2,000  █████░░░░░  val 1.204 nats, 1.737 bits/char  100 k chars/s  0:10 left" in text
+    assert (
+        "step 1,000 of 2,000  █████░░░░░  val 1.204 nats, 1.737 bits/char  100 k chars/s  0:10 left" in text
+    )
     assert "sample at step 1,000 │ static int __init cpu_init(void)⏎{⏎→return 0;⏎" in text
     assert "cached" in text
 
@@ -99,7 +103,12 @@ def test_json_lines_are_events(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_summary_shows_numbers_sample_and_next_commands(open_session) -> None:
     result = {
         "run": "a-run",
-        "metrics": {"val/loss": 1.2, "val/bits_per_char": 1.73, "test/loss": 1.3, "test/loss_standard_error": 0.01},
+        "metrics": {
+            "val/loss": 1.2,
+            "val/bits_per_char": 1.73,
+            "test/loss": 1.3,
+            "test/loss_standard_error": 0.01,
+        },
         "sample": "x" * 250 + "\n\x1b[31mred\n" + "line\n" * 40,
         "predictions": [{"text": "h", "next": {"e": 0.9}}],
     }
