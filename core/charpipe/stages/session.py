@@ -116,20 +116,16 @@ class Session:
         """Run a data stage through the store, telling the listener; see `Store.build`."""
         stage, started = action.stage, time.monotonic()
         force = stage in self.force
-
-        def announced(folder: Path) -> Mapping[str, Any]:
-            self.emit(StageStarted(stage, why))
-            return make(folder)
-
-        why = "forced" if force else self.store.why(action, subject)
         if self.dry_run and (force or self.store.find(action) is None):
+            why = "forced" if force else self.store.why(action, subject)
             raise WouldRun(f"{stage}: would run ({why}), and all after it")
         built = self.store.build(
             action,
-            announced,
+            make,
             subject,
             force=force,
             on_wait=lambda holder: self.notice(f"{stage}: waiting for {holder}"),
+            on_start=lambda why: self.emit(StageStarted(stage, why)),
         )
         seconds = time.monotonic() - started
         self.emit(

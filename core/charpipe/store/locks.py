@@ -23,15 +23,14 @@ def _holder(path: Path) -> str:
 
 
 @contextmanager
-def exclusive(path: Path, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
+def exclusive(path: Path, on_wait: Callable[[str], None] = lambda holder: None) -> Iterator[None]:
     """Hold the lock at `path`, waiting as long as it takes; `on_wait` is told once who holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock, note = FileLock(path), path.with_suffix(".holder")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        if on_wait is not None:
-            on_wait(_holder(note))
+        on_wait(_holder(note))
         lock.acquire(poll_interval=POLL_SECONDS)
     try:
         command = " ".join(Path(part).name if part == sys.argv[0] else part for part in sys.argv)

@@ -69,11 +69,13 @@ class Store:
         subject: str,
         *,
         force: bool = False,
-        on_wait: Callable[[str], None] | None = None,
+        on_wait: Callable[[str], None] = lambda holder: None,
+        on_start: Callable[[str], None] = lambda why: None,
     ) -> Built:
         """The object of `action`: found, or made by `make(folder)`, which fills an empty folder and returns facts.
 
-        Two processes that want the same wait for one another; `on_wait` is told who is ahead.
+        Two processes that want the same wait for one another; `on_wait` is told who is ahead, `on_start` why
+        there is something to make.
         """
         if not force and (found := self.find(action)):
             return found
@@ -81,6 +83,7 @@ class Store:
         with exclusive(self.root / "locks" / f"{action.digest}.lock", on_wait):
             if not force and (found := self.find(action)):
                 return found
+            on_start(why)
             digest, manifest = self._make(action, make)
             record = {"action": action.to_json(), "object": digest, "subject": subject, "made": _now()}
             write_json(self._record(action), record)
