@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pluggy
 
 from charpipe.events import Event
-from charpipe.plugin import Architecture, Command, Pipeline, Source, Tokenizer
+from charpipe.plugin import Architecture, Command, Decoder, Pipeline, Source, Tokenizer
 
 hookspec = pluggy.HookspecMarker("charpipe")
 
@@ -25,6 +25,11 @@ def charpipe_tokenizers() -> Iterable[Tokenizer]:  # type: ignore[empty-body]
 @hookspec
 def charpipe_sources() -> Iterable[Source]:  # type: ignore[empty-body]
     """Places where corpora come from, for a corpus's `sources`."""
+
+
+@hookspec
+def charpipe_decoders() -> Iterable[Decoder]:  # type: ignore[empty-body]
+    """Ways to choose the next character, for `[sample.decoders.NAME]`."""
 
 
 @hookspec

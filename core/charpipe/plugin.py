@@ -154,6 +154,19 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Decoder:
+    """How the next character is chosen. `choose(config, vocabulary_size)` returns a function from scores to scores,
+    float64 [..., V], whose softmax is drawn from after it; a score of minus infinity is never drawn. It must not
+    change its argument. Several decoders follow each other. Raises `UsageError` for settings that do not fit."""
+
+    name: str
+    summary: str
+    choose: Reference
+    config: type[Options] = Options
+    api: int = API
+
+
+@dataclass(frozen=True)
 class Pipeline:
     """What `charpipe run NAME` can run. `run(options, context)` returns the result as a JSON object;
     the fields of `options` become its flags."""
@@ -182,6 +195,7 @@ __all__ = [
     "CharpipeError",
     "Command",
     "CorpusError",
+    "Decoder",
     "Encoding",
     "Fetched",
     "Fetcher",

@@ -17,15 +17,16 @@ from charpipe import hookspecs
 from charpipe.errors import PluginError, UsageError, near_match
 from charpipe.events import Event
 from charpipe.loading import Candidate, candidates, import_candidate
-from charpipe.plugin import API, Architecture, Command, Pipeline, Source, Tokenizer
+from charpipe.plugin import API, Architecture, Command, Decoder, Pipeline, Source, Tokenizer
 from charpipe.store.digest import digest_of_package
 
-Spec = TypeVar("Spec", Architecture, Tokenizer, Source, Pipeline, Command)
+Spec = TypeVar("Spec", Architecture, Tokenizer, Source, Decoder, Pipeline, Command)
 
 KINDS: Mapping[str, type[Any]] = {
     "architecture": Architecture,
     "tokenizer": Tokenizer,
     "source": Source,
+    "decoder": Decoder,
     "pipeline": Pipeline,
     "command": Command,
 }

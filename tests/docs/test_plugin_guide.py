@@ -7,9 +7,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import charpipe
+from charpipe.generation import SampleConfig
+from charpipe.generation.decoding import Decoding
 from charpipe.registry import Registry
 from charpipe.testing import check_architecture
 
@@ -35,3 +38,27 @@ def test_it_conforms(plugin: Path) -> None:
 def test_it_trains(plugin: Path) -> None:
     settings = {"tracking.enabled": False, "train.steps": 3, "architectures.minimal-gru.hidden_size": 6}
     assert "minimal-gru" in charpipe.train("hello", arch="minimal-gru", settings=settings).name
+
+
+@pytest.fixture
+def decoder(project: Path) -> Iterator[Path]:
+    blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    (text,) = [block for block in blocks if "Decoder" in block]
+    folder = project / "plugins"
+    folder.mkdir()
+    (folder / "without_one.py").write_text(text)
+    yield folder
+    del sys.modules["without_one"]
+
+
+def test_its_decoder_works(decoder: Path) -> None:
+    settings = SampleConfig(temperature=1, decoders={"without": {"token": 1}})
+    decoding = Decoding(settings, 3, Registry([decoder]).all("decoder"))
+    assert {decoding.draw(np.zeros(3, np.float32)) for _ in range(50)} == {0, 2}
+
+
+def test_its_decoder_is_found_by_a_run(decoder: Path) -> None:
+    settings = {"tracking.enabled": False, "train.steps": 3, "architectures.rnn.hidden_size": 6}
+    settings |= {"sample.decoders.without.token": 0, "sample.length": 50}
+    sampled = charpipe.train("hello", arch="rnn", settings=settings).sample
+    assert "e" not in sampled[1:]  # the first is any character: this corpus has no line break to begin after

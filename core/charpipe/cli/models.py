@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,16 +21,30 @@ Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Any 
 Which = Annotated[str, typer.Option("--checkpoint", help="best or last.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+FRAME = 0.04
+"""Seconds between two looks at the screen."""
 
 
 def sample(
     run: RunName = "last",
     prompt: Annotated[str | None, typer.Option(help="Text the model reads before it writes.")] = None,
+    prompt_file: Annotated[Path | None, typer.Option(help="A file with that text.")] = None,
     length: Annotated[int | None, typer.Option(help="Tokens to write.")] = None,
     temperature: Annotated[
         float | None, typer.Option(help="0: always the likeliest; above 1: wilder.")
     ] = None,
+    top_k: Annotated[int | None, typer.Option(help="Choose among so many of the likeliest.")] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Choose among the likeliest that together have this probability.")
+    ] = None,
+    min_p: Annotated[
+        float | None,
+        typer.Option(help="Leave out what has less than this share of the greatest probability."),
+    ] = None,
+    greedy: Annotated[bool, typer.Option("--greedy", help="Always the likeliest.")] = False,
+    stop: Annotated[str | None, typer.Option(help="Stop writing before this text.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed writes the same text.")] = None,
+    count: Annotated[int, typer.Option(min=1, max=4096, help="Texts to write side by side.")] = 1,
     which: Which = "best",
     device: Device = "auto",
     set_: Set = [],  # noqa: B006
@@ -36,21 +52,60 @@ def sample(
 ) -> None:
     """Let a trained model write; the text is streamed as it is written."""
     resolved = settings(
-        set_, sample__prompt=prompt, sample__length=length, sample__temperature=temperature, sample__seed=seed
+        set_,
+        sample__prompt=_prompt(prompt, prompt_file),
+        sample__length=length,
+        sample__temperature=temperature,
+        sample__top_k=top_k,
+        sample__top_p=top_p,
+        sample__min_p=min_p,
+        sample__greedy=greedy or None,
+        sample__stop=stop,
+        sample__seed=seed,
     )
     loaded = _find(run, which, resolved)
-    from charpipe.generation import generate
+    from charpipe.generation import generate, sample_many
 
-    wanted = resolved.config.sample
-    pieces = generate(loaded.predictor(device), loaded.encoding, wanted)
+    wanted, decoders = resolved.config.sample, open_registry().all("decoder")
+    predictor = loaded.predictor(device)
+    if count > 1:
+        texts = sample_many(predictor, loaded.encoding, count, wanted, decoders)
+        _print_texts(loaded.name, wanted.prompt, texts, json)
+        return
+    pieces = generate(predictor, loaded.encoding, wanted, decoders=decoders)
     if json:
         print_json({"run": loaded.name, "prompt": wanted.prompt, "text": wanted.prompt + "".join(pieces)})
         return
     sys.stdout.write(wanted.prompt)
+    _stream(pieces)
+    sys.stdout.write("\n")
+
+
+def _prompt(text: str | None, file: Path | None) -> str | None:
+    if text is not None and file is not None:
+        raise UsageError("--prompt and --prompt-file exclude each other; give one of them")
+    found = text if file is None else _read(file)
+    if found == "":
+        raise UsageError("the prompt is empty; leave it out, and the model begins as after a line break")
+    return found
+
+
+def _stream(pieces: Iterable[str]) -> None:
+    """Write the pieces as they come; to the screen itself a few times a second is enough for the eye."""
+    shown = 0.0
     for piece in pieces:
         sys.stdout.write(piece)
-        sys.stdout.flush()
-    sys.stdout.write("\n")
+        if time.monotonic() - shown > FRAME:
+            sys.stdout.flush()
+            shown = time.monotonic()
+
+
+def _print_texts(run: str, prompt: str, texts: list[str], json: bool) -> None:
+    if json:
+        print_json({"run": run, "prompt": prompt, "texts": texts})
+        return
+    for number, text in enumerate(texts, 1):
+        sys.stdout.write(f"--- {number} of {len(texts)}\n{text}\n")
 
 
 def evaluate(
@@ -88,17 +143,21 @@ def _find(run: str, which: str, resolved: Any) -> Any:
 
 
 def _score_file(run: str, file: Path, which: str, device: str, full: bool, resolved: Any) -> dict[str, Any]:
-    try:
-        text = file.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{file} is not UTF-8: {error.reason} at byte {error.start:,}") from error
-    except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}") from error
+    text = _read(file)
     loaded = _find(run, which, resolved)
     from charpipe.evaluation import score_text
 
     scores = score_text(loaded.predictor(device), loaded.encoding, text, full=full)
     return {"run": loaded.name, "file": str(file), "metrics": scores.metrics("text"), "whole": scores.whole}
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file} is not UTF-8: {error.reason} at byte {error.start:,}") from error
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from error
 
 
 def _score_splits(run: str, which: str, device: str, full: bool) -> dict[str, Any]:

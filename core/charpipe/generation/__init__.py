@@ -6,9 +6,9 @@ from charpipe.generation.settings import SampleConfig
 from charpipe.lazy import names
 
 if TYPE_CHECKING:
-    from charpipe.generation.sampling import generate, sample
+    from charpipe.generation.sampling import generate, sample, sample_many
 
-__getattr__ = names(__name__, {"generate": "sampling", "sample": "sampling"})
+__getattr__ = names(__name__, {"generate": "sampling", "sample": "sampling", "sample_many": "sampling"})
 
 
-__all__ = ["SampleConfig", "generate", "sample"]
+__all__ = ["SampleConfig", "generate", "sample", "sample_many"]

@@ -1,25 +1,32 @@
-"""A model writes text: the distribution of the next character is sharpened by a temperature and drawn from."""
+"""A model writes text, character by character: one stream as fast as it goes, or several texts side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from charpipe.errors import UsageError
+from charpipe.generation.decoding import Decoding
 from charpipe.generation.settings import SampleConfig
-from charpipe.models import Predictor, State
-from charpipe.plugin import Encoding
+from charpipe.models import Predictor, State, open_stream
+from charpipe.plugin import Decoder, Encoding
 
 PROMPT_WINDOW = 1024
 """Tokens of the prompt read at once."""
+Decoders = Mapping[str, Decoder] | None
 
 
-def sample(predictor: Predictor, encoding: Encoding, settings: SampleConfig | None = None) -> str:
+def sample(
+    predictor: Predictor,
+    encoding: Encoding,
+    settings: SampleConfig | None = None,
+    decoders: Decoders = None,
+) -> str:
     """The prompt and what the model writes after it."""
     settings = settings or SampleConfig()
-    return settings.prompt + "".join(generate(predictor, encoding, settings))
+    return settings.prompt + "".join(generate(predictor, encoding, settings, decoders=decoders))
 
 
 def generate(
@@ -27,62 +34,117 @@ def generate(
     encoding: Encoding,
     settings: SampleConfig,
     stop: Callable[[], bool] | None = None,
+    decoders: Decoders = None,
 ) -> Iterator[str]:
     """What the model writes after the prompt, piece by piece; `stop` is asked after each token.
 
-    The same seed writes the same text on the same machine. Raises UsageError naming a character of the prompt
-    that the vocabulary lacks.
+    The same seed writes the same text on the same machine. `decoders` are those that the settings may name; without
+    them the installed ones. Raises UsageError naming a character of the prompt that the vocabulary lacks, or a
+    setting that does not fit.
     """
-    generator = torch.Generator()
-    generator.seed() if settings.seed is None else generator.manual_seed(settings.seed)
-    decoder = encoding.decoder()
-    state, token, written = _begin(predictor, encoding, settings, generator)
-    if written and settings.length:
-        yield decoder.decode([int(token)])
+    decoding = Decoding(settings, encoding.size, decoders)
+    begun = _begin(predictor, encoding, settings)  # before the first piece is asked for
+    return _until(_pieces(predictor, encoding, settings.length, decoding, begun, stop), settings.stop)
+
+
+def sample_many(
+    predictor: Predictor,
+    encoding: Encoding,
+    count: int,
+    settings: SampleConfig | None = None,
+    decoders: Decoders = None,
+) -> list[str]:
+    """`count` texts after the same prompt, written side by side in one batch; the first is that of `sample`."""
+    settings = settings or SampleConfig()
+    decoding = Decoding(settings, encoding.size, decoders, count)
+    state, first = _begin(predictor, encoding, settings)
+    state = {name: value.repeat_interleave(count, 1) for name, value in state.items()}
+    tokens = np.array([first if first is not None else _any(decoding, encoding, n) for n in range(count)])
+    readers = [encoding.decoder() for _ in range(count)]
+    texts, written = [""] * count, 0
+    if first is None and settings.length:
+        texts, written = [r.decode([int(t)]) for r, t in zip(readers, tokens, strict=True)], 1
     for _ in range(settings.length - written):
-        logits, state = predictor.step(token, state)
-        token = choose(logits, settings.temperature, generator)
-        if piece := decoder.decode([int(token)]):
+        logits, state = predictor.step(torch.from_numpy(tokens), state)
+        rows = logits.float().cpu().numpy()
+        tokens = np.array([decoding.draw(row, lane) for lane, row in enumerate(rows)])
+        texts = [text + r.decode([int(t)]) for text, r, t in zip(texts, readers, tokens, strict=True)]
+        if settings.stop and all(settings.stop in text for text in texts):
+            break
+    texts = [text + reader.decode([], final=True) for text, reader in zip(texts, readers, strict=True)]
+    return [settings.prompt + "".join(_until([text], settings.stop)) for text in texts]
+
+
+def _pieces(
+    predictor: Predictor,
+    encoding: Encoding,
+    length: int,
+    decoding: Decoding,
+    begun: tuple[State, int | None],
+    stop: Callable[[], bool] | None,
+) -> Iterator[str]:
+    state, token = begun
+    decoder, written = encoding.decoder(), 0
+    if token is None:
+        token = _any(decoding, encoding)
+        if length:
+            written = 1
+            yield decoder.decode([token])
+    step, draw, decode = open_stream(predictor, state).step, decoding.draw, decoder.decode
+    for _ in range(length - written):
+        token = draw(step(token))
+        if piece := decode((token,)):
             yield piece
         if stop is not None and stop():
             break
-    if rest := decoder.decode([], final=True):
+    if rest := decode((), final=True):
         yield rest
 
 
-def choose(logits: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
-    """One token a row (int64 [B]) from softmax(logits / temperature); at 0 the likeliest. logits: [B, V]."""
-    scores = logits.detach().cpu().double()
-    if temperature == 0:
-        return scores.argmax(-1)
-    # Subtracting the maximum first keeps tiny temperatures from overflowing.
-    scores = (scores - scores.amax(-1, keepdim=True)) / temperature
-    return torch.multinomial(scores.softmax(-1), 1, generator=generator)[:, 0]
+def _begin(predictor: Predictor, encoding: Encoding, settings: SampleConfig) -> tuple[State, int | None]:
+    """The state that has read all but the last token of the prompt, and that token.
 
-
-def _begin(
-    predictor: Predictor, encoding: Encoding, settings: SampleConfig, generator: torch.Generator
-) -> tuple[State, Tensor, int]:
-    """The state that has read all but the last token of the prompt, that token, and 1 if it is to be written.
-
-    Without a prompt the model starts as after a line break; where the corpus has none, with any character.
+    Without a prompt the model starts as after a line break; where the corpus has none, with any character (None),
+    which is written too.
     """
     state = predictor.initial_state(1)
     if not settings.prompt:
-        line_break = _line_break(encoding)
-        if line_break is not None:
-            return state, line_break, 0
-        return state, torch.randint(encoding.size, (1,), generator=generator), 1
+        return state, _line_break(encoding)
     ids = torch.from_numpy(encoding.encode(settings.prompt).astype("int64"))[:, None]
     for start in range(0, len(ids) - 1, PROMPT_WINDOW):
         _, state = predictor.score(ids[start : start + PROMPT_WINDOW + 1], state)
-    return state, ids[-1], 0
+    return state, int(ids[-1])
 
 
-def _line_break(encoding: Encoding) -> Tensor | None:
-    """The token of a line break (int64 [1]), where the vocabulary has it as one token."""
+def _any(decoding: Decoding, encoding: Encoding, lane: int = 0) -> int:
+    return int(decoding.generators[lane].integers(encoding.size))
+
+
+def _line_break(encoding: Encoding) -> int | None:
+    """The token of a line break, where the vocabulary has it as one token."""
     try:
         ids = encoding.encode("\n")
     except UsageError:
         return None
-    return torch.from_numpy(ids.astype("int64")) if len(ids) == 1 else None
+    return int(ids[0]) if len(ids) == 1 else None
+
+
+def _until(pieces: Iterable[str], end: str | None) -> Iterator[str]:
+    """The pieces up to the first `end` in their text; what may be its beginning is held back."""
+    if end is None:
+        yield from pieces
+        return
+    held = ""
+    for piece in pieces:
+        held += piece
+        found = held.find(end)
+        if found >= 0:
+            if found:
+                yield held[:found]
+            return
+        keep = next(n for n in range(min(len(end) - 1, len(held)), -1, -1) if held.endswith(end[:n]))
+        if len(held) > keep:
+            yield held[: len(held) - keep]
+            held = held[len(held) - keep :]
+    if held:
+        yield held

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from charpipe.plugin import Options
@@ -17,6 +19,18 @@ class SampleConfig(Options):
         le=100,
         allow_inf_nan=False,
         description="0: always the likeliest; 1: as learnt; above: wilder",
+    )
+    top_k: int | None = Field(None, ge=1, description="choose among so many of the likeliest")
+    top_p: float | None = Field(
+        None, gt=0, le=1, description="choose among the likeliest that together have this probability"
+    )
+    min_p: float | None = Field(
+        None, ge=0, le=1, description="leave out what has less than this share of the greatest probability"
+    )
+    greedy: bool = Field(False, description="always the likeliest")
+    stop: str | None = Field(None, min_length=1, description="text before which the model stops writing")
+    decoders: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="settings of further decoders by name, applied after those above"
     )
     prompt: str = Field("", description="text the model reads before it writes")
     seed: int | None = Field(1, ge=0, lt=2**63, description="of the choices; null: another text every time")

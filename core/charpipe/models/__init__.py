@@ -6,18 +6,23 @@ from charpipe.models.model import Model, build_model
 from charpipe.models.predictor import NetworkPredictor
 from charpipe.models.recurrence import TorchRecurrence, initialise
 from charpipe.models.shell import LanguageModel, embedding_width
+from charpipe.models.streams import ArrayStream, StepwiseStream, Stream, open_stream
 
 __all__ = [
+    "ArrayStream",
     "LanguageModel",
     "Model",
     "NetworkPredictor",
     "Predictor",
     "Recurrence",
     "State",
+    "StepwiseStream",
+    "Stream",
     "TorchRecurrence",
     "build_model",
     "embedding_width",
     "initialise",
     "load_model",
+    "open_stream",
     "save_model",
 ]

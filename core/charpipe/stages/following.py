@@ -92,6 +92,7 @@ def _events(plan: Plan, run: Run, recorder: Recorder) -> Iterator[Event]:
         run=run.name,
         stop=session.stop.event.is_set,
         sampling=session.config.sample,
+        decoders=session.registry.all("decoder"),
     )
     ratio = _tokens_per_character(plan.tokens.facts, "val")
     for event in events:

@@ -15,7 +15,7 @@ from charpipe.stages.train import TrainedRun
 from charpipe.store import digest_of_json
 from charpipe.store.manifest import read_manifest
 
-EVALUATE, SAMPLE = 1, 1
+EVALUATE, SAMPLE = 1, 2
 """The versions of the stages."""
 SHOWN_IN_FULL = 64
 """A training text of up to this many characters is shown with the predictions after each of them."""
@@ -47,7 +47,8 @@ def sample(session: Session, trained: TrainedRun) -> Mapping[str, Any]:
         from charpipe.generation import sample
 
         loaded = load_run(run, session.registry)
-        text = sample(loaded.predictor(session.config.train.device), loaded.encoding, settings)
+        predictor = loaded.predictor(session.config.train.device)
+        text = sample(predictor, loaded.encoding, settings, session.registry.all("decoder"))
         _record(session, run, Sampled(run.status.step, text.removeprefix(settings.prompt), settings.prompt))
         return {"text": text, "prompt": settings.prompt}
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from charpipe.generation import SampleConfig
 from charpipe.models import Model
 from charpipe.models.contract import detach
 from charpipe.models.precision import autocast
-from charpipe.plugin import Encoding
+from charpipe.plugin import Decoder, Encoding
 from charpipe.training.budget import steps_within
 from charpipe.training.failures import diverged, memory_explained
 from charpipe.training.job import Job, prepare, reseed
@@ -48,6 +48,7 @@ def train(
     run: str = "run",
     stop: Callable[[], bool] | None = None,
     sampling: SampleConfig | None = None,
+    decoders: Mapping[str, Decoder] | None = None,
 ) -> Iterator[Event]:
     """Train `model` in place on `tokens` (one-dimensional, unsigned), yielding what happens.
 
@@ -63,7 +64,9 @@ def train(
         yield TrainingStarted(
             run, job.step, job.steps, str(job.device), job.precision, model.parameters, model.title
         )
-        observer = Observer(job, validation, encoding, sampling or SampleConfig(), checkpoints, began)
+        observer = Observer(
+            job, validation, encoding, sampling or SampleConfig(), checkpoints, began, decoders=decoders
+        )
         yield from _loop(job, observer, stop or (lambda: False))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from charpipe.evaluation import score
 from charpipe.events import Checkpointed, Evaluated, Event, Sampled
 from charpipe.generation import SampleConfig, sample
+from charpipe.generation.decoding import Decoding
 from charpipe.models import NetworkPredictor
-from charpipe.plugin import Encoding
+from charpipe.plugin import Decoder, Encoding
 from charpipe.training.checkpoints import save_checkpoint
 from charpipe.training.failures import diverged, is_finite
 from charpipe.training.job import Job
@@ -49,11 +50,17 @@ class Observer:
     """When the model last wrote something."""
     looked: tuple[int, float] = (0, 0.0)
     """Step and time at which the last look ended."""
+    decoders: Mapping[str, Decoder] | None = None
+    """Those that the sampling settings may name; without them the installed ones."""
 
     def __post_init__(self) -> None:
         settings, steps = self.job.settings, self.job.steps
         self.every = settings.evaluate_every or max(1, min(steps // EVALUATIONS, LONGEST_INTERVAL))
         self.sampling = replace_length(self.sampling)
+        if self.encoding is not None:
+            Decoding(
+                self.sampling, self.encoding.size, self.decoders
+            )  # settings that do not fit are said now
         self.looked = (self.job.step, self.began)
 
     @property
@@ -124,7 +131,8 @@ class Observer:
         assert self.encoding is not None
         self.sampled = time.perf_counter()
         predictor = NetworkPredictor(self.job.model.network, self.job.model.vocabulary_size)
-        return Sampled(self.job.step, sample(predictor, self.encoding, self.sampling), self.sampling.prompt)
+        text = sample(predictor, self.encoding, self.sampling, self.decoders)
+        return Sampled(self.job.step, text, self.sampling.prompt)
 
     def save(self) -> Checkpointed:
         """Put a checkpoint on disk."""

@@ -126,6 +126,52 @@ def test_sampling(run: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert "sample.temperature" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--prompt", ""], "the prompt is empty"),
+        (["--prompt-file", "empty.txt"], "the prompt is empty"),
+        (["--prompt-file", "missing.txt"], "cannot be read"),
+        (["--prompt", "he", "--prompt-file", "empty.txt"], "exclude each other"),
+        (["--temperature", "nan"], "sample.temperature"),
+        (["--top-k", "99"], "top-k is 99, but the vocabulary has 4 tokens"),
+        (["--top-k", "0"], "sample.top_k"),
+        (["--top-p", "0"], "sample.top_p"),
+        (["--min-p", "2"], "sample.min_p"),
+        (["--count", "0"], "count"),
+        (["--count", "2", "--top-k", "99"], "top-k is 99"),
+        (["--set", "sample.decoders.nuclear.p=0.5"], "did you mean 'nucleus'?"),
+    ],
+    ids=" ".join,
+)
+def test_sampling_says_what_it_cannot_do(
+    run: str, project: Path, capfd: pytest.CaptureFixture[str], flags: list[str], said: str
+) -> None:
+    (project / "empty.txt").write_text("")
+    assert main(["sample", run, *flags]) == 2
+    captured = capfd.readouterr()
+    assert said in captured.err
+    assert captured.out == ""
+
+
+def test_ways_to_sample(run: str, project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def written(*flags: str) -> dict[str, object]:
+        assert main(["sample", run, "--length", "30", "--json", *flags]) == 0
+        return json.loads(capfd.readouterr().out)
+
+    (project / "prompt.txt").write_text("hel")
+    assert str(written("--prompt-file", "prompt.txt")["text"]).startswith("hel")
+    likeliest = written("--prompt", "h", "--greedy")["text"]
+    for flags in (["--top-k", "1"], ["--min-p", "1"], ["--top-p", "0.0001"], ["--temperature", "0"]):
+        assert written("--prompt", "h", "--seed", "3", *flags)["text"] == likeliest
+    assert "l" not in str(written("--prompt", "h", "--stop", "l", "--temperature", "9")["text"])
+    texts = written("--prompt", "h", "--count", "3")["texts"]
+    assert isinstance(texts, list)
+    assert texts[0] == written("--prompt", "h")["text"]
+    assert main(["sample", run, "--length", "5", "--count", "2"]) == 0
+    assert "--- 2 of 2\n" in capfd.readouterr().out
+
+
 def test_scoring_a_file(run: str, project: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (project / "other.txt").write_text("hellohello")
     assert main(["evaluate", run, "other.txt", "--json"]) == 0

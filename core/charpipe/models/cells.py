@@ -1,0 +1,206 @@
+"""The steps of PyTorch's recurrent layers over numpy arrays, for one stream.
+
+A step writes into arrays that were made beforehand. sigmoid(a) is (tanh(a / 2) + 1) / 2, so that one call of tanh does
+all gates of a layer; the halves are put into the weights beforehand, which is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+Array = NDArray[np.float32]
+Step = Callable[[int], None]
+HALF, ONE = np.float32(0.5), np.float32(1)
+BLOCK = 1 << 18
+"""Numbers of a weight matrix multiplied at once: few enough that the BLAS does it on one core. Two cost more than they
+help here, and waste milliseconds where the machine has other work."""
+
+
+def blocks(weights: Array, out: Array) -> list[tuple[Array, Array]]:
+    """The columns of `weights` [K, N] in pieces, each with the part of `out` [N] that its product goes to."""
+    width = max(1, BLOCK // len(weights))
+    starts = range(0, weights.shape[1], width)
+    return [(np.ascontiguousarray(weights[:, i : i + width]), out[i : i + width]) for i in starts]
+
+
+class Cell:
+    """The layers of one kind, with their carried state.
+
+    `hidden` [layers * H] holds `1 / scale` times each layer's output, so that a layer reads the one below and
+    itself as one piece; `outputs` is the last layer's part.
+    """
+
+    scale = 1.0
+
+    def __init__(self, layer: nn.RNNBase, carried: Mapping[str, Array]) -> None:
+        self.layer, self.size = layer, layer.hidden_size
+        self.hidden: Array = (carried["hidden"] / np.float32(self.scale)).reshape(-1)
+        self.outputs = self.hidden[-self.size :]
+
+    def steps(self, table: Array) -> list[Step]:
+        """A function for each layer; the first is told the token, whose row of `table` [V, gates] it adds."""
+        return [self.step(number, table) for number in range(self.layer.num_layers)]
+
+    def step(self, number: int, table: Array) -> Step:
+        """The function for one layer."""
+        raise NotImplementedError
+
+    def state(self) -> dict[str, Array]:
+        """The carried state, [layers, H] each."""
+        return {"hidden": (self.hidden * np.float32(self.scale)).reshape(-1, self.size)}
+
+    def reads(self, number: int) -> Array:
+        """What a layer multiplies its weights with: the layer below, just written, and its own last output."""
+        size = self.size
+        return self.hidden[max(0, number - 1) * size : (number + 1) * size]
+
+    def own(self, number: int) -> Array:
+        """A layer's part of `hidden`."""
+        return self.hidden[number * self.size : (number + 1) * self.size]
+
+    def weights(self, name: str, number: int) -> Array:
+        """`weight_ih` or `weight_hh` of a layer, transposed: [inputs, gates]."""
+        return np.ascontiguousarray(self.layer.get_parameter(f"{name}_l{number}").detach().numpy().T)
+
+    def bias(self, name: str, number: int) -> Array:
+        """`bias_ih` or `bias_hh` of a layer, or zeros."""
+        if self.layer.bias:
+            found: Array = self.layer.get_parameter(f"{name}_l{number}").detach().numpy()
+            return found
+        return np.zeros(self.layer.get_parameter("weight_hh_l0").shape[0], np.float32)
+
+    def joined(self, number: int) -> Array:
+        """The weights that belong to `reads`."""
+        own = self.weights("weight_hh", number)
+        return own if number == 0 else np.concatenate([self.weights("weight_ih", number), own])
+
+    def rows(self, number: int, table: Array) -> Array:
+        """What a layer adds to its product for each token: the first layer its input, all of them their biases."""
+        both = self.bias("bias_ih", number) + self.bias("bias_hh", number)
+        return table + both if number == 0 else np.broadcast_to(both, (len(table), len(both)))
+
+
+class RnnCell(Cell):
+    """h' = tanh(W x + U h + b), or relu."""
+
+    def step(self, number: int, table: Array) -> Step:
+        reads, own, weights = self.reads(number), self.own(number), self.joined(number)
+        rows = list(self.rows(number, table))
+        gates = np.empty(self.size, np.float32)
+        pieces = blocks(weights, gates)
+        relu = self.layer.mode == "RNN_RELU"
+        dot, add, tanh, maximum = np.dot, np.add, np.tanh, np.maximum
+
+        def step(token: int) -> None:
+            for piece, part in pieces:
+                dot(reads, piece, out=part)
+            add(gates, rows[token], out=gates)
+            if relu:
+                maximum(gates, 0, out=own)
+            else:
+                tanh(gates, out=own)
+
+        return step
+
+
+class LstmCell(Cell):
+    """c' = f c + i g, h' = o tanh(c'). `hidden` holds 2 h, because o is half of what the step computes."""
+
+    scale = 0.5
+
+    def __init__(self, layer: nn.RNNBase, carried: Mapping[str, Array]) -> None:
+        super().__init__(layer, carried)
+        size = self.size
+        # a layer's gates and then its cell: i f o g c, so that i f times g c is one product
+        self.work = [np.empty(5 * size, np.float32) for _ in range(layer.num_layers)]
+        for work, cell in zip(self.work, carried["cell"], strict=True):
+            work[4 * size :] = cell
+
+    def state(self) -> dict[str, Array]:
+        cells = np.stack([work[4 * self.size :] for work in self.work])
+        return {**super().state(), "cell": cells}
+
+    def _ordered(self, gates: Array) -> Array:
+        """From PyTorch's order i f g o to i f o g, the sigmoids halved."""
+        i, f, g, o = np.split(gates, 4, axis=-1)
+        return np.concatenate([i * HALF, f * HALF, o * HALF, g], axis=-1)
+
+    def step(self, number: int, table: Array) -> Step:
+        size, work = self.size, self.work[number]
+        reads, own = self.reads(number), self.own(number)
+        weights = self._ordered(self.joined(number) * HALF)
+        rows = list(self._ordered(self.rows(number, table)))
+        gates, sigmoids, cell = work[: 4 * size], work[: 3 * size], work[4 * size :]
+        i_and_f, o, g_and_c = work[: 2 * size], work[2 * size : 3 * size], work[3 * size :]
+        pieces = blocks(weights, gates)
+        products = np.empty(2 * size, np.float32)
+        new, kept = products[:size], products[size:]
+        dot, add, multiply, tanh = np.dot, np.add, np.multiply, np.tanh
+
+        def step(token: int) -> None:
+            for piece, part in pieces:
+                dot(reads, piece, out=part)
+            add(gates, rows[token], out=gates)
+            tanh(gates, out=gates)
+            add(sigmoids, ONE, out=sigmoids)
+            multiply(i_and_f, g_and_c, out=products)
+            add(new, kept, out=new)
+            multiply(new, HALF, out=cell)
+            tanh(cell, out=new)
+            multiply(o, new, out=own)
+
+        return step
+
+
+class GruCell(Cell):
+    """n = tanh(W x + b + r (U h + d)), h' = n + z (h - n)."""
+
+    def _halved(self, gates: Array) -> Array:
+        """r and z halved, for their sigmoids."""
+        return np.concatenate([gates[..., : 2 * self.size] * HALF, gates[..., 2 * self.size :]], axis=-1)
+
+    def step(self, number: int, table: Array) -> Step:
+        size, own = self.size, self.own(number)
+        below = self.own(number - 1) if number else None
+        recurrent = np.ascontiguousarray(self.weights("weight_hh", number) * HALF)
+        d = self.bias("bias_hh", number) * HALF
+        biases = self.bias("bias_ih", number)
+        rows = list(self._halved(table + biases)) if number == 0 else []
+        inputs = self._halved(self.weights("weight_ih", number)) if number else None
+        bias = self._halved(biases)
+        given, carried = np.empty(3 * size, np.float32), np.empty(3 * size, np.float32)
+        from_below = blocks(inputs, given) if inputs is not None else []
+        from_own = blocks(recurrent, carried)
+        r_and_z, r, z = carried[: 2 * size], carried[:size], carried[size : 2 * size]
+        candidate = carried[2 * size :]
+        dot, add, subtract, multiply, tanh = np.dot, np.add, np.subtract, np.multiply, np.tanh
+
+        def step(token: int) -> None:
+            if below is None:
+                row = rows[token]
+            else:
+                for piece, part in from_below:
+                    dot(below, piece, out=part)
+                row = add(given, bias, out=given)
+            for piece, part in from_own:
+                dot(own, piece, out=part)
+            add(carried, d, out=carried)
+            add(r_and_z, row[: 2 * size], out=r_and_z)
+            tanh(r_and_z, out=r_and_z)
+            add(r_and_z, ONE, out=r_and_z)
+            multiply(r, candidate, out=candidate)
+            add(candidate, row[2 * size :], out=candidate)
+            tanh(candidate, out=candidate)
+            subtract(own, candidate, out=own)
+            multiply(z, HALF, out=z)
+            multiply(z, own, out=own)
+            add(own, candidate, out=own)
+
+        return step
+
+
+CELLS: Mapping[type[nn.Module], type[Cell]] = {nn.RNN: RnnCell, nn.GRU: GruCell, nn.LSTM: LstmCell}
