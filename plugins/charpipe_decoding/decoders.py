@@ -16,6 +16,8 @@ from charpipe_decoding import MinP, Nucleus, Temperature, TopK
 
 Scores = NDArray[np.float64]
 Choose = Callable[[Scores], Scores]
+TINY = 1e-3
+"""Temperatures up to which scores are made safe before they are divided; it takes longer than all else here."""
 
 
 def greedy(config: Options, vocabulary_size: int) -> Choose:
@@ -31,14 +33,18 @@ def greedy(config: Options, vocabulary_size: int) -> Choose:
 
 
 def temperature(config: Temperature, vocabulary_size: int) -> Choose:
-    """softmax(scores / temperature). The greatest is subtracted first: tiny temperatures must not overflow."""
+    """softmax(scores / temperature). Before a tiny one divides, the greatest is subtracted: nothing overflows then."""
     divisor = config.temperature
 
     def choose(scores: Scores) -> Scores:
-        sharpened: Scores = (scores - scores.max(-1, keepdims=True)) / divisor
-        return sharpened
+        divided: Scores = scores / divisor
+        return divided
 
-    return choose
+    def choose_tiny(scores: Scores) -> Scores:
+        divided: Scores = (scores - scores.max(-1, keepdims=True)) / divisor
+        return divided
+
+    return choose if divisor > TINY else choose_tiny
 
 
 def top_k(config: TopK, vocabulary_size: int) -> Choose:

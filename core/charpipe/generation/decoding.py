@@ -46,7 +46,7 @@ class Decoding:
         scores = logits.astype(np.float64)
         for choose in self.choices:
             scores = choose(scores)
-        scores += next(self._noise[lane])
+        scores = scores + next(self._noise[lane])  # a decoder may have given an array of its own
         token = int(scores.argmax())
         if not scores[token] > -np.inf:
             raise RunError("the model's scores are not numbers: its weights or a decoder are damaged")

@@ -7,6 +7,7 @@ all gates of a layer; the halves are put into the weights beforehand, which is e
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +20,16 @@ BLOCK = 1 << 18
 """Numbers of a weight matrix multiplied at once: few enough that the BLAS does it on one core. Two cost more than they
 help here, and waste milliseconds where the machine has other work."""
 
+MANY_INPUTS = 512
+"""From here on a product is a tenth quicker with each output's weights side by side; below, not."""
+
 
 def blocks(weights: Array, out: Array) -> list[tuple[Array, Array]]:
     """The columns of `weights` [K, N] in pieces, each with the part of `out` [N] that its product goes to."""
     width = max(1, BLOCK // len(weights))
+    order: Literal["C", "F"] = "F" if len(weights) >= MANY_INPUTS else "C"
     starts = range(0, weights.shape[1], width)
-    return [(np.ascontiguousarray(weights[:, i : i + width]), out[i : i + width]) for i in starts]
+    return [(np.array(weights[:, i : i + width], order=order), out[i : i + width]) for i in starts]
 
 
 class Cell:
