@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,4 +73,4 @@ def open_plugins(resolved: Resolved) -> Registry:
     if resolved.project_file is None:
         return Registry()
     paths = resolved.config.plugins.paths
-    return Registry([resolved.project_file.parent / Path(path).expanduser() for path in paths])
+    return Registry([resolved.project_file.parent / os.path.expanduser(path) for path in paths])  # noqa: PTH111

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 import pluggy
+from pydantic import BaseModel
 
 from charpipe import hookspecs
 from charpipe.errors import PluginError, UsageError, near_match
@@ -79,7 +80,7 @@ class Registry:
         try:
             module = import_candidate(candidate)
             manager.register(module, name=candidate.module)
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
             provider.problems.append(f"{type(error).__name__}: {error}")
         else:
             provider.problems.extend(_unknown_hooks(module))
@@ -107,7 +108,7 @@ class Registry:
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 specs = list(function())
-        except Exception as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
             provider.problems.append(f"charpipe_{kind}s raised {type(error).__name__}: {error}")
             return []
         good = []
@@ -116,6 +117,8 @@ class Registry:
                 provider.problems.append(
                     f"charpipe_{kind}s gave a {type(spec).__name__} instead of a {KINDS[kind].__name__}"
                 )
+            elif problem := _misfit(spec):
+                provider.problems.append(f"charpipe_{kind}s gave a {KINDS[kind].__name__} whose {problem}")
             elif spec.api > API:
                 name = getattr(spec, "name", getattr(spec, "scheme", "?"))
                 provider.problems.append(
@@ -176,6 +179,20 @@ class Registry:
                     listener.function(event)
                 except Exception as error:
                     provider.problems.append(f"charpipe_events raised {type(error).__name__}: {error}")
+
+
+def _misfit(spec: Any) -> str | None:
+    """Which field of a spec is of a wrong type, in words, or None."""
+    fields = vars(spec)
+    for key in ("name", "scheme", "summary"):
+        if key in fields and not isinstance(fields[key], str):
+            return f"{key} is {fields[key]!r}, not a text"
+    if not isinstance(spec.api, int):
+        return f"api is {spec.api!r}, not a number"
+    for key in ("config", "options"):
+        if key in fields and not (isinstance(fields[key], type) and issubclass(fields[key], BaseModel)):
+            return f"{key} is {fields[key]!r}, not an options model"
+    return None
 
 
 def _unknown_hooks(module: ModuleType) -> list[str]:

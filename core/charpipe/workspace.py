@@ -61,6 +61,7 @@ def find_workspace(project_file: Path | None) -> Workspace:
     """`$CHARPIPE_HOME`, else `.charpipe/` beside the project file, else in the working directory."""
     home = os.environ.get(VARIABLE)
     if home:
-        return Workspace(Path(home).expanduser().absolute())
+        plain = os.path.expanduser(home)  # noqa: PTH111  an unknown user stays as written
+        return Workspace(Path(plain).absolute())
     beside = project_file.parent if project_file else Path.cwd()
     return Workspace(beside.absolute() / FOLDER)

@@ -6,6 +6,7 @@ import glob
 import os
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 from charpipe.plugin import CorpusError, Fetched, Fetcher
 
@@ -37,7 +38,12 @@ def by_version(name: str) -> list[tuple[int, int, str]]:
 
 
 def _find(spec: str) -> Path | None:
-    pattern = os.path.expandvars(Path(spec.removeprefix("file://").removeprefix("file:")).expanduser())
+    plain = (
+        unquote(spec.removeprefix("file://")) if spec.startswith("file://") else spec.removeprefix("file:")
+    )
+    if Path(plain).exists():
+        return Path(plain)
+    pattern = os.path.expandvars(os.path.expanduser(plain))  # noqa: PTH111  an unknown user stays as written
     if Path(pattern).exists():
         return Path(pattern)
     if not glob.has_magic(pattern):

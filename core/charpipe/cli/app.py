@@ -12,13 +12,16 @@ from charpipe.cli import catalogue, models, runs, settings, training
 from charpipe.cli.environment import open_registry
 from charpipe.cli.failures import report
 from charpipe.cli.output import speak_safely
-from charpipe.plugin import resolve
+from charpipe.plugin import Command, resolve
 from charpipe.registry import Registry
 
 HELP = """Train character-level recurrent language models: one command from raw text to samples.
 
     charpipe run train-and-sample --corpus hello
 """
+
+
+BUILTIN = {"run", "resume", "sample", "evaluate", "runs", "corpora", "plugins", "pipelines", "config"}
 
 
 def build_app(registry: Registry) -> typer.Typer:
@@ -42,8 +45,20 @@ def build_app(registry: Registry) -> typer.Typer:
     app.add_typer(catalogue.pipelines, name="pipelines", help="What `charpipe run` can run.")
     app.add_typer(settings.app, name="config", help="Settings, and where they came from.")
     for name, command in registry.all("command").items():
-        app.command(name, help=command.summary)(resolve(command.app))
+        _add_command(app, registry, name, command)
     return app
+
+
+def _add_command(app: typer.Typer, registry: Registry, name: str, command: Command) -> None:
+    """A plugin's command; a broken one, or one that would hide a builtin, becomes a problem of its plugin."""
+    provider = registry.find("command", name).provider
+    if name in BUILTIN:
+        provider.problems.append(f"command {name!r} is charpipe's own; rename this one")
+        return
+    try:
+        app.command(name, help=command.summary)(resolve(command.app))
+    except Exception as error:
+        provider.problems.append(f"command {name!r} cannot be used: {error}")
 
 
 def _version(wanted: bool) -> None:

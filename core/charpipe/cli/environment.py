@@ -20,8 +20,10 @@ def open_registry() -> Registry:
         return Registry()
     try:
         paths = read_toml(project_file).get("plugins", {}).get("paths", ["plugins"])
+        if isinstance(paths, str):
+            raise TypeError("paths is a list")
         folders = [project_file.parent / Path(path).expanduser() for path in paths]
-    except (UsageError, AttributeError, TypeError):
+    except (UsageError, AttributeError, TypeError, RuntimeError):
         return Registry()  # what is wrong with the file is said by the command that reads it
     return Registry(folders)
 

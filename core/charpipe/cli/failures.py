@@ -28,6 +28,10 @@ def report(error: BaseException, *, debug: bool) -> int:
     if isinstance(error, CharpipeError):
         print(f"charpipe: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
+    if isinstance(error, OSError) and error.strerror:
+        named = f"{error.filename}: " if error.filename else ""
+        print(f"charpipe: {named}{error.strerror}; what was done before is kept", file=sys.stderr)  # noqa: T201
+        return 1
     where = f"; the traceback is in {log}" if log else ""
     hint = "" if debug else " (or add --debug)"
     print(f"charpipe: {type(error).__name__}: {error}{where}{hint}", file=sys.stderr)  # noqa: T201

@@ -30,8 +30,9 @@ def show(
     values = leaves(resolved.config)
     for name, spec in registry.all("architecture").items():
         given = resolved.config.architectures.get(name, {})
-        config = validate(spec.config, given, f"architectures.{name}", resolved.origins)
-        values |= leaves(config, f"architectures.{name}.")
+        if given or not any(field.is_required() for field in spec.config.model_fields.values()):
+            config = validate(spec.config, given, f"architectures.{name}", resolved.origins)
+            values |= leaves(config, f"architectures.{name}.")
     rows = [
         (key, value, resolved.origins.get(key, "default"))
         for key, value in sorted(values.items())

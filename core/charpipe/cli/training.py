@@ -56,13 +56,12 @@ def _command(pipeline: Pipeline) -> Any:
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = []
     for name, field in pipeline.options.model_fields.items():
-        option = typer.Option(help=field.description)
-        default = inspect.Parameter.empty if field.is_required() else field.default
-        parameters.append(
-            inspect.Parameter(name, keyword, default=default, annotation=Annotated[field.annotation, option])
-        )
-    for name, (annotation, default) in COMMON.items():
-        parameters.append(inspect.Parameter(name, keyword, default=default, annotation=annotation))
+        shown = "needed" if field.is_required() else f"default: {field.default}"
+        option = typer.Option(None, help=f"{field.description}  [{shown}]")
+        annotation: Any = field.annotation
+        parameters.append(inspect.Parameter(name, keyword, default=option, annotation=annotation | None))
+    for name, (kind, default) in COMMON.items():
+        parameters.append(inspect.Parameter(name, keyword, default=default, annotation=kind))
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__name__ = pipeline.name.replace("-", "_")
     return command
@@ -87,13 +86,17 @@ def _run(
     if budget is not None:
         flags["train.steps"] = None  # a fixed number of steps in the project file would win over it
     resolved = load_config(pipeline=pipeline.name, preset=preset, settings=flags, overrides=set_)
-    defaults = {key: value for key, value in resolved.options.items() if key in pipeline.options.model_fields}
-    given = {key: value for key, value in values.items() if value != _default(pipeline, key)}
-    execute(pipeline, {**values, **defaults, **given}, resolved, force=force, dry_run=dry_run, json=json)
+    _check_tables(resolved, open_registry())
+    given = {key: value for key, value in values.items() if value is not None}
+    execute(pipeline, {**resolved.options, **given}, resolved, force=force, dry_run=dry_run, json=json)
 
 
-def _default(pipeline: Pipeline, option: str) -> Any:
-    return pipeline.options.model_fields[option].default
+def _check_tables(resolved: Resolved, registry: Registry) -> None:
+    """Tables named after a pipeline or an architecture must be of one, and hold only settings that it has."""
+    for name in resolved.config.pipelines:
+        registry.pipeline(name)
+    for name, table in resolved.config.architectures.items():
+        validate(registry.architecture(name).config, table, f"architectures.{name}", resolved.origins)
 
 
 def execute(
@@ -114,7 +117,7 @@ def execute(
     from charpipe.stages import Session
     from charpipe.stages.session import WouldRun
 
-    options = validate(pipeline.options, values)
+    options = validate(pipeline.options, values, prefix=f"pipelines.{pipeline.name}")
     registry = open_registry()
     with open_view(json=json, pipeline=pipeline.name, options=options.model_dump()) as view:
         session = Session(
@@ -130,7 +133,10 @@ def execute(
             result = until_done(lambda: resolve(pipeline.run)(options, session), session.stop, view)
         except WouldRun as stage:
             view(Notice(str(stage)))
-            result = {}
+            result = {"would": str(stage)}
+        except Exception as error:
+            view.fail(error)
+            raise
         view.finish(result, session)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from charpipe.config.files import SCHEME
 from charpipe.config.layers import Layers
 from charpipe.config.problems import validate
 from charpipe.config.schema import Config
@@ -25,18 +26,25 @@ def resolve_corpus(config: Config, wanted: str) -> tuple[str, CorpusConfig]:
     return name, validate(CorpusConfig, layers.values, prefix="corpus")
 
 
+def _last_part(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise UsageError(f"{url!r} is not a URL: {error}") from error
+    return Path(parts.path).name or parts.hostname or parts.scheme
+
+
 def _find(config: Config, wanted: str) -> tuple[str, CorpusConfig]:
     if wanted in config.corpora:
         return wanted, config.corpora[wanted]
-    if "://" in wanted:
-        last = Path(urlsplit(wanted).path).name or urlsplit(wanted).netloc
-        return last, CorpusConfig(sources=[wanted])
-    path = Path(wanted).expanduser()
+    if not wanted.strip():
+        raise UsageError("the corpus has no name; give --corpus a name, a path or a URL")
+    path = Path(wanted)
+    if SCHEME.match(wanted) and not path.exists():
+        return _last_part(wanted), CorpusConfig(sources=[wanted])
     if path.exists():
         absolute = path.absolute()
         return absolute.name or "root", CorpusConfig(sources=[str(absolute)])
-    if not wanted.strip():
-        raise UsageError("the corpus has no name; give --corpus a name, a path or a URL")
     raise UsageError(
         f"there is no corpus {wanted!r} in the catalogue, nor a file or folder of that name"
         f"{near_match(wanted, config.corpora)}"

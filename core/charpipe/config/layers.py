@@ -19,7 +19,7 @@ class Layers:
 
     def lay(self, origin: str, table: Mapping[str, Any]) -> None:
         """Lay `table` over what is there: tables merge, everything else replaces."""
-        self._merge(origin, self.values, expand(table), "")
+        self._merge(origin, self.values, table, "")
 
     def _merge(self, origin: str, below: dict[str, Any], above: Mapping[str, Any], prefix: str) -> None:
         for key, value in above.items():
@@ -41,7 +41,9 @@ def expand(table: Mapping[str, Any]) -> dict[str, Any]:
         *path, last = key.split(".") if "." in key and "/" not in key else [key]
         target = result
         for part in path:
-            target = target.setdefault(part, {})
+            if not isinstance(target.setdefault(part, {}), dict):
+                raise UsageError(f"{key} cannot be set: {part} is set to {target[part]!r}, which is no table")
+            target = target[part]
         if isinstance(inner, dict) and isinstance(target.get(last), dict):
             target[last].update(inner)
         else:
@@ -50,10 +52,12 @@ def expand(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
-    """`train.learning_rate=1e-3` as a key and a value; the value is TOML, or else a plain string."""
+    """`train.learning_rate=1e-3` as a key and a value; the value is TOML, `null`, or else a plain string."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise UsageError(f"--set {text!r} is not KEY=VALUE, as in --set train.learning_rate=1e-3")
+    if value.strip() == "null":
+        return key.strip(), None
     try:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:

@@ -59,16 +59,17 @@ def load_config(
 
 
 def _lay_pipeline(layers: Layers, name: str) -> dict[str, Any]:
-    table = expand(layers.values.get("pipelines", {}).get(name, {}))
-    layers.lay(f"[pipelines.{name}]", {key: value for key, value in table.items() if key in SETTINGS})
-    return {key: value for key, value in table.items() if key not in SETTINGS}
+    table = expand(_table(_table(layers.values, "pipelines"), name, "pipelines."))
+    chosen = {key: value for key, value in table.items() if key in SETTINGS and isinstance(value, Mapping)}
+    layers.lay(f"[pipelines.{name}]", chosen)
+    return {key: value for key, value in table.items() if key not in chosen}
 
 
 def _lay_preset(layers: Layers, name: str) -> None:
-    presets = layers.values.get("presets", {})
+    presets = _table(layers.values, "presets")
     if name not in presets:
         raise UsageError(f"there is no preset {name!r}{near_match(name, presets)}")
-    _lay_settings(layers, f"preset {name}", presets[name])
+    _lay_settings(layers, f"preset {name}", _table(presets, name, "presets."))
 
 
 def _lay_settings(layers: Layers, origin: str, table: Mapping[str, Any]) -> None:
@@ -77,6 +78,13 @@ def _lay_settings(layers: Layers, origin: str, table: Mapping[str, Any]) -> None
         if key not in (*SETTINGS, "corpora"):
             raise UsageError(f"{key} is not a table of settings{near_match(key, SETTINGS)}")
     layers.lay(origin, nested)
+
+
+def _table(tables: Mapping[str, Any], name: str, prefix: str = "") -> Mapping[str, Any]:
+    found = tables.get(name, {})
+    if not isinstance(found, Mapping):
+        raise UsageError(f"{prefix}{name} is {found!r}, which is no table")
+    return found
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -5,19 +5,20 @@ An unchanged file is not read again: its digest is kept by path, size, times and
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import stat
-import tempfile
 import time
 from pathlib import Path
 
 from charpipe.corpus.members import walk
 from charpipe.corpus.selection import Selection
 from charpipe.corpus.settings import CorpusConfig
-from charpipe.errors import CorpusError
+from charpipe.errors import CorpusError, StoreError
 from charpipe.plugin import Fetched
+from charpipe.store.atomic import write_text
 
 _CACHE_NAME = "fingerprints.json"
 _SETTLED_NS = 2 * 10**9
@@ -95,9 +96,5 @@ class _KnownFiles:
     def save(self) -> None:
         if not self._changed:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=self._path.parent, prefix=".fingerprints", delete=False
-        ) as file:
-            json.dump(self._known, file)
-        Path(file.name).replace(self._path)
+        with contextlib.suppress(OSError, StoreError):
+            write_text(self._path, json.dumps(self._known))

@@ -28,6 +28,10 @@ class Member:
     why_not: str = ""
 
 
+NEVER = frozenset({".charpipe", ".git"})
+"""Folders that are never part of a corpus: what charpipe writes changes while it is read."""
+
+
 def refused(path: str, why_not: str, size: int = 0) -> Member:
     """A file that is listed, with its reason, and not read."""
     return Member(path, size, lambda _: b"", why_not)
@@ -51,7 +55,7 @@ def _walk(root: Path, folder: str, selection: Selection) -> Iterator[tuple[str, 
     for entry in entries:
         path = f"{folder}/{entry.name}" if folder else entry.name
         if entry.is_dir(follow_symlinks=False):
-            if not selection.prunes(path):
+            if entry.name not in NEVER and not selection.prunes(path):
                 yield from _walk(root, path, selection)
         elif selection.selects(path):
             yield path, *_look(entry)

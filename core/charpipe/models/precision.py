@@ -17,7 +17,10 @@ def choose_device(asked: str = "auto") -> torch.device:
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if asked == "auto":
         return torch.device("cuda" if cuda else "mps" if mps else "cpu")
-    device = torch.device(asked)
+    try:
+        device = torch.device(asked)
+    except RuntimeError as error:
+        raise UsageError(f"{asked!r} is not a device; use auto, cpu, cuda, cuda:N or mps") from error
     count = {"cpu": 1, "cuda": torch.cuda.device_count() if cuda else 0, "mps": int(mps)}.get(device.type, 0)
     if (device.index or 0) >= count:
         raise UsageError(f"there is no device {asked!r} here; leave --device out, or use cpu")

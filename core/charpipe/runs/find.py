@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 from datetime import UTC, datetime
@@ -23,6 +24,11 @@ def list_runs(folder: Path) -> list[Run]:
     return sorted(runs, key=_created)
 
 
+def readable_runs(folder: Path) -> list[Run]:
+    """Those of `list_runs` whose description can be read: a damaged run harms only itself."""
+    return [run for run in list_runs(folder) if _created(run)]
+
+
 def _created(run: Run) -> str:
     try:
         return run.info.created
@@ -36,7 +42,7 @@ def find_run(folder: Path, wanted: str) -> Run:
     if wanted == "last":
         return _last(runs, "there is no run yet; type: charpipe run train-and-sample --corpus hello")
     if wanted.startswith("best:"):
-        return _best(runs, wanted.removeprefix("best:"))
+        return _best(readable_runs(folder), wanted.removeprefix("best:"))
     by_name = {run.name: run for run in runs}
     if wanted in by_name:
         return by_name[wanted]
@@ -47,9 +53,10 @@ def find_run(folder: Path, wanted: str) -> Run:
         raise UsageError(
             f"{wanted!r} begins the names of {len(starting)} runs: {', '.join(r.name for r in starting[-5:])}"
         )
-    for run in runs:
-        if run.status.mlflow.get("run_id") == wanted:
-            return run
+    for run in readable_runs(folder):
+        with contextlib.suppress(RunError):
+            if run.status.mlflow.get("run_id") == wanted:
+                return run
     raise UsageError(f"there is no run {wanted!r} in {folder}{near_match(wanted, list(by_name)[-20:])}")
 
 
@@ -63,7 +70,10 @@ def _best(runs: list[Run], corpus: str) -> Run:
     """The finished run of a corpus with the lowest bits per character, on the test split where it has one."""
     scored = []
     for run in runs:
-        status = run.status
+        try:
+            status = run.status
+        except RunError:
+            continue
         if run.info.corpus == corpus and status.state == "finished":
             score = status.metrics.get("val/bits_per_char", status.metrics.get("test/bits_per_char"))
             if score is not None:

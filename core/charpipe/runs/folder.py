@@ -83,15 +83,17 @@ class Run:
         self.folder = folder
 
     @classmethod
-    def create(cls, folder: Path, info: RunInfo) -> Run:
-        """Make the folder of a new run. Raises RunError if there is one."""
+    def create(cls, folder: Path, info: RunInfo, vocabulary: bytes = b"{}") -> Run:
+        """Make the folder of a new run; `run.json`, which makes it one, is written last. Raises RunError if
+        there is one."""
         try:
             folder.mkdir(parents=True)
         except FileExistsError as error:
             raise RunError(f"there is a run {folder.name} already") from error
-        write_json(folder / "run.json", info.model_dump(by_alias=True))
         run = cls(folder)
+        run.vocabulary_file.write_bytes(vocabulary)
         run.update(state="new")
+        write_json(folder / "run.json", info.model_dump(by_alias=True))
         return run
 
     @property
@@ -184,7 +186,7 @@ class Run:
         """The folder of the best (or "last") checkpoint. Raises RunError where there is none."""
         status = self.status
         entry = status.best if which == "best" and status.best else status.last
-        if entry is None:
+        if entry is None or "path" not in entry:
             raise RunError(
                 f"the run {self.name} has no checkpoint yet ({status.state} at step {status.step}); "
                 f"type: charpipe resume {self.name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -97,13 +98,13 @@ class Recorder:
 
 
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a metrics or samples file; a last line that a crash cut short is left out."""
-    with path.open(encoding="utf-8") as file:
+    """The lines of a metrics or samples file; one that a crash cut short, or that is damaged, is left out."""
+    with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
-            try:
-                yield json.loads(line)
-            except ValueError:
-                return
+            with contextlib.suppress(ValueError):
+                value = json.loads(line)
+                if isinstance(value, dict) and isinstance(value.get("step"), int):
+                    yield value
 
 
 def _append(path: Path, line: dict[str, Any]) -> None:

@@ -23,9 +23,9 @@ def ingest(session: Session, wanted: str) -> Made:
     """
     from charpipe.corpus import fetch, fetched_here, fingerprint
 
-    name, config = session.corpus(wanted)
     if (recorded := session.recorded("ingest")) is not None:
         return session.skip(recorded, _documents)
+    name, config = session.corpus(wanted)
     sources = session.registry.all("source")
     if session.dry_run and not any(
         here for _, here in fetched_here(config, session.workspace.downloads, sources)
@@ -51,9 +51,9 @@ def ingest(session: Session, wanted: str) -> Made:
 
 def learn_vocabulary(session: Session, wanted: str, documents: Made) -> Made:
     """Learn the vocabulary of the documents: `vocabulary.json`."""
-    name, config = session.corpus(wanted)
     if (recorded := session.recorded("vocabulary")) is not None:
         return session.skip(recorded, _vocabulary)
+    name, config = session.corpus(wanted)
     provided = session.registry.find("tokenizer", config.tokenizer.name)
     code = {config.tokenizer.name: provided.provider.digest()}
     action = Action(
@@ -71,11 +71,11 @@ def learn_vocabulary(session: Session, wanted: str, documents: Made) -> Made:
 
 def encode(session: Session, wanted: str, documents: Made, vocabulary: Made) -> Made:
     """Divide the documents into splits and write each as a file of tokens."""
-    name, config = session.corpus(wanted)
     if (recorded := session.recorded("encode")) is not None:
         return session.skip(recorded, _tokens)
+    name, config = session.corpus(wanted)
     provided = session.registry.find("tokenizer", config.tokenizer.name)
-    split = split_settings(session, name, config.split, documents)
+    split = split_settings(session, name, config, documents)
     inputs = {"documents": documents.digest, "vocabulary": vocabulary.digest}
     settings = {"split": split.model_dump()}
     action = Action("encode", ENCODE, inputs, settings, {config.tokenizer.name: provided.provider.digest()})
@@ -90,7 +90,11 @@ def encode(session: Session, wanted: str, documents: Made, vocabulary: Made) -> 
         salt = split.salt or name
         return encode(session.path(documents), encoding, split, folder, salt=salt, progress=progress)
 
-    return session.build(action, make, name, _tokens)
+    made = session.build(action, make, name, _tokens)
+    for part, share in (("val", split.val), ("test", split.test)):
+        if share and not made.facts["tokens"][part]:
+            session.notice(f"the corpus is too small or too uneven: its {part} split is empty", "warning")
+    return made
 
 
 def _progress(session: Session, stage: str) -> Callable[..., None]:

@@ -30,7 +30,7 @@ def follow(plan: Plan, run: Run) -> str:
         stack.enter_context(run.lock())
         tracker = _tracker(session, run)
         if tracker is not None:
-            stack.callback(lambda: tracker.finish(state))
+            stack.callback(lambda: _end_tracking(tracker, session, run, state))
         try:
             for event in _events(plan, run, recorder):
                 recorder(event)
@@ -64,6 +64,11 @@ def _track(tracker: MlflowTracker, event: Event) -> None:
     if isinstance(event, TrainingStarted):
         tracker.start()
     tracker(event)
+
+
+def _end_tracking(tracker: MlflowTracker, session: Session, run: Run, state: str) -> None:
+    if not tracker.finish(state):
+        session.untracked.add(run.name)
 
 
 def _events(plan: Plan, run: Run, recorder: Recorder) -> Iterator[Event]:

@@ -53,7 +53,7 @@ def sample(session: Session, trained: TrainedRun) -> Mapping[str, Any]:
         return {"text": text, "prompt": settings.prompt}
 
     result = _once(session, run, "sample", digest, work, lambda result: f"{len(result['text']):,} characters")
-    if run.name in session.fresh:
+    if run.name in session.fresh - session.untracked:
         publish(session, run)
     return result
 

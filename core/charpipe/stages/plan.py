@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 from charpipe.config.problems import validate
+from charpipe.errors import UsageError
 from charpipe.plugin import ArchitectureConfig
 from charpipe.registry import Provided
 from charpipe.runs import Run, RunInfo
@@ -18,9 +19,12 @@ from charpipe.runs.folder import SCHEMA, PluginUsed
 from charpipe.stages.session import Made, Session
 from charpipe.store import Action
 from charpipe.store.actions import flatten
+from charpipe.tracking import locate
 
 VERSION = 1
 """The version of the stage."""
+LEAST_TOKENS = 2
+"""Below that there is nothing to predict."""
 INCIDENTAL = {"keep_checkpoints"}
 """Settings of training that do not change the model."""
 RECORDED = {"corpus", "train", "sample", "architectures", "tracking", "prefect"}
@@ -67,14 +71,12 @@ class Plan:
         """A new run of this plan, with its own copy of the vocabulary."""
         corpus, _ = self.session.corpus(self.request.corpus)
         name = new_name(corpus, self.request.arch)
-        run = Run.create(self.session.workspace.runs / name, self._info(name, corpus))
-        source = self.session.path(self.vocabulary) / "vocabulary.json"
-        run.vocabulary_file.write_bytes(source.read_bytes())
-        return run
+        vocabulary = (self.session.path(self.vocabulary) / "vocabulary.json").read_bytes()
+        return Run.create(self.session.workspace.runs / name, self._info(name, corpus), vocabulary)
 
     def _info(self, name: str, corpus: str) -> RunInfo:
         session, request = self.session, self.request
-        settings = flatten(session.config.model_dump(mode="json", include=RECORDED))
+        settings = dict(flatten(session.config.model_dump(mode="json", include=RECORDED)))
         inputs = {
             "documents": self.tokens.inputs["documents"],
             "vocabulary": self.vocabulary.digest,
@@ -93,7 +95,7 @@ class Plan:
             paths={"vocabulary": self.vocabulary.path, "tokens": self.tokens.path},
             plugins=self._plugins(),
             request={"pipeline": request.pipeline, "options": dict(request.options or {})},
-            settings={key: value for key, value in settings if value is not None},
+            settings=settings,  # with those that are unset, so that going on later does not set them
             origins=dict(session.resolved.origins),
             versions={name: version(name) for name in ("charpipe", "torch")}
             | {"python": platform.python_version()},
@@ -114,14 +116,24 @@ class Plan:
 
 def check(session: Session, corpus: str, arch: str) -> None:
     """Raise what is wrong with the names and settings of a request, before anything is begun."""
-    _, config = session.corpus(corpus)
-    session.registry.find("tokenizer", config.tokenizer.name)
+    if session.resume is None:
+        _, config = session.corpus(corpus)
+        session.registry.find("tokenizer", config.tokenizer.name)
     _architecture(session, arch)
+    if session.config.tracking.enabled:
+        locate(session.config.tracking, session.workspace.root / "mlflow")
 
 
 def make_plan(session: Session, request: TrainRequest, tokens: Made, vocabulary: Made) -> Plan:
     """Look everything up. Raises UsageError for an unknown architecture or a setting of it that is wrong."""
     provided, config = _architecture(session, request.arch)
+    count = tokens.facts["tokens"]["train"]
+    if count < LEAST_TOKENS:
+        raise UsageError(
+            f"the training split holds {count} tokens, and training needs at least {LEAST_TOKENS}; name a larger "
+            "corpus, or give train a larger share of it: --set corpus.split.train=1 --set corpus.split.val=0 "
+            "--set corpus.split.test=0"
+        )
     return Plan(session, request, provided, config, tokens, vocabulary)
 
 

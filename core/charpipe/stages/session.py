@@ -11,7 +11,7 @@ from typing import Any
 
 from charpipe.config import Config, Resolved, resolve_corpus
 from charpipe.corpus.settings import CorpusConfig
-from charpipe.errors import InterruptedRun, UsageError, near_match
+from charpipe.errors import InterruptedRun, StoreError, UsageError, near_match
 from charpipe.events import Event, Listener, Notice, StageFinished, StageStarted
 from charpipe.registry import Registry
 from charpipe.runs import Run
@@ -76,6 +76,8 @@ class Session:
     dry_run: bool = False
     fresh: set[str] = field(default_factory=set)
     """Runs that got scores or samples MLflow has not seen yet."""
+    untracked: set[str] = field(default_factory=set)
+    """Runs for which MLflow did not answer: it is not asked again in this command."""
 
     def __post_init__(self) -> None:
         for stage in self.force:
@@ -125,6 +127,7 @@ class Session:
             subject,
             force=force,
             on_wait=lambda holder: self.notice(f"{stage}: waiting for {holder}"),
+            while_waiting=lambda: self.check_stop(stage),
             on_start=lambda why: self.emit(StageStarted(stage, why)),
         )
         seconds = time.monotonic() - started
@@ -147,8 +150,12 @@ class Session:
         if digest is None:
             return None
         folder = self.store.object(digest)
-        if not folder.is_dir():
+        try:
+            manifest = read_manifest(folder)
+        except StoreError:
             return None
-        facts = read_manifest(folder).facts
+        if manifest.check(folder) is not None:
+            return None
+        facts = manifest.facts
         path = self.workspace.relative(folder)
         return Made(stage, digest, path, facts, True, "recorded with the run", dict(self.resume.info.inputs))

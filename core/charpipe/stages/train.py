@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from charpipe.errors import InterruptedRun, RunError
 from charpipe.events import StageFinished, StageStarted
-from charpipe.runs import Run, list_runs
+from charpipe.runs import Run, readable_runs
 from charpipe.stages.following import follow
 from charpipe.stages.plan import Plan, TrainRequest, make_plan
 from charpipe.stages.session import Made, Session, WouldRun
@@ -32,7 +32,11 @@ def train(session: Session, request: TrainRequest, tokens: Made, vocabulary: Mad
     """
     plan = make_plan(session, request, tokens, vocabulary)
     lock = session.workspace.store / "locks" / f"{plan.action.digest}.lock"
-    with exclusive(lock, lambda holder: session.notice(f"train: waiting for {holder}")):
+
+    def wait(holder: str) -> None:
+        session.notice(f"train: waiting for {holder}")
+
+    with exclusive(lock, wait, lambda: session.check_stop("train")):
         run, why = _find(plan)
         if run is not None and run.status.state == "finished":
             return _finished(session, run, reused=True)
@@ -58,7 +62,8 @@ def _find(plan: Plan) -> tuple[Run | None, str]:
         return None, "forced"
     if session.resume is not None:
         _check_same(session.resume, plan)
-    same = [run for run in list_runs(session.workspace.runs) if run.info.action == action.digest]
+        return session.resume, f"goes on from step {session.resume.status.step:,}"
+    same = [run for run in readable_runs(session.workspace.runs) if run.info.action == action.digest]
     finished = [run for run in same if run.status.state == "finished"]
     if finished:
         return finished[-1], "finished"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -23,15 +24,23 @@ def _holder(path: Path) -> str:
 
 
 @contextmanager
-def exclusive(path: Path, on_wait: Callable[[str], None] = lambda holder: None) -> Iterator[None]:
-    """Hold the lock at `path`, waiting as long as it takes; `on_wait` is told once who holds it."""
+def exclusive(
+    path: Path,
+    on_wait: Callable[[str], None] = lambda holder: None,
+    while_waiting: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
+    """Hold the lock at `path`, waiting as long as it takes; `on_wait` is told once who holds it, and
+    `while_waiting` is called now and then: it may raise to end the waiting."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock, note = FileLock(path), path.with_suffix(".holder")
     try:
         lock.acquire(timeout=0)
     except Timeout:
         on_wait(_holder(note))
-        lock.acquire(poll_interval=POLL_SECONDS)
+        while not lock.is_locked:
+            while_waiting()
+            with contextlib.suppress(Timeout):
+                lock.acquire(timeout=POLL_SECONDS)
     try:
         command = " ".join(Path(part).name if part == sys.argv[0] else part for part in sys.argv)
         note.write_text(json.dumps({"pid": os.getpid(), "command": command[:200]}), encoding="utf-8")

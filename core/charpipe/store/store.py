@@ -71,16 +71,17 @@ class Store:
         force: bool = False,
         on_wait: Callable[[str], None] = lambda holder: None,
         on_start: Callable[[str], None] = lambda why: None,
+        while_waiting: Callable[[], None] = lambda: None,
     ) -> Built:
         """The object of `action`: found, or made by `make(folder)`, which fills an empty folder and returns facts.
 
         Two processes that want the same wait for one another; `on_wait` is told who is ahead, `on_start` why
-        there is something to make.
+        there is something to make; `while_waiting` may raise to end the waiting.
         """
         if not force and (found := self.find(action)):
             return found
         why = "forced" if force else self.why(action, subject)
-        with exclusive(self.root / "locks" / f"{action.digest}.lock", on_wait):
+        with exclusive(self.root / "locks" / f"{action.digest}.lock", on_wait, while_waiting):
             if not force and (found := self.find(action)):
                 return found
             on_start(why)
@@ -98,7 +99,7 @@ class Store:
             manifest = describe(folder, f"charpipe.{action.stage}/{action.version}", facts)
             manifest.write(folder)
             final = self.object(manifest.digest)
-            if final.is_dir() and manifest.check(final, thorough=True) is not None:
+            if final.is_dir() and not _is_whole(final, manifest):
                 shutil.rmtree(final)
             publish_folder(folder, final)
         except OSError as error:
@@ -119,14 +120,23 @@ class Store:
         return max(same, key=lambda record: str(record["made"]), default=None)
 
 
+def _is_whole(folder: Path, manifest: Manifest) -> bool:
+    """Whether `folder` holds just what `manifest` says, its own manifest included."""
+    try:
+        return read_manifest(folder) == manifest and manifest.check(folder, thorough=True) is None
+    except StoreError:
+        return False
+
+
 def _read(path: Path) -> dict[str, Any] | None:
+    """A record, or None where it is missing or damaged."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return (
-        value if isinstance(value, dict) and {"action", "object", "subject", "made"} <= set(value) else None
-    )
+    kinds = {"action": dict, "object": str, "subject": str, "made": str}
+    whole = isinstance(value, dict) and all(isinstance(value.get(key), kind) for key, kind in kinds.items())
+    return value if whole else None
 
 
 def _now() -> str:

@@ -240,3 +240,76 @@ def test_completion_imports_nothing_heavy(project: Path) -> None:
     )
     assert "run" in done.stdout.split()
     assert done.stderr.strip() == "[]"
+
+
+def test_a_flag_that_equals_a_default_still_wins(
+    project: Path, capfd: pytest.CaptureFixture[str], monkeypatch
+) -> None:
+    seen = []
+    told = "charpipe_pipelines.orchestration.train_and_sample"
+    monkeypatch.setattr(told, lambda options, session: seen.append(options) or {})
+    (project / "pipelines.toml").write_text('[pipelines.train-and-sample]\narch = "gru"\ncorpus = "hello"')
+    assert main(["run", "train-and-sample"]) == 0
+    assert main(["run", "train-and-sample", "--arch", "lstm"]) == 0
+    assert [(options.corpus, options.arch) for options in seen] == [("hello", "gru"), ("hello", "lstm")]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[pipelines.train-and-sample]\ncorpsu = "x"', "corpsu is not a setting; did you mean 'corpus'?"),
+        ('[pipelines.train-and-sampel]\narch = "rnn"', "did you mean 'train-and-sample'?"),
+        ("[architectures.lstm]\nhiden = 3", "architectures.lstm.hiden is not a setting"),
+        ("[architectures.foo]\nx = 3", "there is no architecture 'foo'"),
+        ("pipelines = 3", "pipelines"),
+        ("[pipelines]\ntrain-and-sample = 3", "which is no table"),
+        ("train = 3", "train"),
+    ],
+)
+def test_a_wrong_table_is_named(
+    project: Path, capfd: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    (project / "pipelines.toml").write_text(text)
+    assert main(["run", "train-and-sample", "--corpus", "hello", "--dry-run"]) == 2
+    error = capfd.readouterr().err
+    assert said in error
+    assert "Error:" not in error
+
+
+@pytest.mark.parametrize(
+    "plugin",
+    [
+        "@hookimpl\ndef charpipe_commands():\n    return [Command('x', '', 'nosuch.module:x')]",
+        "import sys\n@hookimpl\ndef charpipe_commands():\n    sys.exit(3)",
+        "@hookimpl\ndef charpipe_architectures():\n    return [Architecture('x', '', api='2')]",
+        "@hookimpl\ndef charpipe_architectures():\n    return [Architecture(3, '')]",
+        "@hookimpl\ndef charpipe_pipelines():\n    return [Pipeline('x', '', 'm:x', options=None)]",
+        "raise KeyboardInterrupt",
+        "@hookimpl\ndef charpipe_commands():\n    return [Command('sample', '', print)]",
+    ],
+)
+def test_a_broken_plugin_leaves_the_command_line_whole(project: Path, plugin: str) -> None:
+    (project / "plugins").mkdir()
+    (project / "plugins" / "broken_one.py").write_text(f"from charpipe.plugin import *\n{plugin}\n")
+    script = "import sys; from charpipe.cli import main; sys.exit(main(sys.argv[1:]))"
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", script, *words], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    assert "Let a trained model write" in run("--help")
+    listed = {row["module"]: row for row in json.loads(run("plugins", "list", "--json"))}
+    assert listed["charpipe_lstm"]["problems"] == []
+
+
+def test_json_ends_with_a_line_about_a_failure(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "train-and-sample", "--corpus", "hello", "--arch", "nope", "--json"]) == 2
+    last = json.loads(capfd.readouterr().out.splitlines()[-1])
+    assert (last["event"], last["exit_code"]) == ("failed", 2)
+    assert main(["run", "train-and-sample", "--corpus", "hello", "--dry-run", "--json"]) == 0
+    last = json.loads(capfd.readouterr().out.splitlines()[-1])
+    assert last["event"] == "dry_run"
+    assert last["would"].startswith("ingest: would run")

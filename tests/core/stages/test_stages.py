@@ -11,10 +11,11 @@ import pytest
 
 from charpipe import stages
 from charpipe.errors import InterruptedRun, RunError, UsageError
-from charpipe.events import Sampled, StageFinished, StageStarted, Step
+from charpipe.events import Notice, Sampled, StageFinished, StageStarted, Step
 from charpipe.runs import find_run, list_runs, read_metrics
 from charpipe.stages import Session, TrainRequest
 from charpipe.stages.session import WouldRun
+from charpipe.store.locks import exclusive
 
 TEXT = "the quick brown fox jumps over the lazy dog. " * 40
 
@@ -253,3 +254,82 @@ def test_samples_and_scores_are_kept_with_the_run(corpus: Path, open_session, he
     samples = list(read_metrics(run.samples_file))
     assert samples[-1]["prompt"] + samples[-1]["text"] == sample["text"]
     assert len(samples) == len(heard.of(Sampled)) + 1
+
+
+def test_resuming_goes_on_with_the_run_that_was_named_wherever_its_corpus_is(
+    corpus: Path, open_session, project: Path
+) -> None:
+    session = open_session()
+    interrupt_after(session, 5)
+    with pytest.raises(InterruptedRun):
+        pipeline(session)
+    (first,) = list_runs(session.workspace.runs)
+    other, *_ = pipeline(open_session(force=frozenset({"train"})))
+    corpus.unlink()
+    assert pipeline(open_session(resume=first))[0].run == first.name != other.run
+    assert first.status.state == "finished"
+
+
+def test_a_damaged_run_harms_only_itself(corpus: Path, open_session) -> None:
+    session = open_session()
+    trained, *_ = pipeline(session)
+    broken = session.workspace.runs / "20200101-0000-x-rnn-0000"
+    broken.mkdir()
+    (broken / "run.json").write_text("{")
+    assert pipeline(open_session())[0].run == trained.run
+    assert find_run(session.workspace.runs, "best:mine.txt").name == trained.run
+
+
+def test_a_damaged_manifest_is_mended(corpus: Path, open_session) -> None:
+    session = open_session()
+    documents = stages.ingest(session, "mine.txt")
+    (session.path(documents) / "manifest.json").write_text("{}")
+    again = stages.ingest(open_session(), "mine.txt")
+    assert not again.reused
+    assert stages.ingest(open_session(), "mine.txt").reused
+
+
+def test_a_folder_may_hold_the_workspace(corpus: Path, open_session) -> None:
+    assert stages.ingest(open_session(), ".").facts["documents"] == 2  # the text and pipelines.toml
+    assert stages.ingest(open_session(), ".").reused
+
+
+def test_corpora_of_the_same_file_name_are_divided_apart(project: Path, open_session, heard) -> None:
+    for place, count in (("x", 120), ("y", 1)):
+        (project / place / "data").mkdir(parents=True)
+        for number in range(count):
+            (project / place / "data" / f"{number}.txt").write_text(f"document {number} " * 40)
+    by = []
+    for wanted in ("x/data", "y/data"):
+        session = open_session()
+        documents = stages.ingest(session, wanted)
+        vocabulary = stages.learn_vocabulary(session, wanted, documents)
+        by.append(stages.encode(session, wanted, documents, vocabulary).facts["split_by"])
+    assert by == ["documents", "contiguous"]
+
+
+def test_too_small_a_corpus_leaves_no_run(project: Path, open_session) -> None:
+    (project / "one.txt").write_text("x")
+    session = open_session()
+    with pytest.raises(UsageError, match="the training split holds"):
+        pipeline(session, "one.txt")
+    assert list_runs(session.workspace.runs) == []
+
+
+def test_a_stop_ends_the_waiting_for_another_process(corpus: Path, open_session) -> None:
+    session = open_session()
+    tell = session.emit
+
+    def emit(event) -> None:
+        tell(event)
+        if isinstance(event, Notice) and "waiting for" in event.message:
+            session.stop.request(15)
+
+    session.emit = emit
+    plan_lock = session.workspace.store / "locks"
+    documents = stages.ingest(session, "mine.txt")
+    for lock in plan_lock.glob("*.lock"):
+        with exclusive(lock), pytest.raises(InterruptedRun):
+            session.force = frozenset({"ingest"})
+            stages.ingest(session, "mine.txt")
+    assert documents.facts["documents"] == 1

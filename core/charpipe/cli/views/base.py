@@ -24,5 +24,8 @@ class View:
     def __call__(self, event: Event) -> None:
         """Take in one event. Called from the thread that works."""
 
+    def fail(self, error: Exception) -> None:
+        """Take in that the pipeline ended by an error, which is reported elsewhere to people."""
+
     def finish(self, result: Mapping[str, Any], session: Session) -> None:
         """Show what came of it."""

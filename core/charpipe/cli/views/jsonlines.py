@@ -9,6 +9,7 @@ from typing import Any
 
 from charpipe.cli.output import print_json
 from charpipe.cli.views.base import View
+from charpipe.errors import InterruptedRun
 from charpipe.events import Event, Finished, StageProgress, Step
 from charpipe.stages.session import Session
 
@@ -38,4 +39,9 @@ class JsonLines(View):
 
     def finish(self, result: Mapping[str, Any], session: Session) -> None:
         """Print the last line."""
-        print_json({"event": "finished", **result})
+        print_json({"event": "dry_run" if session.dry_run else "finished", **result})
+
+    def fail(self, error: Exception) -> None:
+        """Print the last line of a pipeline that failed or was interrupted."""
+        event = "interrupted" if isinstance(error, InterruptedRun) else "failed"
+        print_json({"event": event, "message": str(error), "exit_code": getattr(error, "exit_code", 1)})
