@@ -88,7 +88,11 @@ def _run(
     resolved = load_config(pipeline=pipeline.name, preset=preset, settings=flags, overrides=set_)
     _check_tables(resolved, open_registry())
     given = {key: value for key, value in values.items() if value is not None}
-    execute(pipeline, {**resolved.options, **given}, resolved, force=force, dry_run=dry_run, json=json)
+    options = {**resolved.options, **given}
+    for name, field in pipeline.options.model_fields.items():
+        if field.is_required() and name not in options:
+            raise UsageError(f"--{name} is needed; for all flags, type: charpipe run {pipeline.name} --help")
+    execute(pipeline, options, resolved, force=force, dry_run=dry_run, json=json)
 
 
 def _check_tables(resolved: Resolved, registry: Registry) -> None:

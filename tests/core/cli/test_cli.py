@@ -43,7 +43,7 @@ def run(project: Path, open_session) -> str:
         (["run", "train-and-sample", "--corpus", "hello", "--budget", "soon"], 2, "train.budget"),
         (["run", "train-and-sample", "--corpus", "hello", "--device", "tpu"], 2, "train.device"),
         (["run", "train-and-sample", "--corpus", "hello", "--force", "trian"], 2, "did you mean 'train'?"),
-        (["run", "train-and-sample"], 2, "corpus"),
+        (["run", "train-and-sample"], 2, "--corpus is needed"),
         (["sample", "last"], 1, "there is no run yet; type:"),
         (["sample", "nothing"], 2, "there is no run 'nothing'"),
         (["resume"], 1, "there is no run yet"),
