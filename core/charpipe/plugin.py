@@ -7,7 +7,7 @@ imported only when it is used, so that listing plugins imports no torch.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -200,7 +200,6 @@ __all__ = [
     "Fetched",
     "Fetcher",
     "IncrementalDecoder",
-    "Iterator",
     "Options",
     "Pipeline",
     "PluginError",

@@ -42,16 +42,16 @@ def run_app(registry: Registry) -> typer.Typer:
     """The `run` group: one command for each pipeline."""
     app = typer.Typer(no_args_is_help=True)
     for name, pipeline in registry.all("pipeline").items():
-        app.command(name, help=pipeline.summary)(_command(pipeline))
+        app.command(name, help=pipeline.summary)(_command(pipeline, registry))
     return app
 
 
-def _command(pipeline: Pipeline) -> Any:
+def _command(pipeline: Pipeline, registry: Registry) -> Any:
     """A function whose signature lists the pipeline's options and what all pipelines share."""
 
     def command(**values: Any) -> None:
         shared = {name: values.pop(name) for name in COMMON}
-        _run(pipeline, values, **shared)
+        _run(pipeline, registry, values, **shared)
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = []
@@ -69,6 +69,7 @@ def _command(pipeline: Pipeline) -> Any:
 
 def _run(
     pipeline: Pipeline,
+    registry: Registry,
     values: Mapping[str, Any],
     *,
     preset: str | None,
@@ -86,13 +87,13 @@ def _run(
     if budget is not None:
         flags["train.steps"] = None  # a fixed number of steps in the project file would win over it
     resolved = load_config(pipeline=pipeline.name, preset=preset, settings=flags, overrides=set_)
-    _check_tables(resolved, open_registry())
+    _check_tables(resolved, registry)
     given = {key: value for key, value in values.items() if value is not None}
     options = {**resolved.options, **given}
     for name, field in pipeline.options.model_fields.items():
         if field.is_required() and name not in options:
             raise UsageError(f"--{name} is needed; for all flags, type: charpipe run {pipeline.name} --help")
-    execute(pipeline, options, resolved, force=force, dry_run=dry_run, json=json)
+    execute(pipeline, registry, options, resolved, force=force, dry_run=dry_run, json=json)
 
 
 def _check_tables(resolved: Resolved, registry: Registry) -> None:
@@ -105,6 +106,7 @@ def _check_tables(resolved: Resolved, registry: Registry) -> None:
 
 def execute(
     pipeline: Pipeline,
+    registry: Registry,
     values: Mapping[str, Any],
     resolved: Resolved,
     *,
@@ -122,7 +124,6 @@ def execute(
     from charpipe.stages.session import WouldRun
 
     options = validate(pipeline.options, values, prefix=f"pipelines.{pipeline.name}")
-    registry = open_registry()
     with open_view(json=json, pipeline=pipeline.name, options=options.model_dump()) as view:
         session = Session(
             open_workspace(),
@@ -159,5 +160,8 @@ def resume(
         )
     request = info.request
     resolved = load_config(settings=info.settings)
-    pipeline = open_registry().pipeline(request["pipeline"])
-    execute(pipeline, request["options"], resolved, force=[], dry_run=False, json=json, resume=found)
+    registry = open_registry()
+    pipeline = registry.pipeline(request["pipeline"])
+    execute(
+        pipeline, registry, request["options"], resolved, force=[], dry_run=False, json=json, resume=found
+    )

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from charpipe.corpus.hashing import file_sha256
 from charpipe.corpus.members import Progress
 from charpipe.corpus.settings import CorpusConfig
 from charpipe.errors import CorpusError, near_match
 from charpipe.plugin import Fetched, Source, resolve
+from charpipe.store.digest import digest_of_file
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):(.*)", re.DOTALL)
 
@@ -89,7 +89,7 @@ def _verified(fetched: Fetched, sha256: str | None) -> Fetched:
         return fetched
     if fetched.path is None or not fetched.path.is_file():
         raise CorpusError(f"{fetched.origin} is no single file, so it cannot have the stated SHA-256")
-    found = fetched.sha256 or file_sha256(fetched.path)
+    found = fetched.sha256 or digest_of_file(fetched.path)
     if found != sha256:
         raise CorpusError(
             f"{fetched.path.name} has SHA-256 {found}, not the stated {sha256}; it was not used"

@@ -19,15 +19,10 @@ from charpipe.corpus.settings import CorpusConfig
 from charpipe.errors import CorpusError, StoreError
 from charpipe.plugin import Fetched
 from charpipe.store.atomic import write_text
+from charpipe.store.digest import digest_of_file
 
 _CACHE_NAME = "fingerprints.json"
 _SETTLED_NS = 2 * 10**9
-
-
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file's content, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fingerprint(fetched: Fetched, config: CorpusConfig, cache: Path) -> str:
@@ -86,7 +81,7 @@ class _KnownFiles:
                 return digest
         if not stat.S_ISREG(found.st_mode):
             return "special file"
-        digest = file_sha256(path)
+        digest = digest_of_file(path)
         # a file written this moment could change again within the clock's resolution and look the same
         if time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) > _SETTLED_NS:
             self._known[key] = [*marks, digest]

@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from charpipe.errors import CharpipeError
 from charpipe.events import Evaluated, Event, Sampled, StageFinished, StageProgress, StageStarted
 from charpipe.library import load_run
 from charpipe.runs import Recorder, Run
@@ -64,12 +63,9 @@ def publish(session: Session, run: Run) -> None:
     if not tracking.enabled:
         return
     from charpipe.tracking import locate
-    from charpipe.tracking.sync import sync
+    from charpipe.tracking.sync import catch_up
 
-    try:
-        sync(locate(tracking, session.workspace.mlflow), run, tracking.experiment)
-    except CharpipeError as error:
-        session.notice(f"{error}; `charpipe runs sync {run.name}` fills the gap", "warning")
+    catch_up(locate(tracking, session.workspace.mlflow), run, session.emit, tracking.experiment)
 
 
 def _record(session: Session, run: Run, event: Event) -> None:

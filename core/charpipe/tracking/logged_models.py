@@ -5,7 +5,6 @@ A bundle is safetensors, JSON and nothing else: no code is stored, and none is e
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charpipe.runs import Run
+from charpipe.store.digest import digest_of_file
 from charpipe.tracking.describe import RUN_TAG
 from charpipe.tracking.tail import Tail
 
@@ -56,11 +56,7 @@ def of_run(client: MlflowClient, experiment_id: str, run_id: str) -> dict[str, L
 
 def digests(folder: Path) -> dict[str, str]:
     """The sha256 of each file of a bundle."""
-    return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.iterdir())
-        if path.is_file()
-    }
+    return {path.name: digest_of_file(path) for path in sorted(folder.iterdir()) if path.is_file()}
 
 
 def _log(

@@ -48,7 +48,7 @@ def test_only_selected_files_matter(folder: Path) -> None:
 def test_a_settled_file_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hashing, "_SETTLED_NS", -(10**15))
     first = digest(folder)
-    monkeypatch.setattr(hashing, "file_sha256", lambda path: pytest.fail(f"{path} was read again"))
+    monkeypatch.setattr(hashing, "digest_of_file", lambda path: pytest.fail(f"{path} was read again"))
     assert digest(folder) == first
 
 
