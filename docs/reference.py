@@ -20,11 +20,13 @@ from charpipe.cli import main
 from charpipe.config.schema import Config
 from charpipe.corpus.settings import CorpusConfig
 from charpipe.registry import Registry
+from charpipe_pipelines.deployments.settings import DeploymentConfig, Schedule
 
 HERE = Path(__file__).parent
 COMMANDS = """
 run train-and-sample|resume|sample|evaluate|runs list|runs show|runs sync|corpora list|corpora show|plugins list
-plugins info|pipelines list|config show|ui|down
+plugins info|pipelines list|config show|serve|deploy|deployments list|deployments run|deployments pause|deployments resume
+ui|down
 """
 NOTE = "<!-- Written by docs/reference.py; do not edit. -->\n"
 
@@ -50,11 +52,12 @@ def settings() -> str:
     """Every setting with its default and what it means, table by table, and every hook."""
     lines = ["# Settings", "", NOTE]
     tables: list[tuple[str, type[BaseModel]]] = [("corpora.NAME", CorpusConfig)]
-    for name in ("plugins", "train", "sample", "tracking", "prefect"):
+    for name in ("plugins", "train", "sample", "tracking", "prefect", "promotion"):
         tables.append((name, Config.model_fields[name].annotation))  # type: ignore[arg-type]
     tables += [
         (f"architectures.{name}", spec.config) for name, spec in Registry().all("architecture").items()
     ]
+    tables += [("deployments.NAME", DeploymentConfig), ("deployments.NAME.schedule", Schedule)]
     for name, model in tables:
         lines += [f"## `[{name}]`", "", "| setting | default | meaning |", "| --- | --- | --- |"]
         lines += [f"| `{key}` | {default} | {meaning} |" for key, default, meaning in _rows(model)]

@@ -126,3 +126,19 @@ class Finished(Event):
     reason: str
     seconds: float
     metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Decided(Event):
+    """It was decided whether `run` becomes the champion of `corpus`. `version` is the champion's number after it,
+    `champion` the run that was champion before; `metrics` holds both models' bits per character by split."""
+
+    corpus: str
+    run: str
+    promoted: bool
+    reason: str
+    version: int | None = None
+    champion: str | None = None
+    probability: float | None = None
+    confidence: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)

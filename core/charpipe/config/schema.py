@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from charpipe.champions.settings import PromotionConfig
 from charpipe.corpus.settings import CorpusConfig
 from charpipe.generation.settings import SampleConfig
 from charpipe.plugin import Options
@@ -39,10 +40,11 @@ class Config(Options):
     architectures: dict[str, dict[str, Any]] = Field(default_factory=dict)
     tracking: TrackingConfig = TrackingConfig()
     prefect: PrefectConfig = PrefectConfig()
+    promotion: PromotionConfig = PromotionConfig()
     presets: dict[str, dict[str, Any]] = Field(default_factory=dict)
     pipelines: dict[str, dict[str, Any]] = Field(default_factory=dict)
     deployments: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
-SETTINGS = ("corpus", "train", "sample", "architectures", "tracking", "prefect")
+SETTINGS = ("corpus", "train", "sample", "architectures", "tracking", "prefect", "promotion")
 """The tables that presets, pipelines and `--set` may change."""

@@ -7,11 +7,13 @@ there is now. They know no Prefect and no terminal: they tell a session's listen
 from charpipe.stages.data import encode, ingest, learn_vocabulary
 from charpipe.stages.outcome import evaluate, sample
 from charpipe.stages.plan import TrainRequest, check
+from charpipe.stages.promote import Promotion, promote
 from charpipe.stages.session import Made, Session
 from charpipe.stages.train import TrainedRun, train
 
 __all__ = [
     "Made",
+    "Promotion",
     "Session",
     "TrainRequest",
     "TrainedRun",
@@ -20,6 +22,7 @@ __all__ = [
     "evaluate",
     "ingest",
     "learn_vocabulary",
+    "promote",
     "sample",
     "train",
 ]

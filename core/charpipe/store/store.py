@@ -55,6 +55,12 @@ class Store:
             return None
         return Built(folder, record["object"], manifest.facts, reused=True)
 
+    def made(self, digest: str) -> dict[str, Any] | None:
+        """The newest record of an action that made the object with this digest, or None."""
+        records = (_read(path) for path in (self.root / "actions").glob("*.json"))
+        same = [record for record in records if record and record["object"] == digest]
+        return max(same, key=lambda record: str(record["made"]), default=None)
+
     def why(self, action: Action, subject: str) -> str:
         """What differs from the last action of this stage for the same subject, in words."""
         last = self._last(action.stage, subject)

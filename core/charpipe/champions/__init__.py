@@ -1,0 +1,48 @@
+"""Champions: per corpus the model that has proved itself, its predecessors, and the account of every decision.
+
+All of it lies in the workspace and is the truth; MLflow's registry follows it. Reading it imports no torch.
+"""
+
+from typing import TYPE_CHECKING
+
+from charpipe.champions.audit import decisions
+from charpipe.champions.records import Champion, Version, champion, corpora, kept, previous, versions
+from charpipe.champions.settings import PromotionConfig
+from charpipe.lazy import names
+
+if TYPE_CHECKING:
+    from charpipe.champions.decision import Decision, decide
+    from charpipe.champions.passages import HeldOut, held_out
+    from charpipe.champions.promotion import Candidate, promote, roll_back
+
+__getattr__ = names(
+    __name__,
+    {
+        "Candidate": "promotion",
+        "Decision": "decision",
+        "HeldOut": "passages",
+        "decide": "decision",
+        "held_out": "passages",
+        "promote": "promotion",
+        "roll_back": "promotion",
+    },
+)
+
+__all__ = [
+    "Candidate",
+    "Champion",
+    "Decision",
+    "HeldOut",
+    "PromotionConfig",
+    "Version",
+    "champion",
+    "corpora",
+    "decide",
+    "decisions",
+    "held_out",
+    "kept",
+    "previous",
+    "promote",
+    "roll_back",
+    "versions",
+]

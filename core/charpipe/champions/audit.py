@@ -1,0 +1,71 @@
+"""The account of every decision about a corpus's champion, promoted or not: one JSON object a line, only appended."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from charpipe.champions.records import read_state, room
+from charpipe.errors import RunError, StoreError
+from charpipe.store.digest import digest_of_json
+from charpipe.workspace import Workspace
+
+
+def decisions(workspace: Workspace, corpus: str) -> list[dict[str, Any]]:
+    """Every decision, oldest first. The one behind the present champion is there even where a process ended
+    between carrying it out and writing it down."""
+    found = _lines(room(workspace, corpus) / "audit.jsonl")
+    try:
+        state = read_state(workspace, corpus)
+    except RunError:
+        state = None
+    if state is not None and all(line.get("digest") != state.decision.get("digest") for line in found):
+        found.append(state.decision)
+    return found
+
+
+def sealed(line: dict[str, Any]) -> dict[str, Any]:
+    """The line with its own digest, by which a champion's record names it."""
+    return {**line, "digest": digest_of_json(line)}
+
+
+def append(workspace: Workspace, corpus: str, line: dict[str, Any]) -> None:
+    """Write a line, on disk when this returns; once, however often it is asked. Raises StoreError."""
+    path = room(workspace, corpus) / "audit.jsonl"
+    if any(known.get("digest") == line["digest"] for known in _lines(path)):
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as file:
+            torn = file.tell() > 0 and _last_byte(file) != b"\n"  # a process ended while it wrote
+            text = json.dumps(line, ensure_ascii=False, allow_nan=False)
+            file.write(b"\n" * torn + text.encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _last_byte(file: Any) -> bytes:
+    file.seek(-1, os.SEEK_END)
+    last: bytes = file.read(1)
+    return last
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """The whole lines; a torn or damaged one is passed over."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in data.split(b"\n"):
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(value, dict) and isinstance(value.get("digest"), str):
+            found.append(value)
+    return found

@@ -1,0 +1,294 @@
+"""Making a model the champion: kept first, then switched to in one step, then written down.
+
+A process that ends anywhere on the way leaves either the old champion or the new one, whole. Whoever calls
+`promote`, `decline` or `roll_back` holds `deciding`, so that two decisions never cross.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from charpipe.champions.audit import append, sealed
+from charpipe.champions.records import (
+    BUNDLE,
+    SCHEMA,
+    Champion,
+    State,
+    Version,
+    damage,
+    kept,
+    read_state,
+    room,
+    versions,
+)
+from charpipe.errors import RunError, StoreError, UsageError
+from charpipe.runs import Run
+from charpipe.store.atomic import publish_folder, write_json
+from charpipe.store.digest import digest_of_file, digest_of_json, digest_of_package
+from charpipe.store.locks import exclusive
+from charpipe.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A checkpoint that may become the champion of its corpus, with where it came from; see `Version`."""
+
+    corpus: str
+    run: str
+    checkpoint: Path
+    files: Mapping[str, str]
+    architecture: str
+    inputs: Mapping[str, str]
+    action: str
+    code: Mapping[str, str] = field(default_factory=dict)
+    scores: Mapping[str, float] = field(default_factory=dict)
+    parent: str | None = None
+
+    @property
+    def model(self) -> str:
+        """The digest of the bundle."""
+        return digest_of_json(dict(self.files))
+
+    @classmethod
+    def of(cls, run: Run, which: str = "best") -> Candidate:
+        """The best (or "last") checkpoint of a run. Raises RunError where it has none, or not all of its files."""
+        folder, info = run.checkpoint(which), run.info
+        try:
+            files = {name: digest_of_file(folder / name) for name in BUNDLE}
+        except OSError as error:
+            raise RunError(
+                f"the checkpoint {folder.name} of {run.name} cannot be read: {error.filename}: {error.strerror}; "
+                f"type: charpipe resume {run.name}"
+            ) from error
+        code = {name: plugin.digest for name, plugin in info.plugins.items()}
+        status = run.status
+        scores = {**(status.best or status.last or {}).get("metrics", {}), **status.metrics}
+        return cls(
+            info.corpus,
+            run.name,
+            folder,
+            files,
+            info.architecture,
+            info.inputs,
+            info.action,
+            code | {"charpipe": digest_of_package("charpipe")},
+            scores,
+            info.parent,
+        )
+
+
+@contextmanager
+def deciding(
+    workspace: Workspace,
+    corpus: str,
+    on_wait: Callable[[str], None] = lambda holder: None,
+    while_waiting: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
+    """Hold the right to decide about a corpus's champion; what a process that ended left undone is done first."""
+    with exclusive(room(workspace, corpus) / "promotion.lock", on_wait, while_waiting):
+        with suppress(RunError):
+            state = read_state(workspace, corpus)
+            if state is not None:
+                append(workspace, corpus, state.decision)
+        yield
+
+
+def promote(
+    workspace: Workspace,
+    candidate: Candidate,
+    account: Mapping[str, Any],
+    *,
+    by: str,
+    splits: Path | None = None,
+) -> Champion:
+    """Make `candidate` the champion, because of the decision `account`; `splits` is its splits.parquet.
+
+    Raises RunError where it cannot be kept; the champion is then who it was before.
+    """
+    corpus = candidate.corpus
+    state = read_state(workspace, corpus)
+    number = _next(workspace, corpus, state)
+    before = state.champion if state else None
+    version = Version(
+        version=number,
+        corpus=corpus,
+        run=candidate.run,
+        model=candidate.model,
+        path=f"{_relative(workspace, corpus)}/versions/{number:04d}/checkpoint",
+        files=dict(candidate.files),
+        architecture=candidate.architecture,
+        vocabulary=candidate.inputs.get("vocabulary", ""),
+        inputs=dict(candidate.inputs),
+        action=candidate.action,
+        code=dict(candidate.code),
+        scores=dict(candidate.scores),
+        kept=_now(),
+        by=by,
+        replaced=before.version if before else None,
+        parent=candidate.parent,
+    )
+    line = _line(corpus, account, by, before, version)
+    withdrawn = tuple(model for model in state.withdrawn if model != version.model) if state else ()
+    try:
+        _keep(workspace, candidate, version, splits)
+        _switch(workspace, version, before, line, max(number, state.last if state else 0), withdrawn)
+    except (OSError, StoreError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise RunError(
+            f"{candidate.run} could not be kept as champion of {corpus}: {reason}; "
+            f"{'the champion is still ' + before.run if before else 'there is still no champion'}; its run is "
+            f"whole: make room and type: charpipe models promote {candidate.run}"
+        ) from error
+    append(workspace, corpus, line)
+    return kept(workspace, version)
+
+
+def decline(
+    workspace: Workspace, candidate: Candidate, account: Mapping[str, Any], *, by: str
+) -> dict[str, Any]:
+    """Write down that `candidate` did not become champion; returns the line of the audit."""
+    state = read_state(workspace, candidate.corpus)
+    before = state.champion if state else None
+    line = _line(candidate.corpus, account, by, before, None, candidate)
+    append(workspace, candidate.corpus, line)
+    return line
+
+
+def roll_back(workspace: Workspace, corpus: str, to: int | None = None, *, by: str = "user") -> Champion:
+    """Make the champion before the present one champion again, or version `to`.
+
+    What is rolled back from stays kept, and is not promoted again but by hand. Raises UsageError where there is no
+    such version, RunError where its files are gone or altered; the champion then stays.
+    """
+    try:
+        state = read_state(workspace, corpus)
+    except RunError:
+        if to is None:
+            raise
+        state = None  # the record is damaged; the kept versions are not
+    known = {version.version: version for version in versions(workspace, corpus)}
+    target = _target(corpus, state, known, to)
+    if (wrong := damage(kept(workspace, target))) is not None:
+        raise RunError(
+            f"version {target.version} of {corpus} is damaged: {wrong}; the champion stays as it is; "
+            f"another may be whole: charpipe models list --corpus {corpus}"
+        )
+    before = state.champion if state else None
+    reason = f"rolled back from version {before.version}" if before else "the record was damaged"
+    line = _line(corpus, {"event": "rollback", "promoted": True, "reason": reason}, by, before, target)
+    withdrawn = dict.fromkeys(state.withdrawn if state else ())
+    if before is not None and before.version > target.version:
+        withdrawn[before.model] = None
+    withdrawn.pop(target.model, None)
+    last = max([state.last if state else 0, *known])
+    older = known.get(target.replaced) if target.replaced is not None else None
+    _switch(workspace, target, older, line, last, tuple(withdrawn))
+    append(workspace, corpus, line)
+    return kept(workspace, target)
+
+
+def _target(corpus: str, state: State | None, known: Mapping[int, Version], to: int | None) -> Version:
+    if to is None:
+        if state is None:
+            raise UsageError(f"{corpus!r} has no champion, so there is nothing to go back from")
+        if state.previous is None:
+            raise UsageError(
+                f"the champion of {corpus} (version {state.champion.version}) is its first; it stays as it is"
+            )
+        return state.previous
+    if to not in known:
+        listed = ", ".join(str(number) for number in known) or "none"
+        raise UsageError(f"{corpus} has no version {to}; kept: {listed}")
+    if state is not None and state.champion.version == to:
+        raise UsageError(f"version {to} is the champion of {corpus} already")
+    return known[to]
+
+
+def _keep(workspace: Workspace, candidate: Candidate, version: Version, splits: Path | None) -> None:
+    """Copy the checkpoint, so that nothing that befalls the run harms the champion."""
+    shelf = room(workspace, candidate.corpus) / "versions"
+    shelf.mkdir(parents=True, exist_ok=True)
+    making = Path(tempfile.mkdtemp(dir=shelf, prefix=".keeping-"))
+    try:
+        shutil.copytree(candidate.checkpoint, making / "checkpoint")
+        found = {name: digest_of_file(making / "checkpoint" / name) for name in version.files}
+        if found != version.files:
+            raise StoreError(f"the files of {candidate.checkpoint} changed while they were copied")
+        if splits is not None and splits.is_file():
+            shutil.copyfile(splits, making / "splits.parquet")
+        write_json(making / "version.json", version.model_dump(mode="json"))
+        publish_folder(making, shelf / f"{version.version:04d}")
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+
+
+def _switch(
+    workspace: Workspace,
+    version: Version,
+    before: Version | None,
+    line: dict[str, Any],
+    last: int,
+    withdrawn: tuple[str, ...],
+) -> None:
+    """The one step that makes a version champion."""
+    state = State(
+        schema=SCHEMA,
+        corpus=version.corpus,
+        champion=version,
+        previous=before,
+        since=line["time"],
+        by=line["by"],
+        decision=line,
+        last=last,
+        withdrawn=withdrawn,
+    )
+    write_json(
+        room(workspace, version.corpus) / "champion.json", state.model_dump(mode="json", by_alias=True)
+    )
+
+
+def _next(workspace: Workspace, corpus: str, state: State | None) -> int:
+    """A number never given before, not even to what a promotion that was cut short left."""
+    names = (path.name for path in (room(workspace, corpus) / "versions").glob("[0-9]*"))
+    return max([state.last if state else 0, *(int(name) for name in names if name.isdigit())]) + 1
+
+
+def _line(
+    corpus: str,
+    account: Mapping[str, Any],
+    by: str,
+    before: Version | None,
+    version: Version | None,
+    candidate: Candidate | None = None,
+) -> dict[str, Any]:
+    about = candidate or version
+    champion = {"version": before.version, "run": before.run, "model": before.model} if before else None
+    return sealed(
+        {
+            "time": _now(),
+            "corpus": corpus,
+            "by": by,
+            "event": "decision",
+            **account,
+            "run": about.run if about else None,
+            "model": about.model if about else None,
+            "version": version.version if version else None,
+            "champion": champion,
+            "code": dict(about.code) if about else {},
+        }
+    )
+
+
+def _relative(workspace: Workspace, corpus: str) -> str:
+    return room(workspace, corpus).relative_to(workspace.root).as_posix()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")

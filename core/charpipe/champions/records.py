@@ -1,0 +1,237 @@
+"""What the workspace says about champions, checked before it is used.
+
+    champions/<corpus>/champion.json         the one file that decides: champion, previous, the decision behind it
+    champions/<corpus>/versions/0003/        version.json, checkpoint/ (a copy of the run's), splits.parquet
+    champions/<corpus>/audit.jsonl           every decision, promoted or not
+
+Paths in it are relative to the workspace, which can be moved.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from charpipe.errors import RunError, UsageError, near_match
+from charpipe.store.digest import digest_of_file, digest_of_json
+from charpipe.workspace import Workspace
+
+SCHEMA = "charpipe.champion/1"
+BUNDLE = ("model.safetensors", "config.json", "vocabulary.json")
+"""The files that are the model; what lies beside them in a checkpoint is for training on."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Version(_Record):
+    """A model that became champion of its corpus. Never changes once it is written.
+
+    `model` is the digest of the bundle's `files` (name to sha256); `inputs` the content digests of documents,
+    vocabulary and tokens; `action` that of everything the training depended on; `code` the digests of the code
+    that trained it; `replaced` the version that was champion before, `parent` the run it was trained on from.
+    """
+
+    version: int
+    corpus: str
+    run: str
+    model: str
+    path: str
+    files: dict[str, str]
+    architecture: str
+    vocabulary: str
+    inputs: dict[str, str]
+    action: str
+    code: dict[str, str] = Field(default_factory=dict)
+    scores: dict[str, float] = Field(default_factory=dict)
+    kept: str
+    by: str
+    replaced: int | None = None
+    parent: str | None = None
+
+
+class State(_Record):
+    """The content of champion.json. `last` is the highest version number given so far; `withdrawn` are the models
+    that were rolled back from, and do not come back by themselves; `decision` the audit's line behind it."""
+
+    schema_: str = Field(SCHEMA, alias="schema")
+    corpus: str
+    champion: Version
+    previous: Version | None = None
+    since: str
+    by: str
+    decision: dict[str, Any]
+    last: int
+    withdrawn: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A kept model whose files were compared with their digests. `folder` is a whole checkpoint: the bundle that
+    `charpipe.library.load_bundle` reads, and the optimiser's memory to train on from."""
+
+    version: Version
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """`linux_src version 3`."""
+        return f"{self.version.corpus} version {self.version.version}"
+
+    @property
+    def run(self) -> str:
+        return self.version.run
+
+    @property
+    def model(self) -> str:
+        return self.version.model
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        return self.version.inputs
+
+    @property
+    def splits(self) -> Path:
+        """`splits.parquet` of the tokens that it was trained on: which text it has seen."""
+        return self.folder.parent / "splits.parquet"
+
+
+def room(workspace: Workspace, corpus: str) -> Path:
+    """The folder of a corpus's champions, which may not be there."""
+    name = quote(corpus, safe="").replace(".", "%2E", 1) if corpus.startswith(".") else quote(corpus, safe="")
+    if len(name) > 120:
+        name = f"{name[:80]}-{digest_of_json(corpus)[:16]}"
+    return workspace.root / "champions" / name
+
+
+def champion(workspace: Workspace, corpus: str) -> Champion | None:
+    """The champion of a corpus, or None where it has none yet.
+
+    Every file is compared with its digest. Raises RunError where one is gone or altered, saying what to type.
+    """
+    state = read_state(workspace, corpus)
+    if state is None:
+        return None
+    found = kept(workspace, state.champion)
+    if (wrong := damage(found)) is not None:
+        raise RunError(
+            f"the champion of {corpus} (version {state.champion.version}, run {state.champion.run}) is damaged: "
+            f"{wrong}; nothing was loaded; {_way_out(workspace, state)}"
+        )
+    return found
+
+
+def previous(workspace: Workspace, corpus: str) -> Champion | None:
+    """The champion before the present one, or None. Raises RunError where its files are gone or altered."""
+    state = read_state(workspace, corpus)
+    if state is None or state.previous is None:
+        return None
+    found = kept(workspace, state.previous)
+    if (wrong := damage(found)) is not None:
+        raise RunError(
+            f"the previous champion of {corpus} (version {state.previous.version}) is damaged: {wrong}; nothing "
+            f"was loaded; the champion is another: charpipe models show {corpus}"
+        )
+    return found
+
+
+def kept(workspace: Workspace, version: Version) -> Champion:
+    """A version with the place of its files, not compared yet."""
+    return Champion(version, workspace.root / version.path)
+
+
+def damage(found: Champion) -> str | None:
+    """What is wrong with a kept model's files, in words, or None if they are what was recorded."""
+    for name, expected in found.version.files.items():
+        path = found.folder / name
+        try:
+            if digest_of_file(path) != expected:
+                return f"{name} has been changed"
+        except FileNotFoundError:
+            return f"{name} is gone"
+        except OSError as error:
+            return f"{name} cannot be read ({error.strerror})"
+    return None
+
+
+def named(workspace: Workspace, wanted: str) -> Champion | None:
+    """What `champion:CORPUS` or `previous:CORPUS` means; None where `wanted` is neither.
+
+    Raises UsageError with near matches for a corpus without one, RunError where it is damaged.
+    """
+    which, colon, corpus = wanted.partition(":")
+    if not colon or which not in ("champion", "previous"):
+        return None
+    found = (champion if which == "champion" else previous)(workspace, corpus)
+    if found is None:
+        known = corpora(workspace)
+        if corpus in known:
+            raise UsageError(f"{corpus} has no previous champion: version 1 is its first")
+        raise UsageError(
+            f"{corpus!r} has no champion{near_match(corpus, known)}; the first comes with: "
+            f"charpipe models promote RUN"
+        )
+    return found
+
+
+def corpora(workspace: Workspace) -> list[str]:
+    """The corpora that have a champion, by name; a damaged record counts by its folder's name."""
+    from urllib.parse import unquote
+
+    found = []
+    for path in sorted((workspace.root / "champions").glob("*/champion.json")):
+        try:
+            found.append(str(json.loads(path.read_text(encoding="utf-8"))["corpus"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            found.append(unquote(path.parent.name))
+    return sorted(found)
+
+
+def versions(workspace: Workspace, corpus: str) -> list[Version]:
+    """Every kept version of a corpus, oldest first, whether its files are whole or not; what a promotion that was
+    cut short left is none."""
+    from charpipe.champions.audit import decisions
+
+    promoted = {(line.get("version"), line.get("model")) for line in decisions(workspace, corpus)}
+    found = []
+    for path in (room(workspace, corpus) / "versions").glob("[0-9]*/version.json"):
+        try:
+            version = Version.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError):
+            continue
+        if (version.version, version.model) in promoted:
+            found.append(version)
+    return sorted(found, key=lambda version: version.version)
+
+
+def read_state(workspace: Workspace, corpus: str) -> State | None:
+    """What champion.json says, or None where there is none. Raises RunError where it is damaged."""
+    path = room(workspace, corpus) / "champion.json"
+    try:
+        return State.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error.errors()[0]["msg"]
+        raise RunError(
+            f"{path} is damaged ({reason}); the kept models are untouched; name one to be champion again: "
+            f"charpipe models rollback {corpus} --to VERSION (see charpipe models list)"
+        ) from error
+
+
+def _way_out(workspace: Workspace, state: State) -> str:
+    """What to type where the champion's files are not usable."""
+    last = state.previous
+    if last is not None and damage(kept(workspace, last)) is None:
+        return f"version {last.version} is whole: charpipe models rollback {state.corpus}"
+    run = workspace.root / "runs" / state.champion.run
+    if run.is_dir():
+        return f"its run is still here: charpipe models promote {state.champion.run} --anyway"
+    return "promote another run: charpipe models promote RUN --anyway"

@@ -1,0 +1,143 @@
+"""Which text a model was trained on, by its own record of the splits: nothing that it has learnt may judge it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from charpipe.errors import StoreError
+from charpipe.plugin import Encoding
+from charpipe.text import open_tokens
+
+COLUMNS = ["path", "sha256", "split", "start", "characters", "offset", "tokens"]
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Place:
+    """A document's piece in a split, as splits.parquet lists it; `at` and `length`: a block of it, in characters."""
+
+    path: str
+    sha256: str
+    split: str
+    start: int
+    characters: int
+    offset: int
+    tokens: int
+    at: int = 0
+    length: int = 0
+
+    @property
+    def stop(self) -> int:
+        """Where it ends, in characters of its document."""
+        return self.start + self.characters
+
+
+def places(folder: Path) -> Iterator[Place]:
+    """What splits.parquet in `folder` lists. Raises StoreError where it is not there or not one."""
+    path = folder / "splits.parquet"
+    try:
+        table = pq.read_table(path, columns=COLUMNS, use_threads=False)
+    except (OSError, ValueError) as error:  # pyarrow's exceptions are of these
+        raise StoreError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    for row in table.to_pylist():
+        yield Place(**row)
+
+
+def text_of(
+    held: np.ndarray[Any, Any], encoding: Encoding, place: Place, most: int | None = None
+) -> Iterator[str]:
+    """The text of a place piece by piece, of its first `most` tokens."""
+    decoder = encoding.decoder()
+    end = place.offset + min(place.tokens, most or place.tokens)
+    for start in range(place.offset, end, CHUNK):
+        stop = min(start + CHUNK, end)
+        yield decoder.decode(held[start:stop].tolist(), final=stop == end)
+
+
+class Seen:
+    """The text a champion knows: `splits` is the folder with its splits.parquet, `tokens` that of its tokens, which
+    may be gone; `now` are the challenger's tokens. Both with their encodings."""
+
+    def __init__(
+        self, splits: Path, tokens: Path, encoding: Encoding, now: Path, now_encoding: Encoding
+    ) -> None:
+        self._old, self._old_encoding = tokens, encoding
+        self._now, self._now_encoding = now, now_encoding
+        self._contents: dict[str, list[Place]] = defaultdict(list)
+        self._paths: dict[str, list[Place]] = defaultdict(list)
+        for place in places(splits):
+            self._contents[place.sha256].append(place)
+            self._paths[place.path].append(place)
+        self._grown: dict[str, bool] = {}
+
+    def trained_on(self, place: Place) -> bool:
+        """Whether any of this text was in the champion's training split, as far as can be told: a document that
+        changed counts as known, unless it only grew."""
+        return any(old.split == "train" and self._overlaps(old, place) for old in self._versions(place))
+
+    def knows(self, place: Place) -> bool:
+        """Whether any of this text was in any of the champion's splits. A document divided as a whole that changed
+        is another text."""
+        return any(self._overlaps(old, place) for old in self._versions(place))
+
+    def shares(self, found: Iterable[Place]) -> bool:
+        """Whether the champion knows any of these documents by its path or its content."""
+        return any(place.path in self._paths or place.sha256 in self._contents for place in found)
+
+    def _versions(self, place: Place) -> list[Place]:
+        """The pieces that may hold the same text: those of equal content, else those of the same path."""
+        return self._contents.get(place.sha256) or self._paths.get(place.path, [])
+
+    def _overlaps(self, old: Place, place: Place) -> bool:
+        same = old.sha256 == place.sha256
+        if not same and old.split != "train" and place.start == 0 == old.start:
+            return False  # a whole document that changed, held out then as now
+        if same or self._only_grew(place.path):
+            return old.start < place.stop and place.start < old.stop
+        return True
+
+    def _only_grew(self, path: str) -> bool:
+        """Whether what the champion was trained on of this document is still there at the same place."""
+        if path not in self._grown:
+            try:
+                self._grown[path] = self._compare(path)
+            except StoreError:
+                self._grown[path] = False
+        return self._grown[path]
+
+    def _compare(self, path: str) -> bool:
+        now = [place for place in places(self._now) if place.path == path]
+        return all(
+            any(self._within(old, place) for place in now)
+            for old in self._paths[path]
+            if old.split == "train"
+        )
+
+    def _within(self, old: Place, place: Place) -> bool:
+        if not (place.start <= old.start and old.stop <= place.stop):
+            return False
+        theirs = text_of(open_tokens(self._old, old.split).tokens, self._old_encoding, old)
+        ours = text_of(open_tokens(self._now, place.split).tokens, self._now_encoding, place)
+        return _begins(ours, theirs, old.start - place.start)
+
+
+def _begins(text: Iterator[str], beginning: Iterator[str], skip: int) -> bool:
+    """Whether `text`, without its first `skip` characters, begins with `beginning`."""
+    here = ""
+    for wanted in beginning:
+        while len(here) < skip + len(wanted):
+            more = next(text, None)
+            if more is None:
+                return False
+            here += more
+        if here[skip : skip + len(wanted)] != wanted:
+            return False
+        here, skip = here[skip + len(wanted) :], 0
+    return True
