@@ -157,13 +157,17 @@ class Source:
 class Decoder:
     """How the next character is chosen. `choose(config, vocabulary_size)` returns a function from scores to scores,
     float64 [..., V], whose softmax is drawn from after it; a score of minus infinity is never drawn. It must not
-    change its argument. Several decoders follow each other. Raises `UsageError` for settings that do not fit."""
+    change its argument. Several decoders follow each other. Raises `UsageError` for settings that do not fit.
+
+    `native` names an operation of the compiled loop (greedy, temperature, top-k, nucleus, min-p) that does the same
+    with the config's only number; a chain of such decoders is drawn from without a call of Python for each token."""
 
     name: str
     summary: str
     choose: Reference
     config: type[Options] = Options
     api: int = API
+    native: str | None = None
 
 
 @dataclass(frozen=True)
@@ -180,7 +184,8 @@ class Pipeline:
 
 @dataclass(frozen=True)
 class Command:
-    """One more command of the command line: `app` names a function that typer understands."""
+    """One more command of the command line: `app` names a function that typer understands, or a `typer.Typer`,
+    which becomes a group of commands."""
 
     name: str
     summary: str

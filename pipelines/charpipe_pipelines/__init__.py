@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from charpipe.plugin import Command, Pipeline, hookimpl
 from charpipe_pipelines.options import TrainAndSampleOptions
 
+_DEPLOYMENTS = "charpipe_pipelines.deployments.cli"
+
 
 @hookimpl
 def charpipe_pipelines() -> Iterable[Pipeline]:
@@ -22,6 +24,9 @@ def charpipe_pipelines() -> Iterable[Pipeline]:
 
 @hookimpl
 def charpipe_commands() -> Iterable[Command]:
-    """`ui` and `down`."""
+    """Serving, deploying, and the servers' pages."""
+    yield Command("serve", "Run the deployments of pipelines.toml on schedule.", f"{_DEPLOYMENTS}:serve")
+    yield Command("deploy", "Register the deployments with a work pool instead.", f"{_DEPLOYMENTS}:deploy")
+    yield Command("deployments", "What runs by itself: list, run, pause, resume.", f"{_DEPLOYMENTS}:app")
     yield Command("ui", "Open MLflow's and Prefect's pages.", "charpipe_pipelines.cli:ui")
     yield Command("down", "Stop the workspace's servers.", "charpipe_pipelines.cli:down")

@@ -46,6 +46,16 @@ class Api:
             return False
         return True
 
+    def reach(self) -> str:
+        """The URL of the API, after starting our own server if need be. Raises CharpipeError where none answers."""
+        if self.server is not None:
+            return f"{self.server.start()}/api"
+        try:
+            urllib.request.urlopen(f"{self.url}/health", timeout=10).close()
+        except (OSError, ValueError) as error:
+            raise CharpipeError(f"the Prefect server at {self.url} does not answer ({error})") from error
+        return self.url
+
     @property
     def page(self) -> str:
         """Where people look at it."""
@@ -78,6 +88,10 @@ def application(url: str, home: str, log: str) -> Any:
             "PREFECT_UI_API_URL": f"{url}/api",
             "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(Path(home) / "page"),  # packages may be read-only
             "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+            # flow runs older than 90 days go, with their logs and artifacts: a year of nights stays small
+            "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+            # slots that runs of a pool hold are remembered when the server is killed, and given back
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         }
     )
     from prefect.server.api.server import create_app

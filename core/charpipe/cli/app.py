@@ -56,7 +56,11 @@ def _add_command(app: typer.Typer, registry: Registry, name: str, command: Comma
         provider.problems.append(f"command {name!r} is charpipe's own; rename this one")
         return
     try:
-        app.command(name, help=command.summary)(resolve(command.app))
+        found = resolve(command.app)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name, help=command.summary)
+        else:
+            app.command(name, help=command.summary)(found)
     except Exception as error:
         provider.problems.append(f"command {name!r} cannot be used: {error}")
 

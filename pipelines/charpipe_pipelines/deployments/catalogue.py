@@ -1,0 +1,144 @@
+"""The deployments of a project file, each held against its pipeline, corpus and settings before anything starts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charpipe.config import load_config
+from charpipe.config.load import Resolved
+from charpipe.config.problems import validate
+from charpipe.errors import CharpipeError, UsageError, near_match
+from charpipe.plugin import Pipeline
+from charpipe.registry import Registry
+from charpipe.stages import Session, check
+from charpipe.workspace import Workspace
+from charpipe_pipelines.deployments.settings import DeploymentConfig, Schedule
+
+NONE_YET = (
+    "there are no deployments in pipelines.toml; describe one, as in:\n\n"
+    '  [deployments.nightly]\n  pipeline = "retrain"\n  corpus = "linux_src"\n'
+    '  schedule = {cron = "0 3 * * *", timezone = "UTC"}\n'
+)
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A deployment that can be started: its pipeline's options are whole, its settings resolve."""
+
+    name: str
+    config: DeploymentConfig
+    pipeline: Pipeline
+    options: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    folder: Path
+
+    @property
+    def subject(self) -> str:
+        """What it works on, for lists."""
+        return " ".join(str(self.options[key]) for key in ("corpus", "arch") if self.options.get(key))
+
+
+def read_deployments(workspace: Workspace, registry: Registry) -> list[Deployment]:
+    """All deployments of the project file in reach.
+
+    Raises UsageError with the key's path and the reason: an invalid schedule, an unknown pipeline, corpus or setting.
+    """
+    base = load_config()
+    folder = base.project_file.parent if base.project_file else Path.cwd()
+    tables = base.config.deployments
+    return [_read(name, table, workspace, registry, folder) for name, table in sorted(tables.items())]
+
+
+def pick(deployments: Iterable[Deployment], name: str) -> Deployment:
+    """The deployment with this name. Raises UsageError with a near match."""
+    by_name = {deployment.name: deployment for deployment in deployments}
+    if name not in by_name:
+        if not by_name:
+            raise UsageError(NONE_YET)
+        raise UsageError(f"there is no deployment {name!r}{near_match(name, by_name)}")
+    return by_name[name]
+
+
+def _read(
+    name: str, table: Mapping[str, Any], workspace: Workspace, registry: Registry, folder: Path
+) -> Deployment:
+    where = f"deployments.{name}"
+    if "/" in name or "%" in name or not name.strip():
+        raise UsageError(f"{where}: a deployment's name holds neither / nor %")
+    own = {key: value for key, value in table.items() if key in DeploymentConfig.model_fields}
+    if "pipeline" not in own:
+        raise UsageError(f'{where}.pipeline is needed, as in pipeline = "retrain"')
+    config = validate(DeploymentConfig, own, prefix=where)
+    pipeline = _at(f"{where}.pipeline", lambda: registry.pipeline(config.pipeline))
+    _refuse_unknown(where, table, pipeline)
+    if config.schedule is not None:
+        _check_cron(f"{where}.schedule.cron", config.schedule)
+    resolved = _at(
+        f"{where}.settings",
+        lambda: load_config(pipeline=pipeline.name, preset=config.preset, settings=config.settings),
+    )
+    given = {key: value for key, value in table.items() if key not in own}
+    options = _options(where, pipeline, {**resolved.options, **given}, folder, resolved)
+    _check_request(where, options, Session(workspace, resolved, registry))
+    return Deployment(name, config, pipeline, options, config.settings, folder)
+
+
+def _refuse_unknown(where: str, table: Mapping[str, Any], pipeline: Pipeline) -> None:
+    known = {*DeploymentConfig.model_fields, *pipeline.options.model_fields}
+    for key in table:
+        if key not in known:
+            raise UsageError(
+                f"{where}.{key} is neither a deployment's setting nor an option of {pipeline.name}"
+                f"{near_match(key, known)}"
+            )
+
+
+def _options(
+    where: str, pipeline: Pipeline, values: dict[str, Any], folder: Path, resolved: Resolved
+) -> dict[str, Any]:
+    for key, field in pipeline.options.model_fields.items():
+        if field.is_required() and key not in values:
+            raise UsageError(f"{where}.{key} is needed by the pipeline {pipeline.name}")
+    corpus = values.get("corpus")
+    if isinstance(corpus, str) and corpus not in resolved.config.corpora and (folder / corpus).exists():
+        values["corpus"] = str(folder / corpus)
+    return validate(pipeline.options, values, prefix=where).model_dump(mode="json")
+
+
+def _check_request(where: str, options: Mapping[str, Any], session: Session) -> None:
+    corpus, arch = options.get("corpus"), options.get("arch")
+    if isinstance(corpus, str):
+        _at(f"{where}.corpus", lambda: session.corpus(corpus))
+        if isinstance(arch, str):
+            _at(where, lambda: check(session, corpus, arch))
+
+
+def _check_cron(where: str, schedule: Schedule) -> None:
+    """Prefect's own reading of the line; one that never comes due would stop its scheduler for all."""
+    if schedule.cron is None:
+        return
+    from prefect.server.schemas.schedules import CronSchedule
+
+    try:
+        due = asyncio.run(CronSchedule(cron=schedule.cron, timezone=schedule.timezone).get_dates(1))
+    except Exception as error:
+        raise UsageError(
+            f'{where}: {schedule.cron!r} is no cron line that ever comes due; write it as in "0 3 * * *"'
+        ) from error
+    if not due:
+        raise UsageError(f"{where}: {schedule.cron!r} never comes due")
+
+
+def _at(where: str, work: Any) -> Any:
+    """What `work` returns; what it raises begins with the key that is to blame."""
+    try:
+        return work()
+    except UsageError as error:
+        text = str(error)
+        raise UsageError(text if text.startswith("deployments.") else f"{where}: {text}") from error
+    except CharpipeError as error:
+        raise type(error)(f"{where}: {error}") from error

@@ -1,0 +1,94 @@
+"""The processes that carry runs out: Prefect's own engine, one process a run, outliving `charpipe serve` if need be."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+ENGINE = "prefect.engine"
+LOG_BYTES = 1_000_000
+"""A deployment's log is begun anew beyond this; the one before is kept."""
+
+
+@dataclass
+class Child:
+    """A run's process: started here, or found running when this process began (`process` is None then).
+
+    `why_stopped` is "cancel", "replace" or "shutdown" once it was told to save and end."""
+
+    flow_run: UUID
+    deployment: UUID | None
+    pid: int
+    process: subprocess.Popen[bytes] | None = None
+    why_stopped: str | None = None
+    told: float = 0.0
+    began: float = field(default_factory=time.monotonic)
+
+    def ended(self) -> bool:
+        """Whether it is gone; never waits."""
+        if self.process is not None:
+            return self.process.poll() is not None
+        return find(self.flow_run) is None
+
+    @property
+    def how(self) -> str:
+        """How it ended, in words."""
+        code = None if self.process is None else self.process.returncode
+        if code is None:
+            return "its process is gone"
+        if code < 0:
+            return f"its process was killed by {signal.Signals(-code).name}"
+        return f"its process ended with exit code {code}"
+
+    def stop(self, why: str) -> None:
+        """Ask it to save and end."""
+        self.why_stopped, self.told = why, time.monotonic()
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it now."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+
+def start(flow_run: UUID, deployment: UUID | None, environ: dict[str, str], folder: Path, log: Path) -> Child:
+    """Start a run's process in `folder`; it leads a session of its own, so that a terminal's Ctrl-C is not for it."""
+    _turn(log)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", ENGINE, str(flow_run)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=folder,
+            env=environ,
+            start_new_session=True,
+        )
+    return Child(flow_run, deployment, process.pid, process)
+
+
+def find(flow_run: UUID) -> int | None:
+    """The number of the process that carries a run out on this machine, if there is one."""
+    import psutil
+
+    wanted = [ENGINE, str(flow_run)]
+    for process in psutil.process_iter(["cmdline", "status"]):
+        facts = process.info
+        if facts["cmdline"] and facts["cmdline"][-2:] == wanted and facts["status"] != psutil.STATUS_ZOMBIE:
+            return int(process.pid)
+    return None
+
+
+def _turn(log: Path) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileNotFoundError):
+        if log.stat().st_size > LOG_BYTES:
+            log.replace(log.with_suffix(".1.log"))

@@ -1,0 +1,203 @@
+"""`charpipe serve`, `charpipe deploy` and `charpipe deployments`: runs that come by themselves."""
+
+from __future__ import annotations
+
+import json as jsons
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from charpipe.cli.environment import open_registry, open_workspace, settings
+from charpipe.cli.output import print_json, print_table
+from charpipe.errors import CharpipeError, UsageError
+
+if TYPE_CHECKING:
+    from charpipe_pipelines.deployments.catalogue import Deployment
+    from charpipe_pipelines.server import Api
+
+app = typer.Typer(no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON array.")]
+Name = Annotated[str, typer.Argument(help="A deployment of pipelines.toml.")]
+
+
+def serve(
+    limit: Annotated[int, typer.Option(min=1, help="Runs at a time; others wait their turn.")] = 1,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+) -> None:
+    """Run the deployments of pipelines.toml on schedule, each in a process of its own, until Ctrl-C or SIGTERM.
+
+    What runs then is saved first, and goes on at the next start; the schedules stay active.
+    """
+    from charpipe.cli.signals import until_done
+    from charpipe.stages.session import Stop
+    from charpipe_pipelines.deployments import serving
+    from charpipe_pipelines.deployments.lines import Lines
+
+    workspace = open_workspace()
+    with serving.held(workspace):
+        deployments = _read()
+        if not deployments:
+            from charpipe_pipelines.deployments.catalogue import NONE_YET
+
+            raise UsageError(NONE_YET)
+        api, lines, stop = _api(), Lines(json=json), Stop()
+        lines.introduce(deployments)
+        until_done(
+            lambda: serving.serve(workspace, deployments, api, limit, lines.tell, stop),
+            stop,
+            lambda event: None,
+        )
+        lines.tell("stopped")
+
+
+def deploy(
+    pool: Annotated[str, typer.Option(help="The work pool whose workers carry the runs out.")],
+    name: Annotated[str | None, typer.Argument(help="One deployment; without it, all of them.")] = None,
+    job_variables: Annotated[
+        str | None, typer.Option(metavar="JSON", help="Laid over the pool's job template.")
+    ] = None,
+) -> None:
+    """Register the deployments of pipelines.toml with a Prefect server's work pool, instead of serving them here."""
+    from charpipe_pipelines.deployments.catalogue import pick
+    from charpipe_pipelines.deployments.registration import check_pool, register
+
+    deployments, workspace = _read(), open_workspace()
+    chosen = deployments if name is None else [pick(deployments, name)]
+    variables = _object(job_variables)
+    with _client() as client:
+        check_pool(client, pool)
+        for one in chosen:
+            register(client, one, workspace, pool=pool, job_variables=variables)
+            typer.echo(f"{one.pipeline.name}/{one.name}  registered with the work pool {pool}")
+
+
+@app.command("list")
+def list_deployments(json: Json = False) -> None:
+    """The deployments of pipelines.toml: when they run next, and how the last run ended."""
+    from charpipe_pipelines.deployments.serving import is_served
+    from charpipe_pipelines.deployments.standing import standing
+
+    deployments, workspace = _read(), open_workspace()
+    served = is_served(workspace)
+    api = _api()
+    there = api.server is None or api.server.running() is not None
+    rows = []
+    if there and deployments:
+        with _client() as client:
+            rows = [standing(client, one) for one in deployments]
+    else:
+        rows = [standing(None, one) for one in deployments]
+    if json:
+        print_json([{**row, "served": served} for row in rows])
+        return
+    columns = ("deployment", "pipeline", "works on", "schedule", "state", "next", "last run")
+    keys = ("deployment", "pipeline", "subject", "schedule", "state", "next", "last")
+    print_table(
+        columns, [[row[key] for key in keys] for row in rows], "There are no deployments in pipelines.toml."
+    )
+    if rows and not served:
+        typer.echo("\nNobody serves this workspace; type: charpipe serve")
+
+
+@app.command("run")
+def run(
+    name: Name, json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
+) -> None:
+    """Let a deployment run now, beside its schedule."""
+    from charpipe_pipelines.deployments.catalogue import pick
+    from charpipe_pipelines.deployments.serving import is_served
+
+    deployment = pick(_read(), name)
+    served = is_served(open_workspace())
+    with _client(start=served) as client:
+        registered = _registered(client, deployment)
+        if not served and registered.work_pool_name is None:
+            raise _nobody(deployment)
+        flow_run = client.create_flow_run_from_deployment(registered.id)
+    if json:
+        print_json({"deployment": name, "flow_run": flow_run.name, "id": str(flow_run.id)})
+    else:
+        typer.echo(f"{name}: the run {flow_run.name} begins in a moment; see: charpipe deployments list")
+
+
+@app.command("pause")
+def pause(name: Name) -> None:
+    """Schedule no more runs of a deployment; one that runs goes on."""
+    from charpipe_pipelines.deployments.catalogue import pick
+
+    deployment = pick(_read(), name)
+    with _client() as client:
+        client.pause_deployment(_registered(client, deployment).id)
+    typer.echo(f"{name} is paused; to go on: charpipe deployments resume {name}")
+
+
+@app.command("resume")
+def resume(name: Name) -> None:
+    """Schedule a paused deployment again."""
+    from charpipe_pipelines.deployments.catalogue import pick
+
+    deployment = pick(_read(), name)
+    if deployment.config.paused:
+        raise UsageError(f"deployments.{name}.paused = true in pipelines.toml; take that out first")
+    with _client() as client:
+        client.resume_deployment(_registered(client, deployment).id)
+    typer.echo(f"{name} is scheduled again")
+
+
+def _read() -> list[Deployment]:
+    from charpipe_pipelines.deployments.catalogue import read_deployments
+    from charpipe_pipelines.server import become_client
+
+    workspace = open_workspace()
+    become_client(workspace)
+    return read_deployments(workspace, open_registry())
+
+
+def _api() -> Api:
+    from charpipe.events import Notice
+    from charpipe_pipelines.server import choose
+
+    def tell(event: Any) -> None:
+        if isinstance(event, Notice):
+            typer.echo(event.message, err=True)
+
+    return choose(open_workspace(), settings().config.prefect.api_url, tell)
+
+
+def _client(start: bool = True) -> Any:
+    from charpipe_pipelines.deployments.registration import connect
+
+    api = _api()
+    if not start and api.server is not None and api.server.running() is None:
+        raise CharpipeError(
+            "nobody serves this workspace, and its Prefect server is not up; type: charpipe serve"
+        )
+    return connect(api.reach())
+
+
+def _registered(client: Any, deployment: Deployment) -> Any:
+    from charpipe_pipelines.deployments.registration import find, register
+
+    found = find(client, deployment)
+    if found is None:
+        register(client, deployment, open_workspace())
+        found = find(client, deployment)
+    return found
+
+
+def _nobody(deployment: Deployment) -> CharpipeError:
+    flags = " ".join(f"--{key} {value}" for key, value in deployment.options.items() if value is not None)
+    return CharpipeError(
+        f"nobody serves this workspace, so {deployment.name} would not start; type `charpipe serve` in another "
+        f"terminal, or run it here: charpipe run {deployment.pipeline.name} {flags}"
+    )
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    try:
+        value = {} if text is None else jsons.loads(text)
+    except ValueError as error:
+        raise UsageError(f"--job-variables is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise UsageError('--job-variables is not a JSON object, as in \'{"env": {"OMP_NUM_THREADS": "2"}}\'')
+    return value

@@ -1,0 +1,211 @@
+"""Carries out what Prefect's server has scheduled: starts a process for each run that is due, watches it, ends it.
+
+Prefect has a runner of its own; this one differs in what matters here: runs are stopped together and save first, one
+catch-up run stands for many missed ones, and a lost server is no reason to end anything. See docs/decisions.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from charpipe.workspace import Workspace
+from charpipe_pipelines.deployments import children, strays
+from charpipe_pipelines.deployments.catalogue import Deployment
+from charpipe_pipelines.deployments.children import Child
+from charpipe_pipelines.deployments.policies import Due, decide
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+
+GRACE_SECONDS = 300.0
+"""For a run that was told to save and end, before its process is killed."""
+RETRY_SECONDS = 5.0
+"""Before a run whose process was killed is gone on with."""
+STRAYS_EVERY = 5.0
+Tell = Callable[..., None]
+
+
+class Dispatcher:
+    """One serving process's runs. `tell(event, **facts)` hears what happens; every method that is given a client
+    may raise what that raises when the server is gone, and can then be called again."""
+
+    def __init__(self, workspace: Workspace, environ: Mapping[str, str], limit: int, tell: Tell) -> None:
+        self.children: dict[UUID, Child] = {}
+        self._deployments: dict[UUID, Deployment] = {}
+        self._workspace = workspace
+        self._environ = dict(environ)
+        self._limit = limit
+        self._tell = tell
+        self._seen: dict[UUID, datetime] = {}
+        self._strays_due = 0.0
+
+    def adopt(self, client: SyncPrefectClient, deployments: Mapping[UUID, Deployment], url: str) -> None:
+        """Serve these, at the API `url`; what already runs of them is watched from now on."""
+        self._deployments = dict(deployments)
+        self._environ["PREFECT_API_URL"] = url
+        for run in strays.unfinished(client, self._deployments):
+            if run.id not in self.children:
+                pid = children.find(run.id)
+                child = Child(run.id, run.deployment_id, pid or -1)
+                if pid is None:
+                    self._settle(client, child)
+                else:
+                    self.children[run.id] = child
+                    self._tell("adopted", deployment=self._name(child), flow_run=run.name, pid=pid)
+
+    def tick(self, client: SyncPrefectClient) -> None:
+        """Look once at what ended, what is to be cancelled and what is due."""
+        self._reap(client)
+        self._cancel(client)
+        now = datetime.now(UTC)
+        due = client.get_scheduled_flow_runs_for_deployments(list(self._deployments), scheduled_before=now)
+        by_deployment: dict[UUID, list[Due]] = {}
+        for run in due:
+            if run.id not in self.children and run.deployment_id is not None:
+                by_deployment.setdefault(run.deployment_id, []).append(self._due(run, now))
+        self._seen = {run.id: self._seen[run.id] for run in due if run.id in self._seen}
+        for id_, runs in by_deployment.items():
+            self._follow(client, id_, runs)
+        if time.monotonic() >= self._strays_due:
+            self._strays_due = time.monotonic() + STRAYS_EVERY
+            self._look_for_strays(client)
+
+    def stop_all(self, why: str = "shutdown") -> None:
+        """Ask every run to save and end."""
+        for child in self.children.values():
+            if child.why_stopped is None:
+                child.stop(why)
+
+    def reap(self, client: SyncPrefectClient) -> bool:
+        """Settle the runs that ended; whether all have."""
+        self._reap(client)
+        return not self.children
+
+    def _due(self, run: Any, now: datetime) -> Due:
+        time_ = run.next_scheduled_start_time or now
+        again = run.run_count > 0 or run.state_name == "AwaitingRetry"
+        return Due(run.id, time_, self._seen.setdefault(run.id, now), bool(run.auto_scheduled), again)
+
+    def _follow(self, client: SyncPrefectClient, id_: UUID, runs: Iterable[Due]) -> None:
+        deployment = self._deployments[id_]
+        running = [child for child in self.children.values() if child.deployment == id_]
+        decision = decide(list(runs), bool(running), deployment.config)
+        for due, reason in decision.skip:
+            self._skip(client, due, deployment, reason)
+        if decision.stop_running:
+            for child in running:
+                if child.why_stopped is None:
+                    child.stop("replace")
+                    self._tell("stopping", deployment=deployment.name, why="a later run takes its place")
+        if decision.start is not None and len(self.children) < self._limit:
+            self._start(client, decision.start.id, id_, deployment.folder, self._environ)
+
+    def _skip(self, client: SyncPrefectClient, due: Due, deployment: Deployment, reason: str) -> None:
+        from prefect.states import Cancelled
+
+        state: Any = Cancelled(name="Skipped", message=reason)
+        client.set_flow_run_state(due.id, state, force=True)
+        self._tell("skipped", deployment=deployment.name, due=due.time.isoformat(), why=reason)
+
+    def _start(
+        self,
+        client: SyncPrefectClient,
+        flow_run: UUID,
+        deployment: UUID | None,
+        folder: Path,
+        environ: dict[str, str],
+    ) -> None:
+        from prefect.client.schemas.responses import SetStateStatus
+        from prefect.states import Pending
+
+        pending: Any = Pending()
+        if client.set_flow_run_state(flow_run, pending).status != SetStateStatus.ACCEPT:
+            return  # somebody cancelled it, or carries it out already
+        name = self._deployments[deployment].name if deployment is not None else "by-hand"
+        log = self._workspace.logs / "deployments" / f"{name}.log"
+        child = children.start(flow_run, deployment, environ, folder, log)
+        self.children[flow_run] = child
+        run = client.read_flow_run(flow_run)
+        self._tell(
+            "started",
+            deployment=name,
+            flow_run=run.name,
+            id=str(flow_run),
+            pid=child.pid,
+            run_count=run.run_count,
+        )
+
+    def _reap(self, client: SyncPrefectClient) -> None:
+        for id_, child in list(self.children.items()):
+            if child.ended():
+                self._settle(client, child)
+                del self.children[id_]
+            elif child.why_stopped is not None and time.monotonic() - child.told > GRACE_SECONDS:
+                child.kill()
+
+    def _cancel(self, client: SyncPrefectClient) -> None:
+        for id_ in strays.cancelling(client, self.children):
+            child = self.children[id_]
+            if child.why_stopped is None:
+                child.stop("cancel")
+                self._tell("stopping", deployment=self._name(child), why="cancelled in Prefect's page")
+
+    def _settle(self, client: SyncPrefectClient, child: Child) -> None:
+        """Let Prefect's state of a run say what became of its process."""
+        from prefect.states import AwaitingRetry, Cancelled, Crashed
+
+        run = client.read_flow_run(child.flow_run)
+        state: Any = run.state
+        if state is not None and state.is_cancelling():
+            state = Cancelled(message="cancelled; what it had learnt was saved")
+            client.set_flow_run_state(run.id, state, force=True)
+        elif state is None or not state.is_final():
+            if state is not None and state.is_scheduled():
+                return  # it was put off, by itself or in the page
+            state = Crashed(message=f"{child.how}; what it had saved is kept")
+            client.set_flow_run_state(run.id, state, force=True)
+        again: Any = None
+        if child.why_stopped == "shutdown" and not state.is_completed():
+            again = AwaitingRetry(message="charpipe serve was stopped; this run goes on when it is back")
+        elif state.is_crashed() and child.why_stopped is None and self._may_go_on(client, child):
+            moment = datetime.fromtimestamp(time.time() + RETRY_SECONDS, UTC)
+            again = AwaitingRetry(
+                scheduled_time=moment, message=f"{child.how}; it goes on from what it had saved"
+            )
+        if again is not None:
+            client.set_flow_run_state(run.id, again, force=True)
+        facts = {} if again is None else {"next": again.message}
+        seconds = round(time.monotonic() - child.began, 1)
+        self._tell(
+            "ended",
+            deployment=self._name(child),
+            flow_run=run.name,
+            id=str(run.id),
+            state=state.name,
+            message=state.message or "",
+            seconds=seconds,
+            **facts,
+        )
+
+    def _may_go_on(self, client: SyncPrefectClient, child: Child) -> bool:
+        if child.deployment not in self._deployments:
+            return False
+        crashes = [state for state in client.read_flow_run_states(child.flow_run) if state.is_crashed()]
+        return len(crashes) <= self._deployments[child.deployment].config.retries
+
+    def _look_for_strays(self, client: SyncPrefectClient) -> None:
+        """Runs that belong to no deployment: retried in Prefect's page, or left as running by a killed process."""
+        strays.mark_crashed(client, set(self.children), self._tell)
+        for run, entrypoint, folder in strays.retried(client):
+            if run.id not in self.children and len(self.children) < self._limit:
+                environ = {**self._environ, "PREFECT__FLOW_ENTRYPOINT": entrypoint}
+                self._start(client, run.id, None, folder, environ)
+
+    def _name(self, child: Child) -> str:
+        found = self._deployments.get(child.deployment) if child.deployment else None
+        return found.name if found else "by-hand"

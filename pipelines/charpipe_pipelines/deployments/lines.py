@@ -1,0 +1,67 @@
+"""What `charpipe serve` says: a line for each thing that happens, or a JSON object."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import typer
+
+from charpipe_pipelines.deployments.catalogue import Deployment
+
+
+class Lines:
+    """A listener of the dispatcher that prints."""
+
+    def __init__(self, *, json: bool) -> None:
+        self._json = json
+
+    def introduce(self, deployments: Sequence[Deployment]) -> None:
+        """Say what will be served."""
+        if self._json:
+            return
+        for one in deployments:
+            when = str(one.config.schedule) if one.config.schedule else "only when asked for"
+            paused = "  (paused)" if one.config.paused else ""
+            typer.echo(f"{one.name}  {one.pipeline.name}  {one.subject}  {when}{paused}")
+
+    def tell(self, event: str, **facts: Any) -> None:
+        """One thing that happened."""
+        if self._json:
+            line: dict[str, Any] = {
+                "event": event,
+                "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            }
+            typer.echo(json.dumps({**line, **facts}, default=str))
+            return
+        typer.echo(f"{time.strftime('%H:%M:%S')}  {_sentence(event, facts)}")
+
+
+def _sentence(event: str, facts: dict[str, Any]) -> str:
+    who = facts.get("deployment", "")
+    match event:
+        case "serving":
+            page = str(facts["url"]).removesuffix("/api")
+            return f"{'the server is back' if facts['again'] else 'serving'}: {page}/deployments"
+        case "lost":
+            return f"the Prefect server is gone ({facts['why']}); what runs goes on, and it is tried again"
+        case "started":
+            again = " again" if facts["run_count"] else ""
+            return f"{who}: started{again} ({facts['flow_run']})"
+        case "adopted":
+            return f"{who}: still going ({facts['flow_run']}), from before"
+        case "ended":
+            message = f": {facts['message']}" if facts["message"] else ""
+            after = f"; {facts['next']}" if "next" in facts else ""
+            return f"{who}: {facts['state'].lower()} after {facts['seconds']:.0f} s{message}{after}"
+        case "saving":
+            return f"stopping: {facts['runs']} saved first (Ctrl-C once more leaves at once; it saves all the same)"
+        case "skipped" | "stopping" | "paused":
+            return f"{who}: {event}: {facts['why']}"
+        case "crashed":
+            return f"{facts['flow_run']}: its process was killed; told Prefect"
+        case _:
+            return event

@@ -1,0 +1,155 @@
+"""Deployments as Prefect knows them: registered with a server, for `charpipe serve` or for the workers of a pool."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from charpipe.errors import CharpipeError, UsageError
+from charpipe.workspace import Workspace
+from charpipe_pipelines.deployments.catalogue import Deployment
+from charpipe_pipelines.deployments.settings import Schedule
+from charpipe_pipelines.flows import entrypoint, parameters
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.responses import DeploymentResponse
+
+TAG = "charpipe"
+
+
+@contextmanager
+def connect(url: str) -> Iterator[SyncPrefectClient]:
+    """A client of the API at `url` that says at once when the server is gone, instead of waiting for it."""
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+    settings = {PREFECT_API_URL: url, PREFECT_CLIENT_MAX_RETRIES: 0}
+    with temporary_settings(settings), get_client(sync_client=True) as client:
+        yield client
+
+
+def prefect_schedule(schedule: Schedule) -> Any:
+    """The same schedule as Prefect's."""
+    from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
+
+    if schedule.cron is not None:
+        return CronSchedule(cron=schedule.cron, timezone=schedule.timezone)
+    every = schedule.every
+    assert every is not None
+    return IntervalSchedule(interval=every, anchor_date=schedule.start, timezone=schedule.timezone)
+
+
+def register(
+    client: SyncPrefectClient,
+    deployment: Deployment,
+    workspace: Workspace,
+    *,
+    pool: str | None = None,
+    job_variables: Mapping[str, Any] | None = None,
+) -> UUID:
+    """Make or renew `deployment` on the server. One that was paused there stays paused.
+
+    With a pool its workers carry the runs out, and Prefect keeps them from overlapping; else `charpipe serve` does.
+    """
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
+
+    config = deployment.config
+    known = find(client, deployment)
+    schedules = []
+    if config.schedule is not None:
+        schedules = [DeploymentScheduleCreate(schedule=prefect_schedule(config.schedule), active=True)]
+    options: dict[str, Any] = {}
+    if pool is not None:
+        options = {"work_pool_name": pool} | _in_a_pool(deployment, workspace, job_variables or {})
+    return client.create_deployment(
+        client.create_flow_from_name(deployment.pipeline.name),
+        deployment.name,
+        schedules=schedules,
+        parameters=parameters(
+            deployment.pipeline.name, deployment.options, deployment.settings, config.preset, workspace
+        ),
+        description=_description(deployment),
+        tags=[TAG, workspace_tag(workspace)],
+        path=str(deployment.folder),
+        entrypoint=entrypoint(deployment.pipeline.name),
+        paused=config.paused or (known is not None and known.paused),
+        enforce_parameter_schema=False,
+        **options,
+    )
+
+
+def _in_a_pool(deployment: Deployment, workspace: Workspace, given: Mapping[str, Any]) -> dict[str, Any]:
+    from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions
+
+    strategies = {"wait": ConcurrencyLimitStrategy.ENQUEUE, "skip": ConcurrencyLimitStrategy.CANCEL_NEW}
+    overlap = deployment.config.overlap
+    if overlap not in strategies:
+        raise UsageError(
+            f"deployments.{deployment.name}.overlap: the workers of a pool cannot {overlap} a run; "
+            "say wait or skip, or use `charpipe serve`"
+        )
+    env = {"CHARPIPE_HOME": str(workspace.root), **given.get("env", {})}
+    return {
+        "job_variables": {"working_dir": str(deployment.folder), **given, "env": env},
+        "concurrency_limit": 1,
+        "concurrency_options": ConcurrencyOptions(collision_strategy=strategies[overlap]),
+    }
+
+
+def find(client: SyncPrefectClient, deployment: Deployment) -> DeploymentResponse | None:
+    """The deployment as the server has it, if it does."""
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        return client.read_deployment_by_name(f"{deployment.pipeline.name}/{deployment.name}")
+    except ObjectNotFound:
+        return None
+
+
+def pause_leftovers(client: SyncPrefectClient, kept: set[UUID], workspace: Workspace) -> list[str]:
+    """Pause what an earlier pipelines.toml registered and this one has no more; returns their names."""
+    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
+
+    ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG, workspace_tag(workspace)]))
+    left = [
+        one
+        for one in client.read_deployments(deployment_filter=ours)
+        if one.id not in kept and not one.paused
+    ]
+    for one in left:
+        client.pause_deployment(one.id)
+    return [one.name for one in left]
+
+
+def workspace_tag(workspace: Workspace) -> str:
+    """The tag by which a server shared by several workspaces tells them apart."""
+    return f"charpipe.workspace:{workspace.root}"
+
+
+def _description(deployment: Deployment) -> str:
+    config = deployment.config
+    lines = [config.summary, ""] if config.summary else []
+    lines += [f"`{deployment.pipeline.name}` of {deployment.subject}", ""]
+    when = str(config.schedule) if config.schedule else "only when asked for"
+    lines += [f"* when: {when}", f"* late: {config.late}, overlap: {config.overlap}"]
+    lines += [f"* `{key} = {json.dumps(value)}`" for key, value in deployment.settings.items()]
+    return "\n".join(lines)
+
+
+def check_pool(client: SyncPrefectClient, pool: str) -> None:
+    """Raise UsageError where the server has no such work pool."""
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        client.read_work_pool(pool)
+    except ObjectNotFound as error:
+        raise UsageError(
+            f"there is no work pool {pool!r} on this Prefect server; make one: "
+            f"prefect work-pool create {pool} --type process"
+        ) from error
+    except AttributeError as error:  # pragma: no cover
+        raise CharpipeError(f"this Prefect cannot look up work pools: {error}") from error

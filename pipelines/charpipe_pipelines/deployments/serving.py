@@ -1,0 +1,120 @@
+"""`charpipe serve`: holds the workspace, keeps its Prefect server up, carries out what is scheduled, stops cleanly."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from charpipe.errors import CharpipeError
+from charpipe.stages.session import Stop
+from charpipe.store.locks import exclusive
+from charpipe.workspace import Workspace
+from charpipe_pipelines.deployments.catalogue import Deployment
+from charpipe_pipelines.deployments.dispatcher import Dispatcher, Tell
+from charpipe_pipelines.deployments.registration import connect, pause_leftovers, register
+from charpipe_pipelines.server import Api
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from prefect.client.orchestration import SyncPrefectClient
+
+POLL_SECONDS = 1.0
+AGAIN_SECONDS = 3.0
+"""Before a server that is gone is tried again."""
+FAREWELL_SECONDS = 330.0
+
+
+@contextmanager
+def held(workspace: Workspace) -> Iterator[None]:
+    """Be the one process that serves this workspace. Raises CharpipeError naming the one that does already."""
+
+    def refuse(holder: str) -> None:
+        raise CharpipeError(f"{workspace.root} is served already, by {holder}; stop that one first")
+
+    with exclusive(workspace.prefect / "serve.lock", refuse):
+        yield
+
+
+def is_served(workspace: Workspace) -> bool:
+    """Whether a process serves this workspace now."""
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(workspace.prefect / "serve.lock", timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def serve(
+    workspace: Workspace, deployments: Sequence[Deployment], api: Api, limit: int, tell: Tell, stop: Stop
+) -> None:
+    """Serve until `stop` is wished for, then let what runs save and end; the schedules stay active.
+
+    A server that is lost is started again, or waited for where it is not the workspace's own.
+    """
+    environ = os.environ | {"CHARPIPE_HOME": str(workspace.root)}
+    dispatcher = Dispatcher(workspace, environ, limit, tell)
+    lost = False
+    while not stop.event.is_set():
+        try:
+            url = api.reach()
+            with connect(url) as client:
+                dispatcher.adopt(client, _register(client, deployments, workspace, tell), url)
+                tell("serving", url=url, again=lost)
+                lost = False
+                while not stop.event.wait(POLL_SECONDS):
+                    dispatcher.tick(client)
+        except Exception as error:
+            if not _is_loss(error):
+                dispatcher.stop_all()
+                raise
+            if not lost:
+                tell("lost", why=_first_line(error))
+            lost = True
+            stop.event.wait(AGAIN_SECONDS)
+    _farewell(dispatcher, api, tell)
+
+
+def _register(
+    client: SyncPrefectClient, deployments: Sequence[Deployment], workspace: Workspace, tell: Tell
+) -> dict[UUID, Deployment]:
+    registered = {register(client, one, workspace): one for one in deployments}
+    for name in pause_leftovers(client, set(registered), workspace):
+        tell("paused", deployment=name, why="it is in pipelines.toml no more")
+    return registered
+
+
+def _farewell(dispatcher: Dispatcher, api: Api, tell: Tell) -> None:
+    import time
+
+    if dispatcher.children:
+        tell("saving", runs=len(dispatcher.children))
+    dispatcher.stop_all()
+    deadline = time.monotonic() + FAREWELL_SECONDS
+    while dispatcher.children and time.monotonic() < deadline:
+        try:
+            with connect(api.reach()) as client:
+                while not dispatcher.reap(client) and time.monotonic() < deadline:
+                    time.sleep(0.2)
+        except Exception as error:
+            if not _is_loss(error):
+                raise
+            time.sleep(AGAIN_SECONDS)
+
+
+def _is_loss(error: Exception) -> bool:
+    """Whether this is a server that is gone, slow or starting, and not a fault of ours."""
+    import httpx
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    if isinstance(error, PrefectHTTPStatusError):
+        return error.response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR
+    return isinstance(error, CharpipeError | httpx.TransportError | OSError | RuntimeError)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

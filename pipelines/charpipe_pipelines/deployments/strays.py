@@ -1,0 +1,88 @@
+"""Flow runs that no serving process watches: those of killed processes, and those that Prefect's page wants retried."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from charpipe_pipelines.flows import entrypoints
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import FlowRun
+
+UNFINISHED = ("PENDING", "RUNNING", "CANCELLING")
+
+
+def whose(pid: int | None = None) -> str:
+    """The name of a process that a reused process number does not share: host, number, moment of its start."""
+    import psutil
+
+    number = os.getpid() if pid is None else pid
+    return f"{socket.gethostname()}:{number}:{psutil.Process(number).create_time():.2f}"
+
+
+def is_alive(name: str) -> bool | None:
+    """Whether the process of that name still runs; None where it is another machine's, or no such name."""
+    import psutil
+
+    host, _, rest = name.partition(":")
+    pid, _, _ = rest.partition(":")
+    if host != socket.gethostname() or not pid.isdigit():
+        return None
+    try:
+        return whose(int(pid)) == name
+    except psutil.Error:
+        return False
+
+
+def unfinished(client: SyncPrefectClient, deployments: Iterable[UUID]) -> list[FlowRun]:
+    """The runs of these deployments that Prefect takes to be going on."""
+    return _runs(client, UNFINISHED, deployment_id={"any_": list(deployments)})
+
+
+def cancelling(client: SyncPrefectClient, runs: Mapping[UUID, Any]) -> list[UUID]:
+    """Those of these runs that somebody cancelled."""
+    if not runs:
+        return []
+    return [run.id for run in _runs(client, ("CANCELLING",), id={"any_": list(runs)})]
+
+
+def mark_crashed(client: SyncPrefectClient, watched: set[UUID], tell: Callable[..., None]) -> None:
+    """Runs begun by hand whose process is gone without a word: let Prefect know."""
+    from prefect.states import Crashed
+
+    for run in _by_hand(client, UNFINISHED):
+        if run.id not in watched and run.infrastructure_pid and is_alive(run.infrastructure_pid) is False:
+            state: Any = Crashed(message="its process was killed; type: charpipe resume, or retry it here")
+            client.set_flow_run_state(run.id, state, force=True)
+            tell("crashed", deployment="by-hand", flow_run=run.name, id=str(run.id))
+
+
+def retried(client: SyncPrefectClient) -> Iterator[tuple[FlowRun, str, Path]]:
+    """Runs begun by hand that were retried in Prefect's page, with their flow's entrypoint and the folder to run in."""
+    known = entrypoints()
+    flows: dict[UUID, str] = {}
+    for run in _by_hand(client, ("SCHEDULED",)):
+        if run.run_count and run.state_name == "AwaitingRetry":
+            name = flows.setdefault(run.flow_id, client.read_flow(run.flow_id).name)
+            folder = Path(str(run.parameters.get("folder") or Path.cwd()))
+            if name in known:
+                yield run, known[name], folder if folder.is_dir() else Path.cwd()
+
+
+def _by_hand(client: SyncPrefectClient, types: tuple[str, ...]) -> list[FlowRun]:
+    return [
+        run for run in _runs(client, types, deployment_id={"is_null_": True}) if run.deployment_id is None
+    ]
+
+
+def _runs(client: SyncPrefectClient, types: tuple[str, ...], **where: Any) -> list[FlowRun]:
+    from prefect.client.schemas.filters import FlowRunFilter
+
+    chosen = FlowRunFilter.model_validate({"state": {"type": {"any_": list(types)}}, **where})
+    return list(client.read_flow_runs(flow_run_filter=chosen))
