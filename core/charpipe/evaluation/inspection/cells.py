@@ -1,0 +1,28 @@
+"""Tokens as the pieces of text that they are: a character, most of the time; its bytes or nibbles come together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from charpipe.plugin import Encoding
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A piece of text, and the first and last of the tokens that spell it."""
+
+    text: str
+    first: int
+    last: int
+
+
+def cells(encoding: Encoding, tokens: Iterable[int]) -> list[Cell]:
+    """The pieces that tokens spell. What the last tokens leave unfinished is no piece."""
+    decoder, found, first = encoding.decoder(), [], 0
+    for place, token in enumerate(tokens):
+        piece = decoder.decode((int(token),))
+        if piece:
+            found.append(Cell(piece, first, place))
+            first = place + 1
+    return found
