@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from charpipe.champions.records import named
 from charpipe.errors import RunError, UsageError
 from charpipe.registry import Registry
 from charpipe.runs import Run, find_run
@@ -52,11 +53,14 @@ def load_bundle(name: str, folder: Path, registry: Registry) -> Loaded:
 def find_model(
     wanted: str, workspace: Workspace, registry: Registry, tracking: TrackingConfig, which: str = "best"
 ) -> Loaded:
-    """The model of the run `wanted`: of this workspace, or else of the MLflow that the settings name.
+    """The model of the run `wanted` (or of `champion:CORPUS`, `previous:CORPUS`): of this workspace, or else of the
+    MLflow that the settings name.
 
     Raises UsageError with near matches where neither has such a run.
     """
     try:
+        if (kept := named(workspace, wanted)) is not None:
+            return load_bundle(kept.run, kept.folder, registry)
         return load_run(find_run(workspace.root / "runs", wanted), registry, which)
     except (UsageError, RunError) as error:
         location = locate(tracking, workspace.root / "mlflow")

@@ -1,4 +1,5 @@
-"""Finding a run by what a person types: its name, a unique beginning of it, `last`, `best:CORPUS`, an MLflow id."""
+"""Finding a run by what a person types: its name, a unique beginning of it, `last`, `best:CORPUS`,
+`champion:CORPUS`, `previous:CORPUS`, an MLflow id."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from charpipe.errors import RunError, UsageError, near_match
 from charpipe.runs.folder import Run
+from charpipe.workspace import Workspace
 
 
 def new_name(corpus: str, architecture: str) -> str:
@@ -43,6 +45,8 @@ def find_run(folder: Path, wanted: str) -> Run:
         return _last(runs, "there is no run yet; type: charpipe run train-and-sample --corpus hello")
     if wanted.startswith("best:"):
         return _best(readable_runs(folder), wanted.removeprefix("best:"))
+    if wanted.startswith(("champion:", "previous:")):
+        return _champion(folder, wanted)
     by_name = {run.name: run for run in runs}
     if wanted in by_name:
         return by_name[wanted]
@@ -64,6 +68,18 @@ def _last(runs: list[Run], otherwise: str) -> Run:
     if not runs:
         raise RunError(otherwise)
     return runs[-1]
+
+
+def _champion(folder: Path, wanted: str) -> Run:
+    """The run that the champion came from; its model is kept apart, and outlives it."""
+    from charpipe.champions.records import named
+
+    found = named(Workspace(folder.parent), wanted)
+    if found is None or not (folder / found.run / "run.json").is_file():
+        raise RunError(
+            f"the run of {wanted} is gone; its model is kept, and still writes: charpipe sample {wanted}"
+        )
+    return Run(folder / found.run)
 
 
 def _best(runs: list[Run], corpus: str) -> Run:
