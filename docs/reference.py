@@ -25,8 +25,8 @@ from charpipe_pipelines.deployments.settings import DeploymentConfig, Schedule
 HERE = Path(__file__).parent
 COMMANDS = """
 run train-and-sample|resume|sample|evaluate|runs list|runs show|runs sync|corpora list|corpora show|plugins list
-plugins info|pipelines list|config show|serve|deploy|deployments list|deployments run|deployments pause|deployments resume
-ui|down
+plugins info|pipelines list|config show|serve|deploy|deployments list|deployments run|deployments pause
+deployments resume|ui|down
 """
 NOTE = "<!-- Written by docs/reference.py; do not edit. -->\n"
 
