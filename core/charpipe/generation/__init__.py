@@ -6,9 +6,20 @@ from charpipe.generation.settings import SampleConfig
 from charpipe.lazy import names
 
 if TYPE_CHECKING:
-    from charpipe.generation.sampling import generate, sample, sample_many
+    from charpipe.generation.position import Position
+    from charpipe.generation.sampling import generate, sample
+    from charpipe.generation.together import generate_many, sample_many
 
-__getattr__ = names(__name__, {"generate": "sampling", "sample": "sampling", "sample_many": "sampling"})
+__getattr__ = names(
+    __name__,
+    {
+        "Position": "position",
+        "generate": "sampling",
+        "generate_many": "together",
+        "sample": "sampling",
+        "sample_many": "together",
+    },
+)
 
 
-__all__ = ["SampleConfig", "generate", "sample", "sample_many"]
+__all__ = ["Position", "SampleConfig", "generate", "generate_many", "sample", "sample_many"]

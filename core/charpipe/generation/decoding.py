@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from charpipe.errors import RunError, UsageError, near_match
+from charpipe.generation.noise import Noise, Scores
 from charpipe.generation.settings import SampleConfig
 from charpipe.plugin import Decoder, resolve
 
-Scores = NDArray[np.float64]
-NOISE_BLOCK = 1 << 14
-"""Numbers drawn at once."""
+NATIVE = ("greedy", "temperature", "top-k", "nucleus", "min-p")
+"""The decoders that the compiled loop knows, by their place in this list."""
+DAMAGED = "the model's scores are not numbers: its weights or a decoder are damaged"
 
 
 class Decoding:
@@ -32,25 +33,41 @@ class Decoding:
         vocabulary_size: int,
         decoders: Mapping[str, Decoder] | None = None,
         count: int = 1,
+        noise: Sequence[Noise] | None = None,
     ) -> None:
         known = installed() if decoders is None else decoders
-        self.choices = [
-            _choice(name, options, known, vocabulary_size) for name, options in wanted(settings).items()
+        chain = [_configured(name, options, known) for name, options in wanted(settings).items()]
+        self.choices: list[Callable[[Scores], Scores]] = [
+            resolve(decoder.choose)(config, vocabulary_size) for decoder, config in chain
         ]
-        seed = settings.seed
-        self.generators = [np.random.default_rng(None if seed is None else [seed, n]) for n in range(count)]
-        self._noise = [_noise(generator, vocabulary_size) for generator in self.generators]
+        self.native = _native(chain)
+        """Name and number of each decoder, where all of them are known to the compiled loop."""
+        self.noise = list(noise) if noise else _noise(settings.seed, vocabulary_size, count)
 
-    def draw(self, logits: NDArray[Any], lane: int = 0) -> int:
+    def draw(self, logits: NDArray[Any]) -> int:
         """A token from logits [V]."""
         scores = logits.astype(np.float64)
         for choose in self.choices:
             scores = choose(scores)
-        scores = scores + next(self._noise[lane])  # a decoder may have given an array of its own
+        scores = scores + self.noise[0].rows(1)[0]  # a decoder may have given an array of its own
+        self.noise[0].used(1)
         token = int(scores.argmax())
         if not scores[token] > -np.inf:
-            raise RunError("the model's scores are not numbers: its weights or a decoder are damaged")
+            raise RunError(DAMAGED)
         return token
+
+    def draw_each(self, logits: NDArray[Any]) -> NDArray[np.int64]:
+        """Tokens [B] from logits [B, V], each with the noise of its own text."""
+        scores = logits.astype(np.float64)
+        for choose in self.choices:
+            scores = choose(scores)
+        scores = scores + np.stack([noise.rows(1)[0] for noise in self.noise])
+        for noise in self.noise:
+            noise.used(1)
+        tokens: NDArray[np.int64] = scores.argmax(-1)
+        if not (scores.max(-1) > -np.inf).all():
+            raise RunError(DAMAGED)
+        return tokens
 
 
 def wanted(settings: SampleConfig) -> dict[str, dict[str, Any]]:
@@ -77,26 +94,30 @@ def installed() -> Mapping[str, Decoder]:
     return Registry().all("decoder")
 
 
-def _choice(
-    name: str, options: Mapping[str, Any], known: Mapping[str, Decoder], vocabulary_size: int
-) -> Callable[[Scores], Scores]:
+def _configured(
+    name: str, options: Mapping[str, Any], known: Mapping[str, Decoder]
+) -> tuple[Decoder, BaseModel]:
     if name not in known:
         raise UsageError(f"there is no decoder {name!r}{near_match(name, known)}")
     decoder = known[name]
     try:
-        config = decoder.config.model_validate(options)
+        return decoder, decoder.config.model_validate(options)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, ("sample.decoders", name, *first["loc"])))
         raise UsageError(f"{where}: {first['msg']}") from error
-    made: Callable[[Scores], Scores] = resolve(decoder.choose)(config, vocabulary_size)
-    return made
 
 
-def _noise(generator: np.random.Generator, vocabulary_size: int) -> Iterator[Scores]:
-    """Rows [V] of standard Gumbel noise; the same ones whatever the size of a block."""
-    rows = max(1, NOISE_BLOCK // vocabulary_size)
-    while True:
-        drawn = generator.standard_exponential((rows, vocabulary_size))
-        # in doubles a zero, whose row would win regardless, is too rare to matter
-        yield from -np.log(np.maximum(drawn, np.finfo(np.float64).tiny))
+def _native(chain: Sequence[tuple[Decoder, BaseModel]]) -> list[tuple[str, float]] | None:
+    found = []
+    for decoder, config in chain:
+        numbers = list(config.model_dump().values())
+        if decoder.native not in NATIVE or len(numbers) > 1:
+            return None
+        found.append((decoder.native, float(numbers[0]) if numbers else 0.0))
+    return found
+
+
+def _noise(seed: int | None, vocabulary_size: int, count: int) -> list[Noise]:
+    seeds = [None if seed is None else [seed, n] for n in range(count)]
+    return [Noise(np.random.default_rng(each), vocabulary_size) for each in seeds]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -33,4 +33,17 @@ class SampleConfig(Options):
         default_factory=dict, description="settings of further decoders by name, applied after those above"
     )
     prompt: str = Field("", description="text the model reads before it writes")
+    precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
+        "float32",
+        description="of the products: float32; or lower for many texts at once and on CUDA; auto: the quickest",
+    )
+    engine: Literal["auto", "compiled", "arrays", "plain"] = Field(
+        "auto",
+        description="how a text is written on a CPU: compiled loops (numba; by itself where a long text repays "
+        "their loading), numpy arrays, or PyTorch; all write the same text but for rounding",
+    )
+    cuda_graphs: bool = Field(
+        False,
+        description="replay a recorded step on CUDA; unverified until benchmarks/results says otherwise",
+    )
     seed: int | None = Field(1, ge=0, lt=2**63, description="of the choices; null: another text every time")

@@ -4,7 +4,7 @@ finding out what to do, so its own recurrent layers are read here as numpy array
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from charpipe.models.predictor import NetworkPredictor
 from charpipe.models.recurrence import TorchRecurrence
 from charpipe.models.shell import LanguageModel
 
+Engine = Literal["compiled", "arrays", "plain"]
 LARGEST_TABLE = 1 << 26
 """Numbers of the input look-up (characters times gates); beyond it the plain path is taken."""
 
@@ -72,19 +73,36 @@ class ArrayStream:
         return {name: torch.from_numpy(value)[:, None] for name, value in self._cell.state().items()}
 
 
-def open_stream(predictor: Predictor, state: State) -> Stream:
-    """The quickest stream there is for this predictor, going on from `state` (a batch of one)."""
-    if isinstance(predictor, NetworkPredictor) and is_quick(predictor):
-        return ArrayStream(predictor.network, state)  # type: ignore[arg-type]
+def open_stream(
+    predictor: Predictor, state: State, engine: Engine = "arrays", *, graphs: bool = False
+) -> Stream:
+    """A stream going on from `state` (a batch of one): by that engine, or as any predictor where it does not
+    fit. `graphs` records the step on CUDA."""
+    network = quick_network(predictor) if engine != "plain" else None
+    if network is not None and engine == "compiled":
+        from charpipe.models.compiled import CompiledStream
+
+        return CompiledStream(network, state)
+    if network is not None:
+        return ArrayStream(network, state)
+    if graphs and isinstance(predictor, NetworkPredictor) and predictor.device.type == "cuda":
+        from charpipe.models.graphs import GraphStream
+
+        return GraphStream(predictor, state)
     return StepwiseStream(predictor, state)
 
 
-def is_quick(predictor: NetworkPredictor) -> bool:
-    """Whether the network is one whose every step is known here: the shell around a layer of PyTorch's own."""
+def quick_network(predictor: Predictor) -> LanguageModel | None:
+    """The network, if it is one whose every step is known here: the shell around a layer of PyTorch's own."""
+    if not isinstance(predictor, NetworkPredictor):
+        return None
     network = predictor.network
     if type(network) is not LanguageModel or type(network.recurrence) is not TorchRecurrence:
-        return False
-    layer = network.recurrence.layer
+        return None
+    return network if _fits(predictor, network, network.recurrence.layer) else None
+
+
+def _fits(predictor: NetworkPredictor, network: LanguageModel, layer: nn.RNNBase) -> bool:
     return (
         type(layer) in CELLS
         and not (layer.bidirectional or layer.proj_size or _is_watched(network))

@@ -1,0 +1,36 @@
+"""The random numbers behind a text: drawn in blocks, used row by row, the same ones whoever asks."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scores = NDArray[np.float64]
+BLOCK = 1 << 15
+"""Numbers drawn at once."""
+
+
+class Noise:
+    """Rows [V] of standard Gumbel noise from one generator."""
+
+    def __init__(self, generator: np.random.Generator, vocabulary_size: int) -> None:
+        self.generator = generator
+        self._shape = (max(1, BLOCK // vocabulary_size), vocabulary_size)
+        self._rows: Scores = np.empty((0, vocabulary_size))
+        self._at = 0
+
+    def rows(self, most: int) -> Scores:
+        """The next rows, [n, V], at least one and up to `most`; they come again until they are `used`."""
+        if self._at == len(self._rows):
+            drawn = self.generator.standard_exponential(self._shape)
+            # in doubles a zero, whose row would win regardless, is too rare to matter
+            self._rows, self._at = -np.log(np.maximum(drawn, np.finfo(np.float64).tiny)), 0
+        return self._rows[self._at : self._at + most]
+
+    def any_token(self) -> int:
+        """One of all tokens, each as likely."""
+        return int(self.generator.integers(self._shape[1]))
+
+    def used(self, count: int) -> None:
+        """So many of the rows have each chosen a token."""
+        self._at += count

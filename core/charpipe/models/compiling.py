@@ -1,0 +1,76 @@
+"""How loops are compiled: by numba, kept between runs in the user's cache, never beside the source."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    Function = TypeVar("Function", bound=Callable[..., Any])
+
+FLOATS = {"contract", "nsz"}
+"""Products and sums may become one instruction; nothing is reordered, and what is not a number stays so."""
+
+
+@cache
+def can_compile() -> bool:
+    """Whether numba is installed and works with this Python."""
+    if find_spec("numba") is None:
+        return False
+    try:
+        import numba  # noqa: F401
+    except Exception:  # a numba that does not fit this numpy says so on import, in several ways
+        return False
+    return True
+
+
+@cache
+def cache_folder() -> Path | None:
+    """Where compiled code is kept: `NUMBA_CACHE_DIR`, else the user's cache; None where nothing can be written.
+
+    numba does not see that a loop called by another has changed, so the folder is named after all the sources.
+    """
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    if given:
+        return Path(given)
+    from platformdirs import user_cache_path
+
+    sources = [*sorted(Path(__file__).parent.glob("*.py")), *sorted(_generation().glob("*.py"))]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    folder = user_cache_path("charpipe", appauthor=False) / "compiled" / digest
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def is_compiled_already() -> bool:
+    """Whether an earlier process left its compiled loops."""
+    folder = cache_folder()
+    return folder is not None and any(folder.rglob("*.nbc"))
+
+
+def compiled(function: Function) -> Function:
+    """`function`, compiled when it is first called, without Python's lock."""
+    import numba
+
+    folder = cache_folder()
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(folder or "")
+    try:
+        made: Function = numba.njit(
+            nogil=True, fastmath=FLOATS, error_model="numpy", cache=folder is not None
+        )(function)
+        return made
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def _generation() -> Path:
+    return Path(__file__).parent.with_name("generation")
