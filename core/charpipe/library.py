@@ -14,7 +14,8 @@ from charpipe.tracking import TrackingConfig, locate
 from charpipe.workspace import Workspace
 
 if TYPE_CHECKING:
-    from charpipe.models import Model, NetworkPredictor
+    from charpipe.models import Model, Predictor
+    from charpipe.models.fitted import FittedModel
     from charpipe.plugin import Encoding
 
 
@@ -23,14 +24,16 @@ class Loaded:
     """A trained model and the vocabulary it speaks; `name` is its run's."""
 
     name: str
-    model: Model
+    model: Model | FittedModel
     encoding: Encoding
 
-    def predictor(self, device: str = "auto") -> NetworkPredictor:
+    def predictor(self, device: str = "auto") -> Predictor:
         """What scoring and sampling use, in float32 on the device asked for."""
+        from charpipe.models.fitted import FittedModel
         from charpipe.models.precision import choose_device
 
-        self.model.network.eval()
+        if not isinstance(self.model, FittedModel):
+            self.model.network.eval()
         return self.model.predictor(choose_device(device))
 
 
@@ -67,6 +70,11 @@ def find_model(
         if location.is_own or not isinstance(error, UsageError):
             raise
         from charpipe.tracking.models import download_model
+        from charpipe.tracking.registered import download_champion
 
-        folder = download_model(location, wanted, workspace.downloads / "models", which)
+        models = workspace.downloads / "models"
+        if wanted.startswith(("champion:", "previous:")):
+            folder = download_champion(location, wanted, models)
+        else:
+            folder = download_model(location, wanted, models, which)
         return load_bundle(wanted, folder, registry)

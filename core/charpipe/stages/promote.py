@@ -75,8 +75,33 @@ def promote_run(session: Session, run: Run, tokens: Path, *, by: str, anyway: bo
     return decided
 
 
+def roll_back(session: Session, corpus: str, to: int | None = None, *, by: str = "user") -> Champion:
+    """Make the champion before the present one (or version `to`) champion again; see `charpipe.champions.roll_back`."""
+    with promotion.deciding(
+        session.workspace, corpus, lambda holder: session.notice(f"waiting for {holder}")
+    ):
+        found = promotion.roll_back(session.workspace, corpus, to, by=by)
+        state = read_state(session.workspace, corpus)
+    if state is not None:
+        before = (state.decision.get("champion") or {}).get("run")
+        reason = str(state.decision["reason"])
+        event = Decided(corpus, found.run, True, reason, found.version.version, before)
+        session.registry.notify(event)
+        session.emit(event)
+    publish_champions(session, corpus)
+    return found
+
+
 def publish_champions(session: Session, corpus: str) -> None:
-    """Let MLflow's registry follow; its troubles are told, and decide nothing."""
+    """Let MLflow's registry follow; its troubles are told, decide nothing, and are mended by the next call."""
+    tracking = session.config.tracking
+    if not tracking.enabled:
+        return
+    from charpipe.tracking import locate
+    from charpipe.tracking.registered import keep_up
+
+    location = locate(tracking, session.workspace.mlflow)
+    keep_up(location, session.workspace, corpus, session.emit, tracking.experiment)
 
 
 def _known(session: Session, candidate: Candidate, tokens: str) -> Promotion | None:

@@ -1,0 +1,322 @@
+"""MLflow's registry follows the champions of the workspace: a registered model a corpus, a version a kept model, the
+aliases `champion` and `previous`.
+
+The workspace decides and MLflow follows: `follow` adds what is missing, however often it is called and wherever the
+one before was cut short. What has been told is noted, so that a run with nothing new does not import MLflow.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from charpipe.champions import records
+from charpipe.champions.audit import decisions
+from charpipe.champions.records import BUNDLE, State, Version
+from charpipe.errors import CharpipeError, RunError
+from charpipe.events import Listener, Notice
+from charpipe.runs import Run
+from charpipe.store.atomic import write_json
+from charpipe.store.digest import digest_of_json
+from charpipe.tracking import experiments
+from charpipe.tracking.client import connect, explain
+from charpipe.tracking.describe import RUN_TAG
+from charpipe.tracking.location import Location
+from charpipe.tracking.logged_models import FILES_TAG, digests
+from charpipe.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.tracking import MlflowClient
+
+VERSION_TAG, MODEL_TAG = "charpipe.version", "charpipe.model"
+ALIASES = ("champion", "previous")
+
+
+def model_name(corpus: str) -> str:
+    """`charpipe-linux_src`: what a corpus's registered model is called."""
+    return "charpipe-" + re.sub(r"[^\w-]", "_", corpus)
+
+
+def follow(location: Location, workspace: Workspace, corpus: str, experiment: str | None = None) -> int:
+    """Bring MLflow's registry up to the champions of `corpus`; returns how many versions were added.
+
+    Raises CharpipeError where MLflow cannot be told everything; the workspace is as it was.
+    """
+    state = records.read_state(workspace, corpus)
+    if state is None:
+        return 0
+    try:
+        added = _Following(location, workspace, state, experiment or corpus).everything()
+    except CharpipeError:
+        raise
+    except Exception as error:
+        raise explain(error, location) from error
+    write_json(_note(workspace, corpus), {"told": _told(location, workspace, state)})
+    return added
+
+
+def keep_up(
+    location: Location, workspace: Workspace, corpus: str, notify: Listener, experiment: str | None = None
+) -> None:
+    """As `follow`, where there is something to tell; what goes wrong is a notice, mended by the next run."""
+    try:
+        state = records.read_state(workspace, corpus)
+        if state is None or _known(workspace, corpus) == _told(location, workspace, state):
+            return
+        follow(location, workspace, corpus, experiment)
+    except CharpipeError as error:
+        notify(
+            Notice(
+                f"MLflow's registry does not know the champion of {corpus} yet: {error}; the next run tells it "
+                "again, or: charpipe runs sync",
+                level="warning",
+            )
+        )
+
+
+def _told(location: Location, workspace: Workspace, state: State) -> str:
+    """All that MLflow should know, as a digest."""
+    there = [version.version for version in records.versions(workspace, state.corpus)]
+    return digest_of_json([location.uri, state.decision.get("digest"), state.champion.version, there])
+
+
+def _known(workspace: Workspace, corpus: str) -> str | None:
+    try:
+        return str(json.loads(_note(workspace, corpus).read_text(encoding="utf-8"))["told"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _note(workspace: Workspace, corpus: str) -> Path:
+    return records.room(workspace, corpus) / "registry.json"
+
+
+class _Following:
+    """One telling. Every step may be repeated."""
+
+    def __init__(self, location: Location, workspace: Workspace, state: State, experiment: str) -> None:
+        self._location, self._workspace, self._state = location, workspace, state
+        self._experiment = experiment
+        self._name = model_name(state.corpus)
+        self._client: MlflowClient = connect(location)
+
+    def everything(self) -> int:
+        """Register what is kept, set the aliases, take back what is not kept any more."""
+        self._ensure_model()
+        there, added = self._there(), 0
+        kept = records.versions(self._workspace, self._state.corpus)
+        for version in kept:
+            if _key(version) not in there and self._is_whole(version):
+                there[_key(version)] = self._register(version)
+                added += 1
+        self._set_alias("champion", self._state.champion, there)
+        self._set_alias("previous", self._state.previous, there)
+        self._retire({_key(version) for version in kept}, there)
+        return added
+
+    def _ensure_model(self) -> None:
+        from mlflow.exceptions import MlflowException
+
+        corpus = self._state.corpus
+        try:
+            self._client.create_registered_model(
+                self._name, {"charpipe.corpus": corpus}, f"charpipe's models of the corpus {corpus}"
+            )
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _there(self) -> dict[tuple[str, str], ModelVersion]:
+        found = self._client.search_model_versions(f"name='{self._name}'")
+        return {
+            (one.tags[VERSION_TAG], one.tags[MODEL_TAG]): one
+            for one in found
+            if VERSION_TAG in one.tags and MODEL_TAG in one.tags
+        }
+
+    def _is_whole(self, version: Version) -> bool:
+        return records.damage(records.kept(self._workspace, version)) is None
+
+    def _register(self, version: Version) -> ModelVersion:
+        client = self._client
+        experiment_id = experiments.ensure(client, self._experiment, self._location)
+        remembered = _mlflow_id(self._workspace, version, self._location)
+        run = experiments.find_run(client, version.run, remembered)
+        run_id = run.info.run_id if run is not None else None
+        tags = {key: value[:5000] for key, value in self._tags(version).items()}
+        model = self._logged(version, experiment_id, run_id, tags)
+        there = run_id is not None or self._location.is_server
+        return client.create_model_version(
+            self._name,
+            model.artifact_location,
+            run_id=run_id,
+            tags=tags,
+            description=f"{version.run}, kept {version.kept[:19]} by {version.by}",
+            model_id=model.model_id if there else None,
+        )
+
+    def _logged(
+        self, version: Version, experiment_id: str, run_id: str | None, tags: Mapping[str, str]
+    ) -> Any:
+        """The LoggedModel that holds the files; one that a telling cut short left is used."""
+        name = f"champion-{version.version}-{version.model[:12]}"
+        found = self._client.search_logged_models([experiment_id], filter_string=f"name = '{name}'")
+        ready = [one for one in found if str(one.status) in ("READY", "LoggedModelStatus.READY")]
+        if ready:
+            return ready[0]
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) / "model"
+            save(records.kept(self._workspace, version).folder, folder)
+            model = self._client.create_logged_model(
+                experiment_id, name=name, source_run_id=run_id, tags=dict(tags), model_type="charpipe"
+            )
+            try:
+                self._client.log_model_artifacts(model.model_id, str(folder))
+            except Exception:
+                self._client.finalize_logged_model(model.model_id, "FAILED")
+                raise
+        return self._client.finalize_logged_model(model.model_id, "READY")
+
+    def _tags(self, version: Version) -> dict[str, str]:
+        tags = {
+            VERSION_TAG: str(version.version),
+            MODEL_TAG: version.model,
+            FILES_TAG: json.dumps(version.files),
+            RUN_TAG: version.run,
+            "charpipe.corpus": version.corpus,
+            "charpipe.arch": version.architecture,
+            "charpipe.settings": version.action,
+            "charpipe.by": version.by,
+        }
+        tags |= {f"charpipe.{name}": digest for name, digest in version.inputs.items()}
+        tags |= {f"charpipe.code.{name}": digest for name, digest in version.code.items()}
+        tags |= {
+            f"charpipe.{name}": f"{value:.6g}" for name, value in version.scores.items() if "bits" in name
+        }
+        if version.replaced is not None:
+            tags["charpipe.replaced"] = str(version.replaced)
+        if version.parent:
+            tags["charpipe.parent"] = version.parent
+        lines = decisions(self._workspace, version.corpus)
+        made = [line for line in lines if line.get("version") == version.version]
+        if made:
+            tags |= {"charpipe.decision": made[0]["digest"], "charpipe.reason": str(made[0]["reason"])}
+        return tags
+
+    def _set_alias(
+        self, alias: str, version: Version | None, there: Mapping[tuple[str, str], ModelVersion]
+    ) -> None:
+        wanted = there.get(_key(version)) if version is not None else None
+        aliases = self._client.get_registered_model(self._name).aliases
+        if wanted is None:
+            if alias in aliases:
+                self._client.delete_registered_model_alias(self._name, alias)
+        elif str(aliases.get(alias)) != str(wanted.version):
+            self._client.set_registered_model_alias(self._name, alias, wanted.version)
+
+    def _retire(self, kept: set[tuple[str, str]], there: Mapping[tuple[str, str], ModelVersion]) -> None:
+        """Take back the versions that were ours and are not kept here any more."""
+        lines = decisions(self._workspace, self._state.corpus)
+        ours = {(str(line.get("version")), str(line.get("model"))) for line in lines}
+        for key, version in there.items():
+            if key in ours and key not in kept:
+                self._client.delete_model_version(self._name, version.version)
+                if self._location.is_own:
+                    shutil.rmtree(_local(version.source), ignore_errors=True)
+
+
+def save(checkpoint: Path, folder: Path) -> None:
+    """A checkpoint's bundle as a model that MLflow serves: charpipe's own files in `artifacts/bundle`, and the code
+    that MLflow runs beside them."""
+    from importlib.metadata import version
+
+    import mlflow.pyfunc
+
+    from charpipe.tracking import served
+
+    with tempfile.TemporaryDirectory() as temporary:
+        bundle = Path(temporary) / "bundle"
+        bundle.mkdir()
+        for name in BUNDLE:
+            shutil.copyfile(checkpoint / name, bundle / name)
+        with warnings.catch_warnings():
+            # an example would have it write and score a text now; the signature says what it takes
+            warnings.filterwarnings("ignore", message=".*input example was not provided.*")
+            mlflow.pyfunc.save_model(
+                str(folder),
+                python_model=str(served.__file__),
+                artifacts={"bundle": bundle.as_uri()},
+                signature=served.SIGNATURE,
+                pip_requirements=[f"charpipe=={version('charpipe')}"],
+            )
+
+
+def download_champion(location: Location, wanted: str, folder: Path) -> Path:
+    """Fetch the bundle of `champion:CORPUS` or `previous:CORPUS` from MLflow's registry, given only its URI.
+
+    Returns a folder in `folder` whose files were compared with the recorded sha256. Raises RunError where there is
+    none, or another one than was recorded.
+    """
+    try:
+        return _download(location, wanted, folder)
+    except CharpipeError:
+        raise
+    except Exception as error:
+        raise explain(error, location) from error
+
+
+def _download(location: Location, wanted: str, folder: Path) -> Path:
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    alias, _, corpus = wanted.partition(":")
+    name = model_name(corpus)
+    try:
+        version = connect(location).get_model_version_by_alias(name, alias)
+    except MlflowException as error:
+        raise RunError(f"the MLflow at {location.shown} knows no {alias} of {corpus!r} ({name})") from error
+    expected = json.loads(version.tags.get(FILES_TAG, "{}"))
+    target = folder / f"{name}-{version.version}-{version.tags.get(MODEL_TAG, '')[:12]}"
+    if target.is_dir() and digests(target) == expected:
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        fetched = Path(
+            download_artifacts(
+                artifact_uri=f"{version.source.rstrip('/')}/artifacts/bundle",
+                dst_path=temporary,
+                tracking_uri=location.uri,
+            )
+        )
+        if not expected or digests(fetched) != expected:
+            raise RunError(
+                f"the {alias} of {corpus} from {location.shown} is not what was recorded; nothing was kept"
+            )
+        shutil.rmtree(target, ignore_errors=True)
+        fetched.rename(target)
+    return target
+
+
+def _key(version: Version) -> tuple[str, str]:
+    return str(version.version), version.model
+
+
+def _mlflow_id(workspace: Workspace, version: Version, location: Location) -> str | None:
+    try:
+        remembered = Run(workspace.runs / version.run).status.mlflow
+    except RunError:
+        return None
+    return remembered.get("run_id") if remembered.get("uri") == location.uri else None
+
+
+def _local(uri: str) -> Path:
+    from urllib.parse import unquote, urlsplit
+
+    return Path(unquote(urlsplit(uri).path))
