@@ -66,14 +66,15 @@ class Notice(Event):
 
 @dataclass(frozen=True)
 class TrainingStarted(Event):
-    """Training of `run` begins at `step` of `steps` (`steps` is None until a time budget has been measured)."""
+    """Training of `run` begins at `step` of `steps` (`steps` is None until a time budget has been measured;
+    `parameters` is None where they are counted in training)."""
 
     run: str
     step: int
     steps: int | None
     device: str
     precision: str
-    parameters: int
+    parameters: int | None
     model: str
     engine: str = "plain"
 
@@ -126,6 +127,8 @@ class Finished(Event):
     reason: str
     seconds: float
     metrics: Mapping[str, float] = field(default_factory=dict)
+    parameters: int | None = None
+    """How many there are, where that was not known at the start."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import pluggy
 from pydantic import BaseModel, ConfigDict, Field
 
 from charpipe.errors import CharpipeError, CorpusError, PluginError, UsageError
+from charpipe.events import Event, Notice, StageProgress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,7 +50,16 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class ArchitectureConfig(Options):
+class ModelConfig(Options):
+    """The base of every architecture's settings; one that is counted rather than learnt needs no more than this."""
+
+    @property
+    def title(self) -> str:
+        """What tells two models of one architecture apart, in a word or two: `1x512`, `order 10`."""
+        return ""
+
+
+class ArchitectureConfig(ModelConfig):
     """What every recurrent architecture has. Subclass it to add settings of your own."""
 
     hidden_size: int = Field(512, ge=1, le=65536, description="units in each layer")
@@ -67,17 +77,31 @@ class ArchitectureConfig(Options):
         False, description="share the embedding with the softmax head (needs equal widths)"
     )
 
+    @property
+    def title(self) -> str:
+        """`1x512`: layers and hidden units."""
+        return f"{self.layers}x{self.hidden_size}"
+
 
 @dataclass(frozen=True)
 class Architecture:
-    """A model family. `build(config, vocabulary_size)` returns a module that keeps the model contract;
-    `fit(config, vocabulary_size, tokens)` is for models that are counted rather than learnt by gradient."""
+    """A model family, either learnt or counted.
+
+    Learnt by gradient: `build(config, vocabulary_size)` returns a module that keeps the model contract.
+
+    Counted: `fit(config, vocabulary_size, tokens)` is a generator over training tokens (one dimension, unsigned,
+    memory-mapped). It yields events, `StageProgress("train", done, total, unit)` and `Notice`, often, since charpipe
+    can stop it only between two of them, and returns a `FittedPredictor`: a predictor whose `tensors()` are all that
+    it needs to be saved. `restore(config, vocabulary_size, tensors)` makes it again of what was saved; it trusts
+    none of it and raises `ValueError` saying what does not fit.
+    """
 
     name: str
     summary: str
-    config: type[ArchitectureConfig] = ArchitectureConfig
+    config: type[ModelConfig] = ArchitectureConfig
     build: Reference | None = None
     fit: Reference | None = None
+    restore: Reference | None = None
     api: int = API
 
 
@@ -202,13 +226,17 @@ __all__ = [
     "CorpusError",
     "Decoder",
     "Encoding",
+    "Event",
     "Fetched",
     "Fetcher",
     "IncrementalDecoder",
+    "ModelConfig",
+    "Notice",
     "Options",
     "Pipeline",
     "PluginError",
     "Source",
+    "StageProgress",
     "Tokenizer",
     "UsageError",
     "hookimpl",

@@ -14,9 +14,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from charpipe.errors import PluginError, RunError, near_match
+from charpipe.models.fitted import FittedModel, restore
 from charpipe.models.model import Model, build_network
 from charpipe.models.safe import check_fits, read_tensors
-from charpipe.plugin import Architecture
+from charpipe.plugin import Architecture, ModelConfig
 from charpipe.store.atomic import write_json
 
 SCHEMA = "charpipe.model/1"
@@ -24,9 +25,10 @@ LARGEST_JSON = 256 << 20
 LARGEST_VOCABULARY = 1 << 24
 
 
-def save_model(model: Model, folder: Path) -> None:
+def save_model(model: Model | FittedModel, folder: Path) -> None:
     """Write the three files into `folder`, which exists."""
-    save_file(tensors(model.network), folder / "model.safetensors")
+    kept = model.fitted.tensors() if isinstance(model, FittedModel) else tensors(model.network)
+    save_file(kept, folder / "model.safetensors")
     config = {
         "schema": SCHEMA,
         "architecture": model.architecture,
@@ -49,10 +51,11 @@ def tensors(network: nn.Module) -> dict[str, Tensor]:
     return kept
 
 
-def load_model(folder: Path, architectures: Mapping[str, Architecture]) -> Model:
+def load_model(folder: Path, architectures: Mapping[str, Architecture]) -> Model | FittedModel:
     """The model in `folder`, on the CPU.
 
-    The file's names, shapes and types are held against the architecture's before any large memory is taken.
+    The file's names, shapes and types are held against the architecture's before any large memory is taken; those
+    of a counted model are mapped into memory, and its architecture checks them.
     Raises RunError if the folder holds no such model or a damaged one, PluginError if its
     architecture is missing.
     """
@@ -67,7 +70,15 @@ def load_model(folder: Path, architectures: Mapping[str, Architecture]) -> Model
         config = architecture.config.model_validate(card["config"])
     except ValidationError as error:
         raise RunError(f"{folder / 'config.json'} does not fit {architecture.name!r}: {error}") from error
-    path, size = folder / "model.safetensors", card["vocabulary_size"]
+    size, vocabulary = card["vocabulary_size"], read_json(folder / "vocabulary.json")
+    about = (architecture.name, config, vocabulary, size, card["plugin"])
+    path = folder / "model.safetensors"
+    if architecture.build is None:
+        return FittedModel(restore(architecture, config, size, read_tensors(path)), *about)
+    return Model(_read_network(path, architecture, config, size), *about)
+
+
+def _read_network(path: Path, architecture: Architecture, config: ModelConfig, size: int) -> nn.Module:
     with torch.device("meta"):
         sketch = build_network(architecture, config, size)
     check_fits(path, _unshared(sketch))
@@ -75,8 +86,7 @@ def load_model(folder: Path, architectures: Mapping[str, Architecture]) -> Model
         network = build_network(architecture, config, size)
     # Names were checked above; what is left out shares its numbers with what is there.
     network.load_state_dict(read_tensors(path), strict=False)
-    vocabulary = read_json(folder / "vocabulary.json")
-    return Model(network, architecture.name, config, vocabulary, size, card["plugin"])
+    return network
 
 
 def _unshared(sketch: nn.Module) -> dict[str, Tensor]:

@@ -34,6 +34,19 @@ class Predictor(Protocol):
         ...
 
 
+class FittedPredictor(Predictor, Protocol):
+    """What an architecture's `fit` returns and its `restore` makes again: a predictor on the CPU."""
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers were counted."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that it needs to be restored, by name; contiguous, none sharing another's memory."""
+        ...
+
+
 def detach(state: State) -> State:
     """The same numbers, cut off from the gradient: the truncation of truncated backpropagation."""
     return {name: value.detach() for name, value in state.items()}

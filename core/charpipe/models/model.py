@@ -13,7 +13,7 @@ from charpipe.errors import PluginError, UsageError
 from charpipe.models.precision import Precision
 from charpipe.models.predictor import NetworkPredictor
 from charpipe.models.shell import parameter_count
-from charpipe.plugin import Architecture, ArchitectureConfig, resolve
+from charpipe.plugin import Architecture, ModelConfig, resolve
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Model:
 
     network: nn.Module
     architecture: str
-    config: ArchitectureConfig
+    config: ModelConfig
     vocabulary: Mapping[str, Any]
     vocabulary_size: int
     plugin: Mapping[str, str] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Model:
     @property
     def title(self) -> str:
         """`lstm 1x512`."""
-        return f"{self.architecture} {self.config.layers}x{self.config.hidden_size}"
+        return f"{self.architecture} {self.config.title}".strip()
 
     def predictor(
         self, device: torch.device | None = None, precision: Precision = "float32"
@@ -49,7 +49,7 @@ class Model:
 
 def build_model(
     architecture: Architecture,
-    config: ArchitectureConfig,
+    config: ModelConfig,
     vocabulary: Mapping[str, Any],
     vocabulary_size: int,
     *,
@@ -66,7 +66,7 @@ def build_model(
     return Model(network, architecture.name, config, vocabulary, vocabulary_size, plugin or {})
 
 
-def build_network(architecture: Architecture, config: ArchitectureConfig, vocabulary_size: int) -> nn.Module:
+def build_network(architecture: Architecture, config: ModelConfig, vocabulary_size: int) -> nn.Module:
     """The architecture's module on torch's current default device."""
     if architecture.build is None:
         raise PluginError(f"architecture {architecture.name!r} has no build function")

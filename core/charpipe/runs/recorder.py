@@ -94,7 +94,9 @@ class Recorder:
     def _finished(self, event: Finished) -> None:
         state = "interrupted" if event.reason == "interrupted" else "finished"
         seconds = self._run.status.seconds + event.seconds
-        self._run.update(state=state, step=event.step, seconds=seconds, metrics=dict(event.metrics))
+        counted = {} if event.parameters is None else {"parameters": event.parameters}
+        metrics = dict(event.metrics)
+        self._run.update(state=state, step=event.step, seconds=seconds, metrics=metrics, **counted)
 
 
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:

@@ -16,6 +16,7 @@ from charpipe.stages.session import Session
 from charpipe.store.manifest import read_manifest
 
 if TYPE_CHECKING:
+    from charpipe.plugin import Encoding
     from charpipe.tracking.tracker import MlflowTracker
 
 
@@ -73,35 +74,77 @@ def _end_tracking(tracker: MlflowTracker, session: Session, run: Run, state: str
 
 def _events(plan: Plan, run: Run, recorder: Recorder) -> Iterator[Event]:
     """The trainer's events, from the run's last whole checkpoint where it has one."""
-    from charpipe.models import build_model
-    from charpipe.text import load_vocabulary, open_tokens
-    from charpipe.training import last_checkpoint, train
+    from charpipe.training import last_checkpoint
 
-    session = plan.session
-    encoding = load_vocabulary(run.vocabulary_file, session.registry.all("tokenizer"))
-    vocabulary = json.loads(run.vocabulary_file.read_text(encoding="utf-8"))
-    plugin = {"name": plan.request.arch, **run.info.plugins[plan.request.arch].model_dump()}
-    seed = session.config.train.seed
-    model = build_model(plan.provided.spec, plan.config, vocabulary, encoding.size, seed=seed, plugin=plugin)
-    resume = last_checkpoint(run.checkpoints, session.emit)
+    resume = last_checkpoint(run.checkpoints, plan.session.emit)
     recorder.rewind(_step(resume))
-    folder = session.path(plan.tokens)
-    events = train(
-        model,
-        open_tokens(folder, "train").tokens,
-        session.config.train,
-        checkpoints=run.checkpoints,
-        validation=open_tokens(folder, "val").tokens,
-        encoding=encoding,
-        resume=resume,
-        run=run.name,
-        stop=session.stop.event.is_set,
-        sampling=session.config.sample,
-        decoders=session.registry.all("decoder"),
-    )
+    events = _counted(plan, run, resume) if plan.counted else _learnt(plan, run, resume)
     ratio = _tokens_per_character(plan.tokens.facts, "val")
     for event in events:
         yield _with_bits(event, ratio) if isinstance(event, Evaluated) else event
+
+
+def _learnt(plan: Plan, run: Run, resume: Path | None) -> Iterator[Event]:
+    """A model that is learnt by gradient."""
+    from charpipe.models import build_model
+    from charpipe.text import open_tokens
+    from charpipe.training import train
+
+    encoding, vocabulary, plugin = _language(plan, run)
+    seed = plan.session.config.train.seed
+    model = build_model(plan.provided.spec, plan.config, vocabulary, encoding.size, seed=seed, plugin=plugin)
+    return train(
+        model,
+        open_tokens(plan.session.path(plan.tokens), "train").tokens,
+        plan.session.config.train,
+        checkpoints=run.checkpoints,
+        encoding=encoding,
+        resume=resume,
+        **_surroundings(plan, run),
+    )
+
+
+def _counted(plan: Plan, run: Run, resume: Path | None) -> Iterator[Event]:
+    """A model that is counted."""
+    from charpipe.text import open_tokens
+    from charpipe.training.fitting import train_fitted
+
+    encoding, vocabulary, plugin = _language(plan, run)
+    return train_fitted(
+        plan.provided.spec,
+        plan.config,
+        open_tokens(plan.session.path(plan.tokens), "train").tokens,
+        encoding,
+        checkpoints=run.checkpoints,
+        vocabulary=vocabulary,
+        plugin=plugin,
+        resume=resume,
+        **_surroundings(plan, run),
+    )
+
+
+def _language(plan: Plan, run: Run) -> tuple[Encoding, dict[str, Any], dict[str, str]]:
+    """The run's vocabulary, usable and as it was written, and which plugin its model is of."""
+    from charpipe.text import load_vocabulary
+
+    encoding = load_vocabulary(run.vocabulary_file, plan.session.registry.all("tokenizer"))
+    vocabulary = json.loads(run.vocabulary_file.read_text(encoding="utf-8"))
+    plugin = {"name": plan.request.arch, **run.info.plugins[plan.request.arch].model_dump()}
+    return encoding, vocabulary, plugin
+
+
+def _surroundings(plan: Plan, run: Run) -> dict[str, Any]:
+    """What every kind of training is told about where it happens."""
+    from charpipe.text import open_tokens
+
+    session = plan.session
+    return {
+        "validation": open_tokens(session.path(plan.tokens), "val").tokens,
+        "run": run.name,
+        "stop": session.stop.event.is_set,
+        "sampling": session.config.sample,
+        "decoders": session.registry.all("decoder"),
+    }
 
 
 def _step(checkpoint: Path | None) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from charpipe.config.problems import validate
 from charpipe.errors import UsageError
-from charpipe.plugin import ArchitectureConfig
+from charpipe.plugin import ModelConfig
 from charpipe.registry import Provided
 from charpipe.runs import Run, RunInfo
 from charpipe.runs.find import new_name
@@ -48,16 +48,23 @@ class Plan:
     session: Session
     request: TrainRequest
     provided: Provided
-    config: ArchitectureConfig
+    config: ModelConfig
     tokens: Made
     vocabulary: Made
 
     @property
+    def counted(self) -> bool:
+        """Whether the model is counted rather than learnt by gradient."""
+        return self.provided.spec.build is None
+
+    @property
     def action(self) -> Action:
-        """All that the trained model depends on."""
+        """All that the trained model depends on; the settings of training mean nothing to one that is counted."""
         settings = self.session.config.train.model_dump(mode="json", exclude=INCIDENTAL)
         if settings["steps"] is not None:
             del settings["budget"]
+        if self.counted:
+            settings = {}
         arch = self.request.arch
         return Action(
             "train",
@@ -137,7 +144,7 @@ def make_plan(session: Session, request: TrainRequest, tokens: Made, vocabulary:
     return Plan(session, request, provided, config, tokens, vocabulary)
 
 
-def _architecture(session: Session, name: str) -> tuple[Provided, ArchitectureConfig]:
+def _architecture(session: Session, name: str) -> tuple[Provided, ModelConfig]:
     provided = session.registry.find("architecture", name)
     given = session.config.architectures.get(name, {})
     return provided, validate(provided.spec.config, given, f"architectures.{name}", session.resolved.origins)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +14,10 @@ from torch.nn import functional
 
 from charpipe.errors import CharpipeError, PluginError
 from charpipe.models import Model, State, build_model, load_model, save_model
-from charpipe.plugin import Architecture, ArchitectureConfig
+from charpipe.plugin import Architecture, ModelConfig
+from charpipe.testing import counted
 
+C = TypeVar("C")
 VOCABULARY, STEPS, LANES = 11, 9, 3
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
 
@@ -36,7 +38,7 @@ class Case:
     """A small model without dropout, and what it is asked to read: ids int64 [T, B]."""
 
     architecture: Architecture
-    config: ArchitectureConfig
+    config: ModelConfig
     model: Model
     ids: Tensor
 
@@ -170,7 +172,9 @@ def saved_and_loaded(case: Case) -> str | None:
     """A model that was saved and loaded has the same logits."""
     with tempfile.TemporaryDirectory() as folder:
         save_model(case.model, Path(folder))
-        loaded = load_model(Path(folder), {case.architecture.name: case.architecture}).network.eval()
+        model = load_model(Path(folder), {case.architecture.name: case.architecture})
+    assert isinstance(model, Model)
+    loaded = model.network.eval()
     first, second = case.network(case.ids, case.initial())[0], loaded(case.ids, case.initial())[0]
     return None if torch.equal(first, second) else "the loaded model has other logits"
 
@@ -193,12 +197,21 @@ RULES: tuple[Rule, ...] = (
 
 def broken_rules(architecture: Architecture, **settings: Any) -> Iterator[BrokenRule]:
     """Every rule that a small model of this architecture breaks; `settings` are laid over its defaults."""
+    if architecture.build is None:
+        yield from _broken("fit", lambda: counted.count(architecture, settings), counted.RULES)
+    else:
+        yield from _broken("build", lambda: _case(architecture, settings), RULES)
+
+
+def _broken(
+    origin: str, make: Callable[[], C], rules: Iterable[Callable[[C], str | None]]
+) -> Iterator[BrokenRule]:
     try:
-        case = _case(architecture, settings)
+        case = make()
     except CharpipeError as error:
-        yield BrokenRule("build", str(error))
+        yield BrokenRule(origin, str(error))
         return
-    for rule in RULES:
+    for rule in rules:
         try:
             seen = rule(case)
         except Exception as error:

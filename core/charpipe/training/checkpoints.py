@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,12 +70,23 @@ class Checkpoint:
 
 def save_checkpoint(job: Job, folder: Path, seconds: float) -> Path:
     """Write `folder/step-00001200` and drop those no longer kept. Raises RunError if the disk refuses."""
-    final = folder / f"step-{job.step:08d}"
+    final = publish_checkpoint(folder, job.step, lambda temporary: _write(job, temporary, seconds))
+    _prune(job, folder)
+    return final
+
+
+def publish_checkpoint(folder: Path, step: int, write: Callable[[Path], None]) -> Path:
+    """`folder/step-00001200`, filled by `write(temporary)` and whole or not there; the manifest comes last.
+
+    Raises RunError if the disk refuses.
+    """
+    final = folder / f"step-{step:08d}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder, prefix=".saving-"))
         try:
-            _write(job, temporary, seconds)
+            write(temporary)
+            describe(temporary, SCHEMA, {"step": step}).write(temporary)
             if final.exists():  # damaged, or of a run that was resumed from before it
                 shutil.rmtree(final)
             publish_folder(temporary, final)
@@ -83,10 +94,9 @@ def save_checkpoint(job: Job, folder: Path, seconds: float) -> Path:
             shutil.rmtree(temporary, ignore_errors=True)
     except (OSError, SafetensorError, StoreError) as error:
         raise RunError(
-            f"the checkpoint of step {job.step} cannot be written to {folder}: {error}; earlier checkpoints "
+            f"the checkpoint of step {step} cannot be written to {folder}: {error}; earlier checkpoints "
             "are whole; make room there and give the same command again"
         ) from error
-    _prune(job, folder)
     return final
 
 
@@ -96,7 +106,6 @@ def _write(job: Job, folder: Path, seconds: float) -> None:
     kept |= {f"carried/{name}": tensor.detach().contiguous() for name, tensor in job.state.items()}
     save_file(kept, folder / "optimizer.safetensors")
     write_json(folder / "state.json", _state(job, seconds))
-    describe(folder, SCHEMA, {"step": job.step}).write(folder)
 
 
 def _state(job: Job, seconds: float) -> dict[str, Any]:

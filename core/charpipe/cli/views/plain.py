@@ -63,7 +63,8 @@ class Plain(View):
                 done = self.progress.stages[name]
                 return f"✓ {name:<12}{done.text:<44} {self.progress.outcome(done):>8}"
             case TrainingStarted():
-                return f"  {'train':<12}{self.progress.model}, {event.parameters:,} parameters"
+                count = "" if event.parameters is None else f", {event.parameters:,} parameters"
+                return f"  {'train':<12}{self.progress.model}{count}"
             case Evaluated():
                 return f"  {'train':<12}{self.progress.training()}"
             case Sampled(step=step, text=text):

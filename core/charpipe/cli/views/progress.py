@@ -110,7 +110,7 @@ class Progress:
     def training(self, bar: str = "") -> str:
         """The training line: step, bar, validation, speed, time left."""
         if self.step is None:
-            return "starting"
+            return self.stages["train"].text or "starting"
         total = f" of {self.step.steps:,}" if self.step.steps else ""
         parts = [f"step {self.step.step:,}{total}", bar, self._scores()]
         if len(self._marks) > 1:

@@ -1,0 +1,186 @@
+"""The contract of models that are counted (`fit` and `restore`) as rules, each checked on a small model."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from charpipe.errors import CharpipeError
+from charpipe.events import Event
+from charpipe.models import State, load_model, save_model
+from charpipe.models.contract import FittedPredictor
+from charpipe.models.fitted import FittedModel, fit, restore
+from charpipe.plugin import Architecture, ModelConfig
+
+VOCABULARY, LENGTH, STEPS, LANES = 11, 400, 9, 3
+RELATIVE, ABSOLUTE = 1e-4, 1e-5
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A small counted model, and what it is asked to read: ids int64 [T, B]."""
+
+    architecture: Architecture
+    config: ModelConfig
+    predictor: FittedPredictor
+    ids: Tensor
+
+    @property
+    def model(self) -> FittedModel:
+        return FittedModel(self.predictor, self.architecture.name, self.config, {}, VOCABULARY)
+
+
+Rule = Callable[[Counted], str | None]
+
+
+def state_form(case: Counted) -> str | None:
+    """initial_state(batch_size) is a dict of tensors with the batch in dimension 1."""
+    for lanes in (1, LANES):
+        for name, values in case.predictor.initial_state(lanes).items():
+            if values.ndim < 2 or values.shape[1] != lanes:
+                return f"{name} is {list(values.shape)} for a batch of {lanes}"
+    return None
+
+
+def shapes(case: Counted) -> str | None:
+    """step(ids [B], state) returns float32 logits [B, V], score(ids [T + 1, B], state) float32 nats [T, B]."""
+    before = case.predictor.initial_state(LANES)
+    logits, after = case.predictor.step(case.ids[0], before)
+    nats, read = case.predictor.score(case.ids, before)
+    if tuple(logits.shape) != (LANES, VOCABULARY) or logits.dtype != torch.float32:
+        return f"logits are {logits.dtype} {list(logits.shape)} instead of float32 {[LANES, VOCABULARY]}"
+    if tuple(nats.shape) != (STEPS - 1, LANES) or nats.dtype != torch.float32:
+        return f"nats are {nats.dtype} {list(nats.shape)} instead of float32 {[STEPS - 1, LANES]}"
+    if not _form(before) == _form(after) == _form(read):
+        return f"the state changes its form from {_form(before)} to {_form(after)} and {_form(read)}"
+    return None
+
+
+def sums_to_one(case: Counted) -> str | None:
+    """The logits are of a distribution: none is NaN, and not all are minus infinity."""
+    for logits, _ in _steps(case, case.ids):
+        if bool(logits.isnan().any()) or bool((logits == -torch.inf).all(-1).any()):
+            return "logits are NaN, or all minus infinity"
+    return None
+
+
+def score_equals_steps(case: Counted) -> str | None:
+    """What score says is what the logits of each step say, and both leave the same state."""
+    nats, read = case.predictor.score(case.ids, case.predictor.initial_state(LANES))
+    state: State = {}
+    for number, (logits, after) in enumerate(_steps(case, case.ids[:-1])):
+        state = after
+        said = -logits.log_softmax(-1).gather(1, case.ids[number + 1][:, None])[:, 0]
+        if not _close(nats[number], said):
+            return f"character {number + 1} has other nats than the step before it says"
+    same = all(torch.equal(read[name], state[name]) for name in state)
+    return None if same else "score and steps leave other states"
+
+
+def lanes_apart(case: Counted) -> str | None:
+    """A lane's nats do not depend on the other lanes."""
+    together, _ = case.predictor.score(case.ids, case.predictor.initial_state(LANES))
+    for lane in range(LANES):
+        alone, _ = case.predictor.score(case.ids[:, lane : lane + 1], case.predictor.initial_state(1))
+        if not _close(together[:, lane], alone[:, 0]):
+            return f"lane {lane} alone has other nats than beside the others"
+    return None
+
+
+def state_carried(case: Counted) -> str | None:
+    """Scoring a text in two parts, with the state carried between them, is scoring it in one."""
+    whole, _ = case.predictor.score(case.ids, case.predictor.initial_state(LANES))
+    first, state = case.predictor.score(case.ids[:5], case.predictor.initial_state(LANES))
+    second, _ = case.predictor.score(case.ids[4:], state)
+    return None if _close(whole, torch.cat([first, second])) else "two parts have other nats than the whole"
+
+
+def arguments_kept(case: Counted) -> str | None:
+    """step and score change neither the ids nor the state they were given."""
+    state, ids = case.predictor.initial_state(LANES), case.ids.clone()
+    before = {name: values.clone() for name, values in state.items()}
+    case.predictor.score(ids, state)
+    case.predictor.step(ids[0], state)
+    same = torch.equal(ids, case.ids) and all(torch.equal(before[name], state[name]) for name in before)
+    return None if same else "their arguments were changed"
+
+
+def saved_and_loaded(case: Counted) -> str | None:
+    """A model that was saved and loaded has the same nats."""
+    with tempfile.TemporaryDirectory() as folder:
+        save_model(case.model, Path(folder))
+        loaded = load_model(Path(folder), {case.architecture.name: case.architecture})
+        first, _ = case.predictor.score(case.ids, case.predictor.initial_state(LANES))
+        second, _ = loaded.predictor().score(case.ids, loaded.predictor().initial_state(LANES))
+    return None if torch.equal(first, second) else "the loaded model has other nats"
+
+
+def altered_refused(case: Counted) -> str | None:
+    """restore refuses tensors of which one is missing, or is of another length."""
+    tensors = case.predictor.tensors()
+    for name, values in tensors.items():
+        others = {key: value for key, value in tensors.items() if key != name}
+        for what, changed in (("without", others), ("with a longer", {**others, name: _longer(values)})):
+            try:
+                restore(case.architecture, case.config, VOCABULARY, changed)
+            except CharpipeError:
+                continue
+            return f"restore took tensors {what} {name!r}"
+    return None
+
+
+RULES: tuple[Rule, ...] = (
+    state_form,
+    shapes,
+    sums_to_one,
+    score_equals_steps,
+    lanes_apart,
+    state_carried,
+    arguments_kept,
+    saved_and_loaded,
+    altered_refused,
+)
+
+
+def count(architecture: Architecture, settings: dict[str, Any]) -> Counted:
+    """A small model of this architecture, fitted to a text in which each character depends on the one before."""
+    config = architecture.config(**settings)
+    drawn = np.random.default_rng(1).integers(0, 3, LENGTH)
+    tokens = (np.cumsum(drawn) % (VOCABULARY - 1)).astype(np.uint8)
+    counting = fit(architecture, config, VOCABULARY, tokens)
+    while True:
+        try:
+            event = next(counting)
+        except StopIteration as end:
+            predictor: FittedPredictor = end.value
+            break
+        if not isinstance(event, Event):
+            raise CharpipeError(f"fit yields a {type(event).__name__}, not an event")
+    ids = torch.from_numpy(tokens[: STEPS * LANES].astype(np.int64)).view(LANES, STEPS).T.contiguous()
+    return Counted(architecture, config, predictor, ids)
+
+
+def _steps(case: Counted, ids: Tensor) -> Iterator[tuple[Tensor, State]]:
+    state = case.predictor.initial_state(LANES)
+    for row in ids:
+        logits, state = case.predictor.step(row, state)
+        yield logits, state
+
+
+def _longer(values: Tensor) -> Tensor:
+    return torch.cat([values.flatten(), values.flatten(), values.new_zeros(1)])
+
+
+def _form(state: State) -> dict[str, list[int]]:
+    return {name: list(values.shape) for name, values in sorted(state.items())}
+
+
+def _close(first: Tensor, second: Tensor) -> bool:
+    return torch.allclose(first, second, rtol=RELATIVE, atol=ABSOLUTE)

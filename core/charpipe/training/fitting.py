@@ -1,0 +1,100 @@
+"""Models that are counted: one step that reads everything, told in the same events as training."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from charpipe.errors import RunError
+from charpipe.evaluation import score
+from charpipe.events import Checkpointed, Evaluated, Event, Finished, Sampled, TrainingStarted
+from charpipe.generation import SampleConfig, sample
+from charpipe.models import save_model
+from charpipe.models.bundle import read_json
+from charpipe.models.fitted import FittedModel, fit
+from charpipe.plugin import Architecture, Decoder, Encoding, ModelConfig
+from charpipe.store.atomic import write_json
+from charpipe.training.checkpoints import damage, publish_checkpoint
+from charpipe.training.observation import LARGEST_SLICE, replace_length
+
+
+def train_fitted(
+    architecture: Architecture,
+    config: ModelConfig,
+    tokens: NDArray[Any],
+    encoding: Encoding,
+    *,
+    checkpoints: Path,
+    vocabulary: Mapping[str, Any],
+    plugin: Mapping[str, str],
+    validation: NDArray[Any] | None = None,
+    resume: Path | None = None,
+    run: str = "run",
+    stop: Callable[[], bool] = lambda: False,
+    sampling: SampleConfig | None = None,
+    decoders: Mapping[str, Decoder] | None = None,
+) -> Iterator[Event]:
+    """Fit `architecture` to `tokens` (one dimension, unsigned), yielding what happens.
+
+    The whole of it is step 1 of 1: a fit that is stopped is begun anew, and `resume`, a checkpoint of a fit that was
+    done, has nothing left to do. Raises UsageError, RunError, PluginError.
+    """
+    began = time.perf_counter()
+    if resume is not None:
+        yield Finished(1, "steps", 0.0, _metrics(resume))
+        return
+    title = f"{architecture.name} {config.title}".strip()
+    yield TrainingStarted(run, 0, 1, "cpu", "float32", None, title, engine="counted")
+    fitted = yield from _until(fit(architecture, config, encoding.size, tokens), stop)
+    if fitted is None:
+        yield Finished(0, "interrupted", time.perf_counter() - began)
+        return
+    seconds = time.perf_counter() - began
+    metrics = {"perf/chars_per_second": len(tokens) / max(seconds, 1e-9)}
+    if validation is not None and len(validation) > 1:
+        loss = score(fitted, validation, limit=LARGEST_SLICE).nats
+        metrics |= {"val/loss": loss} if math.isfinite(loss) else {}
+    yield Evaluated(1, metrics)
+    settings = replace_length(sampling or SampleConfig())
+    yield Sampled(1, sample(fitted, encoding, settings, decoders), settings.prompt)
+    model = FittedModel(fitted, architecture.name, config, vocabulary, encoding.size, plugin)
+    yield _save(model, checkpoints, {"seconds": seconds, "tokens": len(tokens), "metrics": metrics})
+    yield Finished(1, "steps", time.perf_counter() - began, metrics, model.parameters)
+
+
+def _until(counting: Generator[Event, None, Any], stop: Callable[[], bool]) -> Generator[Event, None, Any]:
+    """What `counting` yields, and what it returns; None where a stop was wished for."""
+    while not stop():
+        try:
+            yield next(counting)
+        except StopIteration as end:
+            return end.value
+    counting.close()
+    return None
+
+
+def _save(model: FittedModel, folder: Path, facts: Mapping[str, Any]) -> Checkpointed:
+    loss = facts["metrics"].get("val/loss")
+    state = {"step": 1, "steps": 1, "best": None if loss is None else {"step": 1, "loss": loss}, **facts}
+
+    def write(temporary: Path) -> None:
+        save_model(model, temporary)
+        write_json(temporary / "state.json", state)
+
+    return Checkpointed(1, str(publish_checkpoint(folder, 1, write)), best=True)
+
+
+def _metrics(checkpoint: Path) -> dict[str, float]:
+    if wrong := damage(checkpoint):
+        raise RunError(
+            f"checkpoint {checkpoint} is damaged: {wrong}; give the same command with --force train"
+        )
+    metrics = read_json(checkpoint / "state.json").get("metrics")
+    if not isinstance(metrics, dict):
+        raise RunError(f"checkpoint {checkpoint} has no usable 'metrics' in state.json")
+    return metrics
