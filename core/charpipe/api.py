@@ -12,9 +12,11 @@ from charpipe import stages
 from charpipe.config import load_config
 from charpipe.config.files import find_project_file
 from charpipe.config.load import Resolved
+from charpipe.errors import UsageError
 from charpipe.events import Listener
-from charpipe.library import Loaded, find_model
+from charpipe.library import find_model
 from charpipe.registry import Registry
+from charpipe.rnn import Rnn
 from charpipe.stages import Session, TrainRequest
 from charpipe.stages.session import ignore
 from charpipe.workspace import find_workspace
@@ -58,14 +60,19 @@ def train(
     return Trained(trained.run, folder, scores["metrics"], written["text"], tuple(scores["predictions"]))
 
 
-def load(run: str = "last", which: str = "best") -> Loaded:
-    """The model of a run: its name, a unique beginning of it, an MLflow run id, `last` or `best:CORPUS`.
+def load(run: str = "last", which: str = "best", *, device: str = "auto") -> Rnn:
+    """The model of a run: its name, a unique beginning of it, an MLflow run id, `last`, `best:CORPUS` or
+    `champion:CORPUS`; its "best" or "last" checkpoint.
 
     Looks in the workspace of the project in reach, then in the MLflow that its settings name. Raises CharpipeError.
     """
     resolved = load_config()
     workspace = find_workspace(find_project_file())
-    return find_model(run, workspace, open_plugins(resolved), resolved.config.tracking, which)
+    registry = open_plugins(resolved)
+    if which not in ("best", "last"):
+        raise UsageError(f"there is no {which!r} checkpoint; say best or last")
+    loaded = find_model(run, workspace, registry, resolved.config.tracking, which)
+    return Rnn(loaded, registry.all("decoder"), device)
 
 
 def open_plugins(resolved: Resolved) -> Registry:

@@ -1,0 +1,56 @@
+"""What a model expects to come next: a distribution over characters that can be read and printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+SHOWN = 10
+BAR = 40
+
+
+class Expectation(Mapping[str, float]):
+    """Probabilities by character, the likeliest first; they sum to one.
+
+    Made of logits [V] and the characters of the tokens. `probabilities` is in the order of the tokens, float64 [V].
+    """
+
+    def __init__(self, logits: NDArray[np.float32], characters: Sequence[str]) -> None:
+        shifted = np.exp(logits.astype(np.float64) - logits.max())
+        self.probabilities: NDArray[np.float64] = shifted / shifted.sum()
+        order = np.argsort(-self.probabilities, kind="stable")
+        self._values = {characters[token]: float(self.probabilities[token]) for token in order}
+
+    def __getitem__(self, character: str) -> float:
+        return self._values[character]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    @property
+    def likeliest(self) -> str:
+        """The character that comes first."""
+        return next(iter(self))
+
+    @property
+    def entropy(self) -> float:
+        """How undecided it is, in bits."""
+        positive = self.probabilities[self.probabilities > 0]
+        return float(-(positive * np.log2(positive)).sum())
+
+    def __str__(self) -> str:
+        rows = [
+            f"{character!r:>8} {share:7.2%} {'█' * round(BAR * share)}".rstrip()
+            for character, share in list(self.items())[:SHOWN]
+        ]
+        rest = 1 - sum(list(self.values())[:SHOWN])
+        return "\n".join(rows + [f"{'others':>8} {rest:7.2%}"] * (len(self) > SHOWN))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{character!r}: {share:.3f}" for character, share in list(self.items())[:3])
+        return f"<Expectation {shown}{', …' * (len(self) > 3)}>"
