@@ -117,6 +117,7 @@ def _state(job: Job, seconds: float) -> dict[str, Any]:
         "settings": job.settings.model_dump(mode="json"),
         "device": job.device.type,
         "precision": job.precision,
+        "engine": job.engine,
         "recent": job.recent.tolist(),
         "best": job.best,
         "metrics": dict(job.metrics),

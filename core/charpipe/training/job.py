@@ -15,6 +15,7 @@ from torch import Tensor
 
 from charpipe.events import Notice
 from charpipe.models import Model, State
+from charpipe.models.engine import Forward, choose_engine
 from charpipe.models.precision import Precision, choose_device, choose_precision
 from charpipe.training.checkpoints import Checkpoint, read_checkpoint
 from charpipe.training.lanes import Lanes, fit_lanes
@@ -36,6 +37,9 @@ class Job:
     state: State
     recent: Tensor
     """Sum of the losses since the last evaluation, and their number: float32 [2]."""
+    engine: str
+    forward: Forward
+    """The network's forward pass, by the engine of that name."""
     step: int = 0
     steps: int = 0
     started: int = 0
@@ -62,6 +66,7 @@ class Job:
             scaler,
             dict(self.state),
             self.recent.clone(),
+            *choose_engine(model.network, self.device, self.precision, self.engine),
         )
 
 
@@ -74,18 +79,21 @@ def prepare(model: Model, tokens: NDArray[Any], settings: TrainConfig, resume: P
     checkpoint = read_checkpoint(resume, model, settings, len(tokens)) if resume else None
     device = choose_device(settings.device)
     network = model.network.to(device).train()
+    precision = _precision(settings, device, checkpoint)
+    engine, forward = choose_engine(network, device, precision, _engine(settings, checkpoint))
     job = Job(
         model=model,
         settings=settings,
         lanes=lanes,
         device=device,
-        precision=_precision(settings, device, checkpoint),
+        precision=precision,
         optimizer=build_optimizer(network, settings),
-        scaler=_scaler(device, "float32"),
+        scaler=_scaler(device, precision),
         state=network.initial_state(lanes.batch_size),  # type: ignore[operator]
         recent=torch.zeros(2, device=device),
+        engine=engine,
+        forward=forward,
     )
-    job.scaler = _scaler(device, job.precision)
     if (lanes.batch_size, lanes.window) != (settings.batch_size, settings.window):
         job.notices.append(Notice(_shrunk(lanes, settings)))
     if checkpoint is not None:
@@ -104,6 +112,17 @@ def _precision(settings: TrainConfig, device: torch.device, checkpoint: Checkpoi
     if asked == "auto" and checkpoint is not None and checkpoint.state["device"] == device.type:
         asked = checkpoint.state["precision"]
     return choose_precision(asked, device)
+
+
+def _engine(settings: TrainConfig, checkpoint: Checkpoint | None) -> str:
+    """A run that began with the plain engine keeps it: another one rounds otherwise."""
+    if (
+        settings.engine == "auto"
+        and checkpoint is not None
+        and checkpoint.state.get("engine", "plain") == "plain"
+    ):
+        return "plain"
+    return settings.engine
 
 
 def _scaler(device: torch.device, precision: Precision) -> torch.amp.GradScaler:

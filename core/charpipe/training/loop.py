@@ -19,7 +19,6 @@ from charpipe.events import Event, Finished, Notice, Step, TrainingStarted
 from charpipe.generation import SampleConfig
 from charpipe.models import Model
 from charpipe.models.contract import detach
-from charpipe.models.precision import autocast
 from charpipe.plugin import Decoder, Encoding
 from charpipe.training.budget import steps_within
 from charpipe.training.failures import diverged, memory_explained
@@ -62,7 +61,14 @@ def train(
     with fitting_threads(job):
         yield from _fix_steps(job, resumed=resume is not None)
         yield TrainingStarted(
-            run, job.step, job.steps, str(job.device), job.precision, model.parameters, model.title
+            run,
+            job.step,
+            job.steps,
+            str(job.device),
+            job.precision,
+            model.parameters,
+            model.title,
+            job.engine,
         )
         observer = Observer(
             job, validation, encoding, sampling or SampleConfig(), checkpoints, began, decoders=decoders
@@ -103,8 +109,7 @@ def update(job: Job, step: int, rate: float) -> Tensor:
     if job.lanes.begins(step):
         job.state = network.initial_state(job.lanes.batch_size)  # type: ignore[operator]
 
-    with autocast(job.device, job.precision):
-        logits, state = network(inputs, job.state)
+    logits, state = job.forward(inputs, job.state)
     loss = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
 
     job.optimizer.zero_grad(set_to_none=True)

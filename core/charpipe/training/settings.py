@@ -70,6 +70,9 @@ class TrainConfig(Options):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="of the products; weights and carried state are always float32"
     )
+    engine: Literal["auto", "fast", "plain"] = Field(
+        "auto", description="fast: charpipe's own, for RNN, GRU and LSTM on a CPU; plain: PyTorch's layers"
+    )
     seed: int = Field(
         1, ge=0, lt=2**63, description="of the first weights, dropout and the order of the data"
     )
