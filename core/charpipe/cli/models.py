@@ -146,9 +146,11 @@ def _score_file(run: str, file: Path, which: str, device: str, full: bool, resol
     text = _read(file)
     loaded = _find(run, which, resolved)
     from charpipe.evaluation import score_text
+    from charpipe.evaluation.baselines import baselines, named
 
     scores = score_text(loaded.predictor(device), loaded.encoding, text, full=full)
-    return {"run": loaded.name, "file": str(file), "metrics": scores.metrics("text"), "whole": scores.whole}
+    metrics = scores.metrics("text") | named("text", baselines(text))
+    return {"run": loaded.name, "file": str(file), "metrics": metrics, "whole": scores.whole}
 
 
 def _read(file: Path) -> str:
@@ -164,6 +166,7 @@ def _score_splits(run: str, which: str, device: str, full: bool) -> dict[str, An
     from charpipe.evaluation import score
     from charpipe.library import load_run
     from charpipe.runs import find_run
+    from charpipe.stages.baselines import recorded_baselines
     from charpipe.text import open_tokens
 
     workspace = open_workspace()
@@ -182,4 +185,4 @@ def _score_splits(run: str, which: str, device: str, full: bool) -> dict[str, An
                 predictor, held.tokens, characters=held.characters, utf8_bytes=held.bytes, full=full
             )
             metrics |= scores.metrics(split)
-    return {"run": found.name, "metrics": metrics}
+    return {"run": found.name, "metrics": metrics | recorded_baselines(found.status.metrics)}

@@ -14,7 +14,7 @@ from charpipe.stages.train import TrainedRun
 from charpipe.store import digest_of_json
 from charpipe.store.manifest import read_manifest
 
-EVALUATE, SAMPLE = 1, 2
+EVALUATE, SAMPLE = 2, 2
 """The versions of the stages."""
 SHOWN_IN_FULL = 64
 """A training text of up to this many characters is shown with the predictions after each of them."""
@@ -77,6 +77,7 @@ def _record(session: Session, run: Run, event: Event) -> None:
 
 def _score(session: Session, run: Run, tokens: Made) -> dict[str, Any]:
     from charpipe.evaluation import predictions, score
+    from charpipe.stages.baselines import baseline_metrics
     from charpipe.text import open_tokens
 
     loaded = load_run(run, session.registry)
@@ -96,7 +97,7 @@ def _score(session: Session, run: Run, tokens: Made) -> dict[str, Any]:
         text = loaded.encoding.decoder().decode(training.tokens.tolist(), final=True)
         rows = predictions(predictor, loaded.encoding, text)
         shown = [{"text": row.prefix, "next": dict(row.likeliest)} for row in rows[:-1]]
-    return {"metrics": metrics, "predictions": shown}
+    return {"metrics": metrics | baseline_metrics(session, tokens, loaded.encoding), "predictions": shown}
 
 
 def _once(session: Session, run: Run, stage: str, digest: str, work: Any, summary: Any) -> Mapping[str, Any]:

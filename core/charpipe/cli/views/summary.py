@@ -38,6 +38,10 @@ def _scores(metrics: Mapping[str, float]) -> Iterator[str]:
             yield f"  {split:<9} {loss:.4f}{spread} nats per token" + (
                 f", {bits:.4f} bits per character" if bits else ""
             )
+    for split in ("test", "val"):
+        found = {name: metrics.get(f"{split}/{name}_bits_per_char") for name in ("xz", "zstd")}
+        if words := [f"{name} {bits:.4f}" for name, bits in found.items() if bits]:
+            yield f"  {'':<9} {', '.join(words)} bits per character for the {split} text alone"
 
 
 def _predictions(rows: list[Mapping[str, Any]]) -> Iterator[str]:
