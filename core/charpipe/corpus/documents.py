@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from charpipe.errors import CorpusError
 
@@ -66,7 +67,8 @@ class DocumentWriter:
         self._schema = SCHEMA.with_metadata({**SCHEMA.metadata, _NEWLINE: newline.encode()})
         self._writer: pq.ParquetWriter | None = None
         self._rows: list[Part] = []
-        self._group = self._shard = 0
+        self._batches: list[pa.RecordBatch] = []
+        self._group = self._shard = self._count = 0
         self.shards = 0
 
     def __enter__(self) -> Self:
@@ -82,12 +84,33 @@ class DocumentWriter:
     def add(self, part: Part) -> None:
         """Write a row, sooner or later."""
         self._rows.append(part)
-        self._group += len(part.text)
-        if self._group >= GROUP_BYTES or len(self._rows) >= GROUP_ROWS:
+        self._grown(1, len(part.text))
+
+    def add_batch(self, rows: pa.RecordBatch) -> None:
+        """Write rows that were read back, as if each were added: the files come out the same, byte for byte."""
+        while rows.num_rows:
+            ends = np.cumsum(np.diff(text_bounds(rows)))
+            full = int(np.searchsorted(ends, GROUP_BYTES - self._group)) + 1
+            taken = min(full, GROUP_ROWS - self._count, rows.num_rows)
+            self._gather()
+            self._batches.append(rows.slice(0, taken))
+            self._grown(taken, int(ends[taken - 1]))
+            rows = rows.slice(taken)
+
+    def _grown(self, rows: int, size: int) -> None:
+        self._count += rows
+        self._group += size
+        if self._group >= GROUP_BYTES or self._count >= GROUP_ROWS:
             self._flush()
 
+    def _gather(self) -> None:
+        if self._rows:
+            self._batches.append(_batch(self._rows))
+            self._rows = []
+
     def _flush(self) -> None:
-        if not self._rows:
+        self._gather()
+        if not self._batches:
             return
         if self._writer is None:
             self._writer = pq.ParquetWriter(
@@ -99,9 +122,11 @@ class DocumentWriter:
                 write_statistics=["part", "bytes", "characters"],
             )
             self.shards += 1
-        self._writer.write_batch(_batch(self._rows).replace_schema_metadata(self._schema.metadata))
+        group = pa.Table.from_batches([batch.cast(SCHEMA) for batch in self._batches]).combine_chunks()
+        for batch in group.to_batches():
+            self._writer.write_batch(batch.replace_schema_metadata(self._schema.metadata))
         self._shard += self._group
-        self._rows, self._group = [], 0
+        self._batches, self._group, self._count = [], 0, 0
         if self._shard >= SHARD_BYTES:
             self._close()
 
@@ -197,12 +222,18 @@ def read_documents(folder: Path) -> Iterator[Part]:
 
 def texts(batch: pa.RecordBatch) -> Iterator[memoryview]:
     """The `text` of each row as UTF-8, without copying; valid as long as the batch is."""
-    column = batch.column("text")
-    _, offsets, data = column.buffers()
-    bounds = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
+    _, _, data = batch.column("text").buffers()
+    bounds = text_bounds(batch)
     view = memoryview(data) if data is not None else memoryview(b"")
     for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         yield view[start:stop]
+
+
+def text_bounds(batch: pa.RecordBatch) -> NDArray[np.int32]:
+    """Where each row's text begins in the column's bytes, and where the last one ends: int32 [rows + 1]."""
+    column = batch.column("text")
+    offsets = np.frombuffer(column.buffers()[1], np.int32)
+    return offsets[column.offset : column.offset + len(column) + 1]
 
 
 def kept_newlines(folder: Path) -> bool:

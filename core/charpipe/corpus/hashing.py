@@ -11,6 +11,8 @@ import json
 import os
 import stat
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from charpipe.corpus.members import walk
@@ -25,25 +27,40 @@ _CACHE_NAME = "fingerprints.json"
 _SETTLED_NS = 2 * 10**9
 
 
+@dataclass(frozen=True)
+class Survey:
+    """`digest` of all that would be ingested; of a folder also each selected file's SHA-256 by its path (or, for
+    one that cannot be read, the reason)."""
+
+    digest: str
+    contents: Mapping[str, str] = field(default_factory=dict)
+
+
 def fingerprint(fetched: Fetched, config: CorpusConfig, cache: Path) -> str:
-    """A digest of what would be ingested: the file's bytes, or every selected file's path and bytes.
+    """The digest of `survey`."""
+    return survey(fetched, config, cache).digest
+
+
+def survey(fetched: Fetched, config: CorpusConfig, cache: Path) -> Survey:
+    """What would be ingested: the file's bytes, or every selected file's path and bytes.
 
     `cache` is a folder where digests of unchanged files are kept. Raises CorpusError where a single file
     cannot be read; an unreadable file in a folder counts as such.
     """
     if fetched.text is not None:
-        return hashlib.sha256(b"text\0" + fetched.text.encode()).hexdigest()
+        return Survey(hashlib.sha256(b"text\0" + fetched.text.encode()).hexdigest())
     if fetched.path is None:
         raise CorpusError(f"{fetched.origin} holds neither a file nor a text")
     known = _KnownFiles(cache / _CACHE_NAME)
     try:
         if not fetched.path.is_dir():
-            return known.sha256(fetched.path, fetched.path.stat())
-        digest = hashlib.sha256(b"folder\0")
+            return Survey(known.sha256(fetched.path, fetched.path.stat()))
+        digest, contents = hashlib.sha256(b"folder\0"), {}
         for path, found, why_not in walk(fetched.path, Selection(config.include, config.exclude)):
             content = why_not or _content(known, fetched.path / path, found)
             digest.update(f"{path}\0{content}\n".encode("utf-8", "surrogateescape"))
-        return digest.hexdigest()
+            contents[path] = content
+        return Survey(digest.hexdigest(), contents)
     except OSError as error:
         raise CorpusError(f"{fetched.path} cannot be read: {error.strerror}") from error
     finally:

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 from charpipe.corpus.archives import FileMembers
 from charpipe.corpus.decoding import PART, Classifier, Verdict, chunk_bytes, classify, to_utf8
 from charpipe.corpus.documents import DocumentWriter, Part, RejectedWriter
+from charpipe.corpus.earlier import Earlier, Kept
 from charpipe.corpus.limits import Limits
 from charpipe.corpus.members import Member, Progress, folder_members
 from charpipe.corpus.selection import Selection
@@ -32,21 +33,23 @@ def ingest(
     progress: Progress = lambda done, total: None,
     *,
     unchanged: Callable[[], bool] = lambda: True,
+    earlier: Earlier | None = None,
     limits: Limits | None = None,
 ) -> dict[str, Any]:
     """Write `documents-*.parquet` and `rejected.parquet` into the empty `folder`; returns what was counted.
 
-    `unchanged` is asked at the end whether the source is still what it was when its fingerprint was taken.
+    `unchanged` is asked at the end whether the source is still what it was when its fingerprint was taken. Of a
+    folder, only those files are read whose content is not among the `earlier` documents.
     Raises CorpusError where nothing of the source is text, where it changed meanwhile, and for damaged or
     hostile archives.
     """
     selection = Selection(config.include, config.exclude)
     with (
-        _open(fetched, selection, limits or Limits()) as (members, position, total),
+        _open(fetched, selection, limits or Limits(), earlier) as (members, position, total),
         DocumentWriter(folder, config.newline) as documents,
         RejectedWriter(folder) as rejected,
     ):
-        work = _Ingestion(config, folder, documents, rejected)
+        work = _Ingestion(config, folder, documents, rejected, earlier)
         told = 0
         for member in members:
             work.take(member)
@@ -65,7 +68,7 @@ def ingest(
 
 @contextmanager
 def _open(
-    fetched: Fetched, selection: Selection, limits: Limits
+    fetched: Fetched, selection: Selection, limits: Limits, earlier: Earlier | None
 ) -> Iterator[tuple[Iterator[Member], Callable[[], int] | None, int | None]]:
     """The members of what was fetched, how far its file has been read, and its size, where it is a file."""
     if fetched.text is not None:
@@ -75,7 +78,7 @@ def _open(
     elif fetched.path is None:
         raise CorpusError(f"{fetched.origin} holds neither a file nor a text")
     elif fetched.path.is_dir():
-        yield folder_members(fetched.path, selection), None, None
+        yield folder_members(fetched.path, selection, _known(earlier)), None, None
     else:
         try:
             source = fetched.path.open("rb", buffering=0)
@@ -87,16 +90,27 @@ def _open(
             yield iter(members), members.position, fetched.path.stat().st_size
 
 
+def _known(earlier: Earlier | None) -> Callable[[str], bool]:
+    return lambda path: earlier is not None and earlier.find(printable(path)) is not None
+
+
 class _Ingestion:
     """One ingestion under way: takes members, writes rows, counts."""
 
     def __init__(
-        self, config: CorpusConfig, folder: Path, documents: DocumentWriter, rejected: RejectedWriter
+        self,
+        config: CorpusConfig,
+        folder: Path,
+        documents: DocumentWriter,
+        rejected: RejectedWriter,
+        earlier: Earlier | None,
     ) -> None:
         self._config = config
         self._folder = folder
         self._documents = documents
         self._rejected = rejected
+        self._earlier = earlier
+        self._taking = (0, 0)
         self._encodings: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self.facts: dict[str, Any] = {"documents": 0, "bytes": 0, "characters": 0}
@@ -104,6 +118,10 @@ class _Ingestion:
     def take(self, member: Member) -> None:
         """Write a member's text, or the reason why it has none."""
         path = printable(member.path)
+        kept = self._earlier.find(path) if self._earlier is not None and not member.why_not else None
+        if kept is not None:
+            self._take_again(kept)
+            return
         if member.why_not:
             self._reject(path, member.why_not, member.size)
             return
@@ -115,6 +133,23 @@ class _Ingestion:
                 self._take_large(path, data, member)
         except OSError as error:
             self._reject(path, f"unreadable: {error.strerror or error}", member.size)
+
+    def _take_again(self, kept: Kept) -> None:
+        """Mark an unchanged document's rows; those that follow one another are taken together."""
+        assert self._earlier is not None
+        if kept.start != self._taking[1]:
+            self._write_taken()
+            self._taking = (kept.start, kept.start)
+        self._earlier.claim(kept)
+        self._taking = (self._taking[0], kept.stop)
+        self.facts["characters"] += kept.characters
+        self._count(kept.bytes, kept.encoding)
+
+    def _write_taken(self) -> None:
+        if self._earlier is not None:
+            for rows in self._earlier.rows(*self._taking):
+                self._documents.add_batch(rows)
+            self._taking = (self._taking[1], self._taking[1])
 
     def _take_small(self, path: str, data: bytes) -> None:
         verdict = classify(data, self._config.encoding)
@@ -155,6 +190,7 @@ class _Ingestion:
 
     def _write(self, path: str, part: int, sha256: str, size: int, encoding: str, text: bytes) -> None:
         characters = len(text) if text.isascii() else len(text.decode())
+        self._write_taken()
         self._documents.add(Part(path, part, sha256, size, encoding, characters, text))
         self.facts["characters"] += characters
 
@@ -169,6 +205,7 @@ class _Ingestion:
 
     def finish(self) -> dict[str, Any]:
         """What was counted, as JSON."""
+        self._write_taken()
         self._documents.__exit__(None, None, None)
         return {
             **self.facts,

@@ -71,11 +71,16 @@ def _look(entry: os.DirEntry[str]) -> tuple[os.stat_result | None, str]:
     return found, "" if stat.S_ISREG(found.st_mode) else "device or other special file"
 
 
-def folder_members(root: Path, selection: Selection) -> Iterator[Member]:
-    """The selected files of a folder, sorted by path."""
+def folder_members(
+    root: Path, selection: Selection, known: Callable[[str], bool] = lambda path: False
+) -> Iterator[Member]:
+    """The selected files of a folder, sorted by path; one whose content is `known` is named, and not opened."""
     for path, found, why_not in walk(root, selection):
         if found is None or why_not:
             yield refused(path, why_not)
+            continue
+        if known(path):
+            yield Member(path, found.st_size, lambda _: b"")
             continue
         try:
             stream = (root / path).open("rb", buffering=0)
