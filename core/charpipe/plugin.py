@@ -154,10 +154,14 @@ class Fetched:
 
 
 class Fetcher(Protocol):
-    """What a source needs while it fetches: a folder of its own to keep downloads in, and someone to tell."""
+    """What a source needs while it fetches: a folder of its own to keep downloads in, and someone to tell.
+
+    With `refresh` a source that keeps downloads asks whether there is something newer than what it has, and raises
+    `CorpusError` where it cannot; otherwise what it has will do."""
 
     cache: Path
     sha256: str | None
+    refresh: bool
 
     def progress(self, done: int, total: int | None) -> None: ...
 
@@ -197,13 +201,17 @@ class Decoder:
 @dataclass(frozen=True)
 class Pipeline:
     """What `charpipe run NAME` can run. `run(options, context)` returns the result as a JSON object;
-    the fields of `options` become its flags."""
+    the fields of `options` become its flags.
+
+    `flow` is the module path of a Prefect flow of the same name (`"charpipe_pipelines.retrain.retrain"`) that does
+    the same from plain JSON parameters, `options`, `settings` and `workspace`; without it nothing can be scheduled."""
 
     name: str
     summary: str
     run: Reference
     options: type[Options] = Options
     api: int = API
+    flow: str | None = None
 
 
 @dataclass(frozen=True)

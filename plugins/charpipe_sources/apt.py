@@ -22,15 +22,17 @@ _DOWNLOADED = re.compile(r"(?P<package>[a-z0-9][a-z0-9+.-]+)_(?P<version>[^_/]+)
 
 
 def fetch(spec: str, fetcher: Fetcher) -> Fetched | None:
-    """The package that matches `apt:PATTERN`: the one downloaded before, else the distribution's.
+    """The package that matches `apt:PATTERN`: the one downloaded before, else (or to refresh) the distribution's.
 
     None where this system has no apt. Raises CorpusError where apt knows no such package or fails.
     """
     kept = _kept(spec, fetcher.cache)
-    if kept is None:
+    if kept is None or getattr(fetcher, "refresh", False):
         if not (shutil.which("apt-get") and shutil.which("apt-cache")):
+            if kept is not None:
+                raise CorpusError("this system has no apt to ask for a newer package")
             return None
-        kept = _download(spec, fetcher)
+        kept = _download(spec, fetcher, kept)
     match = _DOWNLOADED.fullmatch(kept.name)
     version = match["version"].replace("%3a", ":") if match else ""
     package = match["package"] if match else kept.stem
@@ -53,14 +55,18 @@ def _kept(spec: str, cache: Path) -> Path | None:
     return max(found, key=lambda path: path.stat().st_mtime_ns) if found else None
 
 
-def _download(spec: str, fetcher: Fetcher) -> Path:
+def _download(spec: str, fetcher: Fetcher, kept: Path | None = None) -> Path:
     options = _private(fetcher.cache)
-    _run(["apt-get", *options, "-qq", "update"], fetcher.cache)
+    # apt by itself is content with the lists it has where it cannot reach anyone; to refresh is to be sure
+    strict = ["-o", "APT::Update::Error-Mode=any"] if kept is not None else []
+    _run(["apt-get", *options, *strict, "-qq", "update"], fetcher.cache)
     package = choose(_pattern(spec), *_known(_pattern(spec), options, fetcher.cache))
     if package is None:
         raise CorpusError(
             f"apt knows no package {_pattern(spec)}; is its section among the system's sources?"
         )
+    if kept is not None and _is_newest(kept, package, options):
+        return kept
     with tempfile.TemporaryDirectory(dir=fetcher.cache, prefix="download-") as folder:
         _run(["apt-get", *options, "-qq", "download", package], Path(folder))
         found = list(Path(folder).glob("*.deb"))
@@ -68,7 +74,18 @@ def _download(spec: str, fetcher: Fetcher) -> Path:
             raise CorpusError(f"apt-get download {package} brought no package")
         size = found[0].stat().st_size
         fetcher.progress(size, size)
+        os.utime(found[0])  # the one fetched last is the one used
         return found[0].rename(fetcher.cache / found[0].name)
+
+
+def _is_newest(kept: Path, package: str, options: list[str]) -> bool:
+    """Whether the file kept is the version that apt would download now."""
+    match = _DOWNLOADED.fullmatch(kept.name)
+    if match is None or match["package"] != package:
+        return False
+    shown = _run(["apt-cache", *options, "policy", package], kept.parent)
+    candidate = re.search(r"Candidate: (\S+)", shown)
+    return candidate is not None and candidate[1] == match["version"].replace("%3a", ":")
 
 
 def choose(pattern: str, packages: list[str], default: str | None = None) -> str | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -33,12 +34,70 @@ class _TemporaryError(Exception):
     """Another attempt may succeed."""
 
 
+class _UnchangedError(Exception):
+    """The server says that what was downloaded before is what it has."""
+
+
+@dataclass
+class _Validators:
+    """What the server said of the file it sent, in `.NAME.validators.json` beside it (RFC 9110, section 8.8)."""
+
+    path: Path
+    etag: str = ""
+    last_modified: str = ""
+    sha256: str = ""
+    fresh: bool = False
+    """Whether the server sent them in this process."""
+
+    @classmethod
+    def of(cls, target: Path) -> _Validators:
+        """Those of the file at `target`; none where they belong to another content."""
+        path = target.with_name(f".{target.name}.validators.json")
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+            if known["sha256"] == _sha256(target):
+                return cls(path, str(known["etag"]), str(known["last_modified"]), str(known["sha256"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        return cls(path)
+
+    def read(self, headers: Mapping[str, str]) -> None:
+        """Take them from an answer."""
+        self.etag, self.last_modified = headers.get("ETag", ""), headers.get("Last-Modified", "")
+        self.fresh = True
+
+    def headers(self) -> dict[str, str]:
+        asked = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
+        return {name: value for name, value in asked.items() if value}
+
+    def keep(self, target: Path) -> str:
+        """Remember them with the file that they belong to; returns its SHA-256."""
+        self.sha256 = _sha256(target)
+        known = {"etag": self.etag, "last_modified": self.last_modified, "sha256": self.sha256}
+        self.path.write_text(json.dumps(known), encoding="utf-8")
+        return self.sha256
+
+
 def fetch(spec: str, fetcher: Fetcher, patience: Patience = Patience()) -> Fetched:
-    """The file behind a URL. Raises CorpusError where it cannot be had; nothing bad is left in the cache."""
+    """The file behind a URL: the one downloaded before, or to refresh what the server has now, unless it is the same
+    or pinned by a hash. Raises CorpusError where it cannot be had; what was there before stays."""
+    target = _target(spec, fetcher.cache)
+    here = target.is_file()
+    if here and (fetcher.sha256 or not getattr(fetcher, "refresh", False)):
+        return _downloaded(spec, fetcher, target, target, _Validators.of(target), patience)
+    known = _Validators.of(target)
+    fresh = target.with_name(f".fresh-{target.name}") if here else target
+    fresh.unlink(missing_ok=True)
+    return _downloaded(spec, fetcher, target, fresh, known, patience)
+
+
+def _downloaded(
+    spec: str, fetcher: Fetcher, target: Path, fresh: Path, known: _Validators, patience: Patience
+) -> Fetched:
+    """What is at `fresh` already, or is downloaded there and then takes the place of `target`."""
     import pooch
 
     pooch.get_logger().setLevel("ERROR")
-    target = _target(spec, fetcher.cache)
     reason = ""
     for attempt in range(patience.attempts):
         if attempt:
@@ -47,23 +106,33 @@ def fetch(spec: str, fetcher: Fetcher, patience: Patience = Patience()) -> Fetch
             pooch.retrieve(
                 spec,
                 known_hash=fetcher.sha256 and f"sha256:{fetcher.sha256}",
-                fname=target.name,
-                path=target.parent,
-                downloader=_downloader(patience, fetcher.progress),
+                fname=fresh.name,
+                path=fresh.parent,
+                downloader=_downloader(patience, fetcher.progress, known),
             )
         except _TemporaryError as error:
             reason = str(error)
             continue
+        except _UnchangedError:
+            return _fetched(spec, target, known.sha256)
         except ValueError as error:
             raise CorpusError(
                 f"{spec} is not the file it should be ({_one_line(error)}); it was removed"
             ) from error
         except OSError as error:
             raise CorpusError(f"{target.parent} cannot be written to: {error.strerror or error}") from error
-        with target.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return Fetched(origin=spec, path=target, sha256=digest, details={"name": _name(spec)})
+        fresh.replace(target)
+        return _fetched(spec, target, known.keep(target) if known.fresh else _sha256(target))
     raise CorpusError(f"{spec} could not be downloaded in {patience.attempts} attempts ({reason})")
+
+
+def _fetched(spec: str, target: Path, sha256: str) -> Fetched:
+    return Fetched(origin=spec, path=target, sha256=sha256, details={"name": _name(spec)})
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def there(spec: str, cache: Path) -> bool:
@@ -80,19 +149,24 @@ def _name(url: str) -> str:
     return re.sub(r"[^\w.+-]", "_", name).lstrip(".") or "download"
 
 
-def _downloader(patience: Patience, progress: Callable[[int, int | None], None]) -> Callable[..., None]:
+def _downloader(
+    patience: Patience, progress: Callable[[int, int | None], None], known: _Validators
+) -> Callable[..., None]:
     """What pooch calls with a temporary file's name, which it moves into place or removes afterwards."""
 
     def download(url: str, output: str, pooch: Any = None) -> None:
         import requests
         from urllib3.exceptions import HTTPError
 
-        headers = {"Accept-Encoding": "identity"}
+        headers = {"Accept-Encoding": "identity", **known.headers()}
         with Path(output).open("wb") as file, _session(url) as session:
             try:
                 with session.get(url, stream=True, timeout=patience.timeout, headers=headers) as response:
+                    if response.status_code == 304:
+                        raise _UnchangedError
                     _check_status(url, response)
                     _copy(response, file, patience, progress)
+                    known.read(response.headers)
             except requests.exceptions.InvalidSchema as error:
                 raise CorpusError(f"{url} redirects to another scheme, which is not followed") from error
             except requests.exceptions.TooManyRedirects as error:

@@ -21,6 +21,7 @@ class _Fetcher:
     cache: Path
     sha256: str | None
     told: Progress = field(repr=False)
+    refresh: bool = False
 
     def progress(self, done: int, total: int | None) -> None:
         self.told(done, total)
@@ -47,9 +48,13 @@ def fetch(
     cache: Path,
     sources: Mapping[str, Source],
     progress: Progress = lambda done, total: None,
+    *,
+    refresh: bool = False,
 ) -> Fetched:
     """The first of the corpus's sources that is there, downloaded into `cache` if need be.
 
+    With `refresh` a source that was downloaded before is asked for something newer; where it cannot be reached that
+    is an error, and no reason to turn to the next source, which may hold another text.
     Raises CorpusError that lists what was tried. A file whose SHA-256 is not the stated one is never used.
     """
     tried: list[str] = []
@@ -58,11 +63,15 @@ def fetch(
             source = source_for(spec, sources)
             folder = cache / source.scheme
             folder.mkdir(parents=True, exist_ok=True)
-            fetched = resolve(source.fetch)(spec, _Fetcher(folder, config.sha256, progress))
+            fetched = resolve(source.fetch)(spec, _Fetcher(folder, config.sha256, progress, refresh))
             if fetched is not None:
                 return _verified(fetched, config.sha256)
             tried.append(f"{spec}: not there")
         except CorpusError as error:
+            if refresh and _is_here(spec, cache, sources):
+                raise CorpusError(
+                    f"it cannot be told whether {name!r} has changed: {error}; what was fetched before is kept"
+                ) from error
             tried.append(f"{spec}: {error}")
     listed = "\n  ".join(tried)
     raise CorpusError(

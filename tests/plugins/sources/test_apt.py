@@ -18,8 +18,9 @@ needs_apt = pytest.mark.skipif(
 class Here:
     sha256 = None
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, refresh: bool = False) -> None:
         self.cache = cache
+        self.refresh = refresh
 
     def progress(self, done: int, total: int | None) -> None: ...
 
@@ -66,6 +67,30 @@ def test_the_distributions_own_choice_is_downloaded_and_kept(repository: Path, t
     assert not there("apt:other-*", cache)
     shutil.rmtree(repository)
     assert fetch("apt:linux-source-*", Here(cache)) == fetched
+
+
+@needs_apt
+def test_refreshing_brings_a_newer_version_and_leaves_the_same_alone(
+    repository: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    first = fetch("apt:linux-source-6.1", Here(cache))
+    assert fetch("apt:linux-source-6.1", Here(cache, refresh=True)) == first
+    index = repository / "Packages"
+    deb = repository / "linux-source-6.1_6.1-1_all.deb"
+    deb.rename(repository / "linux-source-6.1_6.1-2_all.deb")
+    text = index.read_text().split("\n\n")
+    text[0] = text[0].replace("6.1-1", "6.1-2")
+    index.write_text("\n\n".join(text))
+    assert fetch("apt:linux-source-6.1", Here(cache)) == first
+    second = fetch("apt:linux-source-6.1", Here(cache, refresh=True))
+    assert second is not None and second.details["version"] == "6.1-2"
+    assert fetch("apt:linux-source-6.1", Here(cache)) == second
+    shutil.rmtree(repository)
+    with pytest.raises(CorpusError, match="apt-get failed"):
+        fetch("apt:linux-source-6.1", Here(cache, refresh=True))
+    assert fetch("apt:linux-source-6.1", Here(cache)) == second
 
 
 @needs_apt

@@ -20,6 +20,7 @@ QUICK = Patience(attempts=3, pause=0.01, timeout=0.5)
 
 class Handler(BaseHTTPRequestHandler):
     hits: dict[str, int]
+    page = (BODY, '"one"')
 
     def do_GET(self) -> None:
         name = self.path.lstrip("/").partition("/")[0]
@@ -67,9 +68,21 @@ class Handler(BaseHTTPRequestHandler):
     def do_moved(self, count: int) -> None:
         self.answer(302, b"", location="/good/text.txt")
 
-    def answer(self, status: int, body: bytes, length: int | None = None, location: str = "") -> None:
+    def do_tagged(self, count: int) -> None:
+        body, tag = Handler.page
+        if self.headers.get("If-None-Match") == tag:
+            self.hits["unchanged"] = self.hits.get("unchanged", 0) + 1
+            self.answer(304, b"")
+        else:
+            self.answer(200, body, tag=tag)
+
+    def answer(
+        self, status: int, body: bytes, length: int | None = None, location: str = "", tag: str = ""
+    ) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(body) if length is None else length))
+        if tag:
+            self.send_header("ETag", tag)
         if location:
             self.send_header("Location", location)
         self.end_headers()
@@ -94,7 +107,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, dict[str, int
 
 class Here:
     def __init__(self, cache: Path, sha256: str | None = None) -> None:
-        self.cache, self.sha256, self.told = cache, sha256, (0, 0)
+        self.cache, self.sha256, self.told, self.refresh = cache, sha256, (0, 0), False
 
     def progress(self, done: int, total: int | None) -> None:
         self.told = (done, total or 0)
@@ -166,3 +179,48 @@ def test_https_never_goes_down_to_http() -> None:
 
     with _session("https://example.org/") as session:
         assert list(session.adapters) == ["https://"]
+
+
+def test_refreshing_asks_the_server_and_takes_only_what_is_new(
+    server: tuple[str, dict[str, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, hits = f"{server[0]}/tagged/page.txt", server[1]
+    here = Here(tmp_path)
+    first = fetch(url, here, QUICK)
+    here.refresh = True
+    assert fetch(url, here, QUICK) == first
+    assert hits == {"tagged": 2, "unchanged": 1}
+    monkeypatch.setattr(Handler, "page", (b"another text", '"two"'))
+    second = fetch(url, here, QUICK)
+    assert second.path == first.path and second.path is not None
+    assert second.path.read_bytes() == b"another text"
+    assert second.sha256 == hashlib.sha256(b"another text").hexdigest() != first.sha256
+    assert fetch(url, here, QUICK) == second
+    assert hits == {"tagged": 4, "unchanged": 2}
+
+
+def test_a_refresh_that_fails_keeps_what_was_there(
+    server: tuple[str, dict[str, int]], tmp_path: Path
+) -> None:
+    here = Here(tmp_path)
+    here.refresh = True
+    for name in ("truncated", "missing", "broken"):
+        bad = f"{server[0]}/{name}/text.txt"
+        shelf = tmp_path / hashlib.sha256(bad.encode()).hexdigest()[:16]
+        shelf.mkdir()
+        (shelf / "text.txt").write_bytes(BODY)
+        with pytest.raises(CorpusError):
+            fetch(bad, here, QUICK)
+        assert files(shelf) == [shelf / "text.txt"]
+        assert (shelf / "text.txt").read_bytes() == BODY
+
+
+def test_a_file_pinned_by_its_hash_is_never_asked_for_again(
+    server: tuple[str, dict[str, int]], tmp_path: Path
+) -> None:
+    url, hits = f"{server[0]}/good/text.txt", server[1]
+    here = Here(tmp_path, SHA256)
+    fetch(url, here, QUICK)
+    here.refresh = True
+    fetch(url, here, QUICK)
+    assert hits == {"good": 1}
