@@ -24,7 +24,7 @@ from charpipe_pipelines.deployments.settings import DeploymentConfig, Schedule
 
 HERE = Path(__file__).parent
 COMMANDS = """
-run train-and-sample|resume|sample|evaluate|models list|models show|models promote|models rollback|runs list|runs show|runs sync|corpora list|corpora show|plugins list
+run train-and-sample|resume|sample|evaluate|gc|models list|models show|models promote|models rollback|runs list|runs show|runs sync|corpora list|corpora show|plugins list
 plugins info|pipelines list|config show|serve|deploy|deployments list|deployments run|deployments pause
 deployments resume|ui|down
 """
@@ -52,7 +52,7 @@ def settings() -> str:
     """Every setting with its default and what it means, table by table, and every hook."""
     lines = ["# Settings", "", NOTE]
     tables: list[tuple[str, type[BaseModel]]] = [("corpora.NAME", CorpusConfig)]
-    for name in ("plugins", "train", "sample", "tracking", "prefect", "promotion"):
+    for name in ("plugins", "train", "sample", "tracking", "prefect", "promotion", "retention"):
         tables.append((name, Config.model_fields[name].annotation))  # type: ignore[arg-type]
     tables += [
         (f"architectures.{name}", spec.config) for name, spec in Registry().all("architecture").items()

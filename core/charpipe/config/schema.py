@@ -10,6 +10,7 @@ from charpipe.champions.settings import PromotionConfig
 from charpipe.corpus.settings import CorpusConfig
 from charpipe.generation.settings import SampleConfig
 from charpipe.plugin import Options
+from charpipe.retention.settings import RetentionConfig
 from charpipe.tracking.settings import TrackingConfig
 from charpipe.training.settings import TrainConfig
 
@@ -41,10 +42,11 @@ class Config(Options):
     tracking: TrackingConfig = TrackingConfig()
     prefect: PrefectConfig = PrefectConfig()
     promotion: PromotionConfig = PromotionConfig()
+    retention: RetentionConfig = RetentionConfig()
     presets: dict[str, dict[str, Any]] = Field(default_factory=dict)
     pipelines: dict[str, dict[str, Any]] = Field(default_factory=dict)
     deployments: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
-SETTINGS = ("corpus", "train", "sample", "architectures", "tracking", "prefect", "promotion")
+SETTINGS = ("corpus", "train", "sample", "architectures", "tracking", "prefect", "promotion", "retention")
 """The tables that presets, pipelines and `--set` may change."""

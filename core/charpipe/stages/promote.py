@@ -212,7 +212,9 @@ def _division(session: Session, tokens: str) -> str | None:
     """How the tokens were divided into splits, in words, or None where the store does not know any more."""
     made = session.store.made(tokens)
     split = made["action"]["settings"].get("split") if made else None
-    return f"by {split.get('by')}, salt {split.get('salt')}" if isinstance(split, dict) else None
+    if not isinstance(split, dict):
+        return None
+    return f"by documents, salt {split.get('salt')}" if split.get("by") == "documents" else "contiguous"
 
 
 def _progress(session: Session) -> Any:

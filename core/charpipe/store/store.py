@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,10 +44,13 @@ class Store:
         return self.root / "objects" / digest
 
     def find(self, action: Action) -> Built | None:
-        """What `action` made before, if it is there and whole."""
-        record = _read(self._record(action))
+        """What `action` made before, if it is there and whole. Asking counts as using it: its record is touched."""
+        path = self._record(action)
+        record = _read(path)
         if record is None:
             return None
+        with suppress(OSError):
+            os.utime(path)
         folder = self.object(record["object"])
         try:
             manifest = read_manifest(folder)
@@ -57,9 +62,13 @@ class Store:
 
     def made(self, digest: str) -> dict[str, Any] | None:
         """The newest record of an action that made the object with this digest, or None."""
-        records = (_read(path) for path in (self.root / "actions").glob("*.json"))
-        same = [record for record in records if record and record["object"] == digest]
+        same = [record for _, record in self.records() if record["object"] == digest]
         return max(same, key=lambda record: str(record["made"]), default=None)
+
+    def records(self) -> list[tuple[Path, dict[str, Any]]]:
+        """Every readable record of an action, with its file."""
+        paths = sorted((self.root / "actions").glob("*.json"))
+        return [(path, record) for path in paths if (record := _read(path)) is not None]
 
     def why(self, action: Action, subject: str) -> str:
         """What differs from the last action of this stage for the same subject, in words."""
@@ -121,8 +130,8 @@ class Store:
         return self.root / "actions" / f"{action.digest}.json"
 
     def _last(self, stage: str, subject: str) -> dict[str, Any] | None:
-        records = (_read(path) for path in (self.root / "actions").glob("*.json"))
-        same = [r for r in records if r and r["subject"] == subject and r["action"]["stage"] == stage]
+        records = [record for _, record in self.records()]
+        same = [r for r in records if r["subject"] == subject and r["action"]["stage"] == stage]
         return max(same, key=lambda record: str(record["made"]), default=None)
 
 

@@ -1,0 +1,38 @@
+"""`charpipe gc`: frees what no kept run, model or deployment refers to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated
+
+import typer
+
+from charpipe.cli.environment import open_workspace, settings
+from charpipe.cli.output import print_json, print_table
+
+Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Any setting; may be repeated.")]
+
+
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
+    set_: Set = [],  # noqa: B006
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Remove old runs, results and leftovers that nothing refers to, as the [retention] table says."""
+    from charpipe.retention.collect import collect
+    from charpipe.stages.quantities import size
+
+    removed = collect(open_workspace(), settings(set_).config.retention, dry_run=dry_run)
+    total = sum(one.bytes for one in removed)
+    if json:
+        print_json({"dry_run": dry_run, "bytes": total, "removed": [vars(one) for one in removed]})
+        return
+    if dry_run:
+        rows = [(one.kind, one.path, size(one.bytes, "B"), one.why) for one in removed]
+        print_table(("kind", "path", "size", "why"), rows, "Nothing would be removed.")
+    kinds = Counter(one.kind for one in removed)
+    counted = ", ".join(f"{count:,} {kind}{'s' * (count > 1)}" for kind, count in kinds.items())
+    if removed:
+        typer.echo(f"{size(total, 'B')} {'would be freed' if dry_run else 'freed'}: {counted}")
+    elif not dry_run:
+        typer.echo("There is nothing to remove.")

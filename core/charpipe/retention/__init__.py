@@ -1,0 +1,13 @@
+"""Housekeeping: what is kept for how long, and the removal of what nothing refers to any more."""
+
+from typing import TYPE_CHECKING
+
+from charpipe.lazy import names
+from charpipe.retention.settings import RetentionConfig
+
+if TYPE_CHECKING:
+    from charpipe.retention.collect import Removed, collect
+
+__getattr__ = names(__name__, {"Removed": "collect", "collect": "collect"})
+
+__all__ = ["Removed", "RetentionConfig", "collect"]

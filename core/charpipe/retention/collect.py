@@ -1,0 +1,257 @@
+"""Removing what nothing refers to, while others may be at work.
+
+Nothing goes whose last use is younger than the grace time. A folder is first renamed, so that nobody ever sees half of
+it, and an object that is used at that very moment comes back: using one touches its record (`Store.find`) before it
+looks, and here the record is looked at again after the renaming.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from charpipe.errors import CharpipeError, RunError
+from charpipe.retention.references import References, references
+from charpipe.retention.settings import RetentionConfig
+from charpipe.runs import Run, list_runs
+from charpipe.store import Store
+from charpipe.workspace import Workspace
+
+HOUR = 3600.0
+LEFT = ".going-"
+"""What a folder is called while it is removed; one that a killed removal left goes next time."""
+
+
+@dataclass(frozen=True)
+class Removed:
+    """One thing that went, or would go: its kind, its path in the workspace, its bytes, and why."""
+
+    kind: str
+    path: str
+    bytes: int
+    why: str
+
+
+def collect(
+    workspace: Workspace,
+    policy: RetentionConfig,
+    *,
+    dry_run: bool = False,
+    tell: Callable[[Removed], None] = lambda removed: None,
+) -> list[Removed]:
+    """Remove what no kept run, model or deployment refers to; with `dry_run` only say what would go.
+
+    Raises CharpipeError, before anything is removed, where a champion's record cannot be read or another process
+    collects already.
+    """
+    removed = []
+    lock = _alone(workspace)
+    try:
+        try:
+            kept = references(workspace, policy)
+        except RunError as error:
+            raise RunError(f"{error}; nothing was removed") from error
+        for one in _Collection(workspace, policy, kept, dry_run).everything():
+            tell(one)
+            removed.append(one)
+    finally:
+        lock.release()
+    return removed
+
+
+def _alone(workspace: Workspace) -> FileLock:
+    lock = FileLock(workspace.store / "gc.lock", is_singleton=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise CharpipeError("another process is collecting in this workspace; wait for it") from error
+    return lock
+
+
+class _Collection:
+    """One sweep through the workspace."""
+
+    def __init__(
+        self, workspace: Workspace, policy: RetentionConfig, kept: References, dry_run: bool
+    ) -> None:
+        self._workspace, self._kept, self._dry_run = workspace, kept, dry_run
+        self._before = time.time() - policy.grace_hours * HOUR
+        self._store = Store(workspace.store)
+
+    def everything(self) -> Iterator[Removed]:
+        """Runs first, since what they alone refer to goes after them."""
+        yield from self._runs()
+        yield from self._checkpoints()
+        yield from self._versions()
+        yield from self._objects()
+        yield from self._leftovers()
+
+    def _runs(self) -> Iterator[Removed]:
+        for run in list_runs(self._workspace.runs):
+            if run.name in self._kept.runs or not self._is_old(_newest(run.folder)) or not _is_readable(run):
+                continue
+            with suppress(RunError), run.lock():  # one that is being trained stays
+                yield from self._remove("run", run.folder, "beyond the runs and days that are kept")
+
+    def _checkpoints(self) -> Iterator[Removed]:
+        for name in self._kept.runs:
+            run = Run(self._workspace.runs / name)
+            with suppress(RunError):
+                if run.status.state != "finished":
+                    continue
+                with run.lock():
+                    needed = {
+                        Path(str(entry["path"])).name for entry in (run.status.best, run.status.last) if entry
+                    }
+                    for folder in run.checkpoints.glob("step-*") if needed else ():
+                        if folder.name not in needed and self._is_old(_newest(folder)):
+                            yield from self._remove("checkpoint", folder, "neither the best nor the last")
+
+    def _versions(self) -> Iterator[Removed]:
+        from charpipe.champions.promotion import deciding
+        from charpipe.champions.records import corpora, room, versions
+
+        for corpus in corpora(self._workspace):
+            known = {version.version for version in versions(self._workspace, corpus)}
+            with deciding(self._workspace, corpus):
+                for folder in sorted((room(self._workspace, corpus) / "versions").glob("[0-9]*")):
+                    number = int(folder.name) if folder.name.isdigit() else 0
+                    if (corpus, number) not in self._kept.versions and self._is_old(_newest(folder)):
+                        why = (
+                            "beyond the models that are kept" if number in known else "never became champion"
+                        )
+                        yield from self._remove("model", folder, why)
+
+    def _objects(self) -> Iterator[Removed]:
+        """Objects, each with the records of the actions that made it."""
+        records = self._store.records()
+        by_object: dict[str, list[Path]] = defaultdict(list)
+        newest: dict[tuple[str, str], tuple[str, str]] = {}
+        for path, record in records:
+            by_object[record["object"]].append(path)
+            key = (record["action"]["stage"], record["subject"])
+            newest[key] = max(newest.get(key, ("", "")), (str(record["made"]), record["object"]))
+        needed = self._kept.objects | {digest for _, digest in newest.values()}
+        for folder in sorted((self._store.root / "objects").glob("[0-9a-f]*")):
+            if folder.name not in needed:
+                yield from self._object(folder, by_object.get(folder.name, []))
+        for path, record in records:
+            if not self._store.object(record["object"]).is_dir() and self._is_old(_time(path)):
+                yield from self._remove("record", path, "its result is gone")
+
+    def _object(self, folder: Path, records: list[Path]) -> Iterator[Removed]:
+        def used() -> float:
+            return max([_time(folder / "manifest.json"), *(_time(path) for path in records)])
+
+        if not self._is_old(used()):
+            return
+        size, aside = _bytes(folder), self._store.root / "making" / f"{LEFT}{folder.name}"
+        if not self._dry_run:
+            aside.parent.mkdir(exist_ok=True)
+            folder.rename(aside)
+            if not self._is_old(used()):  # someone came to use it just now
+                aside.rename(folder)
+                return
+            for path in records:
+                path.unlink(missing_ok=True)
+            shutil.rmtree(aside, ignore_errors=True)
+        yield Removed(
+            "object", self._workspace.relative(folder), size, "no kept run or model was made from it"
+        )
+
+    def _leftovers(self) -> Iterator[Removed]:
+        """What processes that were killed left: half-made folders, temporary files, locks nobody holds."""
+        root = self._workspace.root
+        half_made = [
+            *root.glob("store/making/*"),
+            *root.glob("store/making/.*"),
+            *root.glob(f"runs/{LEFT}*"),
+            *root.glob("runs/*/checkpoints/.saving-*"),
+            *root.glob("runs/*/checkpoints/.going-*"),
+            *root.glob("champions/*/versions/.*"),
+            *(path for path in root.glob("runs/*") if path.is_dir() and not (path / "run.json").exists()),
+        ]
+        temporary = [
+            path
+            for pattern in (
+                "store/actions/.*",
+                "store/lineage/.*",
+                "runs/*/.*",
+                "runs/*/results/.*",
+                "champions/*/.*",
+            )
+            for path in root.glob(pattern)
+        ]
+        for path in dict.fromkeys([*half_made, *temporary]):
+            if self._is_old(_newest(path)):
+                yield from self._remove("leftover", path, "left by a process that was killed")
+        for path in root.glob("store/locks/*.lock"):
+            if self._is_old(_time(path)) and not (root / "store" / "actions" / f"{path.stem}.json").exists():
+                yield from self._lock(path)
+
+    def _lock(self, path: Path) -> Iterator[Removed]:
+        lock = FileLock(path, is_singleton=False)
+        with suppress(Timeout), lock.acquire(timeout=0):
+            yield from self._remove("leftover", path, "a lock that nobody holds")
+
+    def _remove(self, kind: str, path: Path, why: str) -> Iterator[Removed]:
+        size = _bytes(path)
+        if not self._dry_run:
+            try:
+                if path.is_dir() and not path.is_symlink():
+                    aside = path if path.name.startswith(LEFT) else path.with_name(f"{LEFT}{path.name}")
+                    path.rename(aside)
+                    shutil.rmtree(aside)
+                else:
+                    path.unlink(missing_ok=True)
+            except OSError:
+                return  # it stays, and is tried again next time
+        yield Removed(kind, path.relative_to(self._workspace.root).as_posix(), size, why)
+
+    def _is_old(self, moment: float) -> bool:
+        return moment < self._before
+
+
+def _is_readable(run: Run) -> bool:
+    """A run whose description is damaged is left for a person to look at."""
+    try:
+        return bool(run.info.name)
+    except RunError:
+        return False
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_dir() and not path.is_symlink():
+        yield from (one for one in path.rglob("*") if not one.is_dir())
+    else:
+        yield path
+
+
+def _bytes(path: Path) -> int:
+    """Bytes that go with it: a file that has another name as well frees nothing."""
+    total = 0
+    for file in _files(path):
+        with suppress(OSError):
+            status = file.lstat()
+            total += status.st_size if status.st_nlink == 1 else 0
+    return total
+
+
+def _newest(path: Path) -> float:
+    """The latest time at which anything in it was written; locks do not count."""
+    times = [_time(file) for file in _files(path) if file.suffix not in (".lock", ".holder")]
+    return max(times, default=_time(path))
+
+
+def _time(path: Path) -> float:
+    try:
+        return path.lstat().st_mtime
+    except OSError:
+        return 0.0

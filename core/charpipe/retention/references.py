@@ -1,0 +1,88 @@
+"""What must stay: the runs and models that the policy keeps, and every object that they were made from."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from charpipe.champions import corpora, versions
+from charpipe.champions.records import Version, read_state
+from charpipe.errors import RunError
+from charpipe.retention.settings import RetentionConfig
+from charpipe.runs import Run, readable_runs
+from charpipe.runs.find import find_run
+from charpipe.workspace import Workspace
+
+DAY = 86_400.0
+
+
+@dataclass
+class References:
+    """Kept runs by name with the reason, kept model versions, and the digests of the objects that both need."""
+
+    runs: dict[str, str] = field(default_factory=dict)
+    versions: set[tuple[str, int]] = field(default_factory=set)
+    objects: set[str] = field(default_factory=set)
+
+
+def references(workspace: Workspace, policy: RetentionConfig) -> References:
+    """All that the policy keeps. Raises RunError where a champion's record cannot be read: then nothing may go."""
+    kept = References()
+    models = [version for corpus in corpora(workspace) for version in _versions(workspace, corpus, policy)]
+    for version in models:
+        kept.versions.add((version.corpus, version.version))
+        kept.runs[version.run] = f"version {version.version} of {version.corpus}"
+        kept.objects |= set(version.inputs.values())
+    runs = readable_runs(workspace.root / "runs")
+    _keep_by_policy(kept, runs, policy)
+    for corpus in {run.info.corpus for run in runs}:
+        try:
+            kept.runs[find_run(workspace.root / "runs", f"best:{corpus}").name] = f"best:{corpus}"
+        except RunError:
+            continue
+    for run in runs:
+        if run.name in kept.runs:
+            kept.objects |= set(run.info.inputs.values())
+    return kept
+
+
+def _versions(workspace: Workspace, corpus: str, policy: RetentionConfig) -> Iterable[Version]:
+    state = read_state(workspace, corpus)
+    found = {version.version: version for version in versions(workspace, corpus)}
+    newest = set(sorted(found)[-policy.keep_versions :])
+    always = [state.champion, state.previous] if state else []
+    for version in always:
+        if version is not None:
+            newest.add(version.version)
+            found[version.version] = version
+    return [found[number] for number in sorted(newest)]
+
+
+def _keep_by_policy(kept: References, runs: list[Run], policy: RetentionConfig) -> None:
+    by_corpus: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        by_corpus[run.info.corpus].append(run)
+    for same in by_corpus.values():
+        for run in same[-policy.keep_runs :]:
+            kept.runs.setdefault(run.name, f"one of the newest {policy.keep_runs}")
+    for run in runs:
+        if _age(run) < policy.keep_days * DAY:
+            kept.runs.setdefault(run.name, f"younger than {policy.keep_days:g} days")
+        try:
+            state = run.status.state
+        except RunError:
+            state = "new"
+        if state not in ("finished", "failed"):
+            kept.runs.setdefault(run.name, f"{state}: it can be gone on with")
+
+
+def _age(run: Run) -> float:
+    """Seconds since the run was made."""
+    try:
+        made = datetime.fromisoformat(run.info.created)
+    except ValueError:
+        return 0.0
+    return time.time() - (made if made.tzinfo else made.replace(tzinfo=UTC)).timestamp()

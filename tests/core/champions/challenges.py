@@ -1,0 +1,70 @@
+"""Corpora, trained runs and their challenges, small enough for a second each."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from charpipe import stages
+from charpipe.runs import Run
+from charpipe.stages import Made, Session, TrainRequest
+from charpipe.workspace import Workspace
+
+WORDS = [
+    "the",
+    "cat",
+    "dog",
+    "sat",
+    "ran",
+    "on",
+    "under",
+    "a",
+    "mat",
+    "tree",
+    "and",
+    "then",
+    "saw",
+    "it",
+    "was",
+    "old",
+]
+
+
+def text(seed: int, words: int = 4000) -> str:
+    """Sentences that an RNN learns something of within a hundred steps."""
+    chosen = random.Random(seed)
+    return "".join(chosen.choice(WORDS) + chosen.choice([" ", " ", " ", ".\n"]) for _ in range(words))
+
+
+class Lab:
+    """Trains runs of one corpus and lets them challenge its champion."""
+
+    def __init__(self, open_session: Callable[..., Session], folder: Path) -> None:
+        self._open, self.folder = open_session, folder
+        self.corpus = "mine.txt"
+        self.session = open_session()
+
+    @property
+    def workspace(self) -> Workspace:
+        return self.session.workspace
+
+    def write(self, content: str) -> None:
+        (self.folder / self.corpus).write_text(content)
+
+    def train(self, steps: int = 5, **settings: Any) -> tuple[stages.TrainedRun, Made]:
+        """A run of so many steps, and the tokens it was trained on."""
+        self.session = session = self._open(train__steps=steps, **settings)
+        documents = stages.ingest(session, self.corpus)
+        vocabulary = stages.learn_vocabulary(session, self.corpus, documents)
+        tokens = stages.encode(session, self.corpus, documents, vocabulary)
+        return stages.train(session, TrainRequest(self.corpus, "rnn"), tokens, vocabulary), tokens
+
+    def challenge(self, steps: int = 5, **settings: Any) -> stages.Promotion:
+        """Train, and let the run challenge the champion."""
+        trained, tokens = self.train(steps, **settings)
+        return stages.promote(self.session, trained, tokens)
+
+    def run(self, name: str) -> Run:
+        return Run(self.workspace.runs / name)

@@ -1,0 +1,18 @@
+"""A corpus to challenge champions on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from challenges import Lab, text
+
+from charpipe.stages import Session
+
+
+@pytest.fixture
+def lab(open_session: Callable[..., Session], project: Path) -> Lab:
+    made = Lab(open_session, project)
+    made.write(text(1))
+    return made
