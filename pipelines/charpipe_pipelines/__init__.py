@@ -19,6 +19,7 @@ def charpipe_pipelines() -> Iterable[Pipeline]:
         "From raw text to samples: ingest, vocabulary, encode, train, evaluate, sample.",
         "charpipe_pipelines.orchestration:train_and_sample",
         TrainAndSampleOptions,
+        flow="charpipe_pipelines.train_and_sample.train_and_sample",
     )
 
 

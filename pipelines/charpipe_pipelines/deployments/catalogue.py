@@ -36,6 +36,14 @@ class Deployment:
     settings: Mapping[str, Any]
     folder: Path
 
+    def parameters(self, workspace: Workspace) -> dict[str, Any]:
+        """The flow's parameters: plain JSON, from which it opens a session of its own."""
+        return {
+            "options": dict(self.options),
+            "settings": dict(self.settings),
+            "workspace": str(workspace.root),
+        }
+
     @property
     def subject(self) -> str:
         """What it works on, for lists."""
@@ -74,6 +82,8 @@ def _read(
         raise UsageError(f'{where}.pipeline is needed, as in pipeline = "retrain"')
     config = validate(DeploymentConfig, own, prefix=where)
     pipeline = _at(f"{where}.pipeline", lambda: registry.pipeline(config.pipeline))
+    if pipeline.flow is None:
+        raise UsageError(f"{where}.pipeline: {pipeline.name} is no Prefect flow, and cannot be deployed")
     _refuse_unknown(where, table, pipeline)
     if config.schedule is not None:
         _check_cron(f"{where}.schedule.cron", config.schedule)

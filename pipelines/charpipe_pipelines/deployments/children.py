@@ -38,6 +38,11 @@ class Child:
         return find(self.flow_run) is None
 
     @property
+    def was_killed(self) -> bool:
+        """Whether it was ended from outside, as far as can be known, and so may well do better the next time."""
+        return self.process is None or (self.process.returncode or 0) < 0
+
+    @property
     def how(self) -> str:
         """How it ended, in words."""
         code = None if self.process is None else self.process.returncode

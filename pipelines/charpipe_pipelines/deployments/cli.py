@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json as jsons
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,9 +14,12 @@ from charpipe.cli.output import print_json, print_table
 from charpipe.errors import CharpipeError, UsageError
 
 if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+
     from charpipe_pipelines.deployments.catalogue import Deployment
     from charpipe_pipelines.server import Api
 
+RETRIES = 3
 app = typer.Typer(no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON array.")]
 Name = Annotated[str, typer.Argument(help="A deployment of pipelines.toml.")]
@@ -41,9 +46,11 @@ def serve(
 
             raise UsageError(NONE_YET)
         api, lines, stop = _api(), Lines(json=json), Stop()
+        pipelines = open_registry().all("pipeline")
+        flows = {name: pipeline.flow for name, pipeline in pipelines.items() if pipeline.flow is not None}
         lines.introduce(deployments)
         until_done(
-            lambda: serving.serve(workspace, deployments, api, limit, lines.tell, stop),
+            lambda: serving.serve(workspace, deployments, flows, api, limit, lines.tell, stop),
             stop,
             lambda event: None,
         )
@@ -164,7 +171,12 @@ def _api() -> Api:
     return choose(open_workspace(), settings().config.prefect.api_url, tell)
 
 
-def _client(start: bool = True) -> Any:
+@contextmanager
+def _client(start: bool = True) -> Iterator[SyncPrefectClient]:
+    """A client of the server that the settings name; its troubles become sentences."""
+    import httpx
+    from prefect.exceptions import PrefectHTTPStatusError
+
     from charpipe_pipelines.deployments.registration import connect
 
     api = _api()
@@ -172,7 +184,18 @@ def _client(start: bool = True) -> Any:
         raise CharpipeError(
             "nobody serves this workspace, and its Prefect server is not up; type: charpipe serve"
         )
-    return connect(api.reach())
+    url = api.reach()
+    try:
+        with connect(url, retries=RETRIES) as client:
+            yield client
+    except PrefectHTTPStatusError as error:
+        raise CharpipeError(
+            f"the Prefect server at {url} refused: {error.response.text[:300]}; nothing was changed"
+        ) from error
+    except httpx.HTTPError as error:
+        raise CharpipeError(
+            f"the Prefect server at {url} did not answer ({type(error).__name__}); type the same again"
+        ) from error
 
 
 def _registered(client: Any, deployment: Deployment) -> Any:

@@ -31,13 +31,22 @@ Tell = Callable[..., None]
 
 
 class Dispatcher:
-    """One serving process's runs. `tell(event, **facts)` hears what happens; every method that is given a client
+    """One serving process's runs. `flows` are the entrypoints of flows by name, for runs of no deployment;
+    `tell(event, **facts)` hears what happens; every method that is given a client
     may raise what that raises when the server is gone, and can then be called again."""
 
-    def __init__(self, workspace: Workspace, environ: Mapping[str, str], limit: int, tell: Tell) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        flows: Mapping[str, str],
+        environ: Mapping[str, str],
+        limit: int,
+        tell: Tell,
+    ) -> None:
         self.children: dict[UUID, Child] = {}
         self._deployments: dict[UUID, Deployment] = {}
         self._workspace = workspace
+        self._flows = flows
         self._environ = dict(environ)
         self._limit = limit
         self._tell = tell
@@ -126,14 +135,12 @@ class Dispatcher:
         pending: Any = Pending()
         if client.set_flow_run_state(flow_run, pending).status != SetStateStatus.ACCEPT:
             return  # somebody cancelled it, or carries it out already
-        name = self._deployments[deployment].name if deployment is not None else "by-hand"
-        log = self._workspace.logs / "deployments" / f"{name}.log"
-        child = children.start(flow_run, deployment, environ, folder, log)
+        child = children.start(flow_run, deployment, environ, folder, self._log(deployment))
         self.children[flow_run] = child
         run = client.read_flow_run(flow_run)
         self._tell(
             "started",
-            deployment=name,
+            deployment=self._name(child),
             flow_run=run.name,
             id=str(flow_run),
             pid=child.pid,
@@ -167,16 +174,15 @@ class Dispatcher:
         elif state is None or not state.is_final():
             if state is not None and state.is_scheduled():
                 return  # it was put off, by itself or in the page
-            state = Crashed(message=f"{child.how}; what it had saved is kept")
+            log = "" if child.was_killed else f"; see {self._log(child.deployment)}"
+            state = Crashed(message=f"{child.how}; what it had saved is kept{log}")
             client.set_flow_run_state(run.id, state, force=True)
         again: Any = None
         if child.why_stopped == "shutdown" and not state.is_completed():
-            again = AwaitingRetry(message="charpipe serve was stopped; this run goes on when it is back")
-        elif state.is_crashed() and child.why_stopped is None and self._may_go_on(client, child):
+            again = AwaitingRetry(message="it goes on when charpipe serve is back")
+        elif state.is_crashed() and self._may_go_on(client, child):
             moment = datetime.fromtimestamp(time.time() + RETRY_SECONDS, UTC)
-            again = AwaitingRetry(
-                scheduled_time=moment, message=f"{child.how}; it goes on from what it had saved"
-            )
+            again = AwaitingRetry(scheduled_time=moment, message="it goes on from what it had saved")
         if again is not None:
             client.set_flow_run_state(run.id, again, force=True)
         facts = {} if again is None else {"next": again.message}
@@ -193,7 +199,7 @@ class Dispatcher:
         )
 
     def _may_go_on(self, client: SyncPrefectClient, child: Child) -> bool:
-        if child.deployment not in self._deployments:
+        if child.deployment not in self._deployments or child.why_stopped is not None or not child.was_killed:
             return False
         crashes = [state for state in client.read_flow_run_states(child.flow_run) if state.is_crashed()]
         return len(crashes) <= self._deployments[child.deployment].config.retries
@@ -201,10 +207,14 @@ class Dispatcher:
     def _look_for_strays(self, client: SyncPrefectClient) -> None:
         """Runs that belong to no deployment: retried in Prefect's page, or left as running by a killed process."""
         strays.mark_crashed(client, set(self.children), self._tell)
-        for run, entrypoint, folder in strays.retried(client):
+        for run, entrypoint, folder in strays.retried(client, self._flows):
             if run.id not in self.children and len(self.children) < self._limit:
                 environ = {**self._environ, "PREFECT__FLOW_ENTRYPOINT": entrypoint}
                 self._start(client, run.id, None, folder, environ)
+
+    def _log(self, deployment: UUID | None) -> Path:
+        found = self._deployments.get(deployment) if deployment else None
+        return self._workspace.logs / "deployments" / f"{found.name if found else 'by-hand'}.log"
 
     def _name(self, child: Child) -> str:
         found = self._deployments.get(child.deployment) if child.deployment else None

@@ -12,7 +12,6 @@ from charpipe.errors import CharpipeError, UsageError
 from charpipe.workspace import Workspace
 from charpipe_pipelines.deployments.catalogue import Deployment
 from charpipe_pipelines.deployments.settings import Schedule
-from charpipe_pipelines.flows import entrypoint, parameters
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -22,12 +21,12 @@ TAG = "charpipe"
 
 
 @contextmanager
-def connect(url: str) -> Iterator[SyncPrefectClient]:
-    """A client of the API at `url` that says at once when the server is gone, instead of waiting for it."""
+def connect(url: str, retries: int = 0) -> Iterator[SyncPrefectClient]:
+    """A client of the API at `url`; without retries it says at once when the server is gone."""
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-    settings = {PREFECT_API_URL: url, PREFECT_CLIENT_MAX_RETRIES: 0}
+    settings = {PREFECT_API_URL: url, PREFECT_CLIENT_MAX_RETRIES: retries}
     with temporary_settings(settings), get_client(sync_client=True) as client:
         yield client
 
@@ -69,13 +68,11 @@ def register(
         client.create_flow_from_name(deployment.pipeline.name),
         deployment.name,
         schedules=schedules,
-        parameters=parameters(
-            deployment.pipeline.name, deployment.options, deployment.settings, config.preset, workspace
-        ),
+        parameters=deployment.parameters(workspace),
         description=_description(deployment),
         tags=[TAG, workspace_tag(workspace)],
         path=str(deployment.folder),
-        entrypoint=entrypoint(deployment.pipeline.name),
+        entrypoint=deployment.pipeline.flow,
         paused=config.paused or (known is not None and known.paused),
         enforce_parameter_schema=False,
         **options,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -50,14 +50,20 @@ def is_served(workspace: Workspace) -> bool:
 
 
 def serve(
-    workspace: Workspace, deployments: Sequence[Deployment], api: Api, limit: int, tell: Tell, stop: Stop
+    workspace: Workspace,
+    deployments: Sequence[Deployment],
+    flows: Mapping[str, str],
+    api: Api,
+    limit: int,
+    tell: Tell,
+    stop: Stop,
 ) -> None:
     """Serve until `stop` is wished for, then let what runs save and end; the schedules stay active.
 
     A server that is lost is started again, or waited for where it is not the workspace's own.
     """
     environ = os.environ | {"CHARPIPE_HOME": str(workspace.root)}
-    dispatcher = Dispatcher(workspace, environ, limit, tell)
+    dispatcher = Dispatcher(workspace, flows, environ, limit, tell)
     lost = False
     while not stop.event.is_set():
         try:

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from charpipe_pipelines.flows import entrypoints
-
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import FlowRun
@@ -63,9 +61,9 @@ def mark_crashed(client: SyncPrefectClient, watched: set[UUID], tell: Callable[.
             tell("crashed", deployment="by-hand", flow_run=run.name, id=str(run.id))
 
 
-def retried(client: SyncPrefectClient) -> Iterator[tuple[FlowRun, str, Path]]:
-    """Runs begun by hand that were retried in Prefect's page, with their flow's entrypoint and the folder to run in."""
-    known = entrypoints()
+def retried(client: SyncPrefectClient, known: Mapping[str, str]) -> Iterator[tuple[FlowRun, str, Path]]:
+    """Runs begun by hand that were retried in Prefect's page, with their flow's entrypoint and the folder to run in;
+    `known` are the entrypoints by the flows' names."""
     flows: dict[UUID, str] = {}
     for run in _by_hand(client, ("SCHEDULED",)):
         if run.run_count and run.state_name == "AwaitingRetry":

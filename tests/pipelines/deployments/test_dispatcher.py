@@ -51,7 +51,7 @@ class Served:
     def fresh(self, limit: int = 5) -> Dispatcher:
         environ = os.environ | {"PYTHONPATH": str(HERE)}
         workspace = Workspace(self.folder / "workspace")
-        return Dispatcher(workspace, environ, limit, self.tell)
+        return Dispatcher(workspace, {"toy": "toy_flows.toy"}, environ, limit, self.tell)
 
     def tell(self, event: str, **facts: Any) -> None:
         if event == "started":
@@ -59,7 +59,7 @@ class Served:
         self.heard.append({"event": event, **facts})
 
     def deploy(self, options: dict[str, Any] | None = None, **config: Any) -> None:
-        pipeline = Pipeline("toy", "A toy.", "none:none")
+        pipeline = Pipeline("toy", "A toy.", "none:none", flow="toy_flows.toy")
         made = DeploymentConfig(pipeline="toy", **config)
         self.deployment = Deployment(self.name, made, pipeline, options or {}, {}, self.folder)
         self.id = registration.register(self.client, self.deployment, Workspace(self.folder))
@@ -108,8 +108,6 @@ def served(
     server: Any, project: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Iterator[Served]:
     become_client(server.workspace)
-    monkeypatch.setattr(registration, "entrypoint", lambda name: "toy_flows.toy")
-    monkeypatch.setattr(strays, "entrypoints", lambda: {"toy": "toy_flows.toy"})
     monkeypatch.setattr(dispatcher, "RETRY_SECONDS", 0.0)
     with registration.connect(f"{server.managed.start()}/api") as client:
         made = Served(server, project, client, request.node.name.replace("/", "")[:60])
