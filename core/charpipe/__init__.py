@@ -16,8 +16,19 @@ from charpipe.lazy import names
 if TYPE_CHECKING:
     from charpipe.api import Trained, load, train
     from charpipe.errors import CharpipeError
+    from charpipe.inspecting import Inspection, inspect
 
-__getattr__ = names(__name__, {"CharpipeError": "errors", "Trained": "api", "load": "api", "train": "api"})
+__getattr__ = names(
+    __name__,
+    {
+        "CharpipeError": "errors",
+        "Inspection": "inspecting",
+        "Trained": "api",
+        "inspect": "inspecting",
+        "load": "api",
+        "train": "api",
+    },
+)
 
 
-__all__ = ["CharpipeError", "Trained", "load", "train"]
+__all__ = ["CharpipeError", "Inspection", "Trained", "inspect", "load", "train"]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from charpipe.cli import catalogue, champions, housekeeping, models, runs, settings, training
+from charpipe.cli import catalogue, champions, housekeeping, inspection, models, runs, settings, training
 from charpipe.cli.environment import open_registry
 from charpipe.cli.failures import report
 from charpipe.cli.output import speak_safely
@@ -26,6 +26,7 @@ BUILTIN = {
     "resume",
     "sample",
     "evaluate",
+    "inspect",
     "models",
     "runs",
     "corpora",
@@ -50,6 +51,7 @@ def build_app(registry: Registry) -> typer.Typer:
     app.command("resume")(training.resume)
     app.command("sample")(models.sample)
     app.command("evaluate")(models.evaluate)
+    app.command("inspect")(inspection.inspect)
     app.command("gc")(housekeeping.gc)
     app.add_typer(champions.app, name="models", help="Each corpus's champion, and what was kept before it.")
     app.add_typer(runs.app, name="runs", help="What was trained here.")

@@ -20,6 +20,7 @@ LENGTH = 2048
 RUN_UP = 256
 """Tokens of each stretch that are read and not counted: the model has yet to find out where it is."""
 SHORTEST = 2 * RUN_UP
+LEAST_SEARCHED = 2 * SHORTEST
 LARGEST = 1 << 25
 """Numbers that a recording may hold: 64 MiB."""
 Tokens = NDArray[Any]

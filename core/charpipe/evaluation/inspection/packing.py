@@ -12,38 +12,42 @@ from numpy.typing import NDArray
 from charpipe.evaluation.inspection.units import Group
 
 STEPS = 127
+SATURATED = 2.65
+"""Where a tanh is 0.99."""
 
 
 @dataclass(frozen=True)
 class Packed:
-    """`shown[k]` says how the values of group k were brought between -1 and 1; `data` is base64 of int8
-    [units, cells], the value times 127."""
+    """`data` is base64 of int8 [units, cells]: each unit's values, brought between -1 and 1, times 127.
+
+    `shown[k]` says how those of group k were: left as they are (`value`) or `tanh`; but a unit whose place in
+    `divisors` is not 0 was divided by that.
+    """
 
     shown: tuple[str, ...]
+    divisors: tuple[float, ...]
     data: str
 
 
 def pack(units: NDArray[np.float32], groups: Sequence[Group]) -> Packed:
     """Put the units of a reading, [cells, units], into a string.
 
-    Values that all lie between -1 and 1 stay as they are, others become their tanh, as the essay shows an LSTM's
-    cells; those of a group whose tanh would be 1 almost everywhere are divided by their 99th percentile.
+    Values that all lie between -1 and 1 stay as they are. Others become their tanh, as the essay shows an LSTM's
+    cells; but a unit whose tanh would be at its limits most of the time, as a counter's is, is divided by its 99th
+    percentile.
     """
-    packed = np.zeros(units.shape[::-1], np.int8)
-    shown = []
+    values = np.nan_to_num(units)
+    shown, divisors = [], np.zeros(units.shape[1], np.float32)
     for group in groups:
         columns = slice(group.first, group.first + group.size)
-        values, how = _bounded(np.nan_to_num(units[:, columns]))
-        packed[columns] = np.round(np.clip(values, -1, 1) * STEPS).astype(np.int8).T
-        shown.append(how)
-    return Packed(tuple(shown), base64.b64encode(packed.tobytes()).decode("ascii"))
-
-
-def _bounded(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], str]:
-    sizes = np.abs(values)
-    if sizes.max(initial=0) <= 1:
-        return values, "value"
-    if np.median(sizes) <= 3:
-        return np.tanh(values), "tanh"
-    scale = float(np.percentile(sizes, 99))
-    return values / np.float32(scale), f"value / {scale:.3g}"
+        sizes = np.abs(values[:, columns])
+        bounded = bool(sizes.max(initial=0) <= 1)
+        shown.append("value" if bounded else "tanh")
+        if not bounded:
+            saturated = np.median(sizes, 0) > SATURATED
+            divisors[columns] = np.where(saturated, np.percentile(sizes, 99, axis=0), 0)
+            divided = values[:, columns] / np.where(saturated, divisors[columns], 1)
+            values[:, columns] = np.where(saturated, divided, np.tanh(values[:, columns]))
+    packed = np.round(np.clip(values, -1, 1) * STEPS).astype(np.int8)
+    data = base64.b64encode(np.ascontiguousarray(packed.T).tobytes()).decode("ascii")
+    return Packed(tuple(shown), tuple(divisors.tolist()), data)

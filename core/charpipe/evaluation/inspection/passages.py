@@ -55,17 +55,18 @@ def of_file(file: Path, encoding: Encoding, length: int, searched: int) -> Passa
     Raises UsageError where it cannot be read, is not UTF-8, or has a character that the vocabulary lacks.
     """
     text, size, whole = _beginning(file, max(length, searched))
+    name = file.name.encode("utf-8", "replace").decode()
     tokens = encoding.encode(text[:searched]).astype("int64") if searched else np.zeros(0, np.int64)
     middle = len(tokens) // 2
     notices = []
     if not whole or len(text) > length:
-        shown = f"the first {min(length, len(text)):,} characters of {file.name} are shown"
+        shown = f"the first {min(length, len(text)):,} characters of {name} are shown"
         used = "" if not searched else f", and its first {min(searched, len(text)):,} searched"
         rest = f"{size:,} bytes" if not whole else f"{len(text):,} characters"
         notices.append(f"{shown}{used}; it has {rest}")
     choosing, held_out = _enough(tokens[:middle], tokens[middle:])
-    searched_words = f"the two halves of {file.name}"
-    return Passages(text[:length], file.name, choosing, held_out, searched_words, tuple(notices))
+    searched_words = f"the two halves of {name}"
+    return Passages(text[:length], name, choosing, held_out, searched_words, tuple(notices))
 
 
 def of_splits(splits: Mapping[str, Tokens], encoding: Encoding, length: int, corpus: str) -> Passages:

@@ -24,11 +24,13 @@ class Reading:
     """One text as a model read it, from its initial state, the state carried from the first character to the last.
 
     `units` float32 [cells, units], in the columns of `groups`, after each piece of text; `likeliest` and
-    `chances` [cells, 5]: the tokens expected after it; `bits` [cells]: how surprising the piece was (NaN for the first,
-    which nothing comes before; infinity where the model held it for impossible).
+    `chances` [cells, 5]: the tokens expected after it; `tokens` [cells]: the first token of the piece itself; `bits`
+    [cells]: how surprising the piece was (NaN for the first, which nothing comes before; infinity where the model held
+    it for impossible).
     """
 
     cells: Sequence[Cell]
+    tokens: NDArray[np.int64]
     groups: tuple[Group, ...]
     units: NDArray[np.float32]
     likeliest: NDArray[np.int64]
@@ -82,7 +84,8 @@ def read(
             chances[row] = expected[likeliest[row]]
         progress(place + 1, len(tokens))
     summed = np.add.reduceat(bits, [cell.first for cell in pieces])
-    return Reading(pieces, found, units, likeliest, chances, summed.astype(np.float32))
+    firsts = tokens[[cell.first for cell in pieces]]
+    return Reading(pieces, firsts, found, units, likeliest, chances, summed.astype(np.float32))
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from charpipe.evaluation.inspection.spans import Lexed, lex
 
 Values = NDArray[np.float32]
 TAB = 8
-_URL = re.compile(r"""\b(?:https?|ftp)://[^\s"'<>()\[\]{}]*""", re.IGNORECASE)
+_URL = re.compile(r"""\b(?:https?|ftp)://[^\s"'<>()\[\]{}]*(?<![.,;:!?])""", re.IGNORECASE)
 _WORD = re.compile(r"\w+")
 _CONDITION = re.compile(r"\b(?:if|for|while|switch)\b\s*\(")
 _PYTHON_CONDITION = re.compile(r"^[ \t]*(?:if|elif|for|while)\b(?!\s*\()[^\n]*?(?=:[ \t]*$)", re.MULTILINE)

@@ -1,0 +1,120 @@
+"""The inspection as one HTML page that carries everything it shows: the text, the model's expectations, every unit."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from charpipe.evaluation.inspection.lanes import RUN_UP
+from charpipe.evaluation.inspection.packing import Packed, pack
+from charpipe.evaluation.inspection.reading import Reading
+from charpipe.evaluation.inspection.search import LEAST, MARGIN, Finding, Search
+from charpipe.evaluation.inspection.units import Unit
+from charpipe.evaluation.inspection.words import metric, shown
+from charpipe.pages import render
+
+IMPOSSIBLE = -1
+"""Stands for infinitely many bits, which JSON cannot write."""
+FACE = {"\\n": "⏎", "\\t": "⇥", "\\r": "␍"}
+
+
+def page(
+    reading: Reading,
+    labels: Sequence[str],
+    search: Search | None,
+    *,
+    run: str,
+    model: str,
+    source: str,
+    searched: str = "",
+    notices: Sequence[str] = (),
+) -> str:
+    """The page, self-contained. `labels` are the vocabulary's; the texts may hold anything at all."""
+    packed = pack(reading.units, reading.groups)
+    return render(
+        "inspection.html",
+        run=run,
+        model=model,
+        source=source,
+        searched=searched,
+        notices=notices,
+        characters=len(reading.text),
+        bits_per_char=reading.bits_per_char,
+        groups=reading.groups,
+        search=search,
+        rows=[_row(finding, reading) for finding in search.findings if finding.best] if search else [],
+        rare=[finding for finding in search.findings if not finding.best] if search else [],
+        run_up=RUN_UP,
+        least=(1 + LEAST) / 2,
+        margin=MARGIN / 2,
+        data=_embeddable(_data(reading, labels, packed)),
+        units=packed.data,
+    )
+
+
+def _data(reading: Reading, labels: Sequence[str], packed: Packed) -> dict[str, Any]:
+    """What the script reads: per piece of text its surprise in bits and the places in `labels` of what was expected,
+    with chances in thousandths."""
+    used = sorted({int(token) for token in reading.likeliest.flat} | {int(token) for token in reading.tokens})
+    places = {token: place for place, token in enumerate(used)}
+    return {
+        "cells": [cell.text for cell in reading.cells],
+        "bits": [_bits(float(bits)) for bits in reading.bits],
+        "tokens": [places[int(token)] for token in reading.tokens],
+        "labels": [FACE.get(labels[token], labels[token]) for token in used],
+        "likeliest": [[places[int(token)] for token in row] for row in reading.likeliest],
+        "chances": [[round(1000 * float(chance)) for chance in row] for row in reading.chances],
+        "groups": [
+            {"name": g.name, "size": g.size, "first": g.first, "shown": shown_as}
+            for g, shown_as in zip(reading.groups, packed.shown, strict=True)
+        ],
+        "divisors": [float(f"{divisor:.3g}") for divisor in packed.divisors],
+    }
+
+
+def _bits(bits: float) -> float | None:
+    if math.isnan(bits):
+        return None
+    return round(bits, 2) if math.isfinite(bits) else IMPOSSIBLE
+
+
+def _row(finding: Finding, reading: Reading) -> dict[str, Any]:
+    """A line of the table: the unit, its scores on both texts and the controls'."""
+    best = finding.best
+    assert best is not None
+    return {
+        "name": finding.signal.name,
+        "metric": metric(finding),
+        "verdict": finding.verdict,
+        "best": {"column": _column(best.unit, reading), "name": best.unit.name, "sign": best.sign},
+        "choosing": shown(finding, best.choosing),
+        "held_out": shown(finding, best.held_out),
+        "untrained": shown(finding, finding.untrained),
+        "shuffled": shown(finding, finding.shuffled),
+        "hits": finding.hits,
+        "false_alarms": finding.false_alarms,
+        "base": finding.base[1],
+        "graded": finding.signal.graded,
+        "spans": finding.spans,
+        "others": [
+            {
+                "column": _column(one.unit, reading),
+                "name": one.unit.name,
+                "held_out": shown(finding, one.held_out),
+            }
+            for one in finding.runners_up
+        ],
+    }
+
+
+def _column(unit: Unit, reading: Reading) -> int:
+    group = next(g for g in reading.groups if (g.tensor, g.layer) == (unit.tensor, unit.layer))
+    return group.first + unit.number
+
+
+def _embeddable(value: Any) -> str:
+    """JSON in plain ASCII that no HTML parser can mistake for markup."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,0 +1,205 @@
+"""Looking inside a trained model: one page with everything its units did, and the units that a person can interpret."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charpipe.api import open_plugins
+from charpipe.config import load_config
+from charpipe.config.files import find_project_file
+from charpipe.config.load import Resolved
+from charpipe.errors import CharpipeError, RunError, StoreError, UsageError
+from charpipe.evaluation import inspection
+from charpipe.evaluation.inspection import passages
+from charpipe.evaluation.inspection.page import page
+from charpipe.evaluation.inspection.units import count
+from charpipe.evaluation.inspection.words import as_json
+from charpipe.library import Loaded, find_model
+from charpipe.models import Predictor, build_model
+from charpipe.models.fitted import FittedModel
+from charpipe.models.precision import choose_device
+from charpipe.registry import Registry
+from charpipe.runs import Run
+from charpipe.store.atomic import write_text
+from charpipe.text import open_tokens
+from charpipe.tracking import locate
+from charpipe.workspace import Workspace, find_workspace
+
+SEARCHED = 65_536
+"""Characters that the search reads, half of them to choose units and half to score them."""
+CONTROLS = (1001, 1002)
+"""Seeds of the untrained networks."""
+FOLDER = "inspection"
+"""Where pages lie among a run's artifacts in MLflow."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What came of it: the page's file, its place among the run's artifacts in MLflow (None where it is not there),
+    the reading that it shows, and the search (None where there was nothing to search)."""
+
+    run: str
+    source: str
+    page: Path
+    artifact: str | None
+    reading: inspection.Reading
+    search: inspection.Search | None
+    notices: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The findings as a JSON object, without the activations."""
+        return {
+            "run": self.run,
+            "source": self.source,
+            "characters": len(self.reading.text),
+            "bits_per_char": round(self.reading.bits_per_char, 4),
+            "units": count(self.reading.groups),
+            "page": str(self.page),
+            "artifact": self.artifact,
+            "search": as_json(self.search) if self.search else None,
+            "notices": list(self.notices),
+        }
+
+
+def inspect(
+    run: str = "last",
+    file: str | Path | None = None,
+    *,
+    output: str | Path | None = None,
+    length: int | None = None,
+    searched: int = SEARCHED,
+    which: str = "best",
+    device: str = "cpu",
+    resolved: Resolved | None = None,
+    tell: Callable[[str], None] = lambda sentence: None,
+) -> Inspection:
+    """Inspect the model of a run over a text of your own (`file`), or over the run's own validation text.
+
+    The page shows the first `length` characters; `searched` characters are searched for units that a person can
+    interpret (0: none). It is written to `output`, else into the run's folder, and logged to MLflow where the run is
+    there. Raises CharpipeError.
+    """
+    resolved = resolved or load_config()
+    workspace, registry = find_workspace(find_project_file()), open_plugins(resolved)
+    if searched and searched < inspection.LEAST_SEARCHED:
+        raise UsageError(f"a search needs {inspection.LEAST_SEARCHED:,} characters; 0 leaves it out")
+    loaded = find_model(run, workspace, registry, resolved.config.tracking, which)
+    predictor = loaded.predictor(device)
+    units = count(inspection.groups(predictor))
+    shown = passages.length_for(units, length)
+    texts = _texts(workspace, loaded, file, shown, searched)
+    tell(f"reading {len(texts.shown):,} characters of {texts.source}, {units:,} units")
+    reading = inspection.read(predictor, loaded.encoding, texts.shown)
+    found, notices = None, list(texts.notices)
+    if searched and units and texts.choosing is not None and texts.held_out is not None:
+        found = inspection.search(
+            predictor,
+            _untrained(loaded, registry, device),
+            loaded.encoding,
+            texts.choosing,
+            texts.held_out,
+            searched,
+            tell,
+        )
+    elif searched and units:
+        notices.append(
+            f"too little text to search for units: {inspection.LEAST_SEARCHED:,} characters are needed"
+        )
+    written = page(
+        reading,
+        loaded.encoding.labels,
+        found,
+        run=loaded.name,
+        model=_title(loaded),
+        source=texts.source,
+        searched=texts.searched,
+        notices=notices,
+    )
+    target = _target(workspace, loaded.name, output)
+    write_text(target, written)
+    artifact, trouble = _log(workspace, resolved, loaded.name, target)
+    return Inspection(
+        loaded.name,
+        texts.source,
+        target,
+        artifact,
+        reading,
+        found,
+        (*notices, *([trouble] if trouble else [])),
+    )
+
+
+def _texts(
+    workspace: Workspace, loaded: Loaded, file: str | Path | None, length: int, searched: int
+) -> passages.Passages:
+    if file is not None:
+        return passages.of_file(Path(file), loaded.encoding, length, searched)
+    run = Run(workspace.runs / loaded.name)
+    advice = f"give a file: charpipe inspect {loaded.name} FILE"
+    if not (run.folder / "run.json").is_file():
+        raise RunError(f"the texts of {loaded.name} are not in this workspace; {advice}")
+    folder = workspace.store / "objects" / run.info.inputs.get("tokens", "")
+    splits = {}
+    for name in ("val", "test", "train"):
+        with contextlib.suppress(StoreError):
+            splits[name] = open_tokens(folder, name).tokens
+    if not any(len(tokens) > 1 for tokens in splits.values()):
+        raise RunError(f"the tokens of {loaded.name} are gone; {advice}")
+    return passages.of_splits(splits, loaded.encoding, length, run.info.corpus)
+
+
+def _untrained(loaded: Loaded, registry: Registry, device: str) -> Sequence[Predictor]:
+    """Networks of the same architecture that never learnt."""
+    model = loaded.model
+    architecture = registry.architecture(model.architecture)
+    if isinstance(model, FittedModel):
+        return []
+    return [
+        build_model(architecture, model.config, model.vocabulary, model.vocabulary_size, seed=seed).predictor(
+            choose_device(device)
+        )
+        for seed in CONTROLS
+    ]
+
+
+def _title(loaded: Loaded) -> str:
+    return loaded.model.title
+
+
+def _target(workspace: Workspace, run: str, output: str | Path | None) -> Path:
+    """Where the page goes: as asked, else into the run's folder, else (a run of elsewhere) here."""
+    if output is not None:
+        target = Path(output)
+        if target.is_dir():
+            target = target / f"{run}-inspection.html"
+        if not target.parent.is_dir():
+            raise UsageError(f"there is no folder {target.parent}; make it, or give another --output")
+        return target
+    folder = workspace.runs / run
+    return folder / "inspection.html" if folder.is_dir() else Path(f"{run}-inspection.html")
+
+
+def _log(workspace: Workspace, resolved: Resolved, run: str, file: Path) -> tuple[str | None, str | None]:
+    """The page's place in MLflow, or why it has none; a run that was never tracked there is no trouble."""
+    if not resolved.config.tracking.enabled:
+        return None, None
+    folder = Run(workspace.runs / run)
+    known = None
+    if (folder.folder / "run.json").is_file():
+        known = folder.status.mlflow.get("run_id")
+        if not known:
+            return None, None
+    from charpipe.tracking.attachments import attach
+
+    try:
+        location = locate(resolved.config.tracking, workspace.root / "mlflow")
+        return attach(location, run, file, FOLDER, known), None
+    except CharpipeError as error:
+        return None, f"the page is not in MLflow: {error}"
+
+
+__all__ = ["Inspection", "inspect"]

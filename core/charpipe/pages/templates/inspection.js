@@ -1,0 +1,210 @@
+"use strict";
+(() => {
+  const $ = (id) => document.getElementById(id);
+  const data = JSON.parse($("data").textContent);
+  const raw = atob($("units").textContent.trim());
+  const units = new Int8Array(raw.length);
+  for (let n = 0; n < raw.length; n++) units[n] = raw.charCodeAt(n);
+  const total = data.cells.length;
+  const width = data.groups.reduce((sum, group) => sum + group.size, 0);
+  const IMPOSSIBLE = -1, FULL_BITS = 8, STEPS = 127, LARGEST_CLUSTER = 8;
+  const MARK = /^\p{M}/u, HIDDEN = /^[\p{C}\u2028\u2029]$/u, JOINER = "\u200d";
+  const FACES = { "\n": "⏎", "\t": "⇥", "\r": "␍", " ": "␣", "\u00a0": "⍽" };
+  const view = { cell: 0, unit: 0, colour: width ? "unit" : "bits", guesses: false, stretch: false };
+  const spans = new Array(total);
+
+  const code = (character) => "U+" + character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
+  const codes = (piece) => [...piece].map(code).join(" ");
+  const face = (piece) => FACES[piece] ?? (HIDDEN.test(piece) ? code(piece) : MARK.test(piece) ? "◌" + piece : piece);
+  const values = () => units.subarray(view.unit * total, (view.unit + 1) * total);
+  const groupOf = (unit) => data.groups.findIndex((group) => unit < group.first + group.size);
+  const number = (value) => value.toFixed(2).replace("-", "−");
+  const add = (parent, tag, className, text) => {
+    const made = document.createElement(tag);
+    if (className) made.className = className;
+    if (text !== undefined) made.textContent = text;
+    parent.append(made);
+    return made;
+  };
+
+  // --- The text: a line, a div; a piece, a span; a mark joins the letter it stands on. ---
+  function build() {
+    const text = $("text"), lines = document.createDocumentFragment();
+    let line = null, cluster = 0;
+    data.cells.forEach((piece, n) => {
+      if (line === null) {
+        line = add(lines, "div", "line");
+        line.dir = "auto";
+        cluster = 0;
+      }
+      const joins = n > 0 && line.lastChild && cluster < LARGEST_CLUSTER &&
+        (MARK.test(piece) || piece === JOINER || data.cells[n - 1] === JOINER);
+      cluster = joins ? cluster + 1 : 0;
+      spans[n] = view.guesses ? column(line, piece, n) : joins ? join(line.lastChild, piece) : letter(line, piece);
+      spans[n].dataset.n = n;
+      if (piece.endsWith("\n")) line = null;
+    });
+    text.replaceChildren(lines);
+  }
+  function letter(line, piece) {
+    const made = add(line, "span", "c");
+    if (piece === "\n" || piece === "\r" || (HIDDEN.test(piece) && piece !== "\t" && piece !== JOINER))
+      add(made, "span", "mark", face(piece));
+    else made.textContent = piece;
+    return made;
+  }
+  function join(made, piece) {
+    made.textContent += piece;
+    return made;
+  }
+  function column(line, piece, n) {
+    const made = add(line, "span", "c col");
+    add(made, "span", "g", face(piece));
+    data.likeliest[n].forEach((label, place) => {
+      const guess = add(made, "span", "p", data.labels[label]);
+      guess.style.setProperty("--p", data.chances[n][place] / 10 + "%");
+      if (n + 1 < total && label === data.tokens[n + 1]) guess.classList.add("came");
+    });
+    return made;
+  }
+
+  // --- Colours: the sign and size of the unit, or bits of surprise. ---
+  function paint() {
+    const byUnit = view.colour === "unit", shown = byUnit ? values() : null;
+    const scale = byUnit && view.stretch ? stretched(shown) : { middle: 0, reach: STEPS };
+    for (let n = 0; n < total; n++) {
+      const bits = data.bits[n] === IMPOSSIBLE ? FULL_BITS : data.bits[n] ?? 0;
+      const value = byUnit ? (shown[n] - scale.middle) / scale.reach : Math.min(1, bits / FULL_BITS);
+      const made = spans[n];
+      made.style.setProperty("--a", (100 * Math.abs(value)).toFixed(1) + "%");
+      made.classList.toggle("pos", byUnit && value > 0);
+      made.classList.toggle("neg", byUnit && value < 0);
+      made.classList.toggle("hot", !byUnit);
+    }
+    legend(byUnit, scale);
+  }
+  function stretched(shown) { // from the unit's usual value to the one farthest from it
+    const middle = Int8Array.from(shown).sort()[total >> 1];
+    return { middle, reach: shown.reduce((most, value) => Math.max(most, Math.abs(value - middle)), 1) };
+  }
+  function legend(byUnit, scale) {
+    const named = (value) => (value > 0 ? "+" : "") + number(value / STEPS);
+    $("scale").className = "scale " + (byUnit ? "unit" : "bits");
+    $("low").textContent = byUnit ? named(scale.middle - scale.reach) : "0 bits";
+    $("middle").textContent = byUnit ? named(scale.middle) : "";
+    $("high").textContent = byUnit ? named(scale.middle + scale.reach) + " " + unitName() : FULL_BITS + " bits of surprise, or more";
+    $("chances").hidden = !view.guesses;
+  }
+  function unitName() {
+    const group = data.groups[groupOf(view.unit)];
+    const divisor = data.divisors[view.unit];
+    const how = divisor ? ` (divided by ${divisor})` : group.shown === "value" ? "" : ` (${group.shown})`;
+    return `${group.name} ${view.unit - group.first}${how}`;
+  }
+
+  // --- One character and one unit. ---
+  function choose(n, scroll) {
+    spans[view.cell].classList.remove("now");
+    view.cell = Math.max(0, Math.min(total - 1, n));
+    spans[view.cell].classList.add("now");
+    if (scroll) keepInSight(spans[view.cell]);
+    describe();
+  }
+  function keepInSight(made) { // within the text's own box, so that the page stays where it is
+    const box = $("text"), inside = box.getBoundingClientRect(), at = made.getBoundingClientRect();
+    if (at.top < inside.top) box.scrollTop -= inside.top - at.top + 30;
+    if (at.bottom > inside.bottom) box.scrollTop += at.bottom - inside.bottom + 30;
+  }
+  function describe() {
+    const n = view.cell, detail = $("detail"), bits = data.bits[n];
+    const told = bits === null ? "nothing came before it" :
+      bits === IMPOSSIBLE ? "held for impossible" : `surprise ${bits.toFixed(2)} bits`;
+    const now = width ? ` · ${unitName()} = ${number(values()[n] / STEPS)}` : "";
+    detail.replaceChildren();
+    const first = add(detail, "p");
+    const piece = add(first, "bdi", "", face(data.cells[n]));
+    piece.style.fontWeight = "700";
+    first.append(` ${codes(data.cells[n])} · character ${(n + 1).toLocaleString("en")} of ${total.toLocaleString("en")}${now} · ${told} · likeliest next:`);
+    const list = add(detail, "ol");
+    data.likeliest[n].forEach((label, place) => {
+      const item = add(list, "li", "", `${data.labels[label]} ${(data.chances[n][place] / 10).toFixed(1)} %`);
+      item.style.setProperty("--p", data.chances[n][place] / 10 + "%");
+      if (n + 1 < total && label === data.tokens[n + 1]) {
+        item.classList.add("came");
+        item.append(" came");
+      }
+    });
+  }
+  function chooseUnit(unit) {
+    if (!width) return;
+    view.unit = Math.max(0, Math.min(width - 1, unit));
+    const group = groupOf(view.unit);
+    $("group").value = group;
+    $("unit").max = data.groups[group].size - 1;
+    $("unit").value = view.unit - data.groups[group].first;
+    document.querySelectorAll(".chip").forEach((chip) => chip.setAttribute("aria-pressed", chip.dataset.column == view.unit));
+    setColour("unit");
+  }
+  function setColour(colour) {
+    if (!width) colour = "bits";
+    view.colour = colour;
+    const button = document.querySelector(`input[name=colour][value=${colour}]`);
+    if (button) button.checked = true;
+    paint();
+    describe();
+  }
+  function setGuesses(wanted) {
+    view.guesses = wanted;
+    $("guesses").checked = wanted;
+    build();
+    paint();
+    choose(view.cell, true);
+  }
+
+  // --- What people do. ---
+  function layer(step) {
+    const from = groupOf(view.unit), group = Math.max(0, Math.min(data.groups.length - 1, from + step));
+    chooseUnit(data.groups[group].first + Math.min(view.unit - data.groups[from].first, data.groups[group].size - 1));
+  }
+  const KEYS = {
+    ArrowRight: () => choose(view.cell + 1, true), ArrowLeft: () => choose(view.cell - 1, true),
+    Home: () => choose(0, true), End: () => choose(total - 1, true),
+    ArrowDown: () => chooseUnit(view.unit + 1), ArrowUp: () => chooseUnit(view.unit - 1),
+    PageDown: () => layer(1), PageUp: () => layer(-1),
+    s: () => setColour(view.colour === "unit" ? "bits" : "unit"), p: () => setGuesses(!view.guesses),
+  };
+  $("text").addEventListener("keydown", (event) => {
+    const act = event.ctrlKey || event.metaKey || event.altKey ? undefined : KEYS[event.key];
+    if (!act || (!width && ["ArrowDown", "ArrowUp", "PageDown", "PageUp"].includes(event.key))) return;
+    event.preventDefault();
+    act();
+  });
+  $("text").addEventListener("click", (event) => {
+    const made = event.target.closest(".c");
+    if (made) choose(Number(made.dataset.n), false);
+  });
+  document.querySelectorAll("[data-column]").forEach((button) => button.addEventListener("click", () => {
+    chooseUnit(Number(button.dataset.column));
+    if (!button.classList.contains("chip")) $("text").focus();
+  }));
+  $("guesses").addEventListener("change", (event) => setGuesses(event.target.checked));
+  if (width) {
+    $("group").addEventListener("change", (event) => chooseUnit(data.groups[event.target.value].first));
+    $("unit").addEventListener("change", (event) => {
+      const group = data.groups[$("group").value], wanted = Math.round(Number(event.target.value)) || 0;
+      chooseUnit(group.first + Math.max(0, Math.min(group.size - 1, wanted)));
+    });
+    $("back").addEventListener("click", () => chooseUnit(view.unit - 1));
+    $("on").addEventListener("click", () => chooseUnit(view.unit + 1));
+    $("stretch").addEventListener("change", (event) => { view.stretch = event.target.checked; paint(); });
+    document.querySelectorAll("input[name=colour]").forEach((button) =>
+      button.addEventListener("change", () => setColour(button.value)));
+  }
+
+  build();
+  const first = document.querySelector(".chip");
+  if (first) chooseUnit(Number(first.dataset.column));
+  else if (width) chooseUnit(data.groups[data.groups.length - 1].first);
+  else paint();
+  choose(0, false);
+})();
