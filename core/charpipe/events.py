@@ -111,6 +111,13 @@ class Sampled(Event):
 
 
 @dataclass(frozen=True)
+class CheckpointStarted(Event):
+    """What belongs into the checkpoint of `step` was copied; it is being written while training goes on."""
+
+    step: int
+
+
+@dataclass(frozen=True)
 class Checkpointed(Event):
     """A checkpoint is on disk, whole, at `path`."""
 

@@ -25,10 +25,11 @@ LARGEST_JSON = 256 << 20
 LARGEST_VOCABULARY = 1 << 24
 
 
-def save_model(model: Model | FittedModel, folder: Path) -> None:
-    """Write the three files into `folder`, which exists."""
-    kept = model.fitted.tensors() if isinstance(model, FittedModel) else tensors(model.network)
-    save_file(kept, folder / "model.safetensors")
+def save_model(model: Model | FittedModel, folder: Path, weights: dict[str, Tensor] | None = None) -> None:
+    """Write the three files into `folder`, which exists; `weights` are the model's tensors, if not those of now."""
+    if weights is None:
+        weights = model.fitted.tensors() if isinstance(model, FittedModel) else tensors(model.network)
+    save_file(weights, folder / "model.safetensors")
     config = {
         "schema": SCHEMA,
         "architecture": model.architecture,

@@ -9,7 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from charpipe.events import Checkpointed, Evaluated, Event, Finished, Sampled, Step, TrainingStarted
+from charpipe.events import (
+    Checkpointed,
+    CheckpointStarted,
+    Evaluated,
+    Event,
+    Finished,
+    Sampled,
+    Step,
+    TrainingStarted,
+)
 from charpipe.runs.folder import Run
 from charpipe.store.atomic import write_text
 
@@ -26,6 +35,7 @@ class Recorder:
         self._run = run
         self._losses: list[Any] = []
         self._latest: dict[str, float] = {}
+        self._started: dict[int, tuple[dict[str, float], list[float]]] = {}
 
     def rewind(self, step: int) -> None:
         """Forget what was recorded after `step`, where training goes on."""
@@ -49,6 +59,8 @@ class Recorder:
             case Sampled(step=step, text=text, prompt=prompt):
                 line = {"step": step, "prompt": prompt, "text": text, "time": _now()}
                 _append(self._run.samples_file, line)
+            case CheckpointStarted(step=step):
+                self._started[step] = (dict(self._latest), [float(loss) for loss in self._losses])
             case Checkpointed():
                 self._checkpointed(event)
             case TrainingStarted():
@@ -84,8 +96,9 @@ class Recorder:
 
     def _checkpointed(self, event: Checkpointed) -> None:
         path = Path(event.path).resolve().relative_to(self._run.folder.resolve()).as_posix()
-        entry = {"step": event.step, "path": path, "metrics": dict(self._latest)}
-        pending = {"step": event.step, "losses": [float(loss) for loss in self._losses]}
+        metrics, losses = self._started.pop(event.step, (dict(self._latest), self._losses))
+        entry = {"step": event.step, "path": path, "metrics": metrics}
+        pending = {"step": event.step, "losses": [float(loss) for loss in losses]}
         changes: dict[str, Any] = {"step": event.step, "last": entry, "pending": pending}
         if event.best:
             changes["best"] = entry

@@ -68,11 +68,48 @@ class Checkpoint:
     state: dict[str, Any]
 
 
-def save_checkpoint(job: Job, folder: Path, seconds: float) -> Path:
-    """Write `folder/step-00001200` and drop those no longer kept. Raises RunError if the disk refuses."""
-    final = publish_checkpoint(folder, job.step, lambda temporary: _write(job, temporary, seconds))
-    _prune(job, folder)
-    return final
+@dataclass(frozen=True)
+class Snapshot:
+    """A copy of all that a checkpoint holds, which training on does not change: it can be written at any time."""
+
+    model: Model
+    weights: dict[str, Tensor]
+    others: dict[str, Tensor]
+    state: dict[str, Any]
+    keep: int
+
+    @property
+    def step(self) -> int:
+        """Updates made."""
+        return int(self.state["step"])
+
+    @property
+    def best(self) -> bool:
+        """Whether it scored best so far."""
+        return self.state["best"] is not None and self.state["best"]["step"] == self.step
+
+    def save(self, folder: Path) -> Path:
+        """Write `folder/step-00001200` and drop those no longer kept. Raises RunError if the disk refuses."""
+        final = publish_checkpoint(folder, self.step, self._write)
+        best = f"step-{int(self.state['best']['step']):08d}" if self.state["best"] else None
+        for path in list(_newest_first(folder))[self.keep :]:
+            if path.name != best:
+                shutil.rmtree(path, ignore_errors=True)
+        return final
+
+    def _write(self, folder: Path) -> None:
+        save_model(self.model, folder, self.weights)
+        save_file(self.others, folder / "optimizer.safetensors")
+        write_json(folder / "state.json", self.state)
+
+
+def take_snapshot(job: Job, seconds: float) -> Snapshot:
+    """The job as it is now, after so many seconds of training."""
+    network = job.model.network
+    others = {f"memory/{name}": tensor for name, tensor in memory(job.optimizer, network).items()}
+    others |= {f"carried/{name}": tensor.detach().clone().contiguous() for name, tensor in job.state.items()}
+    weights = {name: tensor.clone() for name, tensor in tensors_of(network).items()}
+    return Snapshot(job.model, weights, others, _state(job, seconds), job.settings.keep_checkpoints)
 
 
 def publish_checkpoint(folder: Path, step: int, write: Callable[[Path], None]) -> Path:
@@ -100,14 +137,6 @@ def publish_checkpoint(folder: Path, step: int, write: Callable[[Path], None]) -
     return final
 
 
-def _write(job: Job, folder: Path, seconds: float) -> None:
-    save_model(job.model, folder)
-    kept = {f"memory/{name}": tensor for name, tensor in memory(job.optimizer, job.model.network).items()}
-    kept |= {f"carried/{name}": tensor.detach().contiguous() for name, tensor in job.state.items()}
-    save_file(kept, folder / "optimizer.safetensors")
-    write_json(folder / "state.json", _state(job, seconds))
-
-
 def _state(job: Job, seconds: float) -> dict[str, Any]:
     return {
         "step": job.step,
@@ -123,13 +152,6 @@ def _state(job: Job, seconds: float) -> dict[str, Any]:
         "metrics": dict(job.metrics),
         "scaler": job.scaler.state_dict() if job.scaler.is_enabled() else {},
     }
-
-
-def _prune(job: Job, folder: Path) -> None:
-    best = f"step-{int(job.best['step']):08d}" if job.best else None
-    for path in list(_newest_first(folder))[job.settings.keep_checkpoints :]:
-        if path.name != best:
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def _newest_first(folder: Path) -> Iterator[Path]:

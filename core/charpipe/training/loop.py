@@ -73,7 +73,13 @@ def train(
         observer = Observer(
             job, validation, encoding, sampling or SampleConfig(), checkpoints, began, decoders=decoders
         )
-        yield from _loop(job, observer, stop or (lambda: False))
+        try:
+            yield from _loop(job, observer, stop or (lambda: False))
+        except Exception:
+            yield from observer.writer.written(wait=True)  # what was saved before it went wrong counts
+            raise
+        finally:
+            observer.writer.end()
 
 
 def _loop(job: Job, observer: Observer, stop: Callable[[], bool]) -> Iterator[Event]:
@@ -97,7 +103,8 @@ def _loop(job: Job, observer: Observer, stop: Callable[[], bool]) -> Iterator[Ev
             break
 
     if observer.saved != job.step and (job.step > job.started or job.steps == 0):
-        yield observer.save()
+        yield from observer.save()
+    yield from observer.writer.written(wait=True)
     yield Finished(job.step, reason, time.perf_counter() - observer.began, job.metrics)
 
 

@@ -12,14 +12,15 @@ from typing import Any
 from numpy.typing import NDArray
 
 from charpipe.evaluation import score
-from charpipe.events import Checkpointed, Evaluated, Event, Sampled
+from charpipe.events import Evaluated, Event, Sampled
 from charpipe.generation import SampleConfig, sample
 from charpipe.generation.decoding import Decoding
 from charpipe.models import NetworkPredictor
 from charpipe.plugin import Decoder, Encoding
-from charpipe.training.checkpoints import save_checkpoint
+from charpipe.training.checkpoints import take_snapshot
 from charpipe.training.failures import diverged, is_finite
 from charpipe.training.job import Job
+from charpipe.training.writing import Writer
 
 EVALUATIONS = 20
 LONGEST_INTERVAL = 1000
@@ -62,6 +63,7 @@ class Observer:
                 self.sampling, self.encoding.size, self.decoders
             )  # settings that do not fit are said now
         self.looked = (self.job.step, self.began)
+        self.writer = Writer(self.folder)
 
     @property
     def slice(self) -> int:
@@ -78,6 +80,7 @@ class Observer:
     def after_step(self) -> Iterator[Event]:
         """What is due after the update just made."""
         job, settings = self.job, self.job.settings
+        yield from self.writer.written()
         last = job.step == job.steps
         look = last or job.step % self.every == 0
         improved = False
@@ -88,7 +91,7 @@ class Observer:
         if self.encoding is not None and self._sample_due(look):
             yield self.sample()
         if improved or self._due(settings.checkpoint_every, look):
-            yield self.save()
+            yield from self.save()
         if look:
             self.looked = (job.step, time.perf_counter())
 
@@ -134,15 +137,13 @@ class Observer:
         text = sample(predictor, self.encoding, self.sampling, self.decoders)
         return Sampled(self.job.step, text, self.sampling.prompt)
 
-    def save(self) -> Checkpointed:
-        """Put a checkpoint on disk."""
+    def save(self) -> Iterator[Event]:
+        """Begin to put a checkpoint on disk; the event of the one before may come first."""
         job = self.job
         if not is_finite(job.model.network):
             raise diverged(job.step, job.settings)
-        path = save_checkpoint(job, self.folder, self.seconds)
+        yield from self.writer.begin(take_snapshot(job, self.seconds))
         self.saved = job.step
-        best = job.best is not None and job.best["step"] == job.step
-        return Checkpointed(job.step, str(path), best)
 
     def _predictor(self) -> NetworkPredictor:
         return NetworkPredictor(self.job.model.network, self.job.model.vocabulary_size, self.job.precision)

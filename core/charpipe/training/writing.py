@@ -1,0 +1,38 @@
+"""Checkpoints are written while training goes on: one at a time, by a thread of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from charpipe.events import Checkpointed, CheckpointStarted, Event
+from charpipe.training.checkpoints import Snapshot
+
+
+class Writer:
+    """Writes snapshots into `folder`, in order. What goes wrong is raised where the training asks how it went."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
+        self._writing: tuple[Snapshot, Future[Path]] | None = None
+
+    def begin(self, snapshot: Snapshot) -> Iterator[Event]:
+        """Write `snapshot`, once the one before is on disk. Raises RunError if the disk refused that."""
+        yield from self.written(wait=True)
+        self._writing = (snapshot, self._thread.submit(snapshot.save, self._folder))
+        yield CheckpointStarted(snapshot.step)
+
+    def written(self, *, wait: bool = False) -> Iterator[Event]:
+        """The checkpoint that has come to lie on disk since the last time. Raises RunError if the disk refused it."""
+        if self._writing is None:
+            return
+        snapshot, done = self._writing
+        if wait or done.done():
+            self._writing = None
+            yield Checkpointed(snapshot.step, str(done.result()), snapshot.best)
+
+    def end(self) -> None:
+        """Wait for what is being written; nothing is raised."""
+        self._thread.shutdown(wait=True)
