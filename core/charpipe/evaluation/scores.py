@@ -37,6 +37,9 @@ class Scores:
     standard_error: float | None = None
     bits_per_char: float | None = None
     bits_per_byte: float | None = None
+    impossible: int = 0
+    """Scored tokens that the model holds to be impossible. One of them makes the loss infinite; then `nats` is, and
+    the metrics leave the loss out and give their number instead."""
 
     def metrics(self, split: str) -> dict[str, float]:
         """By their names everywhere: `val/loss`, `val/bits_per_char`, `val/bits_per_byte`."""
@@ -45,8 +48,9 @@ class Scores:
             f"{split}/bits_per_char": self.bits_per_char,
             f"{split}/bits_per_byte": self.bits_per_byte,
             f"{split}/loss_standard_error": self.standard_error,
+            f"{split}/impossible_tokens": self.impossible or None,
         }
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in found.items() if value is not None and math.isfinite(value)}
 
 
 def score(
@@ -69,9 +73,10 @@ def score(
         raise UsageError(f"{len(tokens)} tokens cannot be scored; at least two are needed")
     spans = choose_spans(len(tokens), None if full else limit)
     sums = np.zeros(len(spans.starts))
-    todo = int(spans.counts.sum())
+    todo, impossible = int(spans.counts.sum()), 0
     for nats, done in _walk(predictor, tokens, spans):
-        sums += nats
+        impossible += int(np.isposinf(nats).sum())
+        sums += nats.sum(0)
         if progress is not None:
             progress(min(done, todo), todo)
     mean = float(sums.sum() / todo)
@@ -80,9 +85,10 @@ def score(
         nats=mean,
         tokens=todo,
         whole=spans.whole,
-        standard_error=None if spans.whole else _standard_error(sums / spans.counts),
+        standard_error=None if spans.whole or impossible else _standard_error(sums / spans.counts),
         bits_per_char=bits / characters if characters else None,
         bits_per_byte=bits / utf8_bytes if utf8_bytes else None,
+        impossible=impossible,
     )
 
 
@@ -99,7 +105,7 @@ def _standard_error(means: NDArray[np.float64]) -> float | None:
 def _walk(
     predictor: Predictor, tokens: NDArray[Any], spans: Spans
 ) -> Iterator[tuple[NDArray[np.float64], int]]:
-    """Nats of each span, window by window, and the tokens scored so far."""
+    """Nats [T, lanes] of the spans, window by window, and the tokens scored so far."""
     lanes = len(spans.starts)
     state = _run_up(predictor, tokens, spans)
     window = max(1, min(WINDOW, LARGEST_LOGITS // (lanes * predictor.vocabulary_size)))
@@ -107,7 +113,7 @@ def _walk(
         wanted = min(window, spans.length - offset)
         nats, state = predictor.score(_columns(tokens, spans.starts + offset, wanted + 1), state)
         kept = np.arange(offset, offset + wanted)[:, None] < spans.counts[None]
-        yield np.where(kept, nats.double().cpu().numpy(), 0.0).sum(0), lanes * (offset + wanted)
+        yield np.where(kept, nats.double().cpu().numpy(), 0.0), lanes * (offset + wanted)
 
 
 def _run_up(predictor: Predictor, tokens: NDArray[Any], spans: Spans) -> State:
