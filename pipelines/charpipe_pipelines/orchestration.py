@@ -11,8 +11,6 @@ from typing import Any
 
 from charpipe import stages
 from charpipe.errors import CharpipeError
-from charpipe.events import Event, TrainingStarted
-from charpipe.runs import Run
 from charpipe.stages import Session
 from charpipe_pipelines import job
 from charpipe_pipelines.options import TrainAndSampleOptions
@@ -65,33 +63,22 @@ def _answering(api: Api) -> str | CharpipeError:
 
 
 def _as_flow(options: TrainAndSampleOptions, session: Session, api: Api) -> dict[str, Any]:
-    import prefect.runtime
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
+    from charpipe_pipelines.cold import linked
     from charpipe_pipelines.current import Current, current
     from charpipe_pipelines.page import Page
     from charpipe_pipelines.train_and_sample import train_and_sample
 
     page = Page(session.stop)
-    tell = session.emit
-
-    def emit(event: Event) -> None:
-        if isinstance(event, TrainingStarted):
-            flow_run = {
-                "flow_run_id": str(prefect.runtime.flow_run.id),
-                "url": prefect.runtime.flow_run.ui_url,
-            }
-            Run(session.workspace.runs / event.run).update(prefect=flow_run)
-        page(event)
-        tell(event)
-
-    now = Current(dataclasses.replace(session, emit=emit), page, api)
+    now = Current(linked(session, page), page, api)
     token = current.set(now)
     named = train_and_sample.with_options(flow_run_name=f"{options.corpus} {options.arch}")
     settings = {key: _plain(session, key) for key in session.resolved.origins}
+    asked = options.model_dump(mode="json")
     try:
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # its thread ends a second late
-            named(corpus=options.corpus, arch=options.arch, settings=settings)
+            named(options=asked, settings=settings, workspace=str(session.workspace.root))
     except BaseException as error:
         if now.error is not None:
             raise now.error from None  # the engine's own: Prefect's account of it adds nothing

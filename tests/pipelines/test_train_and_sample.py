@@ -59,7 +59,7 @@ def test_a_run_and_the_same_run_again(
     assert flow_run["name"] == result["run"]
     assert flow_run["state_name"] == "Completed"
     assert flow_run["tags"] == [f"charpipe.run:{result['run']}"]
-    assert flow_run["parameters"]["corpus"] == "hello"
+    assert flow_run["parameters"]["options"]["corpus"] == "hello"
     assert flow_run["parameters"]["settings"]["train.steps"] == 12
     [run] = list_runs(session().workspace.runs)
     assert run.status.prefect["flow_run_id"] == flow_run["id"]

@@ -18,6 +18,7 @@ from charpipe_pipelines.deployments import children, strays
 from charpipe_pipelines.deployments.catalogue import Deployment
 from charpipe_pipelines.deployments.children import Child
 from charpipe_pipelines.deployments.policies import Due, decide
+from charpipe_pipelines.server import OWN_API
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -53,10 +54,16 @@ class Dispatcher:
         self._seen: dict[UUID, datetime] = {}
         self._strays_due = 0.0
 
-    def adopt(self, client: SyncPrefectClient, deployments: Mapping[UUID, Deployment], url: str) -> None:
-        """Serve these, at the API `url`; what already runs of them is watched from now on."""
+    def adopt(
+        self,
+        client: SyncPrefectClient,
+        deployments: Mapping[UUID, Deployment],
+        url: str,
+        own: bool = True,
+    ) -> None:
+        """Serve these, at the API `url`, the workspace's `own` or not; what runs of them is watched from now on."""
         self._deployments = dict(deployments)
-        self._environ["PREFECT_API_URL"] = url
+        self._environ |= {"PREFECT_API_URL": url, OWN_API: url if own else ""}
         for run in strays.unfinished(client, self._deployments):
             if run.id not in self.children:
                 pid = children.find(run.id)

@@ -69,7 +69,8 @@ def serve(
         try:
             url = api.reach()
             with connect(url) as client:
-                dispatcher.adopt(client, _register(client, deployments, workspace, tell), url)
+                registered = _register(client, deployments, workspace, tell)
+                dispatcher.adopt(client, registered, url, own=api.server is not None)
                 tell("serving", url=url, again=lost)
                 lost = False
                 while not stop.event.wait(POLL_SECONDS):
