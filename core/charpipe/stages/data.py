@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from charpipe.events import StageProgress
-from charpipe.stages.lineage import split_settings
+from charpipe.stages.lineage import earlier_documents, split_settings
 from charpipe.stages.quantities import size
 from charpipe.stages.session import Made, Session, WouldRun
 from charpipe.store import Action
@@ -21,7 +21,8 @@ def ingest(session: Session, wanted: str) -> Made:
 
     Fetches the source if it is not here yet. Raises CorpusError.
     """
-    from charpipe.corpus import fetch, fetched_here, fingerprint
+    from charpipe.corpus import fetch, fetched_here
+    from charpipe.corpus.hashing import fingerprint, survey
 
     if (recorded := session.recorded("ingest")) is not None:
         return session.skip(recorded, _documents)
@@ -33,20 +34,24 @@ def ingest(session: Session, wanted: str) -> Made:
         raise WouldRun("ingest: would fetch the corpus and run, and all after it")
     cache, progress = session.workspace.downloads, _progress(session, "ingest")
     fetched = fetch(config, name, cache, sources, progress)
-    content = fingerprint(fetched, config, cache)
+    found = survey(fetched, config, cache)
     settings = config.model_dump(include={"include", "exclude", "encoding", "newline"})
     settings["name"] = fetched.details.get("name", "")
-    action = Action("ingest", INGEST, {"source": content}, settings)
+    action = Action("ingest", INGEST, {"source": found.digest}, settings)
+    taken = [0]
 
     def make(folder: Path) -> Mapping[str, Any]:
         from charpipe.corpus import ingest
 
         def unchanged() -> bool:
-            return fingerprint(fetched, config, cache) == content
+            return fingerprint(fetched, config, cache) == found.digest
 
-        return ingest(fetched, config, folder, progress, unchanged=unchanged)
+        earlier = earlier_documents(session, action, name, found.contents)
+        facts = ingest(fetched, config, folder, progress, unchanged=unchanged, earlier=earlier)
+        taken[0] = earlier.documents if earlier is not None else 0
+        return facts
 
-    return session.build(action, make, name, _documents)
+    return session.build(action, make, name, lambda facts: _documents(facts, taken[0]))
 
 
 def learn_vocabulary(session: Session, wanted: str, documents: Made) -> Made:
@@ -105,10 +110,11 @@ def _progress(session: Session, stage: str) -> Callable[..., None]:
     return tell
 
 
-def _documents(facts: Mapping[str, Any]) -> str:
+def _documents(facts: Mapping[str, Any], taken: int = 0) -> str:
     rejected = f"  ({facts['rejected']:,} rejected)" if facts.get("rejected") else ""
     noun = "document" if facts["documents"] == 1 else "documents"
-    return f"{facts['documents']:,} {noun}  {size(facts['bytes'], 'B')}{rejected}"
+    read = f"  ({facts['documents'] - taken:,} read, the others unchanged)" if taken else ""
+    return f"{facts['documents']:,} {noun}  {size(facts['bytes'], 'B')}{rejected}{read}"
 
 
 def _vocabulary(facts: Mapping[str, Any]) -> str:

@@ -3,15 +3,49 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from charpipe.corpus.settings import CorpusConfig
+from charpipe.errors import StoreError
 from charpipe.stages.session import Made, Session
+from charpipe.store import Action
 from charpipe.store.atomic import write_json
 from charpipe.store.digest import digest_of_json
+from charpipe.store.manifest import read_manifest
 from charpipe.text.settings import SplitConfig
 from charpipe.text.splits import split_by
+
+if TYPE_CHECKING:
+    from charpipe.corpus.earlier import Earlier
+
+
+def earlier_documents(
+    session: Session, action: Action, corpus: str, contents: Mapping[str, str]
+) -> Earlier | None:
+    """The newest documents of this corpus that were made with the same settings, if every byte of them is whole;
+    `contents` is what each file of the source's folder holds now."""
+    if not contents or "ingest" in session.force:
+        return None
+    wanted = action.to_json() | {"inputs": None}
+    same = [
+        record
+        for _, record in session.store.records()
+        if record["subject"] == corpus and record["action"] | {"inputs": None} == wanted
+    ]
+    for record in sorted(same, key=lambda record: str(record["made"]), reverse=True):
+        folder = session.store.object(record["object"])
+        try:
+            if read_manifest(folder).check(folder, thorough=True) is not None:
+                continue
+        except StoreError:
+            continue
+        from charpipe.corpus.earlier import Earlier
+        from charpipe.corpus.ingestion import printable
+
+        return Earlier(folder, {printable(path): content for path, content in contents.items()})
+    return None
 
 
 def split_settings(session: Session, corpus: str, config: CorpusConfig, documents: Made) -> SplitConfig:
