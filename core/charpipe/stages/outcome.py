@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from charpipe.events import Evaluated, Event, Sampled, StageFinished, StageProgress, StageStarted
@@ -14,7 +15,7 @@ from charpipe.stages.train import TrainedRun
 from charpipe.store import digest_of_json
 from charpipe.store.manifest import read_manifest
 
-EVALUATE, SAMPLE = 2, 2
+EVALUATE, SAMPLE = 3, 2
 """The versions of the stages."""
 SHOWN_IN_FULL = 64
 """A training text of up to this many characters is shown with the predictions after each of them."""
@@ -78,6 +79,7 @@ def _record(session: Session, run: Run, event: Event) -> None:
 def _score(session: Session, run: Run, tokens: Made) -> dict[str, Any]:
     from charpipe.evaluation import predictions, score
     from charpipe.stages.baselines import baseline_metrics
+    from charpipe.stages.novelty import novelty_of
     from charpipe.text import open_tokens
 
     loaded = load_run(run, session.registry)
@@ -97,7 +99,12 @@ def _score(session: Session, run: Run, tokens: Made) -> dict[str, Any]:
         text = loaded.encoding.decoder().decode(training.tokens.tolist(), final=True)
         rows = predictions(predictor, loaded.encoding, text)
         shown = [{"text": row.prefix, "next": dict(row.likeliest)} for row in rows[:-1]]
-    return {"metrics": metrics | baseline_metrics(session, tokens, loaded.encoding), "predictions": shown}
+    found: dict[str, Any] = {"predictions": shown}
+    invented = novelty_of(session, loaded, predictor, tokens)
+    if invented is not None:
+        metrics |= invented.metrics()
+        found["novelty"] = asdict(invented)
+    return {"metrics": metrics | baseline_metrics(session, tokens, loaded.encoding), **found}
 
 
 def _once(session: Session, run: Run, stage: str, digest: str, work: Any, summary: Any) -> Mapping[str, Any]:

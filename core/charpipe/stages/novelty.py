@@ -1,0 +1,37 @@
+"""Where a corpus is a list of short lines: let the model write some, and see how many the corpus does not hold."""
+
+from __future__ import annotations
+
+from charpipe.evaluation.novelty import Novelty, is_list, novelty, whole_lines
+from charpipe.library import Loaded
+from charpipe.models import Predictor
+from charpipe.stages.session import Made, Session
+from charpipe.text import open_tokens
+
+LOOKED_AT = 200_000
+"""Characters of the training text that decide whether the corpus is a list."""
+LARGEST = 20_000_000
+"""Tokens of a corpus whose lines are held in memory at once; a larger one is not asked."""
+STREAMS, LENGTH = 16, 500
+"""Texts written side by side, and tokens in each: about a thousand names."""
+
+
+def novelty_of(session: Session, loaded: Loaded, predictor: Predictor, tokens: Made) -> Novelty | None:
+    """How new the lines are that the model writes, drawn as it learnt them (temperature 1) by the seed of `[sample]`.
+
+    None where the corpus is no list of short lines, or too large to be compared.
+    """
+    from charpipe.generation import SampleConfig, sample_many
+
+    splits = [open_tokens(session.path(tokens), split).tokens for split in ("train", "val", "test")]
+    if sum(len(ids) for ids in splits) > LARGEST:
+        return None
+    decode = loaded.encoding.decoder
+    if not is_list(decode().decode(splits[0][:LOOKED_AT].tolist(), final=True)):
+        return None
+    corpus = "".join(decode().decode(ids.tolist(), final=True) for ids in splits)
+    settings = SampleConfig(length=LENGTH, temperature=1.0, seed=session.config.sample.seed)
+    session.check_stop("evaluate")
+    return novelty(
+        whole_lines(sample_many(predictor, loaded.encoding, STREAMS, settings)), corpus.splitlines()
+    )
