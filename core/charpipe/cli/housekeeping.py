@@ -19,7 +19,7 @@ def gc(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Remove old runs, results and leftovers that nothing refers to, as the [retention] table says."""
-    from charpipe.retention.collect import collect
+    from charpipe.retention.collection import collect
     from charpipe.stages.quantities import size
 
     removed = collect(open_workspace(), settings(set_).config.retention, dry_run=dry_run)

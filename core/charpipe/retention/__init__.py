@@ -6,8 +6,8 @@ from charpipe.lazy import names
 from charpipe.retention.settings import RetentionConfig
 
 if TYPE_CHECKING:
-    from charpipe.retention.collect import Removed, collect
+    from charpipe.retention.collection import Removed, collect
 
-__getattr__ = names(__name__, {"Removed": "collect", "collect": "collect"})
+__getattr__ = names(__name__, {"Removed": "collection", "collect": "collection"})
 
 __all__ = ["Removed", "RetentionConfig", "collect"]

@@ -143,7 +143,8 @@ class _Collection:
             if folder.name not in needed:
                 yield from self._object(folder, by_object.get(folder.name, []))
         for path, record in records:
-            if not self._store.object(record["object"]).is_dir() and self._is_old(_time(path)):
+            orphaned = path.exists() and not self._store.object(record["object"]).is_dir()
+            if orphaned and self._is_old(_time(path)):
                 yield from self._remove("record", path, "its result is gone")
 
     def _object(self, folder: Path, records: list[Path]) -> Iterator[Removed]:

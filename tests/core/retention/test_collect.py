@@ -1,0 +1,234 @@
+"""Housekeeping removes what nothing refers to, and nothing else, whoever is at work meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charpipe import champions, stages
+from charpipe.champions.records import room
+from charpipe.cli import main
+from charpipe.errors import CharpipeError, RunError
+from charpipe.retention import RetentionConfig, collect
+from charpipe.runs import list_runs
+from charpipe.stages import Session, TrainRequest
+from charpipe.store import Store
+from charpipe.workspace import Workspace
+
+STRICT = RetentionConfig(keep_runs=1, keep_days=0, keep_versions=1, grace_hours=1)
+
+
+def train(session: Session, corpus: str = "mine.txt", promote: bool = False) -> str:
+    documents = stages.ingest(session, corpus)
+    vocabulary = stages.learn_vocabulary(session, corpus, documents)
+    tokens = stages.encode(session, corpus, documents, vocabulary)
+    trained = stages.train(session, TrainRequest(corpus, "rnn"), tokens, vocabulary)
+    stages.evaluate(session, trained, tokens)
+    if promote:
+        assert stages.promote(session, trained, tokens, anyway=True).promoted
+    return trained.run
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first test leaves a copy of its workspace for the others."""
+    return tmp_path_factory.mktemp("retention") / "built"
+
+
+@pytest.fixture
+def workspace(open_session, project: Path, built: Path) -> Workspace:
+    """Three versions of a corpus, each with a run: the first is champion, the third the best, the second nothing;
+    all of it a year old."""
+    found: Workspace = open_session().workspace
+    if built.is_dir():
+        shutil.copytree(built, found.root)
+        shutil.copyfile(built.parent / "mine.txt", project / "mine.txt")
+    else:
+        for number in range(3):
+            (project / "mine.txt").write_text(f"the {number} brown fox jumps over the lazy dog. " * 40)
+            train(open_session(train__steps=2 + number), promote=number == 0)
+        for run, score in zip(list_runs(found.runs), (3.0, 4.0, 2.0), strict=True):
+            run.update(metrics={"val/bits_per_char": score})
+        shutil.copytree(found.root, built)
+        shutil.copyfile(project / "mine.txt", built.parent / "mine.txt")
+    age(found.root)
+    return found
+
+
+def age(root: Path, days: float = 365) -> None:
+    then = time.time() - days * 86400
+    for path in root.rglob("*"):
+        os.utime(path, (then, then))
+
+
+def tree(root: Path) -> dict[str, Any]:
+    """All files and when they were written, without the collector's own lock."""
+    return {str(p): p.stat().st_mtime for p in sorted(root.rglob("*")) if p.is_file() and p.name != "gc.lock"}
+
+
+def test_what_is_referred_to_stays_whole_and_the_rest_goes(workspace: Workspace, open_session) -> None:
+    first, second, third = list_runs(workspace.runs)
+    store = Store(workspace.store)
+    inputs = [set(run.info.inputs.values()) for run in (first, second, third)]
+    removed = collect(workspace, STRICT)
+    assert [run.name for run in list_runs(workspace.runs)] == [first.name, third.name]
+    assert all(store.object(digest).is_dir() for digest in inputs[0] | inputs[2])
+    only_second = inputs[1] - inputs[0] - inputs[2]
+    assert only_second
+    assert not any(store.object(digest).exists() for digest in only_second)
+    assert {one.kind for one in removed} == {"run", "object", "leftover"}
+    assert champions.champion(workspace, "mine.txt").run == first.name  # type: ignore[union-attr]
+    assert all(one.bytes >= 0 for one in removed)
+    assert collect(workspace, STRICT) == []
+
+
+def test_after_collecting_the_same_command_finds_its_work_done(
+    workspace: Workspace, open_session, heard
+) -> None:
+    from charpipe.events import StageStarted
+
+    third = list_runs(workspace.runs)[-1].name
+    collect(workspace, STRICT)
+    heard.clear()
+    assert train(open_session(train__steps=4)) == third
+    assert heard.of(StageStarted) == []
+
+
+def test_a_dry_run_touches_nothing_and_says_the_same(workspace: Workspace) -> None:
+    before = tree(workspace.root)
+    said = collect(workspace, STRICT, dry_run=True)
+    assert tree(workspace.root) == before
+    assert {one.kind for one in said} >= {"run", "object"}
+    assert said == [one for one in collect(workspace, STRICT) if one in said]
+
+
+def test_the_default_policy_and_the_grace_time_keep_everything_young(workspace: Workspace) -> None:
+    assert [one for one in collect(workspace, RetentionConfig()) if one.kind == "run"] == []
+    age(workspace.root, days=0.01)
+    assert collect(workspace, STRICT) == []
+
+
+def test_an_interrupted_or_busy_run_stays(workspace: Workspace) -> None:
+    second = list_runs(workspace.runs)[1]
+    second.update(state="interrupted")
+    age(workspace.root)
+    assert not [one for one in collect(workspace, STRICT) if one.kind == "run"]
+    second.update(state="finished")
+    age(workspace.root)
+    with second.lock():
+        assert not [one for one in collect(workspace, STRICT) if one.kind == "run"]
+
+
+def test_an_object_that_is_used_just_now_comes_back(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(workspace.store)
+    second = list_runs(workspace.runs)[1]
+    shutil.rmtree(second.folder)
+    others = {d for run in list_runs(workspace.runs) for d in run.info.inputs.values()}
+    path, record = next((p, r) for p, r in store.records() if r["object"] not in others)
+    rename = Path.rename
+
+    def rename_while_it_is_used(self: Path, target: Path) -> Path:
+        if self.name == record["object"]:
+            os.utime(path)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename_while_it_is_used)
+    removed = [one.path for one in collect(workspace, STRICT)]
+    assert f"store/objects/{record['object']}" not in removed
+    assert store.object(record["object"]).is_dir()
+
+
+def test_leftovers_of_killed_processes_go(workspace: Workspace) -> None:
+    run = list_runs(workspace.runs)[0]
+    left = [
+        workspace.store / "making" / "encode-xyz" / "train.npy",
+        run.checkpoints / ".saving-abc" / "model.safetensors",
+        run.folder / ".status.json.k2j",
+        workspace.runs / "20200101-0000-x-rnn-0000" / "status.json",
+        room(workspace, "mine.txt") / "versions" / ".keeping-abc" / "version.json",
+        workspace.store / "locks" / f"{'0' * 64}.lock",
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    for path in workspace.store.glob("locks/*.lock"):
+        os.utime(path)
+    assert not [one for one in collect(workspace, STRICT) if one.kind == "leftover"]
+    age(workspace.root)
+    collect(workspace, STRICT)
+    assert not any(path.exists() for path in left)
+    assert len(list_runs(workspace.runs)) >= 2
+
+
+def test_a_model_beyond_the_policy_goes_but_neither_champion_nor_previous(
+    workspace: Workspace, open_session
+) -> None:
+    for number in range(3):
+        train(open_session(train__steps=5 + number), promote=True)
+    folder = room(workspace, "mine.txt") / "versions"
+    (folder / "0099").mkdir()
+    (folder / "0099" / "version.json").write_text("{}")
+    age(workspace.root)
+    removed = {one.path: one.why for one in collect(workspace, STRICT) if one.kind == "model"}
+    assert removed == {
+        "champions/mine.txt/versions/0001": "beyond the models that are kept",
+        "champions/mine.txt/versions/0002": "beyond the models that are kept",
+        "champions/mine.txt/versions/0099": "never became champion",
+    }
+    assert [version.version for version in champions.versions(workspace, "mine.txt")] == [3, 4]
+    assert champions.previous(workspace, "mine.txt") is not None
+    assert len(champions.decisions(workspace, "mine.txt")) == 4
+
+
+def test_with_a_damaged_record_of_a_champion_nothing_is_removed(workspace: Workspace) -> None:
+    (room(workspace, "mine.txt") / "champion.json").write_text("{")
+    before = tree(workspace.root)
+    with pytest.raises(RunError, match="nothing was removed"):
+        collect(workspace, STRICT)
+    assert tree(workspace.root) == before
+
+
+def test_a_damaged_run_is_left_to_a_person(workspace: Workspace) -> None:
+    run = list_runs(workspace.runs)[1]
+    (run.folder / "run.json").write_text("{")
+    age(workspace.root)
+    collect(workspace, STRICT)
+    assert run.folder.is_dir()
+
+
+def test_one_collects_at_a_time(workspace: Workspace) -> None:
+    holder = (
+        "import sys, time; from filelock import FileLock\n"
+        "with FileLock(sys.argv[1]): print('held', flush=True); time.sleep(60)"
+    )
+    words = [sys.executable, "-c", holder, str(workspace.store / "gc.lock")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(CharpipeError, match="another process is collecting"):
+            collect(workspace, STRICT)
+        other.kill()
+    assert collect(workspace, STRICT)
+
+
+def test_the_command_says_what_was_freed(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    policy = [f"--set=retention.{key}={value}" for key, value in STRICT.model_dump().items()]
+    assert main(["gc", "--dry-run", "--json", *policy]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["dry_run"] is True
+    assert said["bytes"] == sum(one["bytes"] for one in said["removed"]) > 0
+    assert main(["gc", *policy]) == 0
+    assert "freed: " in capsys.readouterr().out
+    assert main(["gc", *policy]) == 0
+    assert "There is nothing to remove." in capsys.readouterr().out
+    assert main(["gc", "--set", "retention.keep_runs=0"]) == 2
