@@ -69,9 +69,10 @@ class ArchitectureConfig(ModelConfig):
     )
     embedding_size: int | None = Field(
         None,
-        ge=1,
+        ge=0,
         le=65536,
-        description="width of a learnt input embedding; unset: one-hot, as in the blog (128 beyond 128 characters)",
+        description="width of a learnt input embedding; 0: one-hot, as in the blog; unset: one-hot up to 128 "
+        "characters, 128 wide beyond",
     )
     tie_weights: bool = Field(
         False, description="share the embedding with the softmax head (needs equal widths)"
@@ -128,7 +129,10 @@ class Encoding(Protocol):
 @dataclass(frozen=True)
 class Tokenizer:
     """How text becomes tokens. `learn(counts, config)` makes a vocabulary, a JSON object, of the corpus's
-    character counts (`{"a": 12, ...}`; empty where `counts` is False); `load(vocabulary)` returns its `Encoding`."""
+    character counts (`{"a": 12, ...}`; empty where `counts` is False); `load(vocabulary)` returns its `Encoding`.
+
+    `extend(vocabulary, counts, config)` returns that vocabulary with what it lacks of these characters appended: every
+    token keeps its number. Without it a vocabulary is never extended, and a model goes on only with the very same."""
 
     name: str
     summary: str
@@ -137,6 +141,7 @@ class Tokenizer:
     config: type[Options] = Options
     counts: bool = True
     api: int = API
+    extend: Reference | None = None
 
 
 @dataclass(frozen=True)

@@ -15,5 +15,6 @@ def charpipe_tokenizers() -> list[Tokenizer]:
             "charpipe_byte.bytewise:learn",
             "charpipe_byte.bytewise:load",
             counts=False,
+            extend="charpipe_byte.bytewise:extend",
         )
     ]

@@ -16,6 +16,11 @@ def learn(counts: Mapping[str, int], config: Options) -> dict[str, Any]:
     return {}
 
 
+def extend(vocabulary: Mapping[str, Any], counts: Mapping[str, int], config: Options) -> dict[str, Any]:
+    """The same: there is nothing that it lacks."""
+    return {}
+
+
 def load(vocabulary: Mapping[str, Any]) -> ByteEncoding:
     """The one encoding there is."""
     return ByteEncoding()

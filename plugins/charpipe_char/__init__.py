@@ -24,5 +24,6 @@ def charpipe_tokenizers() -> list[Tokenizer]:
             "charpipe_char.characters:learn",
             "charpipe_char.characters:load",
             CharConfig,
+            extend="charpipe_char.characters:extend",
         )
     ]

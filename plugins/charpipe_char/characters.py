@@ -1,13 +1,13 @@
 """Characters as tokens. What the vocabulary leaves out is spelled as UTF-8, two nibbles (half bytes) a byte.
 
-Token ids: the characters in the order of their code points, then, where some are left out, 16 nibbles.
+Token ids: the characters in the order of their code points, then, where some are left out, 16 nibbles. An extended
+vocabulary has further characters at its end, those of each extension in the order of their code points.
 """
 
 from __future__ import annotations
 
 import codecs
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -32,13 +32,28 @@ def learn(counts: Mapping[str, int], config: CharConfig) -> dict[str, Any]:
     return {"characters": "".join(sorted(kept)), "nibbles": nibbles}
 
 
+def extend(vocabulary: Mapping[str, Any], counts: Mapping[str, int], config: CharConfig) -> dict[str, Any]:
+    """The same vocabulary with every new character at its end, however rare: it could not be spelled otherwise. One
+    with nibbles stays as it is, since it spells everything. Raises UsageError beyond `max_size`."""
+    known = load(vocabulary)
+    if known.nibbles:
+        return {"characters": known.characters, "nibbles": True}
+    characters = known.characters + "".join(sorted(counts.keys() - set(known.characters)))
+    if config.max_size is not None and len(characters) > config.max_size:
+        raise UsageError(
+            f"extended, the vocabulary would have {len(characters)} characters, more than its max_size of "
+            f"{config.max_size}"
+        )
+    return {"characters": characters, "nibbles": False}
+
+
 def load(vocabulary: Mapping[str, Any]) -> CharEncoding:
     """The encoding of a learnt vocabulary. Raises CorpusError where it is not one."""
     characters, nibbles = vocabulary.get("characters"), vocabulary.get("nibbles", False)
     if not isinstance(characters, str) or not isinstance(nibbles, bool):
         raise CorpusError("a char vocabulary needs 'characters', a string, and 'nibbles', true or false")
-    if any(one >= other for one, other in pairwise(characters)):
-        raise CorpusError("a char vocabulary lists each character once, in the order of code points")
+    if len(set(characters)) < len(characters):
+        raise CorpusError("a char vocabulary lists each character once")
     if any("\ud800" <= character <= "\udfff" for character in characters):
         raise CorpusError("a char vocabulary holds a surrogate, which is no character")
     if not characters and not nibbles:
@@ -59,8 +74,8 @@ class CharEncoding:
         points = np.array([ord(character) for character in characters], np.int64)
         self._table = np.full(max(int(points.max(initial=0)) + 1, 128), -1, np.int32)
         self._table[points] = np.arange(len(points))
-        # sorted by code point, ASCII characters come first: their tokens fit a byte with room for a mark
-        known = self._table[:128] >= 0
+        # the fast way is for ASCII characters whose token fits a byte with room for a mark: nearly always all of them
+        known = (self._table[:128] >= 0) & (self._table[:128] < _UNKNOWN)
         self._complete = bool(known.all())
         self._ascii = bytes(np.where(known, self._table[:128], _UNKNOWN).astype(np.uint8)) + bytes(128)
 

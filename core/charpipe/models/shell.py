@@ -21,7 +21,7 @@ def embedding_width(config: ArchitectureConfig, vocabulary_size: int) -> int | N
     """The width of the input embedding: as set, else none (one-hot) for vocabularies of the usual sizes."""
     if config.embedding_size is None and vocabulary_size > ONE_HOT_LIMIT:
         return LARGE_VOCABULARY_WIDTH
-    return config.embedding_size
+    return config.embedding_size or None
 
 
 class LanguageModel(nn.Module):

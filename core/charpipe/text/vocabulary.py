@@ -26,13 +26,20 @@ def learn_vocabulary(
     config: TokenizerConfig,
     folder: Path,
     progress: Progress = lambda done, total: None,
+    parent: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write `vocabulary.json`, learnt from the documents, into `folder`; returns its facts.
 
-    Raises UsageError where the tokenizer does not know a setting.
+    With `parent`, another vocabulary, it is that one with new characters appended, so that a model which speaks it
+    can go on. Raises UsageError where the tokenizer does not know a setting, or cannot extend the parent.
     """
+    options = tokenizer_options(tokenizer, config)
+    check_parent(tokenizer, parent)
     counts = count(documents, progress) if tokenizer.counts else {}
-    learnt = resolve(tokenizer.learn)(counts, tokenizer_options(tokenizer, config))
+    if parent is not None and tokenizer.extend is not None:
+        learnt = resolve(tokenizer.extend)(parent, counts, options)
+    else:
+        learnt = resolve(tokenizer.learn)(counts, options)
     vocabulary = {"schema": SCHEMA, "tokenizer": tokenizer.name, **learnt}
     encoding = _load(vocabulary, tokenizer, "the vocabulary just learnt")
     (folder / FILE).write_text(json.dumps(vocabulary, ensure_ascii=True, indent=1) + "\n", encoding="utf-8")
@@ -40,6 +47,15 @@ def learn_vocabulary(
     if tokenizer.counts:
         facts |= {"characters": len(counts), "total": sum(counts.values())}
     return facts
+
+
+def check_parent(tokenizer: Tokenizer, parent: Mapping[str, Any] | None) -> None:
+    """Raise UsageError where a vocabulary of this tokenizer can be no extension of `parent`."""
+    if parent is not None and parent.get("tokenizer") != tokenizer.name:
+        raise UsageError(
+            f"the model to start from speaks a {parent.get('tokenizer')} vocabulary, and this corpus is to have a "
+            f"{tokenizer.name} one; start afresh, or type: --set corpus.tokenizer.name={parent.get('tokenizer')}"
+        )
 
 
 def tokenizer_options(tokenizer: Tokenizer, config: TokenizerConfig) -> Options:

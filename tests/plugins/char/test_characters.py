@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from charpipe.plugin import CorpusError, UsageError
 from charpipe_char import CharConfig
-from charpipe_char.characters import learn, load
+from charpipe_char.characters import extend, learn, load
 
 
 @given(st.text(min_size=1))
@@ -81,7 +81,6 @@ def test_half_a_character_is_refused_with_nibbles_too() -> None:
         {},
         {"characters": 3},
         {"characters": "aa"},
-        {"characters": "ba"},
         {"characters": ""},
         {"characters": "\ud800"},
     ],
@@ -93,3 +92,33 @@ def test_vocabularies_that_are_not(vocabulary: dict[str, object]) -> None:
 
 def test_labels_can_be_printed() -> None:
     assert load({"characters": "\n !é", "nibbles": False}).labels == ["\\n", "␣", "!", "é"]
+
+
+@given(st.text(min_size=1), st.lists(st.text(), min_size=1, max_size=3))
+def test_extending_keeps_every_number_and_spells_the_new_text(text: str, later: list[str]) -> None:
+    vocabulary = learn(Counter(text), CharConfig())
+    before = load(vocabulary)
+    for new in later:
+        vocabulary = extend(vocabulary, Counter(new), CharConfig())
+    after = load(vocabulary)
+    assert after.labels[: before.size] == before.labels
+    assert (after.encode(text) == before.encode(text)).all()
+    everything = text + "".join(later)
+    assert after.size == len(set(everything))
+    assert after.decoder().decode(after.encode(everything), final=True) == everything
+
+
+def test_an_ascii_character_whose_number_needs_two_bytes() -> None:
+    many = "".join(chr(0x400 + at) for at in range(300))
+    vocabulary = extend(learn(Counter(many + "ab"), CharConfig()), Counter("abc"), CharConfig())
+    encoding = load(vocabulary)
+    assert encoding.encode("abc").tolist() == [0, 1, 302]
+    assert encoding.encode("ab").tolist() == [0, 1]
+
+
+def test_nibbles_spell_what_is_new_and_a_bound_is_kept() -> None:
+    nibbles = learn({"a": 5, "b": 1}, CharConfig(min_count=2))
+    assert extend(nibbles, {"a": 5, "z": 9}, CharConfig(min_count=2)) == nibbles
+    whole = learn(Counter("abc"), CharConfig())
+    with pytest.raises(UsageError, match="more than its max_size of 17"):
+        extend(whole, Counter("defghijklmnopqrstuvwxyz"), CharConfig(max_size=17))
