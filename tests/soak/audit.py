@@ -74,8 +74,8 @@ def _life(log: list[dict[str, Any]], wrong: list[str]) -> list[str]:
         f"{len(ended)} runs ended: {_counted(states)}",
         f"{sum(strikes.values())} faults, {starved} of them killed or starved something: {_counted(strikes)}",
         f"documents: {_counted(changes)}",
-        f"skipped by policy: {sum(line['event'] == 'skipped' for line in said)}; gone on with by themselves: "
-        f"{sum('next' in line for line in ended)}",
+        f"skipped by policy: {sum(line['runs'] for line in said if line['event'] == 'skipped')}; "
+        f"gone on with by themselves: {sum('next' in line for line in ended)}",
     ]
 
 

@@ -7,6 +7,7 @@ catch-up run stands for many missed ones, and a lost server is no reason to end 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,8 +112,7 @@ class Dispatcher:
         deployment = self._deployments[id_]
         running = [child for child in self.children.values() if child.deployment == id_]
         decision = decide(list(runs), bool(running), deployment.config)
-        for due, reason in decision.skip:
-            self._skip(client, due, deployment, reason)
+        self._skip(client, decision.skip, deployment)
         if decision.stop_running:
             for child in running:
                 if child.why_stopped is None:
@@ -121,12 +121,18 @@ class Dispatcher:
         if decision.start is not None and len(self.children) < self._limit:
             self._start(client, decision.start.id, id_, deployment.folder, self._environ)
 
-    def _skip(self, client: SyncPrefectClient, due: Due, deployment: Deployment, reason: str) -> None:
+    def _skip(
+        self, client: SyncPrefectClient, skipped: list[tuple[Due, str]], deployment: Deployment
+    ) -> None:
         from prefect.states import Cancelled
 
-        state: Any = Cancelled(name="Skipped", message=reason)
-        client.set_flow_run_state(due.id, state, force=True)
-        self._tell("skipped", deployment=deployment.name, due=due.time.isoformat(), why=reason)
+        counts: Counter[str] = Counter()
+        for due, reason in skipped:
+            state: Any = Cancelled(name="Skipped", message=reason)
+            client.set_flow_run_state(due.id, state, force=True)
+            counts[reason] += 1
+        for reason, count in counts.items():
+            self._tell("skipped", deployment=deployment.name, runs=count, why=reason)
 
     def _start(
         self,

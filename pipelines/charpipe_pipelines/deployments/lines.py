@@ -59,7 +59,9 @@ def _sentence(event: str, facts: dict[str, Any]) -> str:
             return f"{who}: {facts['state'].lower()} after {facts['seconds']:.0f} s{message}{after}"
         case "saving":
             return f"stopping: {facts['runs']} saved first (Ctrl-C once more leaves at once; it saves all the same)"
-        case "skipped" | "stopping" | "paused":
+        case "skipped":
+            return f"{who}: {facts['runs']} skipped: {facts['why']}"
+        case "stopping" | "paused":
             return f"{who}: {event}: {facts['why']}"
         case "crashed":
             return f"{facts['flow_run']}: its process was killed; told Prefect"
