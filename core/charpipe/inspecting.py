@@ -88,10 +88,11 @@ def inspect(
     if searched and searched < inspection.LEAST_SEARCHED:
         raise UsageError(f"a search needs {inspection.LEAST_SEARCHED:,} characters; 0 leaves it out")
     loaded = find_model(run, workspace, registry, resolved.config.tracking, which)
+    known = _run(workspace, loaded.name)
     predictor = loaded.predictor(device)
     units = count(inspection.groups(predictor))
     shown = passages.length_for(units, length)
-    texts = _texts(workspace, loaded, file, shown, searched)
+    texts = _texts(workspace, known, loaded, file, shown, searched)
     tell(f"reading {len(texts.shown):,} characters of {texts.source}, {units:,} units")
     reading = inspection.read(predictor, loaded.encoding, texts.shown)
     found, notices = None, list(texts.notices)
@@ -121,7 +122,7 @@ def inspect(
     )
     target = _target(workspace, loaded.name, output)
     write_text(target, written)
-    artifact, trouble = _log(workspace, resolved, loaded.name, target)
+    artifact, trouble = _log(workspace, resolved, loaded.name, known, target)
     return Inspection(
         loaded.name,
         texts.source,
@@ -133,14 +134,26 @@ def inspect(
     )
 
 
+def _run(workspace: Workspace, name: str) -> Run | None:
+    """The run in this workspace; None where the model came from elsewhere. Raises RunError for another schema."""
+    run = Run(workspace.runs / name)
+    if not (run.folder / "run.json").is_file():
+        return None
+    return run if run.info else None
+
+
 def _texts(
-    workspace: Workspace, loaded: Loaded, file: str | Path | None, length: int, searched: int
+    workspace: Workspace,
+    run: Run | None,
+    loaded: Loaded,
+    file: str | Path | None,
+    length: int,
+    searched: int,
 ) -> passages.Passages:
     if file is not None:
         return passages.of_file(Path(file), loaded.encoding, length, searched)
-    run = Run(workspace.runs / loaded.name)
     advice = f"give a file: charpipe inspect {loaded.name} FILE"
-    if not (run.folder / "run.json").is_file():
+    if run is None:
         raise RunError(f"the texts of {loaded.name} are not in this workspace; {advice}")
     folder = workspace.store / "objects" / run.info.inputs.get("tokens", "")
     splits = {}
@@ -183,21 +196,18 @@ def _target(workspace: Workspace, run: str, output: str | Path | None) -> Path:
     return folder / "inspection.html" if folder.is_dir() else Path(f"{run}-inspection.html")
 
 
-def _log(workspace: Workspace, resolved: Resolved, run: str, file: Path) -> tuple[str | None, str | None]:
+def _log(
+    workspace: Workspace, resolved: Resolved, name: str, run: Run | None, file: Path
+) -> tuple[str | None, str | None]:
     """The page's place in MLflow, or why it has none; a run that was never tracked there is no trouble."""
-    if not resolved.config.tracking.enabled:
+    known = run.status.mlflow.get("run_id") if run is not None else None
+    if not resolved.config.tracking.enabled or (run is not None and not known):
         return None, None
-    folder = Run(workspace.runs / run)
-    known = None
-    if (folder.folder / "run.json").is_file():
-        known = folder.status.mlflow.get("run_id")
-        if not known:
-            return None, None
     from charpipe.tracking.attachments import attach
 
     try:
         location = locate(resolved.config.tracking, workspace.root / "mlflow")
-        return attach(location, run, file, FOLDER, known), None
+        return attach(location, name, file, FOLDER, known), None
     except CharpipeError as error:
         return None, f"the page is not in MLflow: {error}"
 

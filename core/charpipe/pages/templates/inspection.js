@@ -37,8 +37,8 @@
         line.dir = "auto";
         cluster = 0;
       }
-      const joins = n > 0 && line.lastChild && cluster < LARGEST_CLUSTER &&
-        (MARK.test(piece) || piece === JOINER || data.cells[n - 1] === JOINER);
+      const joins = line.lastChild && !line.lastChild.firstElementChild && cluster < LARGEST_CLUSTER &&
+        (MARK.test(piece) || piece === JOINER || (data.cells[n - 1] === JOINER && !HIDDEN.test(piece)));
       cluster = joins ? cluster + 1 : 0;
       spans[n] = view.guesses ? column(line, piece, n) : joins ? join(line.lastChild, piece) : letter(line, piece);
       spans[n].dataset.n = n;

@@ -1,0 +1,119 @@
+"""`charpipe inspect` from a trained run to a page; what is wrong is said in a sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import charpipe
+from charpipe import stages
+from charpipe.cli import main
+from charpipe.runs import Run
+from charpipe.stages import TrainRequest
+
+TEXT = "".join(f'say "{n}" and (go [{n}]) if (a{n}) {{ /* {n} */ }}\n' for n in range(400))
+
+
+@pytest.fixture
+def run(project: Path, open_session) -> Run:
+    """A finished run over a text with quotes, brackets and comments."""
+    (project / "text.txt").write_text(TEXT, encoding="utf-8")
+    session = open_session(train__steps=5, corpus__split={"train": 0.6, "val": 0.2, "test": 0.2})
+    documents = stages.ingest(session, "text.txt")
+    vocabulary = stages.learn_vocabulary(session, "text.txt", documents)
+    tokens = stages.encode(session, "text.txt", documents, vocabulary)
+    trained = stages.train(session, TrainRequest("text.txt", "rnn"), tokens, vocabulary)
+    return Run(session.workspace.runs / trained.run)
+
+
+def printed(capfd: pytest.CaptureFixture[str], *words: str) -> dict:
+    assert main(["inspect", *words, "--json"]) == 0
+    return json.loads(capfd.readouterr().out)
+
+
+def test_the_runs_own_texts_are_inspected(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    found = printed(capfd, "last", "--search", "4096", "--length", "500")
+    assert Path(found["page"]) == run.folder / "inspection.html"
+    assert found["run"] == run.name
+    assert run.name in (run.folder / "inspection.html").read_text(encoding="utf-8")
+    assert (found["characters"], found["units"], found["artifact"]) == (500, 8, None)
+    assert found["source"].endswith("validation text")
+    rows = {row["signal"]: row for row in found["search"]["findings"]}
+    assert rows["url"]["verdict"] == "too rare" and rows["url"]["spans"] == {"choosing": 0, "held_out": 0}
+    quotes = rows["double_quotes"]
+    assert quotes["metric"] == "AUC" and quotes["unit"]["tensor"] == "hidden"
+    assert all(0 <= quotes[key] <= 1 for key in ("choosing", "held_out", "untrained", "shuffled", "hits"))
+    assert found["search"]["controls"] == {"untrained_networks": 2, "shuffles": 20}
+
+
+def test_a_person_reads_a_table_and_where_the_page_is(
+    run: Run, project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", run.name[:13], "text.txt", "--search", "4096", "--output", "my page.html"]) == 0
+    said = capfd.readouterr().out
+    assert "inside double quotes" in said and "untrained" in said and "too rare to say" in said
+    assert "note: the first 5,000 characters of text.txt are shown, and its first 4,096 searched" in said
+    assert "page    my page.html" in said
+    assert (project / "my page.html").is_file()
+
+
+def test_python_does_the_same(run: Run, project: Path) -> None:
+    found = charpipe.inspect(run.name, project / "text.txt", length=50, searched=0)
+    assert found.search is None and len(found.reading.cells) == 50
+    assert found.reading.text == TEXT[:50] and found.page.is_file()
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "code", "said"),
+    [
+        (b"a", [], 2, "the text has 1 character;"),
+        (b"", [], 2, "the text has 0 characters;"),
+        ("say Ω".encode(), [], 2, "'Ω' (U+03A9)"),
+        (b"say \xff\xfe", [], 2, "is not UTF-8: invalid start byte at byte 4"),
+        (b"say a", ["--length", "20001"], 2, "not between 2 and 20,000"),
+        (b"say a", ["--length", "1"], 2, "not between 2 and 20,000"),
+        (b"say a", ["--search", "7"], 2, "a search needs 1,024 characters; 0 leaves it out"),
+        (b"say a", ["--output", "nowhere/page.html"], 2, "there is no folder nowhere"),
+        (b"say a", ["--checkpoint", "first"], 2, "neither best nor last"),
+        (None, [], 2, "given.txt cannot be read"),
+    ],
+)
+def test_bad_input_gets_a_sentence(
+    run: Run,
+    project: Path,
+    capfd: pytest.CaptureFixture[str],
+    content: bytes | None,
+    words: list[str],
+    code: int,
+    said: str,
+) -> None:
+    if content is not None:
+        (project / "given.txt").write_bytes(content)
+    assert main(["inspect", run.name, "given.txt", *words]) == code
+    error = capfd.readouterr().err
+    assert said in error and "Traceback" not in error
+
+
+def test_a_short_text_is_shown_and_not_searched(run: Run, project: Path, capfd) -> None:
+    (project / "given.txt").write_text(TEXT[:300], encoding="utf-8")
+    found = printed(capfd, run.name, "given.txt")
+    assert found["search"] is None and found["characters"] == 300
+    assert found["notices"] == ["too little text to search for units: 1,024 characters are needed"]
+
+
+def test_runs_that_cannot_be_inspected_say_why(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    info = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
+    (run.folder / "run.json").write_text(
+        json.dumps(info | {"inputs": {"tokens": "0" * 64}}), encoding="utf-8"
+    )
+    assert main(["inspect", run.name]) == 1
+    assert f"are gone; give a file: charpipe inspect {run.name} FILE" in capfd.readouterr().err
+    (run.folder / "run.json").write_text(json.dumps(info | {"schema": "charpipe.run/9"}), encoding="utf-8")
+    assert main(["inspect", run.name, "text.txt"]) == 1
+    assert "schema 'charpipe.run/9'" in capfd.readouterr().err
+    (run.folder / "run.json").write_text(json.dumps(info), encoding="utf-8")
+    run.update(best=None, last=None)
+    assert main(["inspect", run.name]) == 1
+    assert "has no checkpoint yet" in capfd.readouterr().err
