@@ -87,7 +87,9 @@ def _check_same(run: Run, plan: Plan) -> None:
 def _finished(session: Session, run: Run, *, reused: bool) -> TrainedRun:
     status = run.status
     loss = (status.best or {}).get("metrics", {}).get("val/loss")
-    summary = f"{status.step:,} steps" + (f"  best val {loss:.3f} nats" if loss is not None else "")
+    summary = f"{status.step:,} step{'' if status.step == 1 else 's'}" + (
+        f"  best val {loss:.3f} nats" if loss is not None else ""
+    )
     seconds = 0.0 if reused else status.seconds
     session.emit(StageFinished("train", summary, seconds, skipped=reused, facts={"run": run.name}))
     return TrainedRun(run.name, session.workspace.relative(run.folder), status.metrics, status.step, reused)
