@@ -143,6 +143,7 @@ def _state(job: Job, seconds: float) -> dict[str, Any]:
         "steps": job.steps,
         "seconds": seconds,
         "tokens": len(job.lanes.tokens),
+        "offset": job.lanes.offset,
         "settings": job.settings.model_dump(mode="json"),
         "device": job.device.type,
         "precision": job.precision,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from charpipe.training.checkpoints import Checkpoint, read_checkpoint
 from charpipe.training.lanes import Lanes, fit_lanes
 from charpipe.training.optimisers import build_optimizer, restore_memory
 from charpipe.training.settings import TrainConfig
+from charpipe.training.start import Start, begin_from
 
 
 @dataclass
@@ -70,13 +71,22 @@ class Job:
         )
 
 
-def prepare(model: Model, tokens: NDArray[Any], settings: TrainConfig, resume: Path | None) -> Job:
-    """The run's parts on its device; with `resume`, as the checkpoint there left them.
+def prepare(
+    model: Model,
+    tokens: NDArray[Any],
+    settings: TrainConfig,
+    resume: Path | None,
+    start: Start | None = None,
+) -> Job:
+    """The run's parts on its device; with `resume`, as the checkpoint there left them; with `start`, and nothing to
+    resume, with what another run learnt.
 
     Raises UsageError where there is nothing to train on, RunError where the checkpoint does not fit.
     """
     lanes = fit_lanes(tokens, settings.batch_size, settings.window, settings.seed)
     checkpoint = read_checkpoint(resume, model, settings, len(tokens)) if resume else None
+    memory = begin_from(start, model, settings) if start is not None and checkpoint is None else {}
+    lanes = replace(lanes, offset=_offset(start, checkpoint))
     device = choose_device(settings.device)
     network = model.network.to(device).train()
     precision = _precision(settings, device, checkpoint)
@@ -96,9 +106,17 @@ def prepare(model: Model, tokens: NDArray[Any], settings: TrainConfig, resume: P
     )
     if (lanes.batch_size, lanes.window) != (settings.batch_size, settings.window):
         job.notices.append(Notice(_shrunk(lanes, settings)))
+    if memory:
+        restore_memory(job.optimizer, network, memory)
     if checkpoint is not None:
         _restore(job, checkpoint)
     return job
+
+
+def _offset(start: Start | None, checkpoint: Checkpoint | None) -> int:
+    if checkpoint is not None:
+        return int(checkpoint.state.get("offset", 0))
+    return start.offset if start is not None else 0
 
 
 def reseed(seed: int, step: int) -> None:

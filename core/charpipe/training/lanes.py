@@ -22,12 +22,14 @@ class Lanes:
 
     In a pass over the corpus each lane reads its own stretch from beginning to end, carrying its state; where
     the stretches begin differs from pass to pass with the seed, so that no cut is always at the same place.
+    `offset` is the number of steps that earlier trainings, which this one goes on from, have read already.
     """
 
     tokens: NDArray[Any]
     batch_size: int
     window: int
     seed: int
+    offset: int = 0
 
     @property
     def steps_per_epoch(self) -> int:
@@ -41,11 +43,11 @@ class Lanes:
 
     def begins(self, step: int) -> bool:
         """Whether the lanes begin anew at this step, with the initial state."""
-        return step % self.steps_per_epoch == 0
+        return (self.offset + step) % self.steps_per_epoch == 0
 
     def read(self, step: int) -> tuple[Tensor, Tensor]:
         """Inputs and the tokens that follow them, int64 [T, B] each."""
-        epoch, place = divmod(step, self.steps_per_epoch)
+        epoch, place = divmod(self.offset + step, self.steps_per_epoch)
         stretch = self.steps_per_epoch * self.window
         slack = len(self.tokens) - 1 - stretch * self.batch_size
         shift = int(np.random.default_rng((self.seed, epoch)).integers(slack + 1))

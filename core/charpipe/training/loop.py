@@ -27,6 +27,7 @@ from charpipe.training.observation import Observer
 from charpipe.training.optimisers import clip_gradient, set_learning_rate
 from charpipe.training.schedules import learning_rate
 from charpipe.training.settings import TrainConfig, parse_budget
+from charpipe.training.start import Start
 from charpipe.training.threads import fitting_threads
 
 PATIENCE = 1.25
@@ -44,6 +45,7 @@ def train(
     validation: NDArray[Any] | None = None,
     encoding: Encoding | None = None,
     resume: Path | None = None,
+    start: Start | None = None,
     run: str = "run",
     stop: Callable[[], bool] | None = None,
     sampling: SampleConfig | None = None,
@@ -51,12 +53,13 @@ def train(
 ) -> Iterator[Event]:
     """Train `model` in place on `tokens` (one-dimensional, unsigned), yielding what happens.
 
-    `checkpoints` is the folder that checkpoints are written to, `resume` one of them to go on from. Without
+    `checkpoints` is the folder that checkpoints are written to, `resume` one of them to go on from; without one,
+    `start` names a checkpoint of another run whose weights are begun with. Without
     `validation` nothing is scored, without `encoding` (the vocabulary) nothing is sampled. When `stop()`
     becomes true a checkpoint is saved and training ends as "interrupted". Raises UsageError, RunError, TrainingError.
     """
     began = time.perf_counter()
-    job = prepare(model, tokens, settings, resume)
+    job = prepare(model, tokens, settings, resume, start)
     yield from job.notices
     with fitting_threads(job):
         yield from _fix_steps(job, resumed=resume is not None)

@@ -138,7 +138,6 @@ def test_count_bytes(size: int) -> None:
         "[" * 100_000,
         '{"schema": "charpipe.vocabulary/2"}',
         '{"schema": "charpipe.vocabulary/1", "tokenizer": "char"}',
-        '{"schema": "charpipe.vocabulary/1", "tokenizer": "char", "characters": "ba"}',
     ],
 )
 def test_vocabularies_that_are_not(content: str, tmp_path: Path) -> None:
