@@ -106,7 +106,7 @@ class Soak:
         self.ended = 0
         self.due: list[tuple[float, dict[str, Any]]] = []
 
-    def note(self, event: str, **facts: Any) -> None:
+    def note(self, event: str, /, **facts: Any) -> None:
         self.log.write(json.dumps({"soak": event, "at": time.time(), **facts}) + "\n")
         self.log.flush()
 
