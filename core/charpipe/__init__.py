@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from charpipe.api import Trained, load, train
     from charpipe.errors import CharpipeError
     from charpipe.inspecting import Inspection, inspect
+    from charpipe.reports import report
 
 __getattr__ = names(
     __name__,
@@ -26,9 +27,10 @@ __getattr__ = names(
         "Trained": "api",
         "inspect": "inspecting",
         "load": "api",
+        "report": "reports",
         "train": "api",
     },
 )
 
 
-__all__ = ["CharpipeError", "Inspection", "Trained", "inspect", "load", "train"]
+__all__ = ["CharpipeError", "Inspection", "Trained", "inspect", "load", "report", "train"]

@@ -8,7 +8,17 @@ from collections.abc import Sequence
 
 import typer
 
-from charpipe.cli import catalogue, champions, housekeeping, inspection, models, runs, settings, training
+from charpipe.cli import (
+    catalogue,
+    champions,
+    housekeeping,
+    inspection,
+    models,
+    reports,
+    runs,
+    settings,
+    training,
+)
 from charpipe.cli.environment import open_registry
 from charpipe.cli.failures import report
 from charpipe.cli.output import speak_safely
@@ -28,6 +38,7 @@ BUILTIN = {
     "evaluate",
     "inspect",
     "models",
+    "report",
     "runs",
     "corpora",
     "plugins",
@@ -52,6 +63,7 @@ def build_app(registry: Registry) -> typer.Typer:
     app.command("sample")(models.sample)
     app.command("evaluate")(models.evaluate)
     app.command("inspect")(inspection.inspect)
+    app.command("report")(reports.report)
     app.command("gc")(housekeeping.gc)
     app.add_typer(champions.app, name="models", help="Each corpus's champion, and what was kept before it.")
     app.add_typer(runs.app, name="runs", help="What was trained here.")

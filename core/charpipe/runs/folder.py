@@ -207,6 +207,12 @@ class Run:
         found = value.get("result")
         return found if value.get("action") == digest and isinstance(found, dict) else None
 
+    def kept(self, stage: str) -> dict[str, Any]:
+        """What `stage` found last, for whatever action; empty where it found nothing yet."""
+        path = self.folder / "results" / f"{stage}.json"
+        found = _read_json(path).get("result") if path.is_file() else None
+        return found if isinstance(found, dict) else {}
+
     def keep_result(self, stage: str, digest: str, result: Mapping[str, Any]) -> None:
         """Remember what `stage` found."""
         write_json(self.folder / "results" / f"{stage}.json", {"action": digest, "result": dict(result)})

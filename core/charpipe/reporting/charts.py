@@ -1,0 +1,176 @@
+"""Line charts as inline SVG: they take the page's colours, scale to a phone, and can be read out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from markupsafe import Markup, escape
+
+WIDTH, HEIGHT = 760, 320
+LEFT, RIGHT, TOP, BOTTOM = 62, 110, 14, 46
+MOST_POINTS = 600
+LARGEST, LEAST = 1e12, 1e-12
+"""Values beyond are as good as infinite, and on a logarithmic axis as good as nothing."""
+MARKED = 40
+"""A curve of so few points shows each."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve: its name, the number of its colour (1 to 4), and points `(x, y)` in order of x."""
+
+    name: str
+    colour: int
+    points: Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Level:
+    """A horizontal line to hold the curves against."""
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Axes:
+    """What the axes say, how a value on the lower one is written, and whether the left one is logarithmic."""
+
+    x: str
+    y: str
+    write_x: Callable[[float], str] = lambda value: f"{value:,.0f}"
+    logarithmic: bool = False
+
+
+def chart(lines: Sequence[Line], axes: Axes, levels: Sequence[Level] = ()) -> Markup | None:
+    """The chart as an SVG element; None where no curve has a finite point."""
+    lines = [Line(line.name, line.colour, _drawable(line.points, axes.logarithmic)) for line in lines]
+    lines = [line for line in lines if line.points]
+    if not lines:
+        return None
+    xs = [x for line in lines for x, _ in line.points]
+    ys = [y for line in lines for _, y in line.points]
+    low, high = min(ys), max(ys)
+    levels = [level for level in levels if math.isfinite(level.value) and level.value > 0]
+    low = min([low, *(level.value for level in levels)])
+    high = max([high, *(level.value for level in levels)])
+    across = _Scale(min(xs), max(xs), LEFT, WIDTH - RIGHT)
+    up = _Scale(low, high, HEIGHT - BOTTOM, TOP, axes.logarithmic, room=0.06)
+    ends = [up(line.points[-1][1]) for line in lines] + [up(level.value) for level in levels]
+    labels = _apart(ends)  # no name covers another
+    curves, held = labels[: len(lines)], labels[len(lines) :]
+    parts = [*_grid(across, up, axes), *_levels(levels, up, held), *_curves(lines, across, up, curves)]
+    told = "; ".join(
+        f"{line.name} from {line.points[0][1]:.3g} to {line.points[-1][1]:.3g}" for line in lines
+    )
+    label = escape(f"{axes.y} over {axes.x}: {told}")
+    body = "".join(parts)
+    return Markup(f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{body}</svg>')  # noqa: S704
+
+
+class _Scale:
+    """Values to places on the page."""
+
+    def __init__(
+        self, low: float, high: float, start: float, end: float, log: bool = False, room: float = 0.0
+    ) -> None:
+        self._of: Callable[[float], float] = math.log10 if log else float
+        first, last = self._of(low), self._of(high)
+        spare = (last - first) * room
+        if last - first <= 1e-9 * max(abs(first), abs(last), 1.0):  # one value, for all that can be seen
+            spare = 0.5 * max(abs(first), 1.0) * (1e-3 if abs(first) > 1e3 else 1.0)
+        self.first, self.last = first - spare, last + spare
+        self.start, self.end, self.log = start, end, log
+
+    def __call__(self, value: float) -> float:
+        share = (self._of(value) - self.first) / (self.last - self.first)
+        return round(self.start + share * (self.end - self.start), 1)
+
+    def ticks(self) -> list[float]:
+        """Round values between the ends."""
+        first, last = (10**self.first, 10**self.last) if self.log else (self.first, self.last)
+        step = _round_step((last - first) / 5)
+        start = math.ceil(first / step)
+        return [n * step for n in range(start, math.floor(last / step) + 1)]
+
+
+def _round_step(rough: float) -> float:
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+
+
+def _grid(across: _Scale, up: _Scale, axes: Axes) -> list[str]:
+    bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
+    parts = []
+    for value in up.ticks():
+        y = up(value)
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{right}" y1="{y}" y2="{y}"/>')
+        parts.append(
+            f'<text class="tick" x="{LEFT - 8}" y="{y + 4}" text-anchor="end">{_short(value)}</text>'
+        )
+    parts.extend(
+        f'<text class="tick" x="{across(value)}" y="{bottom + 18}" text-anchor="middle">'
+        f"{escape(axes.write_x(value))}</text>"
+        for value in across.ticks()
+    )
+    parts.append(f'<line class="axis" x1="{LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
+    middle = (LEFT + right) / 2
+    parts.append(
+        f'<text class="tick" x="{middle}" y="{HEIGHT - 8}" text-anchor="middle">{escape(axes.x)}</text>'
+    )
+    turned = f"translate(14 {(TOP + bottom) / 2}) rotate(-90)"
+    parts.append(f'<text class="tick" transform="{turned}" text-anchor="middle">{escape(axes.y)}</text>')
+    return parts
+
+
+def _levels(levels: Sequence[Level], up: _Scale, places: Sequence[float]) -> list[str]:
+    parts = []
+    for level, place in zip(levels, places, strict=True):
+        y = up(level.value)
+        parts.append(f'<line class="level" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
+        parts.append(
+            f'<text class="tick" x="{WIDTH - RIGHT + 8}" y="{place + 4}">{escape(level.name)}</text>'
+        )
+    return parts
+
+
+def _curves(lines: Sequence[Line], across: _Scale, up: _Scale, places: Sequence[float]) -> list[str]:
+    parts = []
+    for line, place in zip(lines, places, strict=True):
+        path = " ".join(f"{across(x)},{up(y)}" for x, y in line.points)
+        parts.append(f'<polyline class="curve c{line.colour}" points="{path}"/>')
+        if len(line.points) <= MARKED:
+            parts.extend(
+                f'<circle class="dot c{line.colour}" cx="{across(x)}" cy="{up(y)}" r="3">'
+                f"<title>{escape(line.name)}: {y:.4g}</title></circle>"
+                for x, y in line.points
+            )
+        x = across(line.points[-1][0]) + 8
+        parts.append(f'<text class="name c{line.colour}" x="{x}" y="{place + 4}">{escape(line.name)}</text>')
+    return parts
+
+
+def _apart(places: list[float], least: float = 15.0) -> list[float]:
+    """The same places, moved down where two labels would touch."""
+    moved = list(places)
+    order = sorted(range(len(places)), key=lambda n: places[n])
+    for above, below in pairwise(order):
+        moved[below] = max(moved[below], moved[above] + least)
+    return moved
+
+
+def _drawable(points: Sequence[tuple[float, float]], log: bool) -> list[tuple[float, float]]:
+    """Finite points, and of a long curve no more than can be seen: the mean of each stretch."""
+    finite = [(x, y) for x, y in points if abs(x) < LARGEST and abs(y) < LARGEST and (y > LEAST or not log)]
+    if len(finite) <= MOST_POINTS:
+        return finite
+    size = math.ceil(len(finite) / MOST_POINTS)
+    parts = [finite[start : start + size] for start in range(0, len(finite), size)]
+    return [(sum(x for x, _ in part) / len(part), sum(y for _, y in part) / len(part)) for part in parts]
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}" if value == 0 or abs(value) >= 1e-3 else f"{value:.0e}".replace("e-0", "e-")

@@ -1,0 +1,166 @@
+"""The report of a run: one HTML page that carries all it shows, to keep or to send to a friend."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from charpipe.errors import RunError
+from charpipe.evaluation.baselines import is_baseline
+from charpipe.pages import render
+from charpipe.reporting.charts import Axes, Level, Line, chart
+from charpipe.reporting.history import History, Point, read_history
+from charpipe.reporting.titles import model_title
+from charpipe.runs import Run, RunInfo
+from charpipe.runs.folder import Status
+
+BITS, LOSS, RATE = "val/bits_per_char", "train/loss", "train/learning_rate"
+MOST_SAMPLES = 60
+"""Samples shown; of more, evenly spaced ones with the first and the last."""
+LONGEST_SAMPLE = 4000
+"""Characters shown of each."""
+
+
+def report(run: Run) -> str:
+    """The page. Raises RunError where nothing was measured yet, or the run is damaged or of another schema."""
+    info, status, history = run.info, run.status, read_history(run)
+    if not history.curves and not history.samples:
+        raise RunError(
+            f"the run {run.name} has measured nothing yet ({status.state} at step {status.step}); "
+            f"type: charpipe resume {run.name}"
+        )
+    metrics = status.metrics or (status.best or status.last or {}).get("metrics", {})
+    return render(
+        "report.html",
+        run=run.name,
+        title=model_title(info),
+        info=info,
+        status=status,
+        figures=_figures(status, metrics),
+        charts=_charts(history, metrics),
+        paused=history.paused,
+        samples=_evolution(history),
+        compared=_compared(info, metrics),
+        novelty=_novelty(run, metrics),
+        settings=_settings(info),
+        scores=[(name, _written(value)) for name, value in sorted(metrics.items())],
+    )
+
+
+def _figures(status: Status, metrics: Mapping[str, float]) -> list[tuple[str, str]]:
+    """What a reader wants first, as far as it is known."""
+    found: list[tuple[str, str]] = []
+    for split, name in (("test", "test"), ("val", "validation")):
+        if f"{split}/bits_per_char" in metrics:
+            found.append((f"bits per character, {name}", f"{metrics[f'{split}/bits_per_char']:.3f}"))
+    if status.parameters:
+        found.append(("parameters", f"{status.parameters:,}"))
+    found.append(("steps", f"{status.step:,}"))
+    if status.seconds:
+        found.append(("training", _duration(status.seconds)))
+    if speed := metrics.get("perf/chars_per_second"):
+        found.append(("characters a second", f"{speed:,.0f}"))
+    return found
+
+
+def _charts(history: History, metrics: Mapping[str, float]) -> list[tuple[Any, str]]:
+    """Each chart with its caption; those without data are left out."""
+    bits = history.curve(BITS)
+    levels = [
+        Level(label, metrics[key])
+        for key, label in (
+            (f"{split}/{name}_bits_per_char", name) for split in ("test", "val") for name in ("xz", "zstd")
+        )
+        if key in metrics
+    ][:2]
+    steps, clock = Axes("step", "bits per character"), Axes("time", "bits per character", _duration)
+    beside = "; dashed, what compressors need for the held-out text" if levels else ""
+    loss = [
+        Line("training", 2, _over_steps(history.curve(LOSS))),
+        Line("validation", 1, _over_steps(history.curve("val/loss"))),
+    ]
+    rate = [Line("learning rate", 3, _over_steps(history.curve(RATE)))]
+    apart = ", pauses between sessions left out" if history.paused else ""
+    validation = "Bits per character of validation text, by step"
+    found = [
+        (
+            chart([Line("validation", 1, _over_steps(bits))], steps, levels),
+            f"{validation}{beside}. Lower is better.",
+        ),
+        (chart([Line("validation", 1, _over_time(bits))], clock, levels), f"The same against time{apart}."),
+        (chart(loss, Axes("step", "nats per token")), "Loss in training and on validation text."),
+        (chart(rate, Axes("step", "learning rate")), "The learning rate."),
+    ]
+    return [(drawn, caption) for drawn, caption in found if drawn is not None]
+
+
+def _over_steps(points: list[Point]) -> list[tuple[float, float]]:
+    return [(point.step, point.value) for point in points]
+
+
+def _over_time(points: list[Point]) -> list[tuple[float, float]]:
+    return [(point.seconds, point.value) for point in points]
+
+
+def _evolution(history: History) -> list[dict[str, Any]]:
+    """Samples by step, each with the validation score last known by then."""
+    bits, samples = history.curve(BITS), history.samples
+    if len(samples) > MOST_SAMPLES:
+        last = len(samples) - 1
+        samples = [samples[round(n * last / (MOST_SAMPLES - 1))] for n in range(MOST_SAMPLES)]
+    shown = []
+    for sample in samples:
+        known = [point.value for point in bits if point.step <= sample["step"]]
+        text = sample["text"]
+        cut = {"text": text[:LONGEST_SAMPLE], "cut": len(text) > LONGEST_SAMPLE}
+        shown.append({**sample, **cut, "bits": known[-1] if known else None})
+    return shown
+
+
+def _compared(info: RunInfo, metrics: Mapping[str, float]) -> list[tuple[str, str, float]]:
+    """This model and the baselines, best first: `(name, split, bits per character)`."""
+    scored = {name.partition("/")[0] for name in metrics if is_baseline(name)}
+    split = "test" if "test" in scored else "val" if scored else None
+    if split is None:
+        return []
+    rows = [
+        (key.partition("/")[2].removesuffix("_bits_per_char").replace("_", " "), split, value)
+        for key, value in metrics.items()
+        if key.startswith(f"{split}/") and is_baseline(key)
+    ]
+    if (own := metrics.get(f"{split}/bits_per_char")) is not None:
+        rows.append((f"{model_title(info)}, this run", split, own))
+    return sorted(rows, key=lambda row: row[2])
+
+
+def _novelty(run: Run, metrics: Mapping[str, float]) -> dict[str, Any] | None:
+    if "sample/novel_share" not in metrics:
+        return None
+    return {
+        "novel": metrics["sample/novel_share"],
+        "duplicate": metrics.get("sample/duplicate_share", math.nan),
+        "lines": round(metrics.get("sample/lines", 0)),
+        "examples": run.kept("evaluate").get("novelty", {}).get("examples", []),
+    }
+
+
+def _settings(info: RunInfo) -> list[tuple[str, str, str]]:
+    """Settings that are not defaults: `(key, value, where it came from)`."""
+    return [
+        (key, _written(info.settings[key]), origin)
+        for key, origin in sorted(info.origins.items())
+        if key in info.settings and origin != "built in"
+    ]
+
+
+def _written(value: object) -> str:
+    return f"{value:,.4f}" if isinstance(value, float) else "unset" if value is None else str(value)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}:{minutes:02}:{rest:02}"
+    return f"{minutes}:{rest:02}" if minutes else f"{rest} s"

@@ -1,0 +1,24 @@
+"""What a person calls a run: `lstm 1x512`, and with its corpus `lstm 1x512 · linux_src`."""
+
+from __future__ import annotations
+
+from charpipe.runs import RunInfo
+
+LONGEST = 60
+
+
+def model_title(info: RunInfo) -> str:
+    """The architecture with its size, as far as its configuration has one that charpipe knows to read."""
+    config = info.architecture_config
+    layers, units = config.get("layers"), config.get("hidden_size")
+    if isinstance(layers, int) and isinstance(units, int):
+        return f"{info.architecture} {layers}x{units}"
+    order = config.get("order")
+    return f"{info.architecture} {order}" if isinstance(order, int) else info.architecture
+
+
+def run_title(info: RunInfo) -> str:
+    """`lstm 1x512 · linux_src · 7f3a`: the name's ending tells apart runs that are otherwise called the same."""
+    ending = info.name.rpartition("-")[2][-8:]
+    corpus = info.corpus if len(info.corpus) <= LONGEST else f"…{info.corpus[1 - LONGEST :]}"
+    return f"{model_title(info)} · {corpus} · {ending}"
