@@ -41,6 +41,25 @@ def test_it_trains(plugin: Path) -> None:
 
 
 @pytest.fixture
+def counted(project: Path) -> Iterator[Path]:
+    blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    (text,) = [block for block in blocks if "def restore" in block]
+    folder = project / "plugins"
+    folder.mkdir()
+    (folder / "frequencies.py").write_text(text)
+    yield folder
+    del sys.modules["frequencies"]
+
+
+def test_its_counted_model_conforms_and_is_trained(counted: Path) -> None:
+    check_architecture(Registry([counted]).architecture("frequencies"))
+    run = charpipe.train(
+        "hello", arch="frequencies", settings={"tracking.enabled": False, "sample.length": 5}
+    )
+    assert "frequencies" in run.name
+
+
+@pytest.fixture
 def decoder(project: Path) -> Iterator[Path]:
     blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
     (text,) = [block for block in blocks if "Decoder" in block]
