@@ -87,7 +87,9 @@ def sync(
     run: Annotated[str | None, typer.Argument(help="A run; without it, all of them.")] = None,
 ) -> None:
     """Fill MLflow from what the runs recorded. Doing it twice is the same as doing it once."""
+    from charpipe.champions import corpora
     from charpipe.tracking import locate
+    from charpipe.tracking.registered import follow
     from charpipe.tracking.sync import sync as fill
 
     workspace, config = open_workspace(), settings().config
@@ -98,3 +100,6 @@ def sync(
     for one in runs:
         added = fill(location, one, config.tracking.experiment)
         typer.echo(f"{one.name}  {added:,} metrics added")
+    for corpus in corpora(workspace) if run is None else ():
+        told = follow(location, workspace, corpus, config.tracking.experiment)
+        typer.echo(f"champion:{corpus}  {told:,} models registered")

@@ -237,25 +237,24 @@ def save(checkpoint: Path, folder: Path) -> None:
     that MLflow runs beside them."""
     from importlib.metadata import version
 
-    import mlflow.pyfunc
+    with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
+        # MLflow warns of its own types when it is imported, and wants an example to write and score a text now
+        warnings.simplefilter("ignore", UserWarning)
+        import mlflow.pyfunc
 
-    from charpipe.tracking import served
+        from charpipe.tracking import served
 
-    with tempfile.TemporaryDirectory() as temporary:
         bundle = Path(temporary) / "bundle"
         bundle.mkdir()
         for name in BUNDLE:
             shutil.copyfile(checkpoint / name, bundle / name)
-        with warnings.catch_warnings():
-            # an example would have it write and score a text now; the signature says what it takes
-            warnings.filterwarnings("ignore", message=".*input example was not provided.*")
-            mlflow.pyfunc.save_model(
-                str(folder),
-                python_model=str(served.__file__),
-                artifacts={"bundle": bundle.as_uri()},
-                signature=served.SIGNATURE,
-                pip_requirements=[f"charpipe=={version('charpipe')}"],
-            )
+        mlflow.pyfunc.save_model(
+            str(folder),
+            python_model=str(served.__file__),
+            artifacts={"bundle": bundle.as_uri()},
+            signature=served.SIGNATURE,
+            pip_requirements=[f"charpipe=={version('charpipe')}"],
+        )
 
 
 def download_champion(location: Location, wanted: str, folder: Path) -> Path:
