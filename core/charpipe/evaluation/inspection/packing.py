@@ -14,6 +14,8 @@ from charpipe.evaluation.inspection.units import Group
 STEPS = 127
 SATURATED = 2.65
 """Where a tanh is 0.99."""
+ONE_SIDED = 0.95
+"""The share of characters with one sign from which a unit counts as having but one."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ def pack(units: NDArray[np.float32], groups: Sequence[Group]) -> Packed:
     """Put the units of a reading, [cells, units], into a string.
 
     Values that all lie between -1 and 1 stay as they are. Others become their tanh, as the essay shows an LSTM's
-    cells; but a unit whose tanh would be at its limits most of the time, as a counter's is, is divided by its 99th
+    cells; but a unit whose tanh would stay at one of its limits, as a counter's does, is divided by its 99th
     percentile.
     """
     values = np.nan_to_num(units)
@@ -44,7 +46,8 @@ def pack(units: NDArray[np.float32], groups: Sequence[Group]) -> Packed:
         bounded = bool(sizes.max(initial=0) <= 1)
         shown.append("value" if bounded else "tanh")
         if not bounded:
-            saturated = np.median(sizes, 0) > SATURATED
+            positive = (values[:, columns] > 0).mean(0)
+            saturated = (np.median(sizes, 0) > SATURATED) & (np.maximum(positive, 1 - positive) > ONE_SIDED)
             divisors[columns] = np.where(saturated, np.percentile(sizes, 99, axis=0), 0)
             divided = values[:, columns] / np.where(saturated, divisors[columns], 1)
             values[:, columns] = np.where(saturated, divided, np.tanh(values[:, columns]))

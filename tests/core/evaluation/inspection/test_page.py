@@ -98,11 +98,13 @@ def test_a_counted_model_has_a_page_without_units() -> None:
 
 
 def test_values_are_brought_between_minus_one_and_one() -> None:
-    units = np.array([[0.5, 2.0, 300.0], [-1.0, -0.1, -100.0], [np.nan, 0.0, 200.0]], np.float32)
+    units = np.array([[0.5, 2.0, 300.0], [-1.0, -0.1, 100.0], [np.nan, 0.0, 200.0]], np.float32)
     packed = pack(units, [Group("hidden", 0, 1, 0), Group("cell", 0, 2, 1)])
     values = np.frombuffer(base64.b64decode(packed.data), np.int8).reshape(3, 3)
     assert packed.shown == ("value", "tanh")
     assert values[0].tolist() == [64, -127, 0]
     assert values[1].tolist() == [round(127 * np.tanh(2.0)), round(127 * np.tanh(-0.1)), 0]
     assert packed.divisors[:2] == (0, 0) and 290 < packed.divisors[2] < 300
-    assert values[2].tolist() == [127, -43, 85]
+    assert values[2].tolist() == [127, 43, 85]
+    switch = pack(np.array([[30.0], [-40.0], [50.0]], np.float32), [Group("cell", 0, 1, 0)])
+    assert (switch.shown, switch.divisors) == (("tanh",), (0.0,))  # its sign is what it says
