@@ -44,6 +44,10 @@ def sample(
     greedy: Annotated[bool, typer.Option("--greedy", help="Always the likeliest.")] = False,
     stop: Annotated[str | None, typer.Option(help="Stop writing before this text.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed writes the same text.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="float32, bfloat16, float16 or int8; for many texts, and on CUDA.")
+    ] = None,
+    engine: Annotated[str | None, typer.Option(help="auto, compiled, arrays or plain.")] = None,
     count: Annotated[int, typer.Option(min=1, max=4096, help="Texts to write side by side.")] = 1,
     which: Which = "best",
     device: Device = "auto",
@@ -62,6 +66,8 @@ def sample(
         sample__greedy=greedy or None,
         sample__stop=stop,
         sample__seed=seed,
+        sample__precision=precision,
+        sample__engine=engine,
     )
     loaded = _find(run, which, resolved)
     from charpipe.generation import generate, sample_many

@@ -35,7 +35,7 @@ class SampleConfig(Options):
     prompt: str = Field("", description="text the model reads before it writes")
     precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
         "float32",
-        description="of the products: float32; or lower for many texts at once and on CUDA; auto: the quickest",
+        description="of the products of many texts at once, and on CUDA of one; int8 on a CPU only; auto: the quickest",
     )
     engine: Literal["auto", "compiled", "arrays", "plain"] = Field(
         "auto",

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from charpipe.generation.decoding import Decoding
@@ -13,7 +17,7 @@ from charpipe.generation.position import Position
 from charpipe.generation.sampling import Decoders, begin
 from charpipe.generation.settings import SampleConfig
 from charpipe.models import Predictor
-from charpipe.models.batches import Batch, open_batch
+from charpipe.models.batches import Batch, open_batches
 from charpipe.plugin import Encoding
 
 BLOCK = 64
@@ -51,23 +55,45 @@ def generate_many(
     state, token = begin(predictor, encoding, settings.prompt, Position())
     first = np.array([noise.any_token() if token is None else token for noise in decoding.noise])
     carried = {name: value.repeat_interleave(count, 1) for name, value in state.items()}
-    batch = open_batch(predictor, carried, settings.precision)
-    return _pieces(encoding, settings, _blocks(batch, decoding, first, settings.length, token is None), count)
+    teams, at = [], 0
+    for batch in open_batches(predictor, carried, settings.precision):
+        noise = decoding.noise[at : at + batch.lanes]
+        own = Decoding(settings, encoding.size, decoders, noise=noise)
+        teams.append(Team(batch, own, first[at : at + batch.lanes]))
+        at += batch.lanes
+    begun = [first[None]] if token is None and settings.length else []
+    return _pieces(encoding, settings, chain(begun, _blocks(teams, settings.length - len(begun))), count)
 
 
-def _blocks(
-    batch: Batch, decoding: Decoding, tokens: NDArray[np.int64], length: int, with_first: bool
-) -> Iterator[NDArray[np.int64]]:
-    """Tokens [n, B], `length` rows of them in all."""
-    rows = [tokens] if with_first and length else []
-    for _ in range(length - len(rows)):
-        if len(rows) == BLOCK:
-            yield np.stack(rows)
-            rows = []
-        tokens = decoding.draw_each(batch.step(tokens))
-        rows.append(tokens)
-    if rows:
-        yield np.stack(rows)
+@dataclass
+class Team:
+    """Some of the texts, stepped together by one thread."""
+
+    batch: Batch
+    decoding: Decoding
+    tokens: NDArray[np.int64]
+
+    def write(self, steps: int) -> NDArray[np.int64]:
+        """The next tokens, [steps, lanes]."""
+        rows = np.empty((steps, self.batch.lanes), np.int64)
+        for row in rows:
+            row[:] = self.tokens = self.decoding.draw_each(self.batch.step(self.tokens))
+        return rows
+
+
+def _blocks(teams: list[Team], length: int) -> Iterator[NDArray[np.int64]]:
+    """Tokens [n, B], `length` rows of them in all, from one team or from several at the same time."""
+    sizes = [min(BLOCK, length - start) for start in range(0, length, BLOCK)]
+    if len(teams) == 1:
+        yield from (teams[0].write(size) for size in sizes)
+        return
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(len(teams), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            for size in sizes:
+                yield np.concatenate(list(pool.map(lambda team, n=size: team.write(n), teams)), axis=1)
+    finally:
+        torch.set_num_threads(threads)  # some of the libraries below know only one number for all threads
 
 
 def _pieces(

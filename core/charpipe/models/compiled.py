@@ -40,7 +40,7 @@ class CompiledStream:
         self.layer, self.names = recurrence.layer, recurrence.names
         self.size, self.layers = self.layer.hidden_size, self.layer.num_layers
         self.vocabulary_size = network.vocabulary_size
-        self.kind = _kind(self.layer)
+        self.kind = kind_of(self.layer)
         self.parts = parts or _parts(network)
         self.weights = pack(network, self.parts)
         padded = self.weights.own.shape[2]
@@ -138,7 +138,7 @@ def pack(network: LanguageModel, parts: int) -> Weights:
             return _array(layer.get_parameter(f"{name}_l{number}"))[None]
         return np.zeros((1, len(layer.get_parameter("weight_hh_l0"))), np.float32)
 
-    apart = _kind(layer) == kernels.GRU
+    apart = kind_of(layer) == kernels.GRU
     given = [bias("bias_ih", n) + (0 if apart else bias("bias_hh", n)) for n in range(layers)]
     own_bias = [gates(bias("bias_hh", n) * np.float32(apart))[:, 0] for n in range(layers)]
     own = np.stack([inputs("weight_hh", n) for n in range(layers)], 1)
@@ -177,7 +177,8 @@ def _array(values: torch.Tensor) -> Array:
     return np.ascontiguousarray(values.detach().numpy())
 
 
-def _kind(layer: nn.RNNBase) -> int:
+def kind_of(layer: nn.RNNBase) -> int:
+    """Which of the kernels steps this layer."""
     if isinstance(layer, nn.RNN):
         return kernels.RELU if layer.mode == "RNN_RELU" else kernels.RNN
     return kernels.LSTM if isinstance(layer, nn.LSTM) else kernels.GRU

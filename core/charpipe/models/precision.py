@@ -34,6 +34,8 @@ def choose_precision(asked: str, device: torch.device) -> Precision:
         return "bfloat16" if _has_bfloat16(device) else "float32"
     if asked == "float16" and device.type != "cuda":
         raise UsageError("float16 works on CUDA only; use bfloat16 or float32")
+    if asked == "int8":
+        raise UsageError("int8 works on a CPU only; use bfloat16, float16 or float32")
     if asked not in ("float32", "bfloat16", "float16"):
         raise UsageError(f"{asked!r} is not a precision; use auto, float32, bfloat16 or float16")
     return asked  # type: ignore[return-value]
