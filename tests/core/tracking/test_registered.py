@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,7 @@ def served(tracked: Any, tmp_path: Path) -> Iterator[tuple[Session, int]]:
     words += ["--model-uri", f"models:/{NAME}@champion"]
     environment = {
         **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # it calls uvicorn by its name
         "MLFLOW_TRACKING_URI": place(session).uri,
         "CUDA_VISIBLE_DEVICES": "",
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -199,21 +201,19 @@ def served(tracked: Any, tmp_path: Path) -> Iterator[tuple[Session, int]]:
         ) as server,
     ):
         try:
-            for _ in range(600):
-                with urllib_errors(), urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5):
+            for _ in range(1000):
+                with (
+                    suppress(urllib.error.URLError, OSError),
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5),
+                ):
                     break
                 assert server.poll() is None, log.read_text()
                 time.sleep(0.2)
             yield session, port
         finally:
-            os.killpg(server.pid, 15)
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, 15)
             server.wait(30)
-
-
-def urllib_errors() -> Any:
-    from contextlib import suppress
-
-    return suppress(urllib.error.URLError, OSError)
 
 
 @pytest.mark.e2e
