@@ -39,20 +39,24 @@ def train(
     *,
     preset: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    start: str | None = None,
     listen: Listener = ignore,
 ) -> Trained:
     """Train `arch` on a corpus (a name of the catalogue, a path or a URL), score it and let it write.
 
+    With `start`, the name of a run or `champion:CORPUS`, it goes on from what that one learnt.
     `settings` has dotted keys, as in `{"train.steps": 500}`; `listen` is called with every event. The same call
     again returns the same run. Raises CharpipeError.
     """
     resolved = load_config(pipeline="train-and-sample", preset=preset, settings=settings)
     session = Session(find_workspace(resolved.project_file), resolved, open_plugins(resolved), emit=listen)
     stages.check(session, corpus, arch)
+    beginning = stages.find_beginning(session, start)
     documents = stages.ingest(session, corpus)
-    vocabulary = stages.learn_vocabulary(session, corpus, documents)
+    vocabulary = stages.learn_vocabulary(session, corpus, documents, beginning)
     tokens = stages.encode(session, corpus, documents, vocabulary)
-    request = TrainRequest(corpus, arch, "train-and-sample", {"corpus": corpus, "arch": arch})
+    options = {"corpus": corpus, "arch": arch, "from_": start}
+    request = TrainRequest(corpus, arch, "train-and-sample", options, beginning)
     trained = stages.train(session, request, tokens, vocabulary)
     scores = stages.evaluate(session, trained, tokens)
     written = stages.sample(session, trained)

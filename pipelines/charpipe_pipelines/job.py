@@ -17,6 +17,7 @@ class Call(Protocol):
 
 
 STAGES: Mapping[str, Callable[..., Any]] = {
+    "start": stages.find_beginning,
     "ingest": stages.ingest,
     "vocabulary": stages.learn_vocabulary,
     "encode": stages.encode,
@@ -34,10 +35,12 @@ def directly(session: Session) -> Call:
 def train_and_sample(call: Call, options: TrainAndSampleOptions) -> dict[str, Any]:
     """From raw text to a sample: `{"run", "corpus", "metrics", "predictions", "sample"}`."""
     corpus = options.corpus
+    beginning = call("start", options.from_) if options.from_ else None
     documents = call("ingest", corpus)
-    vocabulary = call("vocabulary", corpus, documents)
+    vocabulary = call("vocabulary", corpus, documents, beginning)
     tokens = call("encode", corpus, documents, vocabulary)
-    request = TrainRequest(corpus, options.arch, "train-and-sample", options.model_dump(mode="json"))
+    asked = options.model_dump(mode="json")
+    request = TrainRequest(corpus, options.arch, "train-and-sample", asked, beginning)
     trained = call("train", request, tokens, vocabulary)
     scores = call("evaluate", trained, tokens)
     written = call("sample", trained)

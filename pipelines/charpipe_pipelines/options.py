@@ -12,3 +12,4 @@ class TrainAndSampleOptions(Options):
 
     corpus: str = Field(description="a corpus of pipelines.toml, a file, a folder, an archive or a URL")
     arch: str = Field("lstm", description="the architecture: see `charpipe plugins list`")
+    from_: str | None = Field(None, description="a run, or champion:CORPUS, to go on from what it learnt")

@@ -53,6 +53,7 @@ def _task(stage: str, summary: str, **options: Any) -> Any:
 
 
 TASKS = {
+    "start": _task("start", "Find the run to go on from."),
     "ingest": _task(
         "ingest",
         "Fetch the source if need be, and read it into documents.",

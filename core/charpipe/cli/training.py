@@ -57,7 +57,8 @@ def _command(pipeline: Pipeline, registry: Registry) -> Any:
     parameters = []
     for name, field in pipeline.options.model_fields.items():
         shown = "needed" if field.is_required() else f"default: {field.default}"
-        option = typer.Option(None, help=f"{field.description}  [{shown}]")
+        flag = f"--{name.strip('_').replace('_', '-')}"
+        option = typer.Option(None, flag, help=f"{field.description}  [{shown}]")
         annotation: Any = field.annotation
         parameters.append(inspect.Parameter(name, keyword, default=option, annotation=annotation | None))
     for name, (kind, default) in COMMON.items():

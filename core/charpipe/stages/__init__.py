@@ -4,6 +4,7 @@ Each finds out whether its work is done already, does it if not, and returns a s
 there is now. They know no Prefect and no terminal: they tell a session's listener what happens.
 """
 
+from charpipe.stages.beginning import Beginning, find_beginning
 from charpipe.stages.data import encode, ingest, learn_vocabulary
 from charpipe.stages.outcome import evaluate, sample
 from charpipe.stages.plan import TrainRequest, check
@@ -12,6 +13,7 @@ from charpipe.stages.session import Made, Session
 from charpipe.stages.train import TrainedRun, train
 
 __all__ = [
+    "Beginning",
     "Made",
     "Promotion",
     "Session",
@@ -20,6 +22,7 @@ __all__ = [
     "check",
     "encode",
     "evaluate",
+    "find_beginning",
     "ingest",
     "learn_vocabulary",
     "promote",

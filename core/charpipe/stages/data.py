@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from charpipe.events import StageProgress
+from charpipe.stages.beginning import Beginning, vocabulary_of
 from charpipe.stages.lineage import earlier_documents, split_settings
 from charpipe.stages.quantities import size
 from charpipe.stages.session import Made, Session, WouldRun
-from charpipe.store import Action
+from charpipe.store import Action, digest_of_json
 
 INGEST, VOCABULARY, ENCODE = 1, 1, 1
 """The versions of the stages: raised by hand when a stage would make something else of the same input."""
@@ -54,22 +55,31 @@ def ingest(session: Session, wanted: str) -> Made:
     return session.build(action, make, name, lambda facts: _documents(facts, taken[0]))
 
 
-def learn_vocabulary(session: Session, wanted: str, documents: Made) -> Made:
-    """Learn the vocabulary of the documents: `vocabulary.json`."""
+def learn_vocabulary(
+    session: Session, wanted: str, documents: Made, beginning: Beginning | None = None
+) -> Made:
+    """Learn the vocabulary of the documents, or extend that of the model to start from: `vocabulary.json`."""
     if (recorded := session.recorded("vocabulary")) is not None:
         return session.skip(recorded, _vocabulary)
     name, config = session.corpus(wanted)
     provided = session.registry.find("tokenizer", config.tokenizer.name)
     code = {config.tokenizer.name: provided.provider.digest()}
-    action = Action(
-        "vocabulary", VOCABULARY, {"documents": documents.digest}, config.tokenizer.model_dump(), code
-    )
+    parent = vocabulary_of(session, beginning) if beginning else None
+    inputs = {"documents": documents.digest}
+    if parent is not None:
+        inputs["parent"] = digest_of_json(parent)
+        from charpipe.text.vocabulary import check_parent
+
+        check_parent(provided.spec, parent)
+    action = Action("vocabulary", VOCABULARY, inputs, config.tokenizer.model_dump(), code)
 
     def make(folder: Path) -> Mapping[str, Any]:
         from charpipe.text import learn_vocabulary
 
         progress = _progress(session, "vocabulary")
-        return learn_vocabulary(session.path(documents), provided.spec, config.tokenizer, folder, progress)
+        return learn_vocabulary(
+            session.path(documents), provided.spec, config.tokenizer, folder, progress, parent
+        )
 
     return session.build(action, make, name, _vocabulary)
 

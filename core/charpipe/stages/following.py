@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from charpipe.events import Evaluated, Event, Finished, TrainingStarted
 from charpipe.runs import Recorder, Run
+from charpipe.stages.beginning import start_of
 from charpipe.stages.plan import Plan
 from charpipe.stages.session import Session
 from charpipe.store.manifest import read_manifest
@@ -100,6 +101,7 @@ def _learnt(plan: Plan, run: Run, resume: Path | None) -> Iterator[Event]:
         checkpoints=run.checkpoints,
         encoding=encoding,
         resume=resume,
+        start=start_of(plan.session, plan.request.beginning) if resume is None else None,
         **_surroundings(plan, run),
     )
 

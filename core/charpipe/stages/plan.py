@@ -16,6 +16,7 @@ from charpipe.registry import Provided
 from charpipe.runs import Run, RunInfo
 from charpipe.runs.find import new_name
 from charpipe.runs.folder import SCHEMA, PluginUsed
+from charpipe.stages.beginning import Beginning, settled_config
 from charpipe.stages.session import Made, Session
 from charpipe.store import Action
 from charpipe.store.actions import flatten
@@ -39,6 +40,8 @@ class TrainRequest:
     arch: str
     pipeline: str = "train-and-sample"
     options: Mapping[str, Any] | None = None
+    beginning: Beginning | None = None
+    """What is started from, if not afresh."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,17 @@ class Plan:
             del settings["budget"]
         if self.counted:
             settings = {}
-        arch = self.request.arch
+        arch, beginning = self.request.arch, self.request.beginning
+        inputs = {"tokens": self.tokens.digest, "vocabulary": self.vocabulary.digest}
+        started = {}
+        if beginning is not None:
+            inputs["parent"] = beginning.checkpoint
+            started = {"offset": beginning.offset}
         return Action(
             "train",
             VERSION,
-            {"tokens": self.tokens.digest, "vocabulary": self.vocabulary.digest},
-            {"arch": arch, arch: self.config.model_dump(mode="json"), "train": settings},
+            inputs,
+            {"arch": arch, arch: self.config.model_dump(mode="json"), "train": settings, **started},
             {arch: self.provided.provider.digest()},
         )
 
@@ -82,7 +90,7 @@ class Plan:
         return Run.create(self.session.workspace.runs / name, self._info(name, corpus), vocabulary)
 
     def _info(self, name: str, corpus: str) -> RunInfo:
-        session, request = self.session, self.request
+        session, request, begun = self.session, self.request, self.request.beginning
         settings = dict(flatten(session.config.model_dump(mode="json", include=RECORDED)))
         inputs = {
             "documents": self.tokens.inputs["documents"],
@@ -106,7 +114,8 @@ class Plan:
             origins=dict(session.resolved.origins),
             versions={name: version(name) for name in ("charpipe", "torch")}
             | {"python": platform.python_version()},
-            facts={"tokens": dict(self.tokens.facts)},
+            facts={"tokens": dict(self.tokens.facts)} | ({"start": begun.to_json()} if begun else {}),
+            parent=begun.run if begun else None,
         )
 
     def _plugins(self) -> dict[str, PluginUsed]:
@@ -141,6 +150,7 @@ def make_plan(session: Session, request: TrainRequest, tokens: Made, vocabulary:
             "corpus, or give train a larger share of it: --set corpus.split.train=1 --set corpus.split.val=0 "
             "--set corpus.split.test=0"
         )
+    config = settled_config(session, request.beginning, config, vocabulary.facts["size"])
     return Plan(session, request, provided, config, tokens, vocabulary)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from charpipe.errors import InterruptedRun, RunError
 from charpipe.events import StageFinished, StageStarted
 from charpipe.runs import Run, readable_runs
+from charpipe.stages.beginning import check_fits
 from charpipe.stages.following import follow
 from charpipe.stages.plan import Plan, TrainRequest, make_plan
 from charpipe.stages.session import Made, Session, WouldRun
@@ -44,7 +45,9 @@ def train(session: Session, request: TrainRequest, tokens: Made, vocabulary: Mad
             raise WouldRun(
                 f"train: would {'go on with ' + run.name if run else 'run'} ({why}), and all after it"
             )
-        run = run or plan.create_run()
+        if run is None:
+            check_fits(plan)
+            run = plan.create_run()
         session.emit(StageStarted("train", why))
         if follow(plan, run) == "interrupted":
             raise InterruptedRun(

@@ -68,7 +68,7 @@ class Progress:
                     "cached" if event.skipped else "done",
                     event.summary,
                     seconds=event.seconds,
-                    why=self.stages[event.stage].why,
+                    why=self.stages.get(event.stage, Stage(event.stage)).why,
                 )
             case TrainingStarted():
                 self.model = f"{event.model} · {event.device} {event.precision}"

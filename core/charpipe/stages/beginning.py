@@ -1,0 +1,172 @@
+"""Where a training begins that does not begin afresh: at the checkpoint of another run or of a champion."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from charpipe.champions.records import named
+from charpipe.errors import RunError, StoreError
+from charpipe.runs import Run, find_run
+from charpipe.store.manifest import read_manifest
+
+if TYPE_CHECKING:
+    from charpipe.plugin import ModelConfig
+    from charpipe.stages.plan import Plan
+    from charpipe.stages.session import Session
+    from charpipe.training.start import Start
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """The run to start from, its checkpoint (folder in the workspace, content digest), and how many steps of data
+    were read before."""
+
+    run: str
+    path: str
+    checkpoint: str
+    offset: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As a run remembers it."""
+        return asdict(self)
+
+    def further(self, steps: int) -> Beginning:
+        """The same, at least so many steps into the data."""
+        return replace(self, offset=max(self.offset, steps))
+
+
+def find_beginning(session: Session, wanted: str | None) -> Beginning | None:
+    """The best checkpoint of the run `wanted`, or the kept model of `champion:CORPUS`; a run that is resumed begins
+    where it began. Raises UsageError where there is no such run, RunError where it has no whole checkpoint."""
+    if session.resume is not None:
+        recorded = session.resume.info.facts.get("start")
+        return Beginning(**recorded) if isinstance(recorded, dict) else None
+    if wanted is None:
+        return None
+    if (kept := named(session.workspace, wanted)) is not None:
+        found = beginning_at(session, kept.run, kept.folder)
+    else:
+        run = find_run(session.workspace.runs, wanted)
+        found = beginning_at(session, run.name, run.checkpoint("best"))
+    session.notice(f"starts from {found.run}, {found.offset:,} steps into the data")
+    return found
+
+
+def beginning_at(session: Session, run: str, folder: Path) -> Beginning:
+    """The checkpoint in `folder`, which came from `run`."""
+    try:
+        digest = read_manifest(folder).digest
+    except StoreError as error:
+        raise RunError(f"the checkpoint of {run} cannot be started from: {error}; start afresh") from error
+    beginning = Beginning(run, session.workspace.relative(folder), digest, 0)
+    state = _json(folder / "state.json")
+    read = sum(value for key in ("offset", "step") if isinstance(value := state.get(key, 0), int))
+    return beginning.further(read).further(_read_by(session, run))
+
+
+def _read_by(session: Session, run: str) -> int:
+    """Steps of data that a run and those before it have read; its best checkpoint may be from before its end."""
+    try:
+        found = Run(session.workspace.runs / run)
+        return int((found.info.facts.get("start") or {}).get("offset", 0)) + found.status.step
+    except RunError:
+        return 0  # a champion outlives its run
+
+
+def vocabulary_of(session: Session, beginning: Beginning) -> dict[str, Any]:
+    """The vocabulary that the model to start from speaks."""
+    return _json(session.workspace.root / beginning.path / "vocabulary.json")
+
+
+def start_of(session: Session, beginning: Beginning | None) -> Start | None:
+    """What the trainer is told. Raises RunError where the checkpoint is not any more what it was."""
+    if beginning is None:
+        return None
+    from charpipe.training.start import Start
+
+    folder = session.workspace.root / beginning.path
+    try:
+        same = read_manifest(folder).digest == beginning.checkpoint
+    except StoreError:
+        same = False
+    if not same:
+        raise RunError(
+            f"the checkpoint of {beginning.run} to start from is gone or another; nothing was trained"
+        )
+    return Start(folder, beginning.offset)
+
+
+def settled_config(
+    session: Session, beginning: Beginning | None, config: ModelConfig, size: int
+) -> ModelConfig:
+    """The architecture's settings with what the model to start from decides: how wide its input is."""
+    if beginning is None:
+        return config
+    card = _json(session.workspace.root / beginning.path / "config.json")
+    before = card.get("vocabulary_size")
+    if not isinstance(before, int) or before == size or not isinstance(card.get("config"), dict):
+        return config
+    from charpipe.models.growth import fixed_width
+
+    try:
+        parent = type(config).model_validate(card["config"])
+    except ValueError:
+        return config
+    return fixed_width(config, parent, before, size)
+
+
+def check_fits(plan: Plan) -> None:
+    """Hold the model to start from against the one that is planned, before a run is made.
+
+    Raises RunError naming what differs.
+    """
+    beginning = plan.request.beginning
+    if beginning is None:
+        return
+    folder = plan.session.workspace.root / beginning.path
+    card = _json(folder / "config.json")
+    if plan.counted:
+        raise RunError(f"{plan.request.arch} is counted, and starts from nothing; leave out --from")
+    if card.get("architecture") != plan.request.arch:
+        raise RunError(
+            f"{beginning.run} is a {card.get('architecture')}, and a {plan.request.arch} is wanted; name that "
+            "architecture with --arch, or start afresh"
+        )
+    differences = ", ".join(_changed(card.get("config", {}), plan.config.model_dump(mode="json")))
+    if differences and not _same_shapes(plan, folder, card):
+        raise RunError(
+            f"{beginning.run} has another size than is wanted: {differences}; use its settings, or start afresh"
+        )
+
+
+def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    keys = (key for key in sorted({*old, *new}) if key != "embedding_size")
+    return [f"{key} {old.get(key)} -> {new.get(key)}" for key in keys if old.get(key) != new.get(key)]
+
+
+def _same_shapes(plan: Plan, folder: Path, card: Mapping[str, Any]) -> bool:
+    """Whether both are built alike, whatever their settings say: dropout changes no tensor."""
+    import torch
+
+    from charpipe.models.model import build_network
+    from charpipe.models.safe import read_header
+
+    with torch.device("meta"):
+        network = build_network(plan.provided.spec, plan.config, card["vocabulary_size"])
+    sketch = network.state_dict()
+    saved = read_header(folder / "model.safetensors")
+    if any(name not in saved for name, _ in network.named_parameters()):
+        return False
+    return all(name in sketch and entry["shape"] == list(sketch[name].shape) for name, entry in saved.items())
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}; start from another run, or afresh") from error
+    return value if isinstance(value, dict) else {}
