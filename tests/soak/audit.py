@@ -62,13 +62,11 @@ def _life(log: list[dict[str, Any]], wrong: list[str]) -> list[str]:
             wrong.append(f"`charpipe serve` ended with {line['code']} when it was told to stop")
         if line["soak"] == "said" and line["event"] == "unreadable":
             wrong.append(f"`charpipe serve --json` said something that is no JSON: {line['line'][:100]!r}")
-    quiet = [
-        line
-        for line in ended
-        if line["at"] > (max((f["at"] for f in log if f["soak"] == "fault"), default=0))
-    ]
-    if quiet and quiet[-1]["state"] != "Completed":
-        wrong.append(f"the last run, undisturbed, ended as {quiet[-1]['state']}: {quiet[-1]['message']}")
+    quiet = [line for line in log if line["soak"] == "quiet"]
+    last = [line for line in ended if quiet and line["at"] > quiet[0]["at"]]
+    if not last or last[-1]["state"] != "Completed":
+        told = f"{last[-1]['state']}: {last[-1]['message']}" if last else "nothing"
+        wrong.append(f"the last run, which nothing disturbed, ended as {told}")
     starved = sum(count for kind, count in strikes.items() if kind in STARVING)
     return [
         f"{len(ended)} runs ended: {_counted(states)}",

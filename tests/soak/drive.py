@@ -114,12 +114,10 @@ class Soak:
         """Until so many runs have ended; then a quiet while, in which each deployment runs undisturbed."""
         self.serve.start()
         self._until(self.runs, disturbed=True)
-        self._until(self.runs + 2 * len(self.worlds), disturbed=False)
+        self.note("quiet")
+        self._until(self.ended + len(self.worlds) + 1, disturbed=False)
         code = self.serve.end(signal.SIGTERM)
         self.note("stopped", code=code)
-        subprocess.run(
-            [sys.executable, "-m", "charpipe", "down"], cwd=self.folder, check=False, capture_output=True
-        )
 
     def _until(self, runs: int, *, disturbed: bool) -> None:
         last = time.monotonic()
@@ -220,6 +218,22 @@ def _size(folder: Path) -> int:
     return total
 
 
+def live(
+    folder: Path, runs: int, seed: int, pipeline: str = "retrain", steps: int = 40, share: float = 0.25
+) -> None:
+    """One soak, from an empty folder to a stopped server."""
+    folder.mkdir(parents=True, exist_ok=True)
+    soak = Soak(folder, runs, seed, pipeline, steps, share)
+    try:
+        soak.live()
+    finally:
+        if soak.serve.process is not None and soak.serve.process.poll() is None:
+            soak.serve.end(signal.SIGTERM)
+        down = [sys.executable, "-m", "charpipe", "down"]
+        subprocess.run(down, cwd=folder, check=False, capture_output=True)
+        soak.log.close()
+
+
 def main() -> int:
     """Live through a soak, audit it, write the report; 1 where the audit finds anything."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -231,15 +245,8 @@ def main() -> int:
     parser.add_argument("--share", type=float, default=0.25, help="of the runs, that meet a fault")
     parser.add_argument("--report", type=Path)
     options = parser.parse_args()
-    options.folder.mkdir(parents=True, exist_ok=True)
-    soak = Soak(options.folder, options.runs, options.seed, options.pipeline, options.steps, options.share)
     began = time.time()
-    try:
-        soak.live()
-    finally:
-        if soak.serve.process is not None and soak.serve.process.poll() is None:
-            soak.serve.process.terminate()
-        soak.log.close()
+    live(options.folder, options.runs, options.seed, options.pipeline, options.steps, options.share)
     report, wrong = audit.report(options.folder, seconds=time.time() - began, seed=options.seed)
     if options.report is not None:
         options.report.write_text(report, encoding="utf-8")
