@@ -1,4 +1,4 @@
-"""A short soak: ten scheduled runs, half of them struck, and the audit of what they left; `drive.py` makes long ones."""
+"""A short soak: ten scheduled runs, half of them struck, and the audit of what they left; drive.py makes longer."""
 
 from __future__ import annotations
 
