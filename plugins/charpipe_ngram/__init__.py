@@ -18,6 +18,10 @@ class NgramConfig(ModelConfig):
         "kneser-ney",
         description="interpolated modified Kneser-Ney, or none: plain shares, and 0 for what was never seen",
     )
+    discounts: Literal["tuned", "estimated"] = Field(
+        "tuned",
+        description="Kneser-Ney's: those that foresee the last of the training text best, or estimated from counts",
+    )
     max_tokens: int = Field(
         20_000_000,
         ge=2,

@@ -6,7 +6,7 @@ characters: that is how many n-grams one character longer it is the end of.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +18,14 @@ from charpipe.plugin import Event, Notice, StageProgress
 from charpipe_ngram import NgramConfig
 from charpipe_ngram.model import NgramPredictor
 from charpipe_ngram.ordering import Order, order_places
-from charpipe_ngram.smoothing import discounts, weights
+from charpipe_ngram.smoothing import discounts, sums_of, weights
 from charpipe_ngram.tables import Tables, index_type, read_tables, token_type
+from charpipe_ngram.tuning import held_out, tune
 
 Array = NDArray[Any]
+Weighed = tuple[Array, Array, float]
+Weigh = Callable[[int, Array, Array, int], Weighed]
+"""Of a context length: counts, their nodes and how many nodes there are -> weights, backoffs, the discount of a one."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +53,46 @@ def fit(
             "warning",
         )
     text = np.array(tokens[-config.max_tokens :], token_type(vocabulary_size))
-    yield StageProgress("train", 0, config.order, "orders")
-    order = order_places(text, config.order - 1, vocabulary_size)
+    taken: Array | None = None if config.smoothing == "kneser-ney" else np.zeros((config.order, 4))
+    if config.smoothing == "kneser-ney" and config.discounts == "tuned" and (last := held_out(len(text))):
+        taken = yield from _tuned(text, last, config.order, vocabulary_size)
+    levels = yield from _told(_levels(text, config, vocabulary_size, _weigher(taken)), config.order)
+    return NgramPredictor(_assemble(levels, text), vocabulary_size)
+
+
+def _tuned(text: Array, last: int, order: int, size: int) -> Generator[Event, None, Array]:
+    """The discounts that foresee the last of the text best from the counts of what is before."""
+    config = NgramConfig(order=order)
+    start = np.zeros((order, 4))
+
+    def weigh(length: int, counts: Array, nodes: Array, number: int) -> Weighed:
+        start[length] = discounts(counts)
+        return counts.astype(np.float32), sums_of(counts, nodes, number), 0.0
+
+    levels = yield from _told(_levels(text[:-last], config, size, weigh), order)
+    sums = np.concatenate([level.backoff for level in levels])
+    yield StageProgress("train", order, order, "orders")
+    return tune(_assemble(levels, text[:-last]), sums, start, text[len(text) - last - order + 1 :], size)
+
+
+def _weigher(taken: Array | None) -> Weigh:
+    """Weights by the discounts [order, 4], or by estimates where there are none."""
+
+    def weigh(length: int, counts: Array, nodes: Array, number: int) -> Weighed:
+        discount = discounts(counts) if taken is None else taken[length]
+        return *weights(counts, nodes, number, discount), float(discount[1])
+
+    return weigh
+
+
+def _told(counting: Iterator[Level], order: int) -> Generator[Event, None, list[Level]]:
+    """The levels, the root's first, and an event after each."""
     levels: list[Level] = []
-    for level in _levels(order, text, config, vocabulary_size):
+    yield StageProgress("train", 0, order, "orders")
+    for level in counting:
         levels.append(level)
-        yield StageProgress("train", len(levels), config.order, "orders")
-    tables = _assemble(levels[::-1], text)
-    return NgramPredictor(tables, vocabulary_size)
+        yield StageProgress("train", len(levels), order, "orders")
+    return levels[::-1]
 
 
 def restore(config: NgramConfig, vocabulary_size: int, tensors: dict[str, Tensor]) -> NgramPredictor:
@@ -64,8 +100,9 @@ def restore(config: NgramConfig, vocabulary_size: int, tensors: dict[str, Tensor
     return NgramPredictor(read_tables(tensors, config.order, vocabulary_size), vocabulary_size)
 
 
-def _levels(order: Order, text: Array, config: NgramConfig, size: int) -> Iterator[Level]:
+def _levels(text: Array, config: NgramConfig, size: int, weigh: Weigh) -> Iterator[Level]:
     """From the longest contexts to none."""
+    order = order_places(text, config.order - 1, size)
     smooth, count = config.smoothing == "kneser-ney", len(text)
     longest = config.order - 1
     keys: Array = np.empty(0, np.int64)
@@ -86,7 +123,7 @@ def _levels(order: Order, text: Array, config: NgramConfig, size: int) -> Iterat
         if length:
             often = np.diff(above, append=count) > 1
             kept = often[to_parent] & (order.places[starts] >= length)
-        yield _level(order, text, size, length, (keys, counts), starts, occurrences, kept, children, smooth)
+        yield _level(order, text, size, length, (keys, counts), starts, occurrences, kept, children, weigh)
         children = np.bincount(to_parent[kept], minlength=len(above))
         starts = above
 
@@ -101,12 +138,11 @@ def _level(
     occurrences: Array,
     kept: Array,
     children: Array,
-    smooth: bool,
+    weigh: Weigh,
 ) -> Level:
     keys, counts = counted
-    taken = discounts(counts) if smooth else np.zeros(4)
     segments = keys // size
-    weight, backoff = weights(counts, segments, len(starts), taken)
+    weight, backoff, discount = weigh(length, counts, segments, len(starts))
     places = order.places[starts][kept]
     in_kept = kept[segments]
     return Level(
@@ -117,7 +153,7 @@ def _level(
         entries=np.bincount(segments, minlength=len(starts))[kept],
         entry_token=(keys[in_kept] % size).astype(text.dtype),
         entry_weight=weight[in_kept],
-        discount=float(taken[1]),
+        discount=discount,
     )
 
 

@@ -35,3 +35,10 @@ def weights(
     discount = taken[np.minimum(counts, 3)]
     weight = (counts - discount) / total[nodes]
     return weight.astype(np.float32), (np.bincount(nodes, discount, size) / total).astype(np.float32)
+
+
+def sums_of(counts: NDArray[Any], nodes: NDArray[Any], size: int) -> NDArray[np.float32]:
+    """[size, 4]: each node's total, and how many of its entries are counted 1, 2, and 3 or more."""
+    kinds = np.minimum(counts, 3)
+    of_kind = [np.bincount(nodes, kinds == kind, size) for kind in (1, 2, 3)]
+    return np.stack([np.bincount(nodes, counts, size), *of_kind], axis=1).astype(np.float32)

@@ -15,7 +15,7 @@ from charpipe.events import Notice
 from charpipe.models import load_model, save_model
 from charpipe.models.fitted import FittedModel
 from charpipe.testing import check_architecture
-from charpipe_ngram import NgramConfig, charpipe_architectures
+from charpipe_ngram import NgramConfig, charpipe_architectures, tuning
 from charpipe_ngram.fitting import fit
 from charpipe_ngram.smoothing import discounts
 
@@ -124,6 +124,26 @@ def test_discounts_are_chen_and_goodmans():
     share = 10 / 18
     expected = [0, 1 - 2 * share * 4 / 10, 2 - 3 * share * 2 / 4, 3 - 4 * share * 1 / 2]
     np.testing.assert_allclose(discounts(counts), expected)
+
+
+def test_tuned_discounts_foresee_better_than_estimates():
+    drawn = np.random.default_rng(5)
+    words = [drawn.integers(0, 6, drawn.integers(2, 7)).tolist() for _ in range(300)]
+    tokens = [token for word in drawn.zipf(1.3, 9000) % 300 for token in (*words[word], 6)]
+    training, held = tokens[:-6000], np.array(tokens[-6000:], np.uint8)
+    assert len(training) > tuning.FEWEST
+    tuned, estimated = (count(training, 7, order=8, discounts=how) for how in ("tuned", "estimated"))
+    assert score(tuned, held).nats < score(estimated, held).nats
+    logits, _ = tuned.step(torch.tensor([6]), tuned.initial_state(1))
+    assert logits.exp().sum().item() == pytest.approx(1, abs=1e-5)
+    again = count(training, 7, order=8)
+    assert all(torch.equal(again.tensors()[name], values) for name, values in tuned.tensors().items())
+
+
+def test_too_short_a_text_is_not_tuned_on():
+    assert tuning.held_out(tuning.FEWEST - 1) == 0
+    assert tuning.held_out(tuning.FEWEST) == tuning.FEWEST * tuning.HELD_OUT
+    assert tuning.held_out(10**9) == tuning.MOST
 
 
 def test_words_that_fit_no_machine_word_are_sorted_too():

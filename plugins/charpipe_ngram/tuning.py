@@ -1,0 +1,88 @@
+"""Discounts that foresee held-out text best: found by gradient on the last of the training text, never on validation.
+
+The estimates of Chen and Goodman are made for words. Characters repeat themselves far more, and the discounts that fit
+them are larger for long contexts and smaller for short ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from charpipe_ngram.model import Walk, find
+from charpipe_ngram.tables import Tables
+
+Array = NDArray[Any]
+FEWEST = 20_000
+"""Training tokens from which discounts are tuned."""
+HELD_OUT, MOST = 0.05, 100_000
+"""The share of the training tokens that discounts are tuned on, and how many of them at most."""
+UPDATES, RATE = 30, 0.15
+LIMITS = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+
+
+def held_out(count: int) -> int:
+    """How many of `count` training tokens discounts are tuned on; 0 where there are too few."""
+    return min(int(count * HELD_OUT), MOST) if count >= FEWEST else 0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What contexts of one length say about the held-out characters: `lanes` are the characters whose context was
+    seen, `counts` theirs after it, `sums` [lanes, 4] the context's total and its entries counted 1, 2, 3 or more;
+    `single` and `right` are those whose context follows a leaf's text, and whether it went on as they did."""
+
+    lanes: Tensor
+    counts: Tensor
+    sums: Tensor
+    single: Tensor
+    right: Tensor
+
+
+def tune(tables: Tables, sums: Array, start: Array, text: Array, vocabulary_size: int) -> Array:
+    """Discounts [order, 4] of counts 0, 1, 2, and 3 or more. `tables` hold counts instead of weights and `sums`
+    [nodes, 4] those of each node; `start` [order, 4] is where to begin; `text` goes on after the tables' own text,
+    beginning with the order - 1 tokens before its first foreseen one."""
+    order = len(start)
+    seen, count = _look(tables, sums, text, order - 1), len(text) - order + 1
+    free = torch.logit((torch.from_numpy(start[:, 1:]) / LIMITS).clamp(0.01, 0.99)).requires_grad_()
+    optimizer = torch.optim.Adam([free], lr=RATE)
+    for _ in range(UPDATES):
+        optimizer.zero_grad()
+        _loss(torch.sigmoid(free) * LIMITS, seen, count, vocabulary_size).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    found = (torch.sigmoid(free) * LIMITS).detach().numpy()
+    return np.concatenate([np.zeros((order, 1)), found], axis=1)
+
+
+def _look(tables: Tables, sums: Array, text: Array, length: int) -> list[Seen]:
+    targets = text[length:].astype(np.int64)
+    walk, seen = Walk(tables, len(targets)), []
+    for back in range(length + 1):
+        if back:
+            walk.go(text[length - back :][: len(targets)].astype(np.int64), back)
+        found = find(tables.entry_token, tables.entry_start, walk.nodes, targets[walk.lanes])
+        counts = np.where(found < 0, 0, tables.entry_weight[found])
+        single, expected, _ = walk.single
+        right = (expected == targets[single]).astype(np.float64)
+        parts = (walk.lanes, counts.astype(np.int64), sums[walk.nodes].astype(np.float64), single, right)
+        seen.append(Seen(*map(torch.from_numpy, parts)))
+        walk.settle()
+    return seen
+
+
+def _loss(discounts: Tensor, seen: list[Seen], count: int, vocabulary_size: int) -> Tensor:
+    """Nats per held-out character, as the predictor would have them."""
+    chances = torch.full((count,), 1 / vocabulary_size, dtype=torch.float64)
+    for taken, level in zip(discounts, seen, strict=True):
+        single = taken[0] * chances[level.single] + (1 - taken[0]) * level.right
+        discount = torch.cat([taken.new_zeros(1), taken])[level.counts.clamp(max=3)]
+        total = level.sums[:, 0]
+        node = (level.counts - discount + (level.sums[:, 1:] @ taken) * chances[level.lanes]) / total
+        chances = chances.index_put((level.single,), single).index_put((level.lanes,), node)
+    return -chances.log().mean()
