@@ -15,7 +15,10 @@ from charpipe.cli.output import print_json
 from charpipe.errors import UsageError
 
 RunName = Annotated[
-    str, typer.Argument(help="A run: name, unique beginning, MLflow run id, `last` or `best:CORPUS`.")
+    str,
+    typer.Argument(
+        help="A run: name, unique beginning, MLflow run id, `last`, `best:CORPUS` or `champion:CORPUS`."
+    ),
 ]
 Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Any setting; may be repeated.")]
 Which = Annotated[str, typer.Option("--checkpoint", help="best or last.")]
