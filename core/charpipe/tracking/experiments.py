@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from charpipe.errors import RunError, UsageError
+from charpipe.tracking import view
 from charpipe.tracking.describe import RUN_TAG
 from charpipe.tracking.location import Location
 
 if TYPE_CHECKING:
+    from mlflow.entities import Experiment
     from mlflow.entities import Run as MlflowRun
     from mlflow.tracking import MlflowClient
 
@@ -25,14 +27,22 @@ def ensure(client: MlflowClient, name: str, location: Location) -> str:
     if found is None:
         place = f"{location.artifacts.rstrip('/')}/{quote(name, safe='')}" if location.artifacts else None
         try:
-            return str(client.create_experiment(name, artifact_location=place, tags=KIND))
+            tags = KIND | {view.TAG: view.view()}
+            return str(client.create_experiment(name, artifact_location=place, tags=tags))
         except MlflowException:  # another process was quicker
             found = client.get_experiment_by_name(name)
             if found is None:
                 raise
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
+    show(client, found)
     return str(found.experiment_id)
+
+
+def show(client: MlflowClient, experiment: Experiment) -> None:
+    """Give the experiment charpipe's view, where it has none or an older one."""
+    if experiment.tags.get(view.TAG) != (shown := view.view()):
+        client.set_experiment_tag(experiment.experiment_id, view.TAG, shown)
 
 
 def find_run(client: MlflowClient, name: str, run_id: str | None = None) -> MlflowRun | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from charpipe.errors import CharpipeError, RunError
 from charpipe.tracking import experiments, logged_models
 from charpipe.tracking.client import connect, explain
+from charpipe.tracking.describe import RUN_TAG
 from charpipe.tracking.location import Location
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def _download(location: Location, wanted: str, folder: Path, which: str) -> Path
     found = experiments.look_up(client, wanted, location.shown)
     models = logged_models.of_run(client, found.info.experiment_id, found.info.run_id)
     model = models.get(which) or models.get("last")
-    name = found.info.run_name
+    name = found.data.tags.get(RUN_TAG, found.info.run_name)
     if model is None:
         raise RunError(f"the run {name} has no model in the MLflow at {location.shown} yet")
     target = folder / f"{name}-{which}-{model.model_id[:10]}"

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from charpipe.errors import RunError
 from charpipe.runs import Run
 from charpipe.servers.managed import ManagedServer
 from charpipe.tracking.client import connect, quiet_environment
 from charpipe.tracking.location import Location
+from charpipe.tracking.view import query
 
 TRAINING = "workflowType=machine_learning"
 """Opens MLflow's pages on "Model training", and not on its view of language-model traces."""
@@ -45,9 +50,19 @@ def link(base: str, run: Run | None = None) -> str:
     return f"{base}/#/experiments/{ids['experiment_id']}/runs/{ids['run_id']}?{TRAINING}"
 
 
-def experiment_link(base: str, run: Run) -> str:
-    """The page that compares all runs of a run's experiment."""
-    return f"{base}/#/experiments/{run.status.mlflow.get('experiment_id', '0')}/runs?{TRAINING}"
+def experiment_link(base: str, run: Run, charts: bool = False) -> str:
+    """The page with all runs of a run's experiment, in charpipe's view of it: a table, or charts over each other."""
+    return f"{base}/#/experiments/{run.status.mlflow.get('experiment_id', '0')}/runs?{query(charts)}"
+
+
+def comparison_link(base: str, runs: Sequence[Run]) -> str:
+    """The page that sets these runs side by side. Raises RunError where one of them is not in MLflow."""
+    for run in runs:
+        if not run.status.mlflow.get("run_id"):
+            raise RunError(f"the run {run.name} is not in MLflow yet; type: charpipe runs sync {run.name}")
+    ids = json.dumps([run.status.mlflow["run_id"] for run in runs])
+    experiments = json.dumps(sorted({run.status.mlflow["experiment_id"] for run in runs}))
+    return f"{base}/#/compare-runs?runs={quote(ids)}&experiments={quote(experiments)}&{TRAINING}"
 
 
 def application(url: str, uri: str, artifacts: str) -> Any:

@@ -6,10 +6,15 @@ folder.
 
 from __future__ import annotations
 
+import contextlib
 import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from charpipe.errors import RunError
+from charpipe.reporting.evolution import evolution
+from charpipe.reporting.report import report
+from charpipe.reporting.titles import run_title
 from charpipe.runs import Run
 from charpipe.tracking import describe, experiments, logged_models, losses
 from charpipe.tracking.client import connect
@@ -56,9 +61,14 @@ class Upload:
                 self.experiment_id,
                 start_time=int(started * 1000) if started else None,
                 tags=describe.tags(self.info),
-                run_name=self.info.name,
+                run_name=run_title(self.info),
             )
+        elif (
+            found.info.run_name == self.info.name
+        ):  # as earlier versions named it; a name that a person gave stays
+            self.client.update_run(found.info.run_id, name=run_title(self.info))
         self.experiment_id, self.run_id = found.info.experiment_id, found.info.run_id
+        experiments.show(self.client, self.client.get_experiment(self.experiment_id))
         self._describe(found)
         self.known = set(self._history(found.data.metrics))
 
@@ -86,8 +96,10 @@ class Upload:
         self._samples.advance()
 
     def close(self, state: str) -> None:
-        """The plot of the losses, the best and the last checkpoint, and the run's end."""
+        """The plot of the losses, the samples by step, the report, the best and the last checkpoint, and the run's
+        end."""
         self._plot()
+        self._writings()
         logged_models.log_checkpoints(self.client, self.run, self.experiment_id, self.run_id)
         status = self.run.status
         facts = {"device": status.device, "precision": status.precision, "parameters": status.parameters}
@@ -95,7 +107,20 @@ class Upload:
             if value is not None:
                 self.client.set_tag(self.run_id, f"charpipe.{key}", str(value))
         if state in STATUS:
-            self.client.set_terminated(self.run_id, STATUS[state])
+            self.client.set_terminated(self.run_id, STATUS[state], end_time=self._ended())
+
+    def _writings(self) -> None:
+        """All samples in one file to read and one for programs, and the report."""
+        if self.run.samples_file.is_file():
+            self.client.log_artifact(self.run_id, str(self.run.samples_file), "samples")
+            self.client.log_text(self.run_id, evolution(self.run), "samples/evolution.md")
+        with contextlib.suppress(RunError):  # nothing was measured yet
+            self.client.log_text(self.run_id, report(self.run), "report/report.html")
+
+    def _ended(self) -> int | None:
+        """When the last thing was measured, in milliseconds: filling a gap later does not lengthen the run."""
+        times = [line["time"] for line in Tail(self.run.metrics_file).lines() if "time" in line]
+        return int(max(times) * 1000) if times else None
 
     def _describe(self, found: Any) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag

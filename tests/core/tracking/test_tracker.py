@@ -74,7 +74,12 @@ def test_a_run_is_all_there(run: Run, location: Location, config: TrackingConfig
         ("val/loss", 20),
         ("val/bits_per_char", 10),
     }
-    assert found["samples"] == ["samples/step-00000010.txt", "samples/step-00000020.txt"]
+    assert found["samples"] == [
+        "samples/evolution.md",
+        "samples/samples.jsonl",
+        "samples/step-00000010.txt",
+        "samples/step-00000020.txt",
+    ]
     assert found["plots"] == ["plots/losses.png"]
     assert set(found["models"]) == {"best", "last"}
     assert all(metrics > 0 for _, metrics in found["models"].values())
