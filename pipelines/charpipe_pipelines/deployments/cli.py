@@ -102,7 +102,7 @@ def list_deployments(json: Json = False) -> None:
     print_table(
         columns, [[row[key] for key in keys] for row in rows], "There are no deployments in pipelines.toml."
     )
-    if rows and not served:
+    if not served and any(not row.get("work_pool") for row in rows):
         typer.echo("\nNobody serves this workspace; type: charpipe serve")
 
 

@@ -58,6 +58,12 @@ def register(
 
     config = deployment.config
     known = find(client, deployment)
+    if pool is None and known is not None and known.work_pool_name:
+        name = f"{deployment.pipeline.name}/{deployment.name}"
+        raise UsageError(
+            f"{name} is registered with the work pool {known.work_pool_name}, whose workers carry it out; to serve "
+            f"it instead, first: prefect deployment delete {name}"
+        )
     schedules = []
     if config.schedule is not None:
         schedules = [DeploymentScheduleCreate(schedule=prefect_schedule(config.schedule), active=True)]
