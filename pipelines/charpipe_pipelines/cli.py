@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
+import contextlib
 import webbrowser
 from typing import Annotated
 
 import typer
 
 from charpipe.cli.environment import open_workspace, settings
-from charpipe.runs import Run, list_runs
+from charpipe.runs import Run, find_run, list_runs
 from charpipe_pipelines.server import choose, managed_server
 
 
 def ui(
     browser: Annotated[bool, typer.Option(help="Open the pages in a browser.")] = True,
+    run: Annotated[
+        list[str], typer.Option("--run", help="Open the page of this run; of several: them side by side.")
+    ] = [],  # noqa: B006
+    charts: Annotated[
+        bool, typer.Option("--charts", help="Open the runs' charts instead of their table.")
+    ] = False,
 ) -> None:
     """Start MLflow's and Prefect's servers if need be, and open their pages."""
     from charpipe.tracking import locate
-    from charpipe.tracking.pages import base_url, experiment_link, link
+    from charpipe.tracking.pages import base_url, comparison_link, experiment_link, link
 
     workspace, config = open_workspace(), settings().config
     location = locate(config.tracking, workspace.mlflow)
+    chosen = [find_run(workspace.runs, name) for name in run]
     base = base_url(location, workspace.logs)
-    run = _last_tracked(list_runs(workspace.runs))
-    mlflow = experiment_link(base, run) if run is not None else link(base)
+    last = _last_tracked(list_runs(workspace.runs))
+    if len(chosen) > 1:
+        mlflow = comparison_link(base, chosen)
+    elif chosen:
+        mlflow = link(base, chosen[0])
+    else:
+        mlflow = experiment_link(base, last, charts) if last is not None else link(base)
     api = choose(workspace, config.prefect.api_url, lambda event: None)
     prefect = api.server.start() if api.server is not None else api.page
     for name, url in (("MLflow", mlflow), ("Prefect", f"{prefect}/runs")):
         typer.echo(f"{name:<8} {url}")
         if browser:
-            webbrowser.open(url)
+            with contextlib.suppress(webbrowser.Error):  # no browser here: the address is enough
+                webbrowser.open(url)
     typer.echo("Both stop by themselves when nobody has looked for 15 minutes; at once: charpipe down")
 
 

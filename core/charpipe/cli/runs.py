@@ -6,12 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
+from charpipe.cli.comparing import compare
 from charpipe.cli.environment import open_workspace, settings
 from charpipe.cli.output import print_json, print_table
 from charpipe.errors import RunError
 from charpipe.runs import Run, find_run, list_runs
 
 app = typer.Typer(no_args_is_help=True)
+app.command("compare")(compare)
 
 
 @app.command("list")

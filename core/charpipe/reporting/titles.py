@@ -1,10 +1,8 @@
-"""What a person calls a run: `lstm 1x512`, and with its corpus `lstm 1x512 · linux_src`."""
+"""What a person calls a run: `lstm 1x512`, and among others `lstm 1x512 · 7f3a`."""
 
 from __future__ import annotations
 
 from charpipe.runs import RunInfo
-
-LONGEST = 60
 
 
 def model_title(info: RunInfo) -> str:
@@ -18,7 +16,5 @@ def model_title(info: RunInfo) -> str:
 
 
 def run_title(info: RunInfo) -> str:
-    """`lstm 1x512 · linux_src · 7f3a`: the name's ending tells apart runs that are otherwise called the same."""
-    ending = info.name.rpartition("-")[2][-8:]
-    corpus = info.corpus if len(info.corpus) <= LONGEST else f"…{info.corpus[1 - LONGEST :]}"
-    return f"{model_title(info)} · {corpus} · {ending}"
+    """`lstm 1x512 · 7f3a`: the name's ending tells apart runs that are otherwise called the same."""
+    return f"{model_title(info)} · {info.name.rpartition('-')[2][-8:]}"
