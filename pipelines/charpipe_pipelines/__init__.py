@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from charpipe.plugin import Command, Pipeline, hookimpl
-from charpipe_pipelines.options import TrainAndSampleOptions
+from charpipe_pipelines.options import RetrainOptions, TrainAndSampleOptions
 
 _DEPLOYMENTS = "charpipe_pipelines.deployments.cli"
 
@@ -20,6 +20,13 @@ def charpipe_pipelines() -> Iterable[Pipeline]:
         "charpipe_pipelines.orchestration:train_and_sample",
         TrainAndSampleOptions,
         flow="charpipe_pipelines.train_and_sample.train_and_sample",
+    )
+    yield Pipeline(
+        "retrain",
+        "Refresh a corpus, train a challenger from its champion, and promote the better one.",
+        "charpipe_pipelines.orchestration:retrain",
+        RetrainOptions,
+        flow="charpipe_pipelines.retrain.retrain",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from charpipe import stages
 from charpipe.stages import Session, TrainRequest
-from charpipe_pipelines.options import TrainAndSampleOptions
+from charpipe_pipelines.options import RetrainOptions, TrainAndSampleOptions
 
 
 class Call(Protocol):
@@ -18,12 +18,16 @@ class Call(Protocol):
 
 STAGES: Mapping[str, Callable[..., Any]] = {
     "start": stages.find_beginning,
+    "refresh": stages.refresh,
     "ingest": stages.ingest,
     "vocabulary": stages.learn_vocabulary,
     "encode": stages.encode,
     "train": stages.train,
     "evaluate": stages.evaluate,
     "sample": stages.sample,
+    "promote": stages.promote,
+    "skip": stages.skip,
+    "report": stages.conclude,
 }
 
 
@@ -50,4 +54,31 @@ def train_and_sample(call: Call, options: TrainAndSampleOptions) -> dict[str, An
         "metrics": dict(scores["metrics"]),
         "predictions": list(scores.get("predictions", [])),
         "sample": f"{written.get('prompt', '')}{written['text']}",
+    }
+
+
+def retrain(call: Call, options: RetrainOptions) -> dict[str, Any]:
+    """From a source that may have changed to a champion that may have: the result of `train_and_sample` and what was
+    decided, or `{"skipped": True, "reason", ...}`."""
+    corpus = options.corpus
+    night = call("refresh", corpus, options.arch, options.start)
+    documents = call("ingest", corpus)
+    if night.decided(documents):
+        skipped: dict[str, Any] = call("skip", night, documents)
+        return skipped
+    vocabulary = call("vocabulary", corpus, documents, night.beginning)
+    tokens = call("encode", corpus, documents, vocabulary)
+    request = TrainRequest(corpus, options.arch, "retrain", options.model_dump(mode="json"), night.beginning)
+    trained = call("train", request, tokens, vocabulary)
+    scores = call("evaluate", trained, tokens)
+    written = call("sample", trained)
+    decided = call("promote", trained, tokens)
+    report = call("report", night, documents, trained, decided)
+    return {
+        "run": trained.run,
+        "corpus": night.corpus,
+        "metrics": dict(scores["metrics"]),
+        "predictions": [],
+        "sample": f"{written.get('prompt', '')}{written['text']}",
+        **report,
     }

@@ -6,31 +6,52 @@ import dataclasses
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 from charpipe import stages
 from charpipe.errors import CharpipeError
+from charpipe.plugin import Options
 from charpipe.stages import Session
 from charpipe_pipelines import job
-from charpipe_pipelines.options import TrainAndSampleOptions
+from charpipe_pipelines.options import RetrainOptions, TrainAndSampleOptions
 from charpipe_pipelines.server import Api, become_client, choose, point_client_at
 
 SETTLE_SECONDS = 10.0
 WITHOUT = "going on without its page; nothing else changes"
 
 
+Work = Callable[[job.Call, Any], dict[str, Any]]
+"""What a pipeline does with its options, calling stages."""
+
+
 def train_and_sample(options: TrainAndSampleOptions, session: Session) -> dict[str, Any]:
     """The pipeline `train-and-sample`, as `charpipe run` calls it."""
     stages.check(session, options.corpus, options.arch)
+    flow = "charpipe_pipelines.train_and_sample:train_and_sample"
+    return carry_out(job.train_and_sample, flow, options, session, f"{options.corpus} {options.arch}")
+
+
+def retrain(options: RetrainOptions, session: Session) -> dict[str, Any]:
+    """The pipeline `retrain`, as `charpipe run` calls it."""
+    stages.check(session, options.corpus, options.arch)
+    flow = "charpipe_pipelines.retrain:retrain"
+    return carry_out(job.retrain, flow, options, session, f"{options.corpus} {options.arch}")
+
+
+def carry_out(work: Work, flow: str, options: Options, session: Session, title: str) -> dict[str, Any]:
+    """Do a pipeline's work as its Prefect `flow`, whose run is named `title`; without Prefect where it does not take
+    part."""
     if session.dry_run:
-        return job.train_and_sample(job.directly(session), options)
+        return work(job.directly(session), options)
     try:
         api = _open_prefect(session)
     except Exception as error:  # a Prefect that cannot even be imported included
         session.notice(f"Prefect does not take part: {_first_line(error)}; {WITHOUT}", level="warning")
-        return job.train_and_sample(job.directly(session), options)
-    return _as_flow(options, session, api)
+        return work(job.directly(session), options)
+    return _as_flow(work, flow, options, session, api, title)
 
 
 def _open_prefect(session: Session) -> Api:
@@ -62,18 +83,20 @@ def _answering(api: Api) -> str | CharpipeError:
     return api.url
 
 
-def _as_flow(options: TrainAndSampleOptions, session: Session, api: Api) -> dict[str, Any]:
+def _as_flow(
+    work: Work, flow: str, options: Options, session: Session, api: Api, title: str
+) -> dict[str, Any]:
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     from charpipe_pipelines.cold import linked
     from charpipe_pipelines.current import Current, current
     from charpipe_pipelines.page import Page
-    from charpipe_pipelines.train_and_sample import train_and_sample
 
     page = Page(session.stop)
     now = Current(linked(session, page), page, api)
     token = current.set(now)
-    named = train_and_sample.with_options(flow_run_name=f"{options.corpus} {options.arch}")
+    named: Any = import_module(flow.partition(":")[0])
+    named = getattr(named, flow.partition(":")[2]).with_options(flow_run_name=title)
     settings = {key: _plain(session, key) for key in session.resolved.origins}
     asked = options.model_dump(mode="json")
     try:
@@ -90,7 +113,7 @@ def _as_flow(options: TrainAndSampleOptions, session: Session, api: Api) -> dict
         _settle(api)
     if now.error is not None:
         raise now.error
-    return now.result or job.train_and_sample(job.directly(session), options)
+    return now.result or work(job.directly(session), options)
 
 
 def _settle(api: Api) -> None:

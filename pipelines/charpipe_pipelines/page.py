@@ -89,7 +89,7 @@ class Page:
 
     def finish(self, result: Mapping[str, Any] | None) -> None:
         """Show the outcome, and end; a server that does not answer is not waited for."""
-        if result is not None:
+        if result is not None and result.get("run"):
             self.run = result["run"]
             self._text = _sample(self.run, _numbers(result["metrics"]), result["sample"])
         self._closing.set()

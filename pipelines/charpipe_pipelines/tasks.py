@@ -53,6 +53,13 @@ def _task(stage: str, summary: str, **options: Any) -> Any:
 
 
 TASKS = {
+    "refresh": _task(
+        "refresh",
+        "Ask the source for something newer; find the champion to start from, or a run that was cut off.",
+        retries=len(DOWNLOAD_RETRIES),
+        retry_delay_seconds=list(DOWNLOAD_RETRIES),
+        retry_condition_fn=_network_failed,
+    ),
     "start": _task("start", "Find the run to go on from."),
     "ingest": _task(
         "ingest",
@@ -66,6 +73,9 @@ TASKS = {
     "train": _task("train", "Train the model, or find the run that did."),
     "evaluate": _task("evaluate", "Score the best checkpoint on whole splits."),
     "sample": _task("sample", "Let the best checkpoint write."),
+    "promote": _task("promote", "Decide between champion and challenger, and promote the better one."),
+    "skip": _task("skip", "Say that the content is unchanged."),
+    "report": _task("report", "Remember and tell what was decided."),
 }
 
 

@@ -9,23 +9,28 @@ from charpipe.stages.data import encode, ingest, learn_vocabulary
 from charpipe.stages.outcome import evaluate, sample
 from charpipe.stages.plan import TrainRequest, check
 from charpipe.stages.promote import Promotion, promote
+from charpipe.stages.retraining import Night, conclude, refresh, skip
 from charpipe.stages.session import Made, Session
 from charpipe.stages.train import TrainedRun, train
 
 __all__ = [
     "Beginning",
     "Made",
+    "Night",
     "Promotion",
     "Session",
     "TrainRequest",
     "TrainedRun",
     "check",
+    "conclude",
     "encode",
     "evaluate",
     "find_beginning",
     "ingest",
     "learn_vocabulary",
     "promote",
+    "refresh",
     "sample",
+    "skip",
     "train",
 ]

@@ -14,7 +14,7 @@ from charpipe.runs import Run, find_run
 from charpipe.store.manifest import read_manifest
 
 if TYPE_CHECKING:
-    from charpipe.plugin import ModelConfig
+    from charpipe.plugin import Architecture, ModelConfig
     from charpipe.stages.plan import Plan
     from charpipe.stages.session import Session
     from charpipe.training.start import Start
@@ -124,23 +124,37 @@ def check_fits(plan: Plan) -> None:
 
     Raises RunError naming what differs.
     """
-    beginning = plan.request.beginning
-    if beginning is None:
-        return
-    folder = plan.session.workspace.root / beginning.path
+    beginning, arch = plan.request.beginning, plan.request.arch
+    if beginning is not None and (
+        found := _difference(plan.session, beginning, plan.provided.spec, plan.config)
+    ):
+        raise RunError(
+            f"{arch} cannot start from {beginning.run}: {found}; use its settings, or start afresh"
+        )
+
+
+def difference(session: Session, beginning: Beginning, arch: str) -> str | None:
+    """Why the architecture `arch`, as it is set, cannot start there; None where it can."""
+    from charpipe.stages.plan import architecture
+
+    provided, config = architecture(session, arch)
+    return _difference(session, beginning, provided.spec, config)
+
+
+def _difference(
+    session: Session, beginning: Beginning, spec: Architecture, config: ModelConfig
+) -> str | None:
+    folder = session.workspace.root / beginning.path
     card = _json(folder / "config.json")
-    if plan.counted:
-        raise RunError(f"{plan.request.arch} is counted, and starts from nothing; leave out --from")
-    if card.get("architecture") != plan.request.arch:
-        raise RunError(
-            f"{beginning.run} is a {card.get('architecture')}, and a {plan.request.arch} is wanted; name that "
-            "architecture with --arch, or start afresh"
-        )
-    differences = ", ".join(_changed(card.get("config", {}), plan.config.model_dump(mode="json")))
-    if differences and not _same_shapes(plan, folder, card):
-        raise RunError(
-            f"{beginning.run} has another size than is wanted: {differences}; use its settings, or start afresh"
-        )
+    if spec.build is None:
+        return f"a {spec.name} is counted, and starts from nothing"
+    if card.get("architecture") != spec.name:
+        return f"that is a {card.get('architecture')}, and a {spec.name} is wanted"
+    size = card.get("vocabulary_size")
+    changed = ", ".join(_changed(card.get("config", {}), config.model_dump(mode="json")))
+    if changed and not (isinstance(size, int) and _same_shapes(folder, spec, config, size)):
+        return changed
+    return None
 
 
 def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -148,7 +162,7 @@ def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return [f"{key} {old.get(key)} -> {new.get(key)}" for key in keys if old.get(key) != new.get(key)]
 
 
-def _same_shapes(plan: Plan, folder: Path, card: Mapping[str, Any]) -> bool:
+def _same_shapes(folder: Path, spec: Architecture, config: ModelConfig, size: int) -> bool:
     """Whether both are built alike, whatever their settings say: dropout changes no tensor."""
     import torch
 
@@ -156,7 +170,7 @@ def _same_shapes(plan: Plan, folder: Path, card: Mapping[str, Any]) -> bool:
     from charpipe.models.safe import read_header
 
     with torch.device("meta"):
-        network = build_network(plan.provided.spec, plan.config, card["vocabulary_size"])
+        network = build_network(spec, config, size)
     sketch = network.state_dict()
     saved = read_header(folder / "model.safetensors")
     if any(name not in saved for name, _ in network.named_parameters()):

@@ -55,6 +55,15 @@ def ingest(session: Session, wanted: str) -> Made:
     return session.build(action, make, name, lambda facts: _documents(facts, taken[0]))
 
 
+def refresh_source(session: Session, wanted: str) -> None:
+    """Ask the source of the corpus for something newer, and fetch it. Raises CorpusError where it cannot be reached."""
+    from charpipe.corpus import fetch
+
+    name, config = session.corpus(wanted)
+    cache, sources = session.workspace.downloads, session.registry.all("source")
+    fetch(config, name, cache, sources, _progress(session, "refresh"), refresh=True)
+
+
 def learn_vocabulary(
     session: Session, wanted: str, documents: Made, beginning: Beginning | None = None
 ) -> Made:

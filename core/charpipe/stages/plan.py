@@ -135,14 +135,14 @@ def check(session: Session, corpus: str, arch: str) -> None:
     if session.resume is None:
         _, config = session.corpus(corpus)
         session.registry.find("tokenizer", config.tokenizer.name)
-    _architecture(session, arch)
+    architecture(session, arch)
     if session.config.tracking.enabled:
         locate(session.config.tracking, session.workspace.root / "mlflow")
 
 
 def make_plan(session: Session, request: TrainRequest, tokens: Made, vocabulary: Made) -> Plan:
     """Look everything up. Raises UsageError for an unknown architecture or a setting of it that is wrong."""
-    provided, config = _architecture(session, request.arch)
+    provided, config = architecture(session, request.arch)
     count = tokens.facts["tokens"]["train"]
     if count < LEAST_TOKENS:
         raise UsageError(
@@ -154,7 +154,8 @@ def make_plan(session: Session, request: TrainRequest, tokens: Made, vocabulary:
     return Plan(session, request, provided, config, tokens, vocabulary)
 
 
-def _architecture(session: Session, name: str) -> tuple[Provided, ModelConfig]:
+def architecture(session: Session, name: str) -> tuple[Provided, ModelConfig]:
+    """An architecture and its settings. Raises UsageError for an unknown one or a setting that is wrong."""
     provided = session.registry.find("architecture", name)
     given = session.config.architectures.get(name, {})
     return provided, validate(provided.spec.config, given, f"architectures.{name}", session.resolved.origins)

@@ -77,7 +77,7 @@ def test_interrupted_it_is_gone_on_with_from_where_it_began(corpus: Path, open_s
 @pytest.mark.parametrize(
     ("settings", "arch", "message"),
     [
-        ({}, "gru", "is a rnn, and a gru is wanted"),
+        ({}, "gru", "that is a rnn, and a gru is wanted"),
         ({"architectures__rnn__hidden_size": 9}, "rnn", "hidden_size 8 -> 9"),
         ({"architectures__rnn__layers": 2}, "rnn", "layers 1 -> 2"),
     ],
