@@ -50,12 +50,6 @@ def cache_folder() -> Path | None:
     return folder if os.access(folder, os.W_OK) else None
 
 
-def is_compiled_already() -> bool:
-    """Whether an earlier process left its compiled loops."""
-    folder = cache_folder()
-    return folder is not None and any(folder.rglob("*.nbc"))
-
-
 def compiled(function: Function) -> Function:
     """`function`, compiled when it is first called, without Python's lock."""
     import numba
