@@ -22,7 +22,8 @@ def gc(
     from charpipe.retention.collection import collect
     from charpipe.stages.quantities import size
 
-    removed = collect(open_workspace(), settings(set_).config.retention, dry_run=dry_run)
+    config = settings(set_).config
+    removed = collect(open_workspace(), config.retention, dry_run=dry_run, tracking=config.tracking)
     total = sum(one.bytes for one in removed)
     if json:
         print_json({"dry_run": dry_run, "bytes": total, "removed": [vars(one) for one in removed]})

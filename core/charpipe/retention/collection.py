@@ -12,7 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -22,6 +22,7 @@ from charpipe.retention.references import References, references
 from charpipe.retention.settings import RetentionConfig
 from charpipe.runs import Run, list_runs
 from charpipe.store import Store
+from charpipe.tracking import TrackingConfig, locate
 from charpipe.workspace import Workspace
 
 HOUR = 3600.0
@@ -44,10 +45,13 @@ def collect(
     policy: RetentionConfig,
     *,
     dry_run: bool = False,
+    tracking: TrackingConfig | None = None,
     tell: Callable[[Removed], None] = lambda removed: None,
 ) -> list[Removed]:
     """Remove what no kept run, model or deployment refers to; with `dry_run` only say what would go.
 
+    With `tracking` the models of a run that goes leave the workspace's own MLflow as well; where that fails the run
+    stays until next time.
     Raises CharpipeError, before anything is removed, where a champion's record cannot be read or another process
     collects already.
     """
@@ -58,7 +62,7 @@ def collect(
             kept = references(workspace, policy)
         except RunError as error:
             raise RunError(f"{error}; nothing was removed") from error
-        for one in _Collection(workspace, policy, kept, dry_run).everything():
+        for one in _Collection(workspace, policy, kept, dry_run, tracking).everything():
             tell(one)
             removed.append(one)
     finally:
@@ -79,9 +83,15 @@ class _Collection:
     """One sweep through the workspace."""
 
     def __init__(
-        self, workspace: Workspace, policy: RetentionConfig, kept: References, dry_run: bool
+        self,
+        workspace: Workspace,
+        policy: RetentionConfig,
+        kept: References,
+        dry_run: bool,
+        tracking: TrackingConfig | None,
     ) -> None:
         self._workspace, self._kept, self._dry_run = workspace, kept, dry_run
+        self._tracking = tracking
         self._before = time.time() - policy.grace_hours * HOUR
         self._store = Store(workspace.store)
 
@@ -98,7 +108,20 @@ class _Collection:
             if run.name in self._kept.runs or not self._is_old(_newest(run.folder)) or not _is_readable(run):
                 continue
             with suppress(RunError), run.lock():  # one that is being trained stays
-                yield from self._remove("run", run.folder, "beyond the runs and days that are kept")
+                try:
+                    freed = self._forget(run)
+                except CharpipeError:
+                    continue
+                for one in self._remove("run", run.folder, "beyond the runs and days that are kept"):
+                    yield replace(one, bytes=one.bytes + freed)
+
+    def _forget(self, run: Run) -> int:
+        """Bytes that the run's models took in the workspace's own MLflow."""
+        if self._dry_run or self._tracking is None or not self._tracking.enabled:
+            return 0
+        from charpipe.tracking.forgetting import forget_models
+
+        return forget_models(locate(self._tracking, self._workspace.mlflow), run.name)
 
     def _checkpoints(self) -> Iterator[Removed]:
         for name in self._kept.runs:
@@ -203,6 +226,8 @@ class _Collection:
             yield from self._remove("leftover", path, "a lock that nobody holds")
 
     def _remove(self, kind: str, path: Path, why: str) -> Iterator[Removed]:
+        if self._is_needed(path):
+            return
         size = _bytes(path)
         if not self._dry_run:
             try:
@@ -215,6 +240,10 @@ class _Collection:
             except OSError:
                 return  # it stays, and is tried again next time
         yield Removed(kind, path.relative_to(self._workspace.root).as_posix(), size, why)
+
+    def _is_needed(self, path: Path) -> bool:
+        """Whether an unfinished run begins at a checkpoint in it."""
+        return any((self._workspace.root / start).is_relative_to(path) for start in self._kept.starts)
 
     def _is_old(self, moment: float) -> bool:
         return moment < self._before

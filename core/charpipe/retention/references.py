@@ -21,11 +21,13 @@ DAY = 86_400.0
 
 @dataclass
 class References:
-    """Kept runs by name with the reason, kept model versions, and the digests of the objects that both need."""
+    """Kept runs by name with the reason, kept model versions, the digests of the objects that both need, and the
+    checkpoints (paths in the workspace) that unfinished runs begin at."""
 
     runs: dict[str, str] = field(default_factory=dict)
     versions: set[tuple[str, int]] = field(default_factory=set)
     objects: set[str] = field(default_factory=set)
+    starts: set[str] = field(default_factory=set)
 
 
 def references(workspace: Workspace, policy: RetentionConfig) -> References:
@@ -77,6 +79,9 @@ def _keep_by_policy(kept: References, runs: list[Run], policy: RetentionConfig) 
             state = "new"
         if state not in ("finished", "failed"):
             kept.runs.setdefault(run.name, f"{state}: it can be gone on with")
+            start = run.info.facts.get("start")
+            if isinstance(start, dict) and isinstance(start.get("path"), str):
+                kept.starts.add(start["path"])
 
 
 def _age(run: Run) -> float:

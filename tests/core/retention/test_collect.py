@@ -127,6 +127,22 @@ def test_an_interrupted_or_busy_run_stays(workspace: Workspace) -> None:
         assert not [one for one in collect(workspace, STRICT) if one.kind == "run"]
 
 
+def test_where_an_unfinished_run_begins_stays(workspace: Workspace) -> None:
+    _, second, third = list_runs(workspace.runs)
+    path = workspace.relative(second.checkpoint())
+    info = json.loads((third.folder / "run.json").read_text())
+    info["facts"]["start"] = {"run": second.name, "path": path, "checkpoint": "x", "offset": 0}
+    (third.folder / "run.json").write_text(json.dumps(info))
+    third.update(state="interrupted")
+    age(workspace.root)
+    collect(workspace, STRICT)
+    assert (workspace.root / path).is_dir()
+    third.update(state="finished")
+    age(workspace.root)
+    collect(workspace, STRICT)
+    assert not (workspace.root / path).exists()
+
+
 def test_an_object_that_is_used_just_now_comes_back(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,3 +248,34 @@ def test_the_command_says_what_was_freed(workspace: Workspace, capsys: pytest.Ca
     assert main(["gc", *policy]) == 0
     assert "There is nothing to remove." in capsys.readouterr().out
     assert main(["gc", "--set", "retention.keep_runs=0"]) == 2
+
+
+def test_a_run_takes_its_models_in_mlflow_with_it(open_session, project: Path) -> None:
+    from charpipe.tracking import TrackingConfig, locate
+    from charpipe.tracking.client import connect
+
+    for number in range(3):
+        (project / "mine.txt").write_text(f"the {number} brown fox jumps over the lazy dog. " * 40)
+        session = open_session(train__steps=2 + number, tracking__enabled=True, train__keep_checkpoints=1)
+        train(session, promote=number == 0)
+    workspace = session.workspace
+    first, second, third = list_runs(workspace.runs)
+    for run, score in ((first, 3.0), (second, 4.0), (third, 2.0)):
+        run.update(metrics={"val/bits_per_char": score})
+    age(workspace.root)
+    folders = {path for path in workspace.mlflow.glob("artifacts/*/models/*/artifacts") if path.is_dir()}
+    (gone,) = [one for one in collect(workspace, STRICT, tracking=TrackingConfig()) if one.kind == "run"]
+    assert gone.path == f"runs/{second.name}"
+    left = {path for path in workspace.mlflow.glob("artifacts/*/models/*/artifacts") if path.is_dir()}
+    assert left < folders
+    client = connect(locate(TrackingConfig(), workspace.mlflow))
+    assert (
+        client.get_model_version_by_alias("charpipe-mine_txt", "champion").tags["charpipe.run"] == first.name
+    )
+    assert all(not (path / "model.safetensors").exists() or path in left for path in folders)
+    for run in (first, third):
+        models = client.search_logged_models(
+            [run.status.mlflow["experiment_id"]],
+            filter_string=f"source_run_id = '{run.status.mlflow['run_id']}'",
+        )
+        assert models
