@@ -15,6 +15,7 @@ from charpipe.runs import Run
 from charpipe.servers.managed import ManagedServer
 from charpipe.tracking.client import connect, quiet_environment
 from charpipe.tracking.location import Location
+from charpipe.tracking.unasked import without_assistant
 from charpipe.tracking.view import query
 
 TRAINING = "workflowType=machine_learning"
@@ -85,4 +86,4 @@ def application(url: str, uri: str, artifacts: str) -> Any:
     )
     from mlflow.server.fastapi_app import app
 
-    return app
+    return without_assistant(app)
