@@ -158,7 +158,7 @@ class _Following:
             model.artifact_location,
             run_id=run_id,
             tags=tags,
-            description=f"{version.run}, kept {version.kept[:19]} by {version.by}",
+            description=_description(version, tags),
             model_id=model.model_id if there else None,
         )
 
@@ -301,6 +301,13 @@ def _download(location: Location, wanted: str, folder: Path) -> Path:
         shutil.rmtree(target, ignore_errors=True)
         fetched.rename(target)
     return target
+
+
+def _description(version: Version, tags: Mapping[str, str]) -> str:
+    """What people look for first: the score, where it came from, and why it was kept."""
+    score = version.scores.get("val/bits_per_char")
+    told = [f"val {score:.4f} bits per character"] if score is not None else []
+    return " · ".join([*told, version.run, tags.get("charpipe.reason", ""), f"by {version.by}"])
 
 
 def _key(version: Version) -> tuple[str, str]:
