@@ -190,6 +190,7 @@ class Dispatcher:
             log = "" if child.was_killed else f"; see {self._log(child.deployment)}"
             state = Crashed(message=f"{child.how}; what it had saved is kept{log}")
             client.set_flow_run_state(run.id, state, force=True)
+            strays.end_tasks(client, run.id)
         again: Any = None
         if child.why_stopped == "shutdown" and not state.is_completed():
             again = AwaitingRetry(message="it goes on when charpipe serve is back")

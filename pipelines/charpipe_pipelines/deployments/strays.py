@@ -58,7 +58,20 @@ def mark_crashed(client: SyncPrefectClient, watched: set[UUID], tell: Callable[.
         if run.id not in watched and run.infrastructure_pid and is_alive(run.infrastructure_pid) is False:
             state: Any = Crashed(message="its process was killed; type: charpipe resume, or retry it here")
             client.set_flow_run_state(run.id, state, force=True)
+            end_tasks(client, run.id)
             tell("crashed", deployment="by-hand", flow_run=run.name, id=str(run.id))
+
+
+def end_tasks(client: SyncPrefectClient, flow_run: UUID) -> None:
+    """The tasks of a run whose process was killed do not go on, either."""
+    from prefect.client.schemas.filters import FlowRunFilter, TaskRunFilter
+    from prefect.states import Crashed
+
+    of_it = FlowRunFilter.model_validate({"id": {"any_": [flow_run]}})
+    going_on = TaskRunFilter.model_validate({"state": {"type": {"any_": list(UNFINISHED)}}})
+    for task in client.read_task_runs(flow_run_filter=of_it, task_run_filter=going_on):
+        state: Any = Crashed(message="its process was killed")
+        client.set_task_run_state(task.id, state, force=True)
 
 
 def retried(client: SyncPrefectClient, known: Mapping[str, str]) -> Iterator[tuple[FlowRun, str, Path]]:

@@ -96,6 +96,7 @@ def test_killed_cancelled_and_retried(server: Any, project: Path, monkeypatch: p
         os.kill(serving.children[flow_run].pid, signal.SIGKILL)
         until(serving, client, ends)
         assert ends()[0]["state"] == "Crashed"
+        assert set(server.states({"id": str(flow_run)}, 4).values()) == {"Completed", "Crashed"}
         saved = run.status.last["step"]
         measured = lines_up_to(run, saved)
         assert measured
