@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from charpipe.models.compiling import compiled
-from charpipe.models.kernels import Carried, Team, Weights, step
+from charpipe.models.stepping.kernels import Carried, Team, Weights, step
 
 GREEDY, TEMPERATURE, TOP_K, NUCLEUS, MIN_P = range(5)
 TINY = 1e-3

@@ -14,7 +14,7 @@ from charpipe.generation.position import Position
 from charpipe.generation.settings import SampleConfig
 from charpipe.generation.writers import open_writer
 from charpipe.models import NetworkPredictor, Predictor, State
-from charpipe.models.batches import lowered
+from charpipe.models.stepping.batches import lowered
 from charpipe.plugin import Decoder, Encoding
 
 PROMPT_WINDOW = 1024

@@ -17,7 +17,7 @@ from charpipe.generation.position import Position
 from charpipe.generation.sampling import Decoders, begin
 from charpipe.generation.settings import SampleConfig
 from charpipe.models import Predictor
-from charpipe.models.batches import Batch, open_batches
+from charpipe.models.stepping.batches import Batch, open_batches
 from charpipe.plugin import Encoding
 
 BLOCK = 64

@@ -14,7 +14,7 @@ from charpipe.generation.settings import SampleConfig
 from charpipe.models import Predictor, State, open_stream, quick_network
 from charpipe.models.compiling import can_compile
 from charpipe.models.shell import parameter_count
-from charpipe.models.streams import Engine, Stream
+from charpipe.models.stepping.streams import Engine, Stream
 
 BLOCK_SECONDS = 0.02
 """A block takes about so long, so that a text streams smoothly."""
@@ -53,7 +53,7 @@ class BlockWriter:
     """The compiled loop, which steps and draws without Python. It takes decoders that it knows (`Decoding.native`)."""
 
     def __init__(self, predictor: Predictor, state: State, decoding: Decoding) -> None:
-        from charpipe.models.compiled import CompiledStream
+        from charpipe.models.stepping.compiled import CompiledStream
 
         network = quick_network(predictor)
         assert network is not None and decoding.native is not None

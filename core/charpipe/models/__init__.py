@@ -6,7 +6,7 @@ from charpipe.models.model import Model, build_model
 from charpipe.models.predictor import NetworkPredictor
 from charpipe.models.recurrence import TorchRecurrence, initialise
 from charpipe.models.shell import LanguageModel, embedding_width
-from charpipe.models.streams import ArrayStream, StepwiseStream, Stream, open_stream, quick_network
+from charpipe.models.stepping.streams import ArrayStream, StepwiseStream, Stream, open_stream, quick_network
 
 __all__ = [
     "ArrayStream",

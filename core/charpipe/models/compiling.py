@@ -40,7 +40,7 @@ def cache_folder() -> Path | None:
         return Path(given)
     from platformdirs import user_cache_path
 
-    sources = [*sorted(Path(__file__).parent.glob("*.py")), *sorted(_generation().glob("*.py"))]
+    sources = [*sorted(Path(__file__).parent.rglob("*.py")), *sorted(_generation().glob("*.py"))]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
     folder = user_cache_path("charpipe", appauthor=False) / "compiled" / digest
     try:
@@ -50,7 +50,7 @@ def cache_folder() -> Path | None:
     return folder if os.access(folder, os.W_OK) else None
 
 
-def compiled(function: Function) -> Function:
+def compiled(function: Function, fastmath: set[str] = FLOATS, inline: str = "never") -> Function:
     """`function`, compiled when it is first called, without Python's lock."""
     import numba
 
@@ -59,7 +59,7 @@ def compiled(function: Function) -> Function:
     numba.config.CACHE_DIR = str(folder or "")
     try:
         made: Function = numba.njit(
-            nogil=True, fastmath=FLOATS, error_model="numpy", cache=folder is not None
+            nogil=True, fastmath=fastmath, error_model="numpy", cache=folder is not None, inline=inline
         )(function)
         return made
     finally:

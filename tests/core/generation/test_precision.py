@@ -10,8 +10,8 @@ from test_writers import LABELS, Letters
 from charpipe.errors import UsageError
 from charpipe.generation import SampleConfig, sample_many
 from charpipe.models import StepwiseStream, build_model, quick_network
-from charpipe.models.batches import StepwiseBatch, open_batches
 from charpipe.models.compiling import can_compile
+from charpipe.models.stepping.batches import StepwiseBatch, open_batches
 from charpipe_gru import charpipe_architectures as gru
 from charpipe_lstm import charpipe_architectures as lstm
 from charpipe_rnn import charpipe_architectures as rnn
@@ -29,7 +29,7 @@ def predictor(request):
 def has_eight_bits(predictor):
     if not can_compile():
         return False
-    from charpipe.models.eight import fits
+    from charpipe.models.stepping.eight_bits import fits
 
     return fits(quick_network(predictor))
 
@@ -70,7 +70,7 @@ def test_where_eight_bits_are_not_to_be_had(predictor):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_a_recorded_step_is_the_plain_one(predictor):
-    from charpipe.models.graphs import GraphStream
+    from charpipe.models.stepping.graphs import GraphStream
 
     predictor.network.cuda()
     predictor = type(predictor)(predictor.network, len(LABELS))

@@ -8,12 +8,12 @@ not know keeps its own forward pass. Importing this module compiles nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
 
 from charpipe.errors import UsageError
+from charpipe.models.compiling import can_compile
 from charpipe.models.contract import State
 from charpipe.models.precision import Precision, autocast
 from charpipe.models.recurrence import TorchRecurrence
@@ -59,16 +59,9 @@ def obstacle(network: nn.Module, device: torch.device, precision: Precision) -> 
         return "its layers are not the usual RNN, GRU or LSTM"
     if precision == "float16":
         return "it multiplies in float32 or bfloat16"
-    if not _has_numba():
+    if not can_compile():
         return "numba, which compiles it, is not installed (pip install numba)"
     return None
-
-
-def _has_numba() -> bool:
-    try:
-        return find_spec("numba") is not None
-    except ValueError:  # someone forbade it in this process
-        return False
 
 
 __all__ = ["Forward", "choose_engine", "obstacle"]

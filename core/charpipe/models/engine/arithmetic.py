@@ -6,20 +6,21 @@ A kernel takes arrays of float32 or of uint16, the upper half of a float32, whic
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
+from charpipe.models.compiling import compiled
+
 FLOAT, WORD, HALF = ir.FloatType(), ir.IntType(32), ir.IntType(16)
-COMPILED: dict[str, Any] = {
-    "cache": True,
-    "nogil": True,
-    "error_model": "numpy",
-    "fastmath": {"contract", "nnan", "ninf", "nsz", "arcp"},
-}
+SWIFT = {"contract", "nnan", "ninf", "nsz", "arcp"}
+"""What vector instructions need: numbers that are finite, whose minimum and maximum are plain comparisons."""
+kernel: Any = partial(compiled, fastmath=SWIFT)
+inlined: Any = partial(compiled, fastmath=SWIFT, inline="always")
 ONE, TWO = np.float32(1), np.float32(2)
 LARGEST = np.float32(87)
 """exp(87) and exp(-87) are the last that float32 holds well."""
@@ -69,7 +70,7 @@ def power_of_two(_context: Any, shifted: Any) -> Any:
     return types.float32(shifted), shift
 
 
-@njit(inline="always", **COMPILED)
+@inlined
 def exp(x):  # type: ignore[no-untyped-def]
     """e**x, to 2e-7 of itself."""
     scaled = min(max(x, -LARGEST), LARGEST) * LOG2E
@@ -79,13 +80,13 @@ def exp(x):  # type: ignore[no-untyped-def]
     return series * power_of_two(shifted)
 
 
-@njit(inline="always", **COMPILED)
+@inlined
 def sigmoid(x):  # type: ignore[no-untyped-def]
     """1 / (1 + e**-x)."""
     return ONE / (ONE + exp(-x))
 
 
-@njit(inline="always", **COMPILED)
+@inlined
 def tanh(x):  # type: ignore[no-untyped-def]
     """The hyperbolic tangent, to 2e-7."""
     return TWO / (ONE + exp(-TWO * x)) - ONE

@@ -8,42 +8,41 @@ plugins; the gradients were derived from those.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from charpipe.models.engine.arithmetic import COMPILED, ONE, narrow, sigmoid, tanh, widen
+from charpipe.models.engine.arithmetic import ONE, kernel, narrow, sigmoid, tanh, widen
 
 # mypy: disable-error-code="no-untyped-def,untyped-decorator"
 
 
-@njit(**COMPILED)
+@kernel
 def squash(products, source, out):
     """out = sigmoid(products + source)."""
     for j in range(len(out)):
         out[j] = sigmoid(widen(products[j]) + widen(source[j]))
 
 
-@njit(**COMPILED)
+@kernel
 def bend(products, source, out):
     """out = tanh(products + source)."""
     for j in range(len(out)):
         out[j] = tanh(widen(products[j]) + widen(source[j]))
 
 
-@njit(**COMPILED)
+@kernel
 def keep(values, out):
     """float32 as `out` keeps it."""
     for j in range(len(out)):
         out[j] = narrow(values[j], out)
 
 
-@njit(**COMPILED)
+@kernel
 def fetch(kept, out):
     """What was kept, as float32."""
     for j in range(len(out)):
         out[j] = widen(kept[j])
 
 
-@njit(**COMPILED)
+@kernel
 def gather(above, recurrent, out):
     """The gradient of h: from the layer above and from the step after."""
     for j in range(len(out)):
@@ -53,21 +52,21 @@ def gather(above, recurrent, out):
 # --- LSTM: gates i, f, g, o; memory is the cell ------------------------------------------------------------------
 
 
-@njit(**COMPILED)
+@kernel
 def remember(i, f, g, before, after):
     """c' = f c + i g."""
     for j in range(len(after)):
         after[j] = f[j] * before[j] + i[j] * g[j]
 
 
-@njit(**COMPILED)
+@kernel
 def expose(o, cell, out):
     """h' = o tanh(c')."""
     for j in range(len(out)):
         out[j] = narrow(o[j] * tanh(cell[j]), out)
 
 
-@njit(**COMPILED)
+@kernel
 def lstm_forward(products, source, rows, bias, gates, before, after, out):
     """products and gates [B, 4H]: of the recurrent weights, and activated; cells before, after [B, H]; out: h'."""
     lanes, size = before.shape
@@ -82,7 +81,7 @@ def lstm_forward(products, source, rows, bias, gates, before, after, out):
         keep(z, gates[b])
 
 
-@njit(**COMPILED)
+@kernel
 def through_output(d, o, cell, carry):
     """From h' to the cell (added to carry) and to o's sum (in the place of o)."""
     for j in range(len(d)):
@@ -91,7 +90,7 @@ def through_output(d, o, cell, carry):
         o[j] = gradient * bent * gate * (ONE - gate)
 
 
-@njit(**COMPILED)
+@kernel
 def through_cell(i, f, g, before, carry):
     """From c' to the sums of i, f, g (in their places) and to the cell before (in carry)."""
     for j in range(len(before)):
@@ -102,7 +101,7 @@ def through_cell(i, f, g, before, carry):
         carry[j] = gradient * hold
 
 
-@njit(**COMPILED)
+@kernel
 def lstm_backward(gates, before, after, above, recurrent, carry):
     """gates [B, 4H]: activated in, gradients of their sums out; carry [B, H]: gradient of the cell, after in, before
     out; above, recurrent [B, H]: gradients of h'."""
@@ -119,28 +118,28 @@ def lstm_backward(gates, before, after, above, recurrent, carry):
 # --- GRU: kept n, r, z, q; the sums of inputs come as n, r, z, those of the recurrence as r, z, q --------------------
 
 
-@njit(**COMPILED)
+@kernel
 def candidate(r, q, source, out):
     """n = tanh(inputs + r q)."""
     for j in range(len(out)):
         out[j] = tanh(widen(source[j]) + r[j] * q[j])
 
 
-@njit(**COMPILED)
+@kernel
 def shift(products, bias, out):
     """q = U h + d."""
     for j in range(len(out)):
         out[j] = widen(products[j]) + bias[j]
 
 
-@njit(**COMPILED)
+@kernel
 def blend(n, z, before, after):
     """h' = (1 - z) n + z h."""
     for j in range(len(after)):
         after[j] = n[j] + z[j] * (before[j] - n[j])
 
 
-@njit(**COMPILED)
+@kernel
 def gru_forward(products, source, rows, bias, gates, before, after, out):
     """products [B, 3H]: of r, z, q; gates [B, 4H]: n, r, z, q; h before, after and out [B, H]."""
     lanes, size = before.shape
@@ -156,7 +155,7 @@ def gru_forward(products, source, rows, bias, gates, before, after, out):
         keep(v, gates[b])
 
 
-@njit(**COMPILED)
+@kernel
 def through_blend(d, n, z, before, carry):
     """From h' to the sum of n and of z (in their places), and past the gates to h (in carry)."""
     for j in range(len(d)):
@@ -166,7 +165,7 @@ def through_blend(d, n, z, before, carry):
         carry[j] = gradient * hold
 
 
-@njit(**COMPILED)
+@kernel
 def through_reset(dn, r, q):
     """From n's sum to the sums of r and q, in their places."""
     for j in range(len(dn)):
@@ -175,14 +174,14 @@ def through_reset(dn, r, q):
         q[j] = gradient * reset
 
 
-@njit(**COMPILED)
+@kernel
 def add_to(values, out):
     """out += values."""
     for j in range(len(out)):
         out[j] += values[j]
 
 
-@njit(**COMPILED)
+@kernel
 def gru_backward(gates, before, after, above, recurrent, carry):
     """gates [B, 4H]: n, r, z, q in, gradients of their sums out; carry [B, H]: gradient of h past the gates."""
     lanes, size = before.shape
@@ -200,7 +199,7 @@ def gru_backward(gates, before, after, above, recurrent, carry):
 # --- The plain recurrent network: h' = tanh(...) -----------------------------------------------------------------
 
 
-@njit(**COMPILED)
+@kernel
 def rnn_forward(products, source, rows, bias, gates, before, after, out):
     """products [B, H]; after and out [B, H]: h'. Nothing is kept in gates."""
     for b in range(len(before)):
@@ -208,14 +207,14 @@ def rnn_forward(products, source, rows, bias, gates, before, after, out):
         keep(after[b], out[b])
 
 
-@njit(**COMPILED)
+@kernel
 def through_tanh(d, h):
     """The gradient of a tanh's argument."""
     for j in range(len(d)):
         d[j] *= ONE - h[j] * h[j]
 
 
-@njit(**COMPILED)
+@kernel
 def rnn_backward(gates, before, after, above, recurrent, carry):
     """gates [B, H]: the gradient of the sums out."""
     d = np.empty(before.shape[1], np.float32)
@@ -228,14 +227,14 @@ def rnn_backward(gates, before, after, above, recurrent, carry):
 # --- The input look-up --------------------------------------------------------------------------------------------
 
 
-@njit(**COMPILED)
+@kernel
 def accumulate(values, out):
     """out += values, which were kept."""
     for j in range(len(out)):
         out[j] += widen(values[j])
 
 
-@njit(**COMPILED)
+@kernel
 def scatter(gradients, rows, table, first, end):
     """table[rows[n], first:end] += gradients[n, first:end] for each n in turn."""
     for n in range(len(rows)):

@@ -12,8 +12,8 @@ from charpipe.plugin import ArchitectureConfig
 
 pytest.importorskip("numba", reason="compiled loops need numba")
 
-from charpipe.models import kernels
-from charpipe.models.compiled import CompiledStream
+from charpipe.models.stepping import kernels
+from charpipe.models.stepping.compiled import CompiledStream
 
 VOCABULARY = 23
 IDS = torch.randint(VOCABULARY, (60,), generator=torch.Generator().manual_seed(0)).numpy()

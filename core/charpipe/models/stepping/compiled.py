@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from charpipe.models import kernels
-from charpipe.models.cells import Array
 from charpipe.models.contract import State
-from charpipe.models.kernels import Carried, Team, Weights
 from charpipe.models.recurrence import TorchRecurrence
 from charpipe.models.shell import LanguageModel
+from charpipe.models.stepping import kernels
+from charpipe.models.stepping.cells import Array
+from charpipe.models.stepping.kernels import Carried, Team, Weights
 
 PART = 320 << 10
 """Bytes of weights from which a second core is worth the waiting for each other."""

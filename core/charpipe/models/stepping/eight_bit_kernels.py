@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from charpipe.models.compiling import compiled
-from charpipe.models.kernels import GRU, LSTM
+from charpipe.models.stepping.kernels import GRU, LSTM
 
 f32 = np.float32
 

@@ -14,7 +14,7 @@ from charpipe.models.contract import Predictor, State
 from charpipe.models.precision import choose_precision
 from charpipe.models.predictor import NetworkPredictor
 from charpipe.models.shell import LanguageModel
-from charpipe.models.streams import quick_network
+from charpipe.models.stepping.streams import quick_network
 
 FEWEST = 8
 """Lanes from which a core of their own is worth it."""
@@ -48,7 +48,7 @@ def open_batches(predictor: Predictor, state: State, precision: str = "float32")
     each core, to be stepped by a thread of its own. Raises UsageError where the precision cannot be had."""
     network = _eight_bit_network(predictor) if precision in ("int8", "auto") else None
     if network is not None:
-        from charpipe.models.eight import EightBitBatch
+        from charpipe.models.stepping.eight_bits import EightBitBatch
 
         return [EightBitBatch(network, part) for part in _dealt(state)]
     if precision == "int8":
@@ -71,7 +71,7 @@ def _eight_bit_network(predictor: Predictor) -> LanguageModel | None:
     network = quick_network(predictor)
     if network is None or not can_compile():
         return None
-    from charpipe.models.eight import fits
+    from charpipe.models.stepping.eight_bits import fits
 
     return network if fits(network) else None
 

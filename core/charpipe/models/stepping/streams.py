@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from charpipe.models.cells import CELLS, Array, blocks
 from charpipe.models.contract import Predictor, State
 from charpipe.models.predictor import NetworkPredictor
 from charpipe.models.recurrence import TorchRecurrence
 from charpipe.models.shell import LanguageModel
+from charpipe.models.stepping.cells import CELLS, Array, blocks
 
 Engine = Literal["compiled", "arrays", "plain"]
 LARGEST_TABLE = 1 << 26
@@ -80,13 +80,13 @@ def open_stream(
     fit. `graphs` records the step on CUDA."""
     network = quick_network(predictor) if engine != "plain" else None
     if network is not None and engine == "compiled":
-        from charpipe.models.compiled import CompiledStream
+        from charpipe.models.stepping.compiled import CompiledStream
 
         return CompiledStream(network, state)
     if network is not None:
         return ArrayStream(network, state)
     if graphs and isinstance(predictor, NetworkPredictor) and predictor.device.type == "cuda":
-        from charpipe.models.graphs import GraphStream
+        from charpipe.models.stepping.graphs import GraphStream
 
         return GraphStream(predictor, state)
     return StepwiseStream(predictor, state)

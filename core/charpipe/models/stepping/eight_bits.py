@@ -8,12 +8,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from charpipe.models import kernels, lanes
-from charpipe.models.cells import Array
-from charpipe.models.compiled import input_table, kind_of
 from charpipe.models.contract import State
 from charpipe.models.recurrence import TorchRecurrence
 from charpipe.models.shell import LanguageModel
+from charpipe.models.stepping import eight_bit_kernels as lanes
+from charpipe.models.stepping import kernels
+from charpipe.models.stepping.cells import Array
+from charpipe.models.stepping.compiled import input_table, kind_of
 
 LARGEST, ZERO = 127, 128
 """Eight bits of a unit: so many steps to one, and what stands for zero."""
