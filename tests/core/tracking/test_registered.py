@@ -82,7 +82,7 @@ def test_versions_and_aliases_follow_promotion_and_rollback(tracked: Any) -> Non
     assert version.tags["charpipe.code.rnn"]
     assert version.tags["charpipe.reason"] == "there was no champion"
     run = client.get_run(version.run_id)
-    assert run.info.run_name == first.run
+    assert run.data.tags["charpipe.run"] == first.run
 
 
 @pytest.mark.parametrize(
