@@ -8,7 +8,7 @@ from typing import Any
 
 from charpipe.events import StageProgress
 from charpipe.stages.beginning import Beginning, vocabulary_of
-from charpipe.stages.lineage import earlier_documents, split_settings
+from charpipe.stages.lineage import earlier_documents, earlier_tokens, split_settings
 from charpipe.stages.quantities import size
 from charpipe.stages.session import Made, Session, WouldRun
 from charpipe.store import Action, digest_of_json
@@ -102,6 +102,9 @@ def encode(session: Session, wanted: str, documents: Made, vocabulary: Made) -> 
     split = split_settings(session, name, config, documents)
     inputs = {"documents": documents.digest, "vocabulary": vocabulary.digest}
     settings = {"split": split.model_dump()}
+    earlier = earlier_tokens(session, name, documents, settings)
+    if earlier is not None:
+        inputs["divided"] = earlier.name
     action = Action("encode", ENCODE, inputs, settings, {config.tokenizer.name: provided.provider.digest()})
 
     def make(folder: Path) -> Mapping[str, Any]:
@@ -112,7 +115,9 @@ def encode(session: Session, wanted: str, documents: Made, vocabulary: Made) -> 
         )
         progress = _progress(session, "encode")
         salt = split.salt or name
-        return encode(session.path(documents), encoding, split, folder, salt=salt, progress=progress)
+        return encode(
+            session.path(documents), encoding, split, folder, salt=salt, earlier=earlier, progress=progress
+        )
 
     made = session.build(action, make, name, _tokens)
     for part, share in (("val", split.val), ("test", split.test)):

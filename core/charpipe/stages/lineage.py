@@ -48,6 +48,26 @@ def earlier_documents(
     return None
 
 
+def earlier_tokens(
+    session: Session, corpus: str, documents: Made, settings: Mapping[str, Any]
+) -> Path | None:
+    """The newest tokens of other documents of this corpus that were divided by the same settings: what is in them
+    keeps its split. None where the corpus is as it was first, or they are gone."""
+    same = [
+        record
+        for _, record in session.store.records()
+        if record["subject"] == corpus
+        and record["action"]["stage"] == "encode"
+        and record["action"]["settings"] == settings
+        and record["action"]["inputs"].get("documents") != documents.digest
+    ]
+    for record in sorted(same, key=lambda record: str(record["made"]), reverse=True):
+        folder = session.store.object(record["object"])
+        if (folder / "splits.parquet").is_file() and (folder / "tokens.json").is_file():
+            return folder
+    return None
+
+
 def split_settings(session: Session, corpus: str, config: CorpusConfig, documents: Made) -> SplitConfig:
     """The settings of the split with nothing left open: the mode and salt that this corpus got first, unless asked
     for otherwise by the user."""

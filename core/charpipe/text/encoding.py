@@ -20,8 +20,9 @@ from charpipe.corpus.documents import kept_newlines, read_batches, texts
 from charpipe.corpus.members import Progress
 from charpipe.errors import CorpusError
 from charpipe.plugin import Encoding
+from charpipe.text.history import History, Segment, divided, read_history
 from charpipe.text.settings import SplitConfig
-from charpipe.text.splits import SPLITS, assign_splits, cut_points, shuffled, split_by
+from charpipe.text.splits import SPLITS, assign_splits, shuffled, split_by
 from charpipe.text.tokens import TokenWriter, write_facts
 
 _PLACES = pa.schema(
@@ -66,24 +67,26 @@ def encode(
     *,
     salt: str,
     seed: int = 0,
-    previous: Mapping[str, str] | None = None,
+    earlier: Path | None = None,
     progress: Progress = lambda done, total: None,
 ) -> dict[str, Any]:
     """Write train.npy, val.npy, test.npy, splits.parquet and tokens.json into `folder`; returns the counts.
 
-    `salt` keys the hash that divides documents (unless `split.salt` is set), `seed` shuffles them, `previous`
-    (path to split) keeps what was decided before. Raises UsageError for a character that cannot be spelled.
+    `salt` keys the hash that divides documents (unless `split.salt` is set), `seed` shuffles them; what was divided in
+    the tokens at `earlier` keeps its split. Raises UsageError for a character that cannot be spelled.
     """
     outline = _Outline(documents)
     by = split_by(split, len(outline.paths))
+    history = read_history(earlier, by) if earlier is not None else None
     dtype = np.min_scalar_type(max(encoding.size - 1, 1))
     totals = _Totals()
     with ExitStack() as stack:
         writers = {name: stack.enter_context(TokenWriter(folder / f"{name}.npy", dtype)) for name in SPLITS}
         work = _Encoding(documents, encoding, outline, writers, totals, progress)
         if by == "contiguous":
-            places = work.contiguous(*cut_points(outline.total, split))
+            places = work.contiguous(_segments(outline, split, history))
         else:
+            previous = history.splits(outline.paths, outline.contents) if history is not None else None
             assigned = assign_splits(outline.paths, outline.contents, split, split.salt or salt, previous)
             places = work.by_document(assigned, seed)
     _write_places(folder / "splits.parquet", places)
@@ -97,6 +100,17 @@ def encode(
     }
     write_facts(folder, facts)
     return facts
+
+
+def _segments(outline: _Outline, split: SplitConfig, history: History | None) -> list[Segment]:
+    """Where the joined text is cut: as before where it was divided before, and what is new on its own."""
+    if history is None:
+        return divided(0, outline.total, split)
+    segments, at = [], 0
+    for path, content, characters in zip(outline.paths, outline.contents, outline.characters, strict=True):
+        segments += history.segments(path, content, at, characters, split)
+        at += characters
+    return segments
 
 
 class _Outline:
@@ -154,16 +168,15 @@ class _Encoding:
             encoding, "count_tokens", lambda characters, size: None
         )
 
-    def contiguous(self, train: int, val: int) -> list[_Place]:
-        """Cut the joined text at the characters `train` and `val`."""
-        bounds = {"train": (0, train), "val": (train, val), "test": (val, self._outline.total)}
+    def contiguous(self, segments: list[Segment]) -> list[_Place]:
+        """Cut the joined text into these segments, which follow one another."""
         places: list[_Place] = []
         at = 0
         document, start = -1, 0
         for new_at, _part, characters, data in self._rows():
             if new_at != document:
                 document, start = new_at, at
-            for split, (low, high) in bounds.items():
+            for split, low, high in segments:
                 first, last = max(low, at), min(high, at + characters)
                 if first >= last:
                     continue
