@@ -20,6 +20,10 @@ import models
 
 STARVING = {"kill-run", "kill-serve", "kill-server", "disk-full", "mlflow-locked"}
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+DISK_GROWTH = 1.6
+"""How many more runs and objects may be kept in the last quarter than in the second, when retention is at work."""
+LONG = 40
+"""Measurements from which on that can be said."""
 MEMORY_GROWTH = 1.35
 """How much the memory of a process may grow from the first half of its life to the second."""
 
@@ -64,7 +68,7 @@ def _life(log: list[dict[str, Any]], wrong: list[str]) -> list[str]:
             wrong.append(f"`charpipe serve --json` said something that is no JSON: {line['line'][:100]!r}")
     quiet = [line for line in log if line["soak"] == "quiet"]
     last = [line for line in ended if quiet and line["at"] > quiet[0]["at"]]
-    if not last or last[-1]["state"] != "Completed":
+    if not last or last[-1]["state"] not in ("Completed", "Skipped"):
         told = f"{last[-1]['state']}: {last[-1]['message']}" if last else "nothing"
         wrong.append(f"the last run, which nothing disturbed, ended as {told}")
     starved = sum(count for kind, count in strikes.items() if kind in STARVING)
@@ -249,18 +253,32 @@ def _growth(log: list[dict[str, Any]], wrong: list[str]) -> list[str]:
         found.append(f"{room}: {size / 1e6:.1f} MB, {rate / 1e3:+.1f} kB a run")
     counts = last["counts"]
     found.append(f"{counts['runs']} runs and {counts['objects']} objects at the end")
+    if len(measured) >= LONG:
+        for what in ("runs", "objects"):
+            numbers = [line["counts"][what] for line in measured]
+            early, late = (
+                _median(numbers[len(numbers) // 4 : len(numbers) // 2]),
+                _median(numbers[-len(numbers) // 4 :]),
+            )
+            found.append(f"{what} kept: {early} in the second quarter, {late} in the last (medians)")
+            if late > early * DISK_GROWTH:
+                wrong.append(f"the number of {what} grew from {early} to {late}, although `charpipe gc` ran")
     for who in ("serve", "server"):
         sizes = [line["memory"][who] for line in measured if line["memory"].get(who)]
         if len(sizes) < 8:
             continue
         half = len(sizes) // 2
-        early, late = (sorted(part)[len(part) // 2] for part in (sizes[:half], sizes[half:]))
+        early, late = _median(sizes[:half]), _median(sizes[half:])
         found.append(
             f"memory of the {who}: {early / 1e6:.0f} MB, later {late / 1e6:.0f} MB (medians of the halves)"
         )
         if late > early * MEMORY_GROWTH:
             wrong.append(f"the memory of the {who} grew from {early / 1e6:.0f} to {late / 1e6:.0f} MB")
     return found
+
+
+def _median(numbers: list[int]) -> int:
+    return sorted(numbers)[len(numbers) // 2]
 
 
 def _altered(folder: Path, manifest: dict[str, Any]) -> Iterator[str]:

@@ -45,7 +45,15 @@ SETTINGS = {
     "architectures.rnn.hidden_size": 16,
     "sample.length": 60,
 }
+RETENTION = """
+[retention]
+keep_runs = 20
+keep_days = 0
+keep_versions = 8
+grace_hours = 0.05
+"""
 MEASURE_EVERY = 5
+CLEAR_EVERY = 25
 PATIENCE = 300.0
 """Seconds without any run ending after which something hangs."""
 
@@ -99,12 +107,13 @@ class Soak:
         settings = SETTINGS | {"train.steps": steps, "train.evaluate_every": max(1, steps // 3)}
         text = ", ".join(f'"{key}" = {json.dumps(value)}' for key, value in settings.items())
         tables = [PROJECT.format(name=name, pipeline=pipeline, settings=text) for name in self.worlds]
-        options = f'[pipelines.{pipeline}]\narch = "rnn"\n'
+        options = f'[pipelines.{pipeline}]\narch = "rnn"\n{RETENTION}'
         (folder / "pipelines.toml").write_text(options + "\n".join(tables))
         self.serve = Serve(folder)
         self.log = (folder / "soak.jsonl").open("a")
         self.ended = 0
         self.due: list[tuple[float, dict[str, Any]]] = []
+        self.clearing: list[subprocess.Popen[bytes]] = []
 
     def note(self, event: str, /, **facts: Any) -> None:
         self.log.write(json.dumps({"soak": event, "at": time.time(), **facts}) + "\n")
@@ -176,9 +185,19 @@ class Soak:
         world = self.worlds.get(said["deployment"])
         if world is not None and world.folder.is_dir():
             self.note("changed", deployment=said["deployment"], changes=world.change())
+        if self.ended % CLEAR_EVERY == 0:
+            self._clear()
         if self.ended % MEASURE_EVERY == 0:
             self.note("measured", ended=self.ended, **self._measure())
             print(f"{self.ended:>4} runs", flush=True)
+
+    def _clear(self) -> None:
+        """`charpipe gc`, while runs are going."""
+        self.clearing = [process for process in self.clearing if process.poll() is None]
+        words = [sys.executable, "-m", "charpipe", "gc", "--json"]
+        with (self.folder / "gc.log").open("a") as log:
+            self.clearing.append(subprocess.Popen(words, cwd=self.folder, stdout=log, stderr=log))
+        self.note("gc")
 
     def _measure(self) -> dict[str, Any]:
         sizes = {room.name: _size(room) for room in self.workspace.iterdir() if room.is_dir()}

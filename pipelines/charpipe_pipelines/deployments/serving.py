@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from charpipe.errors import CharpipeError
+from charpipe.errors import CharpipeError, UsageError
 from charpipe.stages.session import Stop
 from charpipe.store.locks import exclusive
 from charpipe.workspace import Workspace
@@ -60,28 +60,30 @@ def serve(
 ) -> None:
     """Serve until `stop` is wished for, then let what runs save and end; the schedules stay active.
 
-    A server that is lost is started again, or waited for where it is not the workspace's own.
+    A server that is lost is started again, or waited for where it is not the workspace's own. Raises CharpipeError
+    where there is none to begin with.
     """
     environ = os.environ | {"CHARPIPE_HOME": str(workspace.root)}
     dispatcher = Dispatcher(workspace, flows, environ, limit, tell)
-    lost = False
+    served = lost = False
     while not stop.event.is_set():
         try:
             url = api.reach()
             with connect(url) as client:
                 registered = _register(client, deployments, workspace, tell)
                 dispatcher.adopt(client, registered, url, own=api.server is not None)
-                tell("serving", url=url, again=lost)
-                lost = False
+                if lost or not served:
+                    tell("serving", url=url, again=lost)
+                served, lost = True, False
                 while not stop.event.wait(POLL_SECONDS):
                     dispatcher.tick(client)
         except Exception as error:
-            if not _is_loss(error):
+            if not (_is_busy(error) or (served and _is_loss(error))):
                 dispatcher.stop_all()
                 raise
-            if not lost:
+            if not lost and not _is_busy(error):
                 tell("lost", why=_first_line(error))
-            lost = True
+                lost = True
             stop.event.wait(AGAIN_SECONDS)
     _farewell(dispatcher, api, tell)
 
@@ -108,19 +110,28 @@ def _farewell(dispatcher: Dispatcher, api: Api, tell: Tell) -> None:
                 while not dispatcher.reap(client) and time.monotonic() < deadline:
                     time.sleep(0.2)
         except Exception as error:
-            if not _is_loss(error):
+            if not (_is_loss(error) or _is_busy(error)):
                 raise
             time.sleep(AGAIN_SECONDS)
 
 
 def _is_loss(error: Exception) -> bool:
-    """Whether this is a server that is gone, slow or starting, and not a fault of ours."""
+    """Whether this is a server that is gone or starting, and not a fault of ours."""
+    import httpx
+
+    if isinstance(error, UsageError):
+        return False
+    return isinstance(error, CharpipeError | httpx.TransportError | OSError | RuntimeError)
+
+
+def _is_busy(error: Exception) -> bool:
+    """Whether the server is there, but its database was locked for a moment: no news for anybody."""
     import httpx
     from prefect.exceptions import PrefectHTTPStatusError
 
     if isinstance(error, PrefectHTTPStatusError):
         return error.response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR
-    return isinstance(error, CharpipeError | httpx.TransportError | OSError | RuntimeError)
+    return isinstance(error, httpx.TimeoutException)
 
 
 def _first_line(error: BaseException) -> str:

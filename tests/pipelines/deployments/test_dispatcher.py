@@ -109,7 +109,7 @@ def served(
 ) -> Iterator[Served]:
     become_client(server.workspace)
     monkeypatch.setattr(dispatcher, "RETRY_SECONDS", 0.0)
-    with registration.connect(f"{server.managed.start()}/api") as client:
+    with registration.connect(f"{server.managed.start()}/api", retries=3) as client:
         made = Served(server, project, client, request.node.name.replace("/", "")[:60])
         yield made
         for child in made.started:

@@ -78,7 +78,7 @@ def test_killed_cancelled_and_retried(server: Any, project: Path, monkeypatch: p
     before = {run.name for run in list_runs(server.workspace.runs)}
     environ = os.environ | {"CHARPIPE_HOME": str(server.workspace.root)}
     flows = {deployment.pipeline.name: str(deployment.pipeline.flow)}
-    with registration.connect(f"{server.managed.start()}/api") as client:
+    with registration.connect(f"{server.managed.start()}/api", retries=3) as client:
         serving = Dispatcher(server.workspace, flows, environ, 1, tell)
         id_ = registration.register(client, deployment, server.workspace)
         serving.adopt(client, {id_: deployment}, f"{server.managed.start()}/api")

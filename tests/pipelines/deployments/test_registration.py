@@ -1,0 +1,102 @@
+"""What a real server knows of a deployment after it was registered: schedule, parameters, pool, pauses."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charpipe.errors import UsageError
+from charpipe.plugin import Pipeline
+from charpipe.workspace import Workspace
+from charpipe_pipelines.deployments.catalogue import Deployment
+from charpipe_pipelines.deployments.registration import (
+    check_pool,
+    connect,
+    find,
+    pause_leftovers,
+    register,
+)
+from charpipe_pipelines.deployments.settings import DeploymentConfig, Schedule
+from charpipe_pipelines.deployments.standing import standing
+from charpipe_pipelines.server import become_client
+
+pytestmark = [
+    pytest.mark.e2e,
+    # Prefect's, FastAPI's and websockets' own
+    pytest.mark.filterwarnings(
+        "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
+    ),
+]
+TOY = Pipeline("toy", "A toy.", "none:none", flow="toy_flows.toy")
+
+
+@pytest.fixture
+def client(server: Any) -> Iterator[Any]:
+    become_client(server.workspace)
+    with connect(f"{server.managed.start()}/api", retries=3) as made:
+        yield made
+    gc.collect()
+
+
+def nightly(folder: Path, **config: Any) -> Deployment:
+    schedule = Schedule(cron="0 3 * * *", timezone="Europe/Berlin")
+    made = DeploymentConfig(pipeline="toy", schedule=schedule, **config)
+    return Deployment("nightly", made, TOY, {"seconds": 1}, {"train.steps": 5}, folder)
+
+
+def test_served_here(server: Any, client: Any, project: Path) -> None:
+    workspace = Workspace(project / ".charpipe")
+    deployment = nightly(project)
+    assert standing(client, deployment)["state"] == "not registered"
+    id_ = register(client, deployment, workspace)
+    known = server.ask(f"/deployments/{id_}")
+    assert known["parameters"] == {
+        "options": {"seconds": 1},
+        "settings": {"train.steps": 5},
+        "workspace": str(workspace.root),
+    }
+    assert known["entrypoint"] == "toy_flows.toy"
+    assert known["schedules"][0]["schedule"]["timezone"] == "Europe/Berlin"
+    assert standing(client, deployment)["state"] == "active"
+
+    client.pause_deployment(id_)
+    assert register(client, deployment, workspace) == id_
+    assert standing(client, deployment)["state"] == "paused"  # who paused it meant it
+    client.resume_deployment(id_)
+    other = replace(deployment, name="weekly")
+    left = register(client, other, workspace)
+    assert pause_leftovers(client, {id_}, workspace) == ["weekly"]
+    assert pause_leftovers(client, {id_}, workspace) == []
+    for one in (id_, left):
+        client.delete_deployment(one)
+
+
+def test_with_a_pool_of_the_teams(server: Any, client: Any, project: Path) -> None:
+    workspace = Workspace(project / ".charpipe")
+    with pytest.raises(UsageError, match="prefect work-pool create team --type process"):
+        check_pool(client, "team")
+    server.ask("/work_pools/", {"name": "team", "type": "process"})
+    check_pool(client, "team")
+    deployment = nightly(project, overlap="skip")
+    variables = {"env": {"OMP_NUM_THREADS": "2"}}
+    id_ = register(client, deployment, workspace, pool="team", job_variables=variables)
+    known = server.ask(f"/deployments/{id_}")
+    assert known["work_pool_name"] == "team"
+    assert known["job_variables"] == {
+        "working_dir": str(project),
+        "env": {"CHARPIPE_HOME": str(workspace.root), "OMP_NUM_THREADS": "2"},
+    }
+    assert known["global_concurrency_limit"]["limit"] == 1
+    assert known["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+
+    with pytest.raises(UsageError, match="prefect deployment delete toy/nightly"):
+        register(client, deployment, workspace)  # its workers carry it out: not served as well
+    with pytest.raises(UsageError, match=r"deployments\.nightly\.overlap.*cannot replace"):
+        register(client, nightly(project, overlap="replace"), workspace, pool="team")
+    assert find(client, deployment).id == id_
+    client.delete_deployment(id_)
