@@ -54,7 +54,7 @@ def promote(
 def promote_run(session: Session, run: Run, tokens: Path, *, by: str, anyway: bool = False) -> Promotion:
     """As `promote`, for a run and the folder of the tokens whose held-out text is to decide."""
     candidate = Candidate.of(run)
-    if session.dry_run:
+    if session.dry_run and _known(session, candidate, tokens.name) is None:
         raise WouldRun("promote: would compare it with the champion, and all after it")
     started = time.monotonic()
 

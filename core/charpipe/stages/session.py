@@ -21,6 +21,7 @@ from charpipe.store.store import Make
 from charpipe.workspace import Workspace
 
 STAGES = ("ingest", "vocabulary", "encode", "train", "evaluate", "sample")
+FORCIBLE = (*STAGES, "promote")
 
 
 def ignore(event: Event) -> None:
@@ -81,8 +82,8 @@ class Session:
 
     def __post_init__(self) -> None:
         for stage in self.force:
-            if stage not in STAGES:
-                raise UsageError(f"there is no stage {stage!r} to force{near_match(stage, STAGES)}")
+            if stage not in FORCIBLE:
+                raise UsageError(f"there is no stage {stage!r} to force{near_match(stage, FORCIBLE)}")
 
     @property
     def config(self) -> Config:
