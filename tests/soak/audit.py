@@ -227,7 +227,9 @@ def _prefect(workspace: Path, wrong: list[str]) -> list[str]:
     if unfinished:
         wrong.append(f"Prefect takes {len(unfinished)} runs to be going on: {_counted(Counter(unfinished))}")
     ended = Counter(name for type_, name, _ in rows if type_ in FINAL)
-    return [f"{sum(ended.values())} flow runs ended: {_counted(ended)}; none is taken to be going on"]
+    return [
+        f"{sum(ended.values())} flow runs ended: {_counted(ended)}; {len(unfinished)} taken to be going on"
+    ]
 
 
 def _mlflow(workspace: Path, wrong: list[str]) -> list[str]:

@@ -182,7 +182,7 @@ class Dispatcher:
         run = client.read_flow_run(child.flow_run)
         state: Any = run.state
         if state is not None and state.is_cancelling():
-            state = Cancelled(message="cancelled; what it had learnt was saved")
+            state = Cancelled(message="cancelled; what it had saved is kept")
             client.set_flow_run_state(run.id, state, force=True)
         elif state is None or not state.is_final():
             if state is not None and state.is_scheduled():
