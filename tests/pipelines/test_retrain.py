@@ -1,0 +1,68 @@
+"""A night's work as a real Prefect flow: skipped where nothing changed, its decision told as an event."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charpipe.errors import InterruptedRun
+from charpipe.events import Step
+from charpipe.runs import find_run
+from charpipe.stages import Session
+from charpipe_pipelines.options import RetrainOptions
+from charpipe_pipelines.orchestration import retrain
+
+pytestmark = [
+    pytest.mark.e2e,
+    # Prefect's, FastAPI's and websockets' own
+    pytest.mark.filterwarnings(
+        "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
+    ),
+]
+Open = Callable[..., Session]
+
+
+@pytest.fixture(autouse=True)
+def _collect() -> Iterator[None]:
+    """Prefect leaves sockets to the garbage collector: let it find them here, where that is no error."""
+    yield
+    gc.collect()
+
+
+def test_nights_in_prefect(session: Open, server: Any, tmp_path: Path) -> None:
+    text = tmp_path / "nights.txt"
+    text.write_text("the quick brown fox jumps over the lazy dog. " * 90)
+    options = RetrainOptions(corpus=str(text), arch="rnn")
+    first = retrain(options, session())
+    assert first["promoted"]
+    states = server.states(server.flow_runs()[0], expected=9)
+    assert set(states) == {
+        "refresh", "ingest", "vocabulary", "encode", "train", "evaluate", "sample", "promote", "report",
+    }  # fmt: skip
+
+    skipped = retrain(options, session())
+    assert skipped["skipped"] and skipped["champion"] == first["run"]
+    run = server.flow_runs()[0]
+    assert (run["state_name"], run["state_type"]) == ("Skipped", "COMPLETED")
+
+    text.write_text("the quick brown fox jumps over the lazy dog. " * 100 + "Ž")
+    stopped = session()
+    tell = stopped.emit
+
+    def stop(event: Any) -> None:
+        if isinstance(event, Step):
+            stopped.stop.request(15)
+        tell(event)
+
+    stopped.emit = stop
+    with pytest.raises(InterruptedRun):
+        retrain(options, stopped)
+    assert server.flow_runs()[0]["state_type"] == "CANCELLED"
+    resumed = retrain(options, session())
+    assert resumed["resumed"] and resumed["started_from"] == first["run"]
+    info = find_run(session().workspace.runs, resumed["run"]).info
+    assert info.parent == first["run"]
