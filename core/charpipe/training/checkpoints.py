@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
@@ -30,17 +31,21 @@ if TYPE_CHECKING:
     from charpipe.training.job import Job
 
 SCHEMA = "charpipe.checkpoint/1"
+HALF = ".saving-"
+"""Before the name of a checkpoint that is being written."""
 FREE = frozenset(
     [
         "steps",
         "budget",
         "max_epochs",
+        "patience",
         "evaluate_every",
         "sample_every",
         "checkpoint_every",
         "keep_checkpoints",
         "device",
         "precision",
+        "engine",
     ]
 )
 """Settings that may change when a run is resumed."""
@@ -63,6 +68,8 @@ class Checkpoint:
     """What a checkpoint folder holds, checked and read."""
 
     weights: dict[str, Tensor]
+    trained: dict[str, Tensor]
+    """Those that training goes on from, where `weights` are an average of them; else none."""
     memory: dict[str, Tensor]
     carried: dict[str, Tensor]
     state: dict[str, Any]
@@ -89,10 +96,15 @@ class Snapshot:
         return self.state["best"] is not None and self.state["best"]["step"] == self.step
 
     def save(self, folder: Path) -> Path:
-        """Write `folder/step-00001200` and drop those no longer kept. Raises RunError if the disk refuses."""
+        """Write `folder/step-00001200` and drop those no longer kept. Raises RunError if the disk refuses.
+
+        Later ones are damaged, or of a training that this one, begun again from an earlier one, replaces.
+        """
         final = publish_checkpoint(folder, self.step, self._write)
         best = f"step-{int(self.state['best']['step']):08d}" if self.state["best"] else None
-        for path in list(_newest_first(folder))[self.keep :]:
+        found = list(_newest_first(folder))
+        here = found.index(final)
+        for path in found[:here] + found[here + self.keep :]:
             if path.name != best:
                 shutil.rmtree(path, ignore_errors=True)
         return final
@@ -108,7 +120,9 @@ def take_snapshot(job: Job, seconds: float) -> Snapshot:
     network = job.model.network
     others = {f"memory/{name}": tensor for name, tensor in memory(job.optimizer, network).items()}
     others |= {f"carried/{name}": tensor.detach().clone().contiguous() for name, tensor in job.state.items()}
-    weights = {name: tensor.clone() for name, tensor in tensors_of(network).items()}
+    if job.average is not None:
+        others |= {f"trained/{name}": tensor.clone() for name, tensor in tensors_of(network).items()}
+    weights = {name: tensor.clone() for name, tensor in tensors_of(job.shown).items()}
     return Snapshot(job.model, weights, others, _state(job, seconds), job.settings.keep_checkpoints)
 
 
@@ -120,7 +134,7 @@ def publish_checkpoint(folder: Path, step: int, write: Callable[[Path], None]) -
     final = folder / f"step-{step:08d}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder, prefix=".saving-"))
+        temporary = Path(tempfile.mkdtemp(dir=folder, prefix=HALF))
         try:
             write(temporary)
             describe(temporary, SCHEMA, {"step": step}).write(temporary)
@@ -135,6 +149,12 @@ def publish_checkpoint(folder: Path, step: int, write: Callable[[Path], None]) -
             "are whole; make room there and give the same command again"
         ) from error
     return final
+
+
+def clear_halves(folder: Path) -> None:
+    """Remove what a process that was killed left half written."""
+    for path in folder.glob(f"{HALF}*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _state(job: Job, seconds: float) -> dict[str, Any]:
@@ -175,12 +195,16 @@ def last_checkpoint(folder: Path, tell: Listener | None = None) -> Path | None:
 def best_checkpoint(folder: Path, tell: Listener | None = None) -> Path | None:
     """The checkpoint with the lowest validation loss so far, or the last where there was no validation."""
     last = last_checkpoint(folder, tell)
-    best = read_json(last / "state.json").get("best") if last else None
-    if isinstance(best, dict) and isinstance(best.get("step"), int):
-        path = folder / f"step-{best['step']:08d}"
-        if damage(path) is None:
-            return path
-    return last
+    return (best_until(last) or last) if last else None
+
+
+def best_until(last: Path) -> Path | None:
+    """The checkpoint that scored best up to the whole one `last`, or None where none did or it is damaged."""
+    best = read_json(last / "state.json").get("best")
+    if not isinstance(best, dict) or not isinstance(best.get("step"), int):
+        return None
+    path = last.with_name(f"step-{best['step']:08d}")
+    return path if path == last or damage(path) is None else None
 
 
 def damage(folder: Path) -> str | None:
@@ -212,6 +236,7 @@ def read_checkpoint(folder: Path, model: Model, settings: TrainConfig, tokens: i
     others = read_tensors(folder / "optimizer.safetensors")
     return Checkpoint(
         read_tensors(folder / "model.safetensors"),
+        _under("trained/", others),
         _under("memory/", others),
         _under("carried/", others),
         state,
@@ -229,19 +254,21 @@ def _differences(
     if card["architecture"] != model.architecture:
         yield f"architecture {card['architecture']} -> {model.architecture}"
     else:
-        yield from _changes(card["config"], model.config.model_dump(mode="json"))
+        yield from _changes(card["config"], model.config)
     if read_json(folder / "vocabulary.json") != dict(model.vocabulary):
         yield "another vocabulary"
     if state["tokens"] != tokens:
         yield f"{state['tokens']:,} training tokens -> {tokens:,}"
-    yield from (
-        change
-        for change in _changes(state["settings"], settings.model_dump(mode="json"))
-        if change.split()[0] not in FREE
-    )
+    yield from (change for change in _changes(state["settings"], settings) if change.split()[0] not in FREE)
 
 
-def _changes(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
+def _changes(saved: dict[str, Any], settings: BaseModel) -> Iterator[str]:
+    """What differs; a setting that charpipe had not yet when the checkpoint was written had its default's effect."""
+    new = settings.model_dump(mode="json")
+    old = {
+        **type(settings).model_construct().model_dump(mode="json", include=new.keys() - saved.keys()),
+        **saved,
+    }
     for key in sorted({*old, *new}):
         if old.get(key) != new.get(key):
             yield f"{key} {old.get(key)} -> {new.get(key)}"

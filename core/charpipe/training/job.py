@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from charpipe.events import Notice
 from charpipe.models import Model, State
 from charpipe.models.engine import Forward, choose_engine
 from charpipe.models.precision import Precision, choose_device, choose_precision
+from charpipe.training.averaging import Average
 from charpipe.training.checkpoints import Checkpoint, read_checkpoint
 from charpipe.training.lanes import Lanes, fit_lanes
 from charpipe.training.optimisers import build_optimizer, restore_memory
@@ -50,6 +51,12 @@ class Job:
     best: Mapping[str, float] | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
+    average: Average | None = None
+
+    @property
+    def shown(self) -> nn.Module:
+        """The network that is scored, sampled and kept: with averaged weights, if they are averaged."""
+        return self.average.network if self.average is not None else self.model.network
 
     def scratch(self) -> Job:
         """A copy to measure with, which leaves this one as it is."""
@@ -103,6 +110,7 @@ def prepare(
         recent=torch.zeros(2, device=device),
         engine=engine,
         forward=forward,
+        average=Average(network, settings.average) if settings.average else None,
     )
     if (lanes.batch_size, lanes.window) != (settings.batch_size, settings.window):
         job.notices.append(Notice(_shrunk(lanes, settings)))
@@ -150,7 +158,10 @@ def _scaler(device: torch.device, precision: Precision) -> torch.amp.GradScaler:
 
 def _restore(job: Job, checkpoint: Checkpoint) -> None:
     saved = checkpoint.state
-    job.model.network.load_state_dict(checkpoint.weights, strict=False)
+    if job.average is not None:
+        job.average.restore(checkpoint.weights, checkpoint.trained)
+    else:
+        job.model.network.load_state_dict(checkpoint.weights, strict=False)
     restore_memory(job.optimizer, job.model.network, checkpoint.memory)
     job.state = {name: checkpoint.carried[name].to(job.device) for name in job.state}
     job.recent = torch.tensor(saved["recent"], device=job.device)

@@ -24,8 +24,8 @@ from charpipe.training.budget import steps_within
 from charpipe.training.failures import diverged, memory_explained
 from charpipe.training.job import Job, prepare, reseed
 from charpipe.training.observation import Observer
-from charpipe.training.optimisers import clip_gradient, set_learning_rate
-from charpipe.training.schedules import learning_rate
+from charpipe.training.optimisers import clip_gradient, set_rates
+from charpipe.training.schedules import learning_rate, momentum
 from charpipe.training.settings import TrainConfig, parse_budget
 from charpipe.training.start import Start
 from charpipe.training.threads import fitting_threads
@@ -90,7 +90,10 @@ def _loop(job: Job, observer: Observer, stop: Callable[[], bool]) -> Iterator[Ev
     deadline = math.inf if reason == "steps" else parse_budget(settings.budget) * PATIENCE
 
     for step in range(job.step, job.steps):
-        rate = learning_rate(settings, step, job.steps)
+        if observer.exhausted:
+            reason = "patience"
+            break
+        rate = learning_rate(settings, step, job.steps, job.lanes.steps_per_epoch)
         with memory_explained(settings):
             loss = update(job, step, rate)
         job.step = step + 1
@@ -108,6 +111,8 @@ def _loop(job: Job, observer: Observer, stop: Callable[[], bool]) -> Iterator[Ev
     if observer.saved != job.step and (job.step > job.started or job.steps == 0):
         yield from observer.save()
     yield from observer.writer.written(wait=True)
+    if job.average is not None and job.step:
+        job.average.settle()
     yield Finished(job.step, reason, time.perf_counter() - observer.began, job.metrics)
 
 
@@ -123,12 +128,15 @@ def update(job: Job, step: int, rate: float) -> Tensor:
     loss = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
 
     job.optimizer.zero_grad(set_to_none=True)
-    job.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+    whole = loss * len(inputs) if settings.loss == "sum" else loss
+    job.scaler.scale(whole).backward()  # type: ignore[no-untyped-call]
     job.scaler.unscale_(job.optimizer)
     clip_gradient(network, settings)
-    set_learning_rate(job.optimizer, rate)
+    set_rates(job.optimizer, rate, momentum(settings, step, job.steps))
     job.scaler.step(job.optimizer)
     job.scaler.update()
+    if job.average is not None:
+        job.average.update(step + 1)
 
     job.state = detach(state)  # truncated: the numbers are carried on, the gradient is not
     job.recent[0] += loss.detach()

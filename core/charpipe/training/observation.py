@@ -77,6 +77,15 @@ class Observer:
         """Spent on the run so far, in earlier processes too."""
         return self.job.seconds + time.perf_counter() - self.began
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether the score has not improved for as many looks as patience allows: a function of what a checkpoint
+        holds, so that a training that is gone on with ends where it would have."""
+        patience, best = self.job.settings.patience, self.job.best
+        if patience is None or best is None:
+            return False
+        return self.job.step - best["step"] >= patience * self.every
+
     def after_step(self) -> Iterator[Event]:
         """What is due after the update just made."""
         job, settings = self.job, self.job.settings
@@ -133,7 +142,7 @@ class Observer:
         """Let the model write a little."""
         assert self.encoding is not None
         self.sampled = time.perf_counter()
-        predictor = NetworkPredictor(self.job.model.network, self.job.model.vocabulary_size)
+        predictor = NetworkPredictor(self.job.shown, self.job.model.vocabulary_size)
         text = sample(predictor, self.encoding, self.sampling, self.decoders)
         return Sampled(self.job.step, text, self.sampling.prompt)
 
@@ -146,7 +155,7 @@ class Observer:
         self.saved = job.step
 
     def _predictor(self) -> NetworkPredictor:
-        return NetworkPredictor(self.job.model.network, self.job.model.vocabulary_size, self.job.precision)
+        return NetworkPredictor(self.job.shown, self.job.model.vocabulary_size, self.job.precision)
 
 
 def replace_length(settings: SampleConfig) -> SampleConfig:

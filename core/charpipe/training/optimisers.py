@@ -11,9 +11,14 @@ from torch import Tensor, nn
 from charpipe.errors import RunError
 from charpipe.training.settings import TrainConfig
 
+UNDER_THE_ROOT = 1e-8
+
 
 def build_optimizer(network: nn.Module, settings: TrainConfig) -> torch.optim.Optimizer:
-    """The optimiser asked for. Weight decay pulls matrices, never biases."""
+    """The optimiser asked for. Weight decay pulls matrices, never biases.
+
+    RMSProp adds 1e-8 to the root, as torch7's does; Adagrad adds it under the root, as min-char-rnn does.
+    """
     groups = [
         {"params": [p for p in network.parameters() if p.ndim >= 2], "weight_decay": settings.weight_decay},
         {"params": [p for p in network.parameters() if p.ndim < 2], "weight_decay": 0.0},
@@ -26,17 +31,23 @@ def build_optimizer(network: nn.Module, settings: TrainConfig) -> torch.optim.Op
         case "rmsprop":
             return torch.optim.RMSprop(groups, lr=rate, alpha=settings.decay, momentum=momentum)
         case "adagrad":
-            return torch.optim.Adagrad(groups, lr=rate)
+            return torch.optim.Adagrad(groups, lr=rate, initial_accumulator_value=UNDER_THE_ROOT, eps=0.0)
         case "adam":
             return torch.optim.Adam(groups, lr=rate, betas=settings.betas, fused=True)
         case "adamw":
             return torch.optim.AdamW(groups, lr=rate, betas=settings.betas, fused=True)
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """For the next update, in every group."""
+def set_rates(optimizer: torch.optim.Optimizer, rate: float, momentum: float | None = None) -> None:
+    """The learning rate of the next update, and its momentum if it is another one now, in every group."""
     for group in optimizer.param_groups:
         group["lr"] = rate
+        if momentum is None:
+            continue
+        if "betas" in group:
+            group["betas"] = (momentum, group["betas"][1])
+        elif "momentum" in group:
+            group["momentum"] = momentum
 
 
 def clip_gradient(network: nn.Module, settings: TrainConfig) -> None:

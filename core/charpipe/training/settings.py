@@ -43,25 +43,48 @@ class TrainConfig(Options):
         allow_inf_nan=False,
         description="passes over the corpus at which a budget counts as spent",
     )
+    patience: int | None = Field(
+        None, ge=1, description="looks at validation without a better score after which training ends"
+    )
 
     # Optimiser
     optimizer: Literal["sgd", "rmsprop", "adagrad", "adam", "adamw"] = Field(
         "adamw", description="update rule"
     )
     learning_rate: float = Field(6e-3, gt=0, le=100, allow_inf_nan=False, description="at its highest")
-    schedule: Literal["constant", "linear", "cosine"] = Field(
-        "cosine", description="how the learning rate falls"
+    schedule: Literal["constant", "linear", "cosine", "one-cycle", "by-epoch"] = Field(
+        "cosine",
+        description="how the learning rate goes: one-cycle rises and falls by a cosine, momentum the other way; "
+        "by-epoch is char-rnn's",
     )
     final_learning_rate: float = Field(
         0.0, ge=0, le=1, description="where it ends, as a share of its highest"
     )
     warmup: float = Field(0.05, ge=0, le=1, description="share of the steps in which it rises from nothing")
+    epoch_decay: float = Field(
+        0.97, gt=0, le=1, description="by-epoch: factor of the learning rate after each pass over the corpus"
+    )
+    epoch_decay_after: float = Field(
+        10, ge=0, le=1e6, description="by-epoch: passes over the corpus before the first such fall"
+    )
+    loss: Literal["mean", "sum"] = Field(
+        "mean",
+        description="what is differentiated: the mean over the window, or, as in char-rnn, the sum over it (of the "
+        "mean over lanes); scores are always means",
+    )
     betas: tuple[float, float] = Field((0.9, 0.99), description="adam, adamw: decay of the two moments")
     decay: float = Field(0.95, ge=0, lt=1, description="rmsprop: decay of the squared gradient")
     momentum: float = Field(0.0, ge=0, lt=1, description="sgd, rmsprop: momentum")
     weight_decay: float = Field(0.0, ge=0, le=10, description="pull of the weight matrices towards zero")
     clip: float = Field(1.0, ge=0, allow_inf_nan=False, description="bound on the gradient; 0: none")
     clip_by: Literal["norm", "value"] = Field("norm", description="bound the whole gradient, or each element")
+    average: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="decay of a running mean of the weights, which is then what is scored, sampled and kept (0.999); "
+        "0: the weights themselves",
+    )
 
     # Machine
     device: str = Field(

@@ -67,6 +67,29 @@ def test_resumed_twice_equals_uninterrupted(tmp_path, new_model, tokens, setting
     assert_same_files(last_checkpoint(tmp_path / "parts"), last_checkpoint(tmp_path / "whole"))
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"average": 0.9},
+        {"average": 0.99, "optimizer": "rmsprop", "schedule": "one-cycle", "loss": "sum", "clip_by": "value"},
+        {"schedule": "one-cycle", "optimizer": "sgd", "learning_rate": 0.5},
+        {"schedule": "by-epoch", "epoch_decay_after": 0, "optimizer": "adagrad", "clip_by": "value"},
+        {"patience": 1, "evaluate_every": 2, "optimizer": "adam", "weight_decay": 0.1},
+    ],
+    ids=str,
+)
+def test_every_setting_resumes_bit_for_bit(tmp_path, new_model, tokens, settings, values):
+    chosen = settings(**values)
+    whole = run(tmp_path / "whole", new_model(), tokens, chosen)
+    parts = run(tmp_path / "parts", new_model(), tokens, chosen, stop_at=3)
+    for stop_at in (11, None):
+        last = last_checkpoint(tmp_path / "parts")
+        parts += run(tmp_path / "parts", new_model(seed=99), tokens, chosen, stop_at=stop_at, resume=last)
+    assert losses(parts) == losses(whole)
+    assert scores(parts) == scores(whole)
+    assert_same_files(last_checkpoint(tmp_path / "parts"), last_checkpoint(tmp_path / "whole"))
+
+
 @pytest.mark.parametrize("stop_at", [1, 29])
 def test_stopped_at_either_end(tmp_path, new_model, tokens, settings, stop_at):
     whole = run(tmp_path / "whole", new_model("gru"), tokens, settings())

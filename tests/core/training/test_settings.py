@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from charpipe.errors import UsageError
-from charpipe.training.schedules import learning_rate
+from charpipe.training.schedules import learning_rate, momentum
 from charpipe.training.settings import TrainConfig, parse_budget
 
 
@@ -50,6 +50,28 @@ def test_the_rate_rises_then_falls_to_its_end(schedule):
     assert max(rates) == pytest.approx(2.0)
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[-1] == pytest.approx(2.0 if schedule == "constant" else 0.5)
+
+
+def test_one_cycle_goes_up_and_down_and_momentum_the_other_way():
+    settings = TrainConfig(schedule="one-cycle", learning_rate=2.0, warmup=0.3)
+    rates = [learning_rate(settings, step, 100) for step in range(100)]
+    momenta = [momentum(settings, step, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(2.0 / 25, rel=0.2)
+    assert rates.index(max(rates)) == momenta.index(min(momenta)) == 29
+    assert (max(rates), min(momenta)) == (pytest.approx(2.0), pytest.approx(0.85))
+    assert rates[-1] == pytest.approx(0.0)
+    assert momenta[-1] == pytest.approx(0.95)
+    assert momentum(TrainConfig(), 3, 100) is None
+
+
+def test_by_epoch_falls_first_at_the_end_of_the_tenth_as_in_char_rnn():
+    settings = TrainConfig(schedule="by-epoch", learning_rate=1.0, warmup=0.0)
+    rates = [learning_rate(settings, step, 13 * 7, 7) for step in range(13 * 7)]
+    assert rates[:70] == [1.0] * 70
+    assert rates[70:77] == [0.97] * 7
+    assert rates[84:] == [pytest.approx(0.97**3)] * 7
+    early = settings.model_copy(update={"epoch_decay_after": 0.0, "epoch_decay": 0.5})
+    assert [learning_rate(early, step, 9, 3) for step in (0, 3, 6)] == [1.0, 0.5, 0.25]
 
 
 def test_one_step_and_no_warmup():
