@@ -112,7 +112,7 @@ class Sampled(Event):
 
 @dataclass(frozen=True)
 class CheckpointStarted(Event):
-    """What belongs into the checkpoint of `step` was copied; it is being written while training goes on."""
+    """What belongs into the checkpoint of `step` was copied; it is written while training goes on."""
 
     step: int
 
@@ -128,7 +128,7 @@ class Checkpointed(Event):
 
 @dataclass(frozen=True)
 class Finished(Event):
-    """Training ended after `step` updates; `reason` is "steps", "budget" or "interrupted"."""
+    """Training ended after `step` updates; `reason` is "steps", "budget", "patience" or "interrupted"."""
 
     step: int
     reason: str

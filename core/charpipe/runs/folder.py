@@ -71,7 +71,6 @@ class Status(_Model):
     precision: str | None = None
     parameters: int | None = None
     metrics: dict[str, float] = Field(default_factory=dict)
-    pending: dict[str, Any] = Field(default_factory=dict)
     mlflow: dict[str, Any] = Field(default_factory=dict)
     prefect: dict[str, Any] = Field(default_factory=dict)
 
@@ -111,6 +110,11 @@ class Run:
     @property
     def samples_file(self) -> Path:
         return self.folder / "samples.jsonl"
+
+    @property
+    def pending_file(self) -> Path:
+        """For each checkpoint: the losses since the last line of metrics, and the metrics until then."""
+        return self.folder / "pending.jsonl"
 
     @property
     def vocabulary_file(self) -> Path:

@@ -35,18 +35,28 @@ class Recorder:
         self._run = run
         self._losses: list[Any] = []
         self._latest: dict[str, float] = {}
-        self._started: dict[int, tuple[dict[str, float], list[float]]] = {}
+        self._begun: dict[int, dict[str, float]] = {}
+        """Metrics at the checkpoints that are being written."""
 
-    def rewind(self, step: int) -> None:
-        """Forget what was recorded after `step`, where training goes on."""
-        for path in (self._run.metrics_file, self._run.samples_file):
+    def rewind(self, step: int, last: Path | None = None, best: Path | None = None) -> None:
+        """Forget what was recorded after `step`, where training goes on, from the checkpoint `last`; `best` is the
+        one that scored best until then."""
+        for path in (self._run.metrics_file, self._run.samples_file, self._run.pending_file):
             if path.is_file():
                 kept = [line for line in read_metrics(path) if line["step"] <= step]
                 write_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept))
-                for line in kept:
-                    self._remember(line)
-        pending = self._run.status.pending
-        self._losses = list(pending["losses"]) if pending.get("step") == step else []
+        if self._run.metrics_file.is_file():
+            for line in read_metrics(self._run.metrics_file):
+                self._remember(line)
+        pending = _by_step(self._run.pending_file)
+        self._losses = list(pending.get(step, {}).get("losses", []))
+        for checkpoint in (last, best):
+            if checkpoint is not None:
+                number = _step(checkpoint)
+                self._begun[number] = dict(pending.get(number, {}).get("metrics", self._latest))
+        entries = {"last": last and self._entry(last), "best": best and self._entry(best)}
+        self._begun.clear()
+        self._run.update(step=step, **entries)
 
     def __call__(self, event: Event) -> None:
         """Record one event."""
@@ -60,7 +70,10 @@ class Recorder:
                 line = {"step": step, "prompt": prompt, "text": text, "time": _now()}
                 _append(self._run.samples_file, line)
             case CheckpointStarted(step=step):
-                self._started[step] = (dict(self._latest), [float(loss) for loss in self._losses])
+                losses = [float(loss) for loss in self._losses]
+                line = {"step": step, "losses": losses, "metrics": dict(self._latest)}
+                _append(self._run.pending_file, line)  # before the checkpoint is there to go on from
+                self._begun[step] = dict(self._latest)
             case Checkpointed():
                 self._checkpointed(event)
             case TrainingStarted():
@@ -95,14 +108,14 @@ class Recorder:
         self._latest |= {key: value for key, value in line.items() if "/" in key}
 
     def _checkpointed(self, event: Checkpointed) -> None:
-        path = Path(event.path).resolve().relative_to(self._run.folder.resolve()).as_posix()
-        metrics, losses = self._started.pop(event.step, (dict(self._latest), self._losses))
-        entry = {"step": event.step, "path": path, "metrics": metrics}
-        pending = {"step": event.step, "losses": [float(loss) for loss in losses]}
-        changes: dict[str, Any] = {"step": event.step, "last": entry, "pending": pending}
-        if event.best:
-            changes["best"] = entry
-        self._run.update(**changes)
+        entry = self._entry(Path(event.path))
+        self._begun.pop(event.step, None)
+        self._run.update(step=event.step, last=entry, **({"best": entry} if event.best else {}))
+
+    def _entry(self, checkpoint: Path) -> dict[str, Any]:
+        path = checkpoint.resolve().relative_to(self._run.folder.resolve()).as_posix()
+        step = _step(checkpoint)
+        return {"step": step, "path": path, "metrics": self._begun.get(step, dict(self._latest))}
 
     def _finished(self, event: Finished) -> None:
         state = "interrupted" if event.reason == "interrupted" else "finished"
@@ -120,6 +133,14 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
                 value = json.loads(line)
                 if isinstance(value, dict) and isinstance(value.get("step"), int):
                     yield value
+
+
+def _by_step(path: Path) -> dict[int, dict[str, Any]]:
+    return {line["step"]: line for line in read_metrics(path)} if path.is_file() else {}
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
 
 
 def _append(path: Path, line: dict[str, Any]) -> None:

@@ -75,10 +75,10 @@ def _end_tracking(tracker: MlflowTracker, session: Session, run: Run, state: str
 
 def _events(plan: Plan, run: Run, recorder: Recorder) -> Iterator[Event]:
     """The trainer's events, from the run's last whole checkpoint where it has one."""
-    from charpipe.training import last_checkpoint
+    from charpipe.training.checkpoints import best_until, last_checkpoint
 
     resume = last_checkpoint(run.checkpoints, plan.session.emit)
-    recorder.rewind(_step(resume))
+    recorder.rewind(_step(resume), resume, best_until(resume) if resume else None)
     events = _counted(plan, run, resume) if plan.counted else _learnt(plan, run, resume)
     ratio = _tokens_per_character(plan.tokens.facts, "val")
     for event in events:

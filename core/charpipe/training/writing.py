@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from charpipe.events import Checkpointed, CheckpointStarted, Event
-from charpipe.training.checkpoints import Snapshot
+from charpipe.training.checkpoints import Snapshot, clear_halves
 
 
 class Writer:
@@ -15,14 +15,15 @@ class Writer:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        clear_halves(folder)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
         self._writing: tuple[Snapshot, Future[Path]] | None = None
 
     def begin(self, snapshot: Snapshot) -> Iterator[Event]:
         """Write `snapshot`, once the one before is on disk. Raises RunError if the disk refused that."""
         yield from self.written(wait=True)
+        yield CheckpointStarted(snapshot.step)  # what listeners keep for it is there before it can be
         self._writing = (snapshot, self._thread.submit(snapshot.save, self._folder))
-        yield CheckpointStarted(snapshot.step)
 
     def written(self, *, wait: bool = False) -> Iterator[Event]:
         """The checkpoint that has come to lie on disk since the last time. Raises RunError if the disk refused it."""

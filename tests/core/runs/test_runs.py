@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from charpipe.errors import RunError, UsageError
-from charpipe.events import Checkpointed, Evaluated, Finished, Sampled, Step, TrainingStarted
+from charpipe.events import (
+    Checkpointed,
+    CheckpointStarted,
+    Evaluated,
+    Finished,
+    Sampled,
+    Step,
+    TrainingStarted,
+)
 from charpipe.runs import Recorder, Run, RunInfo, find_run, list_runs, read_metrics
 from charpipe.runs.find import new_name
 
@@ -108,20 +116,25 @@ def test_losses_are_recorded_as_means_of_ten_steps(runs: Path) -> None:
     assert [(line["step"], line["train/loss"]) for line in lines] == [(10, 5.5), (20, 15.5)]
 
 
-def test_going_on_from_a_checkpoint_records_what_an_uninterrupted_run_would(runs: Path) -> None:
+@pytest.mark.parametrize("told", [True, False])
+def test_going_on_from_a_checkpoint_records_what_an_uninterrupted_run_would(runs: Path, told: bool) -> None:
+    """Whether or not the run, before it was killed, heard that its checkpoint had come to lie on disk."""
     run = make(runs, "one")
     recorder = Recorder(run)
     for number in range(1, 14):
         recorder(step(number, float(number)))
-    (run.checkpoints / "step-00000013").mkdir(parents=True)
-    recorder(Checkpointed(13, str(run.checkpoints / "step-00000013"), best=True))
+    saved = run.checkpoints / "step-00000013"
+    recorder(CheckpointStarted(13))
+    saved.mkdir(parents=True)
+    if told:
+        recorder(Checkpointed(13, str(saved), best=True))
     for number in range(14, 24):
         recorder(step(number, -1.0))
     recorder(Evaluated(22, {"val/loss": 9.0}))
     recorder(Sampled(22, "abc"))
 
     fresh = Recorder(run)
-    fresh.rewind(13)
+    fresh.rewind(13, saved, saved)
     for number in range(14, 21):
         fresh(step(number, float(number)))
     lines = list(read_metrics(run.metrics_file))

@@ -36,8 +36,7 @@ def test_the_events_in_their_order(tmp_path, new_model, tokens, letters, setting
     assert all(event.tokens == 32 for event in of(Step, events))
     assert [event.step for event in of(Evaluated, events)] == [7, 14, 21, 28, 30]
     assert {"train/loss", "val/loss", "perf/chars_per_second"} == set(of(Evaluated, events)[0].metrics)
-    (sampled,) = of(Sampled, events)
-    assert len(sampled.text) == 200
+    assert {len(event.text) for event in of(Sampled, events)} == {200}  # when is up to the clock
     assert isinstance(events[-1], Finished)
     assert events[-1].reason == "steps"
     assert of(Checkpointed, events)[-1].step == 30
