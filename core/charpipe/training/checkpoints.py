@@ -38,6 +38,7 @@ FREE = frozenset(
         "steps",
         "budget",
         "max_epochs",
+        "patience",
         "evaluate_every",
         "sample_every",
         "checkpoint_every",
@@ -67,6 +68,8 @@ class Checkpoint:
     """What a checkpoint folder holds, checked and read."""
 
     weights: dict[str, Tensor]
+    trained: dict[str, Tensor]
+    """Those that training goes on from, where `weights` are an average of them; else none."""
     memory: dict[str, Tensor]
     carried: dict[str, Tensor]
     state: dict[str, Any]
@@ -117,7 +120,9 @@ def take_snapshot(job: Job, seconds: float) -> Snapshot:
     network = job.model.network
     others = {f"memory/{name}": tensor for name, tensor in memory(job.optimizer, network).items()}
     others |= {f"carried/{name}": tensor.detach().clone().contiguous() for name, tensor in job.state.items()}
-    weights = {name: tensor.clone() for name, tensor in tensors_of(network).items()}
+    if job.average is not None:
+        others |= {f"trained/{name}": tensor.clone() for name, tensor in tensors_of(network).items()}
+    weights = {name: tensor.clone() for name, tensor in tensors_of(job.shown).items()}
     return Snapshot(job.model, weights, others, _state(job, seconds), job.settings.keep_checkpoints)
 
 
@@ -231,6 +236,7 @@ def read_checkpoint(folder: Path, model: Model, settings: TrainConfig, tokens: i
     others = read_tensors(folder / "optimizer.safetensors")
     return Checkpoint(
         read_tensors(folder / "model.safetensors"),
+        _under("trained/", others),
         _under("memory/", others),
         _under("carried/", others),
         state,
