@@ -57,6 +57,14 @@ class StageFinished(Event):
 
 
 @dataclass(frozen=True)
+class StageFailed(Event):
+    """A stage failed for this reason, and the pipeline goes on without it."""
+
+    stage: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Notice(Event):
     """Something a person should know, in one sentence."""
 

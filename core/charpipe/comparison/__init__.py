@@ -1,17 +1,27 @@
 """Architectures side by side: which configurations are trained, how their widths are matched, and the leaderboard."""
 
-from charpipe.comparison.cells import Cell, cells
-from charpipe.comparison.leaderboard import Row, Standing, leaderboard, table, write_csv
+from charpipe.comparison.cells import Cell, Comparison, cells
+from charpipe.comparison.leaderboard import Row, Standing, baseline_rows, leaderboard, table, write_csv
 from charpipe.comparison.matching import Matched, match_parameters
+from charpipe.comparison.settling import check_match, configured, is_sized, settle
+from charpipe.comparison.training import row_of, train_cell
 
 __all__ = [
     "Cell",
+    "Comparison",
     "Matched",
     "Row",
     "Standing",
+    "baseline_rows",
     "cells",
+    "check_match",
+    "configured",
+    "is_sized",
     "leaderboard",
     "match_parameters",
+    "row_of",
+    "settle",
     "table",
+    "train_cell",
     "write_csv",
 ]

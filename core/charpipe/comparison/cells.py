@@ -8,17 +8,34 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cell:
-    """One training: `size` and `layers` are None where the architecture has no such setting."""
+    """One training: `size` and `layers` are None where the architecture has no such setting, and `seed` is where it
+    draws nothing."""
 
     arch: str
     size: int | None
     layers: int | None
-    seed: int
+    seed: int | None
 
     @property
     def title(self) -> str:
         """`lstm 1x128`, the same for all seeds."""
         return self.arch if self.size is None else f"{self.arch} {self.layers}x{self.size}"
+
+    @property
+    def name(self) -> str:
+        """`lstm 1x128 seed 2`."""
+        return self.title if self.seed is None else f"{self.title} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared, settled: `name` is the same for the same request on the same content."""
+
+    name: str
+    title: str
+    corpus: str
+    match: str
+    cells: tuple[Cell, ...]
 
 
 def cells(
@@ -32,7 +49,7 @@ def cells(
     made: list[Cell] = []
     for arch in archs:
         if arch not in sized:
-            made.append(Cell(arch, None, None, seeds[0]))
+            made.append(Cell(arch, None, None, None))
             continue
         made += [Cell(arch, size, depth, seed) for size in sizes for depth in layers for seed in seeds]
     return made

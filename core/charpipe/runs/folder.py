@@ -70,7 +70,10 @@ class Status(_Model):
     device: str | None = None
     precision: str | None = None
     parameters: int | None = None
+    engine: str | None = None
     metrics: dict[str, float] = Field(default_factory=dict)
+    comparison: str | None = None
+    """The comparison that trained or ranked it last."""
     mlflow: dict[str, Any] = Field(default_factory=dict)
     prefect: dict[str, Any] = Field(default_factory=dict)
 

@@ -85,6 +85,7 @@ class Recorder:
                     device=event.device,
                     precision=event.precision,
                     parameters=event.parameters,
+                    engine=event.engine,
                 )
             case Finished():
                 self._finished(event)

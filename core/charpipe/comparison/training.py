@@ -1,0 +1,127 @@
+"""One training of a comparison: trained and scored, or found done; what fails becomes a row that says so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from statistics import median
+
+from charpipe import stages
+from charpipe.comparison.cells import Cell
+from charpipe.comparison.leaderboard import Row
+from charpipe.comparison.settling import configured
+from charpipe.errors import CharpipeError, InterruptedRun
+from charpipe.events import Event, StageFailed, StageFinished, StageProgress, StageStarted, TrainingStarted
+from charpipe.reporting.history import read_history
+from charpipe.runs import Run
+from charpipe.stages import Made, Session, TrainRequest
+from charpipe.stages.session import WouldRun
+
+SPEED = "perf/chars_per_second"
+
+
+def train_cell(
+    session: Session, cell: Cell, corpus: str, tokens: Made, vocabulary: Made, comparison: str = ""
+) -> Row:
+    """Train and score one configuration, or find the run that did; `comparison` is what it is done for.
+
+    Raises InterruptedRun after saving where a stop was wished for, and WouldRun in a dry run; every other error
+    becomes the row's, so that the other configurations go on.
+    """
+    told = _Told(session, cell.name, comparison)
+    own = replace(configured(session, cell), emit=told)
+    session.check_stop(cell.name)
+    try:
+        request = TrainRequest(corpus, cell.arch, options={"corpus": corpus, "arch": cell.arch})
+        trained = stages.train(own, request, tokens, vocabulary)
+        scores = stages.evaluate(own, trained, tokens)["metrics"]
+    except WouldRun:
+        raise
+    except InterruptedRun as error:
+        raise InterruptedRun(
+            f"stopped in {cell.name}; it and all that was finished before it are kept: "
+            "to go on, type the same command again",
+            error.exit_code - 128,
+        ) from error
+    except Exception as error:  # a plugin's own, or memory that is not there: the others are to go on
+        session.emit(StageFailed(cell.name, sentence(error)))
+        return Row(cell.title, cell.seed, told.run, error=sentence(error))
+    row = row_of(Run(session.workspace.root / trained.path), cell, scores)
+    told.finish(row)
+    return row
+
+
+def row_of(run: Run, cell: Cell, scores: Mapping[str, float]) -> Row:
+    """The row of a run that was trained and scored."""
+    status = run.status
+    speeds = [point.value for point in read_history(run).curve(SPEED)]
+    return Row(
+        cell.title,
+        cell.seed,
+        run.name,
+        parameters=status.parameters,
+        steps=status.step,
+        val_loss=scores.get("val/loss"),
+        test_loss=scores.get("test/loss"),
+        val_bits=scores.get("val/bits_per_char"),
+        test_bits=scores.get("test/bits_per_char"),
+        speed=median(speeds) if speeds else status.metrics.get(SPEED),
+        seconds=status.seconds,
+        engine=status.engine or "",
+    )
+
+
+def sentence(error: Exception) -> str:
+    """An error in one line."""
+    text = " ".join(str(error).split())[:300]
+    return (
+        text if isinstance(error, CharpipeError) and text else f"{type(error).__name__}: {text}".rstrip(": ")
+    )
+
+
+@dataclass
+class _Told:
+    """Passes a training's events on as those of one stage, named after the cell."""
+
+    session: Session
+    name: str
+    comparison: str
+    run: str = ""
+    worked: bool = False
+    started: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.started = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case StageStarted(stage="train", why=why):
+                self.worked = True
+                self.session.emit(StageStarted(self.name, why))
+            case StageStarted(stage=stage):
+                if not self.worked:  # trained before, and not scored yet
+                    self.worked = True
+                    self.session.emit(StageStarted(self.name, f"to {stage}"))
+            case StageProgress():
+                self.session.emit(replace(event, stage=self.name))
+            case StageFinished():
+                return
+            case TrainingStarted(run=run):
+                self.run = run
+                if self.comparison:
+                    Run(self.session.workspace.runs / run).update(comparison=self.comparison)
+                self.session.emit(event)
+            case _:
+                self.session.emit(event)
+
+    def finish(self, row: Row) -> None:
+        """The whole of it is done."""
+        bits = row.test_bits if row.test_bits is not None else row.val_bits
+        said = f"{row.steps:,} step{'' if row.steps == 1 else 's'}"
+        if bits is not None:
+            said += f"  {'test' if row.test_bits is not None else 'val'} {bits:.4f} bits/char"
+        seconds = time.monotonic() - self.started
+        self.session.emit(
+            StageFinished(self.name, said, seconds, skipped=not self.worked, facts={"run": row.run})
+        )
