@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import pluggy
 from pydantic import BaseModel, ConfigDict, Field
@@ -82,6 +82,23 @@ class ArchitectureConfig(ModelConfig):
     def title(self) -> str:
         """`1x512`: layers and hidden units."""
         return f"{self.layers}x{self.hidden_size}"
+
+
+class RecurrentConfig(ArchitectureConfig):
+    """What architectures have that `charpipe.models.TorchRecurrence` makes of PyTorch's layers."""
+
+    locked_dropout: bool = Field(
+        False,
+        description="drop the same units through a whole window (variational dropout), not anew each step",
+    )
+    recurrent_dropout: float = Field(
+        0.0, ge=0, lt=1, description="dropped share of the recurrent weights, anew each window (DropConnect)"
+    )
+    initialisation: Literal["usual", "orthogonal", "char-rnn", "min-char-rnn"] = Field(
+        "usual",
+        description="first weights: usual: uniform with 1/sqrt(units), and one-hot's normal with 1; orthogonal: "
+        "recurrent ones so; char-rnn: all uniform within 0.08; min-char-rnn: normal with 0.01, one bias a unit",
+    )
 
 
 @dataclass(frozen=True)
@@ -217,6 +234,8 @@ class Pipeline:
     options: type[Options] = Options
     api: int = API
     flow: str | None = None
+    stages: tuple[str, ...] = ()
+    """The stages that are known before it begins, in order: shown as still to come."""
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 from pydantic import Field
 
-from charpipe.plugin import Architecture, ArchitectureConfig, hookimpl
+from charpipe.plugin import Architecture, RecurrentConfig, hookimpl
 
 
-class GruConfig(ArchitectureConfig):
+class GruConfig(RecurrentConfig):
     """The `[architectures.gru]` table."""
 
     dropout: float = Field(

@@ -4,14 +4,17 @@ from collections.abc import Iterable
 
 from pydantic import Field
 
-from charpipe.plugin import Architecture, ArchitectureConfig, hookimpl
+from charpipe.plugin import Architecture, RecurrentConfig, hookimpl
 
 
-class LstmConfig(ArchitectureConfig):
+class LstmConfig(RecurrentConfig):
     """The `[architectures.lstm]` table."""
 
     dropout: float = Field(
         0.1, ge=0, lt=1, description="dropped share of each layer's outputs while training"
+    )
+    forget_bias: float = Field(
+        1.0, ge=-100, le=100, description="first bias of the forget gate: a new cell remembers"
     )
 
 

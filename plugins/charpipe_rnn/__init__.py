@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from charpipe.plugin import Architecture, ArchitectureConfig, hookimpl
+from charpipe.plugin import Architecture, RecurrentConfig, hookimpl
 
 
-class RnnConfig(ArchitectureConfig):
+class RnnConfig(RecurrentConfig):
     """The `[architectures.rnn]` table."""
 
 

@@ -2,9 +2,10 @@
 
 from charpipe.models.bundle import load_model, save_model
 from charpipe.models.contract import Predictor, Recurrence, State
+from charpipe.models.initialisation import initialise
 from charpipe.models.model import Model, build_model
 from charpipe.models.predictor import NetworkPredictor
-from charpipe.models.recurrence import TorchRecurrence, initialise
+from charpipe.models.recurrence import TorchRecurrence
 from charpipe.models.shell import LanguageModel, embedding_width
 from charpipe.models.stepping.streams import ArrayStream, StepwiseStream, Stream, open_stream, quick_network
 

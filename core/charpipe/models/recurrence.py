@@ -1,23 +1,47 @@
-"""PyTorch's recurrent layers as recurrences, with the initial weights that trained best here."""
+"""PyTorch's recurrent layers as recurrences, with kinds of dropout that those do not have."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from charpipe.models.contract import State
+from charpipe.models.dropout import drop
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "RNN_TANH": torch.rnn_tanh,
+    "RNN_RELU": torch.rnn_relu,
+    "GRU": torch.gru,
+    "LSTM": torch.lstm,
+}
+"""Those behind PyTorch's layers, by the layers' mode."""
 
 
 class TorchRecurrence(nn.Module):
     """`nn.RNN`, `nn.GRU` or `nn.LSTM` with named state.
 
-    `names` are the tensors it carries, in the layer's own order: `("hidden",)` or `("hidden", "cell")`.
+    `names` are the tensors it carries, in the layer's own order: `("hidden",)` or `("hidden", "cell")`. `locked` makes
+    the layer's dropout between layers the same through a window. `recurrent_dropout` leaves out a share of the
+    recurrent weights, the same ones through a window (Merity, Keskar, Socher 2018, after Wan et al. 2013).
     """
 
-    def __init__(self, layer: nn.RNNBase, names: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        layer: nn.RNNBase,
+        names: tuple[str, ...],
+        *,
+        locked: bool = False,
+        recurrent_dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         self.layer = layer
         self.names = names
+        self.locked = locked
+        self.recurrent_dropout = recurrent_dropout
 
     def initial_state(self, batch_size: int) -> State:
         """Zeros, [layers, B, H] each, where the weights are."""
@@ -28,24 +52,36 @@ class TorchRecurrence(nn.Module):
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """inputs [T, B, I] -> outputs [T, B, H] of the last layer, and the state after, float32."""
         before = tuple(state[name] for name in self.names)
-        outputs, after = self.layer(inputs, before if len(before) > 1 else before[0])
-        after = after if isinstance(after, tuple) else (after,)
+        if self.training and (self.recurrent_dropout or (self.locked and self.layer.dropout)):
+            outputs, after = self._by_layer(inputs, before)
+        else:
+            outputs, after = self.layer(inputs, before if len(before) > 1 else before[0])
+            after = after if isinstance(after, tuple) else (after,)
         return outputs, {name: value.float() for name, value in zip(self.names, after, strict=True)}
 
+    def recurrent_weights(self, place: int) -> Tensor:
+        """Those of layer `place`, [gates * H, H]; while training without the share that is dropped."""
+        return functional.dropout(
+            self.layer.get_parameter(f"weight_hh_l{place}"), self.recurrent_dropout, self.training
+        )
 
-@torch.no_grad()
-def initialise(layer: nn.RNNBase, *, one_hot: bool, forget_gate: int | None = None) -> None:
-    """Biases zero, but a forget gate's bias one (Jozefowicz, Zaremba, Sutskever 2015), so that a new cell
-    remembers. Weights keep PyTorch's uniform(-1/sqrt(H), 1/sqrt(H)), except that those of one-hot characters are
-    normal(0, 1), as an embedding's: each meets a single one, and would drown at the usual size.
+    def between(self, values: Tensor) -> Tensor:
+        """Outputs [T, B, H] of a layer as the next one reads them."""
+        return drop(values, self.layer.dropout, self.training, locked=self.locked)
 
-    `forget_gate` is that gate's place among the layer's gates.
-    """
-    size = layer.hidden_size
-    if one_hot:
-        nn.init.normal_(layer.get_parameter("weight_ih_l0"))
-    for name, values in layer.named_parameters():
-        if name.startswith("bias"):
-            values.zero_()
-            if forget_gate is not None and name.startswith("bias_ih"):
-                values[forget_gate * size : (forget_gate + 1) * size] = 1.0
+    def _by_layer(self, values: Tensor, before: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        found, apply = [], FUNCTIONS[self.layer.mode]
+        for place in range(self.layer.num_layers):
+            given = values if place == 0 else self.between(values)
+            weights = [
+                self.layer.get_parameter(f"weight_ih_l{place}"),
+                self.recurrent_weights(place),
+                self.layer.get_parameter(f"bias_ih_l{place}"),
+                self.layer.get_parameter(f"bias_hh_l{place}"),
+            ]
+            state = tuple(each[place : place + 1] for each in before)
+            values, *after = apply(
+                given, state if len(state) > 1 else state[0], weights, True, 1, 0.0, True, False, False
+            )
+            found.append(after)
+        return values, tuple(torch.cat(each) for each in zip(*found, strict=True))

@@ -10,7 +10,9 @@ from torch.nn import functional
 
 from charpipe.errors import UsageError
 from charpipe.models.contract import State
-from charpipe.plugin import ArchitectureConfig
+from charpipe.models.dropout import drop
+from charpipe.models.initialisation import initialise_head
+from charpipe.plugin import ArchitectureConfig, RecurrentConfig
 
 ONE_HOT_LIMIT = 128
 """Characters up to which they enter one-hot; beyond, the product with mostly zeros takes too much of the time."""
@@ -37,10 +39,13 @@ class LanguageModel(nn.Module):
         super().__init__()
         self.vocabulary_size = vocabulary_size
         self.dropout = config.dropout
+        self.locked = isinstance(config, RecurrentConfig) and config.locked_dropout
         width = embedding_width(config, vocabulary_size)
         self.embedding = nn.Embedding(vocabulary_size, width) if width else None
         self.recurrence = recurrence(width or vocabulary_size)
         self.head = nn.Linear(config.hidden_size, vocabulary_size)
+        if isinstance(config, RecurrentConfig):
+            initialise_head(self.head, config.initialisation)
         if config.tie_weights:
             self._tie(config)
 
@@ -60,7 +65,7 @@ class LanguageModel(nn.Module):
     def forward(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
         """ids int64 [T, B] -> logits [T, B, V] of the character after each, and the state after the last."""
         outputs, state = self.recurrence(self._look_up(ids), state)
-        return self.head(functional.dropout(outputs, self.dropout, self.training)), state
+        return self.head(drop(outputs, self.dropout, self.training, locked=self.locked)), state
 
     def _look_up(self, ids: Tensor) -> Tensor:
         if self.embedding is not None:
@@ -71,7 +76,7 @@ class LanguageModel(nn.Module):
 
 def parameter_count(network: nn.Module) -> int:
     """Learnt numbers, shared ones counted once."""
-    return sum(values.numel() for values in network.parameters())
+    return sum(values.numel() for values in network.parameters() if values.requires_grad)
 
 
 def state_to(state: State, device: torch.device) -> State:

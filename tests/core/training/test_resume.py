@@ -90,6 +90,19 @@ def test_every_setting_resumes_bit_for_bit(tmp_path, new_model, tokens, settings
     assert_same_files(last_checkpoint(tmp_path / "parts"), last_checkpoint(tmp_path / "whole"))
 
 
+@pytest.mark.parametrize("engine", ["auto", "plain"])
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+def test_every_kind_of_dropout_resumes_bit_for_bit(tmp_path, new_model, tokens, settings, name, engine):
+    chosen = settings(engine=engine, average=0.9, steps=12)
+    kinds = {"locked_dropout": True, "recurrent_dropout": 0.3, "initialisation": "orthogonal"}
+    whole = run(tmp_path / "whole", new_model(name, **kinds), tokens, chosen)
+    parts = run(tmp_path / "parts", new_model(name, **kinds), tokens, chosen, stop_at=5)
+    last = last_checkpoint(tmp_path / "parts")
+    parts += run(tmp_path / "parts", new_model(name, seed=99, **kinds), tokens, chosen, resume=last)
+    assert losses(parts) == losses(whole)
+    assert_same_files(last_checkpoint(tmp_path / "parts"), last_checkpoint(tmp_path / "whole"))
+
+
 @pytest.mark.parametrize("stop_at", [1, 29])
 def test_stopped_at_either_end(tmp_path, new_model, tokens, settings, stop_at):
     whole = run(tmp_path / "whole", new_model("gru"), tokens, settings())

@@ -7,15 +7,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from charpipe.models.contract import State
+from charpipe.models.dropout import drop
 from charpipe.models.engine import Forward
 from charpipe.models.engine.cells import CELLS, Cell
 from charpipe.models.engine.sweep import Sweep
+from charpipe.models.recurrence import TorchRecurrence
 from charpipe.models.shell import LanguageModel
 
 
 def forward_of(network: LanguageModel, dtype: torch.dtype) -> Forward:
     """The network's `forward` with products in `dtype`, float32 or bfloat16; gradients flow to its parameters."""
-    layer: nn.RNNBase = network.recurrence.layer  # type: ignore[assignment]
+    recurrence: TorchRecurrence = network.recurrence  # type: ignore[assignment]
+    layer = recurrence.layer
     cell = CELLS[type(layer)]
 
     def forward(ids: Tensor, state: State) -> tuple[Tensor, State]:
@@ -27,16 +30,16 @@ def forward_of(network: LanguageModel, dtype: torch.dtype) -> Forward:
                 cell,
                 source,
                 rows,
-                layer.get_parameter(f"weight_hh_l{place}").to(dtype),
+                recurrence.recurrent_weights(place).to(dtype),
                 layer.get_parameter(f"bias_hh_l{place}")[-layer.hidden_size :],
                 before[0],
                 before[-1],
             )
             after.append(carried)
-            if network.training and place + 1 < layer.num_layers:
-                values = functional.dropout(values, layer.dropout)
+            if place + 1 < layer.num_layers:
+                values = recurrence.between(values)
         assert values is not None
-        values = functional.dropout(values, network.dropout, network.training)
+        values = drop(values, network.dropout, network.training, locked=network.locked)
         logits = functional.linear(values, network.head.weight.to(dtype), network.head.bias.to(dtype))
         kept = {
             name: torch.stack([each[-1 - i] for each in after]) for i, name in enumerate(reversed(cell.names))
