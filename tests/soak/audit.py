@@ -241,6 +241,9 @@ def _mlflow(workspace: Path, wrong: list[str]) -> list[str]:
             wrong.append("MLflow's database is damaged")
         states = Counter(row[0] for row in database.execute("select status from runs").fetchall())
         metrics = database.execute("select count(*) from metrics").fetchone()[0]
+    finished = list((workspace / "runs").glob("*/results/evaluate.json"))
+    if finished and not states:
+        wrong.append(f"{len(finished)} runs were scored, and MLflow knows none of them")
     return [f"runs: {_counted(states)}; {metrics:,} metrics; the database is whole"]
 
 

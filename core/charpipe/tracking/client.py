@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
@@ -52,10 +55,44 @@ def connect(location: Location) -> MlflowClient:
     location.folder.mkdir(parents=True, exist_ok=True)
     with FileLock(location.folder / "migration.lock", timeout=LOCK_SECONDS):
         if location.is_own:
+            _make_whole(Path(location.uri.removeprefix("sqlite:///")))
             _migrate(location.uri)
         client = MlflowClient(location.uri, location.uri)
         client.search_experiments(max_results=1)  # the schema is made on the first question
     return client
+
+
+def _make_whole(path: Path) -> None:
+    """Make our own database beside its place and move it there in one step: a kill, or a full disk, while its schema
+    is made leaves none. One that was left half-made, and so holds no run, is made anew."""
+    from mlflow.tracking import MlflowClient
+
+    if path.is_file() and not _is_half_made(path):
+        return
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    uri = f"sqlite:///{new}"
+    MlflowClient(uri, uri).search_experiments(max_results=1)
+    new.replace(path)
+
+
+def _is_half_made(path: Path) -> bool:
+    """Whether its schema is not finished and no run is in it."""
+    from mlflow.store.db import utils
+
+    try:
+        with closing(sqlite3.connect(path, timeout=30)) as database:
+            tables = {
+                name for (name,) in database.execute("select name from sqlite_master where type = 'table'")
+            }
+            if "runs" in tables and database.execute("select 1 from runs limit 1").fetchone():
+                return False
+            if "alembic_version" not in tables:
+                return True
+            found = database.execute("select version_num from alembic_version").fetchone()
+            return found is None or found[0] != utils._get_latest_schema_revision()
+    except (sqlite3.Error, AttributeError):  # another MLflow keeps these elsewhere
+        return False
 
 
 def _migrate(uri: str) -> None:

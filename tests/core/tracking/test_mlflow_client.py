@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from charpipe.tracking import Location
+from charpipe.tracking import Location, TrackingConfig, locate
 from charpipe.tracking.client import connect
 
 EIGHT = """
@@ -56,3 +58,21 @@ def test_telemetry_is_off(location: Location) -> None:
     from mlflow.telemetry.utils import is_telemetry_disabled
 
     assert is_telemetry_disabled()
+
+
+def test_a_database_whose_making_was_cut_off_is_made_anew(tmp_path: Path) -> None:
+    place = locate(TrackingConfig(), tmp_path / "mlflow", {})
+    connect(place)
+    path = tmp_path / "mlflow" / "mlflow.db"
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("drop table trace_tags")
+        database.execute("update alembic_version set version_num = 'cut off'")
+    program = (
+        "import sys; from pathlib import Path; from charpipe.tracking import TrackingConfig, locate; "
+        "from charpipe.tracking.client import connect; "
+        "connect(locate(TrackingConfig(), Path(sys.argv[1]), {})).create_experiment('x')"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "mlflow")], check=True, cwd=tmp_path)
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("select count(*) from trace_tags").fetchone() == (0,)
+        assert database.execute("select count(*) from experiments where name = 'x'").fetchone() == (1,)
