@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class CharpipeError(Exception):
@@ -44,6 +45,14 @@ class InterruptedRun(CharpipeError):  # noqa: N818  it is no error
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+class Incomplete(CharpipeError):  # noqa: N818  it is an error in part
+    """A part of the work failed; `result` is what came of the rest, as a JSON object, and is shown all the same."""
+
+    def __init__(self, message: str, result: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 def near_match(name: str, candidates: Iterable[str]) -> str:

@@ -57,6 +57,13 @@ class StageFinished(Event):
 
 
 @dataclass(frozen=True)
+class StagesPlanned(Event):
+    """These stages are still to come, in this order."""
+
+    stages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class StageFailed(Event):
     """A stage failed for this reason, and the pipeline goes on without it."""
 

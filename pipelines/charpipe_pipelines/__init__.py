@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from charpipe.plugin import Command, Pipeline, hookimpl
-from charpipe_pipelines.options import RetrainOptions, TrainAndSampleOptions
+from charpipe_pipelines.options import CompareOptions, RetrainOptions, TrainAndSampleOptions
 
+_TO_SAMPLES = ("ingest", "vocabulary", "encode", "train", "evaluate", "sample")
 _DEPLOYMENTS = "charpipe_pipelines.deployments.cli"
 
 
@@ -20,6 +21,15 @@ def charpipe_pipelines() -> Iterable[Pipeline]:
         "charpipe_pipelines.orchestration:train_and_sample",
         TrainAndSampleOptions,
         flow="charpipe_pipelines.train_and_sample.train_and_sample",
+        stages=_TO_SAMPLES,
+    )
+    yield Pipeline(
+        "compare-architectures",
+        "Train architectures side by side on one corpus, and rank them.",
+        "charpipe_pipelines.orchestration:compare_architectures",
+        CompareOptions,
+        flow="charpipe_pipelines.compare_architectures.compare_architectures",
+        stages=_TO_SAMPLES[:3],
     )
     yield Pipeline(
         "retrain",
@@ -27,6 +37,7 @@ def charpipe_pipelines() -> Iterable[Pipeline]:
         "charpipe_pipelines.orchestration:retrain",
         RetrainOptions,
         flow="charpipe_pipelines.retrain.retrain",
+        stages=_TO_SAMPLES,
     )
 
 

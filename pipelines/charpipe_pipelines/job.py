@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from charpipe import stages
+from charpipe import comparison, stages
 from charpipe.stages import Session, TrainRequest
-from charpipe_pipelines.options import RetrainOptions, TrainAndSampleOptions
+from charpipe_pipelines.options import CompareOptions, RetrainOptions, TrainAndSampleOptions
 
 
 class Call(Protocol):
@@ -28,6 +28,9 @@ STAGES: Mapping[str, Callable[..., Any]] = {
     "promote": stages.promote,
     "skip": stages.skip,
     "report": stages.conclude,
+    "match": comparison.settle,
+    "compare": comparison.train_cell,
+    "leaderboard": comparison.conclude,
 }
 
 
@@ -82,3 +85,18 @@ def retrain(call: Call, options: RetrainOptions) -> dict[str, Any]:
         "sample": f"{written.get('prompt', '')}{written['text']}",
         **report,
     }
+
+
+def compare_architectures(call: Call, options: CompareOptions) -> dict[str, Any]:
+    """From raw text to a leaderboard: `{"comparison", "corpus", "folder", "leaderboard", "rows"}`.
+
+    One training after another: each uses all cores of a CPU, or the GPU, and two at once would only share them.
+    """
+    corpus, wanted = options.corpus, (options.archs, options.widths, options.depths)
+    documents = call("ingest", corpus)
+    vocabulary = call("vocabulary", corpus, documents, None)
+    tokens = call("encode", corpus, documents, vocabulary)
+    settled = call("match", corpus, *wanted, options.seeds, options.match, tokens)
+    rows = [call("compare", cell, corpus, tokens, vocabulary, settled.name) for cell in settled.cells]
+    ranked: dict[str, Any] = call("leaderboard", settled, rows)
+    return ranked

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from charpipe.plugin import Options
 
+NAMES, NUMBERS = r"^\s*[^,\s]+(\s*,\s*[^,\s]+)*\s*$", r"^\s*[1-9]\d{0,4}(\s*,\s*[1-9]\d{0,4})*\s*$"
+
 
 class TrainAndSampleOptions(Options):
     """What `train-and-sample` is asked for."""
@@ -15,6 +17,36 @@ class TrainAndSampleOptions(Options):
     corpus: str = Field(description="a corpus of pipelines.toml, a file, a folder, an archive or a URL")
     arch: str = Field("lstm", description="the architecture: see `charpipe plugins list`")
     from_: str | None = Field(None, description="a run, or champion:CORPUS, to go on from what it learnt")
+
+
+class CompareOptions(Options):
+    """What `compare-architectures` is asked for."""
+
+    corpus: str = Field(description="a corpus of pipelines.toml, a file, a folder, an archive or a URL")
+    arch: str = Field(
+        "rnn,lstm,gru",
+        pattern=NAMES,
+        description="architectures, divided by commas; sizes are those of the first",
+    )
+    sizes: str = Field("128", pattern=NUMBERS, description="units in each layer, divided by commas")
+    layers: str = Field("1", pattern=NUMBERS, description="numbers of stacked layers, divided by commas")
+    match: Literal["parameters", "units", "time"] = Field(
+        "parameters",
+        description="what all have alike: parameters (other widths are solved for), units, or units and time to train",
+    )
+    seeds: int = Field(1, ge=1, le=100, description="trainings of each configuration, from train.seed on")
+
+    @property
+    def archs(self) -> list[str]:
+        return _divided(self.arch)
+
+    @property
+    def widths(self) -> list[int]:
+        return [int(size) for size in _divided(self.sizes)]
+
+    @property
+    def depths(self) -> list[int]:
+        return [int(depth) for depth in _divided(self.layers)]
 
 
 class RetrainOptions(Options):
@@ -25,3 +57,7 @@ class RetrainOptions(Options):
     start: Literal["champion", "fresh"] = Field(
         "champion", description="what training begins with: what the champion learnt, or nothing"
     )
+
+
+def _divided(text: str) -> list[str]:
+    return list(dict.fromkeys(part.strip() for part in text.split(",")))

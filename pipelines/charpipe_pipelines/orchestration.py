@@ -11,12 +11,12 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
-from charpipe import stages
+from charpipe import comparison, stages
 from charpipe.errors import CharpipeError
 from charpipe.plugin import Options
 from charpipe.stages import Session
 from charpipe_pipelines import job
-from charpipe_pipelines.options import RetrainOptions, TrainAndSampleOptions
+from charpipe_pipelines.options import CompareOptions, RetrainOptions, TrainAndSampleOptions
 from charpipe_pipelines.server import Api, become_client, choose, point_client_at
 
 SETTLE_SECONDS = 10.0
@@ -39,6 +39,16 @@ def retrain(options: RetrainOptions, session: Session) -> dict[str, Any]:
     stages.check(session, options.corpus, options.arch)
     flow = "charpipe_pipelines.retrain:retrain"
     return carry_out(job.retrain, flow, options, session, f"{options.corpus} {options.arch}")
+
+
+def compare_architectures(options: CompareOptions, session: Session) -> dict[str, Any]:
+    """The pipeline `compare-architectures`, as `charpipe run` calls it."""
+    comparison.check_match(session, options.match)
+    for arch in options.archs:
+        stages.check(session, options.corpus, arch)
+    flow = "charpipe_pipelines.compare_architectures:compare_architectures"
+    title = f"{options.corpus} {', '.join(options.archs)}"
+    return carry_out(job.compare_architectures, flow, options, session, title)
 
 
 def carry_out(work: Work, flow: str, options: Options, session: Session, title: str) -> dict[str, Any]:

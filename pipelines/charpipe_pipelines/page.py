@@ -19,8 +19,10 @@ from charpipe.events import (
     Event,
     Notice,
     Sampled,
+    StageFailed,
     StageFinished,
     StageProgress,
+    StagesPlanned,
     StageStarted,
     Step,
     TrainingStarted,
@@ -38,7 +40,11 @@ class Page:
     def __init__(self, stop: Stop) -> None:
         self.summaries: dict[str, str] = {}
         self.skipped: set[str] = set()
+        self.failed: set[str] = set()
+        self.latest = ""
+        """The stage that was told of last, since its task began."""
         self.run: str | None = None
+        self._many = False
         self._stop = stop
         self._flow_run: UUID | None = None
         self._tasks: dict[str, UUID] = {}
@@ -54,7 +60,7 @@ class Page:
         """A stage's task begins, in this thread."""
         from prefect.context import TaskRunContext
 
-        self._stage = stage
+        self._stage = self.latest = stage
         if (context := TaskRunContext.get()) is not None:
             self._tasks[stage] = context.task_run.id
             self._flow_run = context.task_run.flow_run_id
@@ -70,6 +76,8 @@ class Page:
                     self._progress[stage] = done / total
             case Sampled(step=step, text=text, prompt=prompt):
                 self._text = _sample(self.run, f"step {step:,}", prompt + text)
+            case StagesPlanned():
+                self._many = True
             case TrainingStarted(run=run):
                 self.run = run
                 self._log(logging.INFO, f"{run}: {event.model} on {event.device} in {event.precision}")
@@ -77,6 +85,11 @@ class Page:
                 self._log(logging.INFO, f"{stage}: run" + (f" ({why})" if why else ""))
             case StageFinished(stage=stage):
                 self._finished(event)
+            case StageFailed(stage=stage, reason=reason):
+                self.latest = stage
+                self.failed.add(stage)
+                self.summaries[stage] = reason
+                self._log(logging.ERROR, f"{stage}: {reason}")
             case Notice(message=message, level=level):
                 self._log(LEVELS.get(level, logging.INFO), message)
             case Evaluated(step=step, metrics=metrics):
@@ -99,6 +112,8 @@ class Page:
             self._thread.join(5.0)
 
     def _finished(self, event: StageFinished) -> None:
+        self.latest = event.stage
+        self.failed.discard(event.stage)
         self.summaries[event.stage] = event.summary
         if event.skipped:
             self.skipped.add(event.stage)
@@ -138,6 +153,8 @@ class Page:
                 self._artifact("latest-sample", "markdown", self._text, "what the model writes", "train")
 
     def _rename(self) -> None:
+        if self._many:  # the flow run is called after what they are all for
+            return
         if self.run is not None and self._flow_run is not None and self._told.get("name") != self.run:
             _client().update_flow_run(self._flow_run, name=self.run, tags=[f"charpipe.run:{self.run}"])
             self._told["name"] = self.run

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import prefect.runtime
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
@@ -31,8 +32,11 @@ def _work(stage: str, *arguments: Any) -> Any:
     except BaseException as error:
         now.error = error
         raise
-    summary = now.page.summaries.get(stage, "")
-    if stage in now.page.skipped:
+    told = now.page.latest  # a stage may be told under a name that says more
+    summary = now.page.summaries.get(told, "")
+    if told in now.page.failed:
+        return Completed(name="Failed", message=summary, data=result)
+    if told in now.page.skipped:
         return Completed(name="Cached", message=f"{summary}: was done already", data=result)
     return Completed(message=summary, data=result)
 
@@ -47,8 +51,14 @@ def _network_failed(_task: object, _run: object, state: Any) -> bool:
     return False
 
 
-def _task(stage: str, summary: str, **options: Any) -> Any:
-    settings: dict[str, Any] = {"name": stage, "task_run_name": stage, "description": summary}
+def _cell() -> str:
+    """The name of the configuration that a task is about."""
+    cell = prefect.runtime.task_run.parameters["arguments"][0]
+    return str(cell.name)
+
+
+def _task(stage: str, summary: str, named: Any = None, **options: Any) -> Any:
+    settings: dict[str, Any] = {"name": stage, "task_run_name": named or stage, "description": summary}
     return task(**settings, **options, cache_policy=NO_CACHE, persist_result=False)(_work)
 
 
@@ -76,6 +86,9 @@ TASKS = {
     "promote": _task("promote", "Decide between champion and challenger, and promote the better one."),
     "skip": _task("skip", "Say that the content is unchanged."),
     "report": _task("report", "Remember and tell what was decided."),
+    "match": _task("match", "Settle the configurations, and solve for their widths."),
+    "compare": _task("compare", "Train and score one configuration, or find the run that did.", named=_cell),
+    "leaderboard": _task("leaderboard", "Rank the configurations."),
 }
 
 

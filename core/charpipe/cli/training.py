@@ -125,7 +125,9 @@ def execute(
     from charpipe.stages.session import WouldRun
 
     options = validate(pipeline.options, values, prefix=f"pipelines.{pipeline.name}")
-    with open_view(json=json, pipeline=pipeline.name, options=options.model_dump()) as view:
+    with open_view(
+        json=json, pipeline=pipeline.name, options=options.model_dump(), stages=pipeline.stages
+    ) as view:
         session = Session(
             open_workspace(),
             resolved,

@@ -1,6 +1,7 @@
 """Architectures side by side: which configurations are trained, how their widths are matched, and the leaderboard."""
 
 from charpipe.comparison.cells import Cell, Comparison, cells
+from charpipe.comparison.concluding import conclude
 from charpipe.comparison.leaderboard import Row, Standing, baseline_rows, leaderboard, table, write_csv
 from charpipe.comparison.matching import Matched, match_parameters
 from charpipe.comparison.settling import check_match, configured, is_sized, settle
@@ -15,6 +16,7 @@ __all__ = [
     "baseline_rows",
     "cells",
     "check_match",
+    "conclude",
     "configured",
     "is_sized",
     "leaderboard",

@@ -10,6 +10,7 @@ from charpipe.comparison.cells import Cell, Comparison, cells
 from charpipe.comparison.matching import match_parameters
 from charpipe.config.problems import validate
 from charpipe.errors import UsageError
+from charpipe.events import StagesPlanned
 from charpipe.plugin import ArchitectureConfig
 from charpipe.stages import Made, Session
 from charpipe.store import digest_of_json
@@ -41,6 +42,7 @@ def settle(
         letters = int(tokens.facts["vocabulary_size"])
         known: dict[tuple[str, int, int], int] = {}
         asked = [_matched(session, cell, sized[0], letters, known) for cell in asked]
+    session.emit(StagesPlanned(tuple(cell.name for cell in asked)))
     name, _ = session.corpus(corpus)
     title = ", ".join(archs)
     return Comparison(_name(session, name, archs, asked, match, tokens), title, name, match, tuple(asked))

@@ -26,8 +26,8 @@ def train_cell(
 ) -> Row:
     """Train and score one configuration, or find the run that did; `comparison` is what it is done for.
 
-    Raises InterruptedRun after saving where a stop was wished for, and WouldRun in a dry run; every other error
-    becomes the row's, so that the other configurations go on.
+    Raises InterruptedRun after saving where a stop was wished for; every other error becomes the row's, so that the
+    other configurations go on. In a dry run the row of what would be trained names no run.
     """
     told = _Told(session, cell.name, comparison)
     own = replace(configured(session, cell), emit=told)
@@ -36,8 +36,9 @@ def train_cell(
         request = TrainRequest(corpus, cell.arch, options={"corpus": corpus, "arch": cell.arch})
         trained = stages.train(own, request, tokens, vocabulary)
         scores = stages.evaluate(own, trained, tokens)["metrics"]
-    except WouldRun:
-        raise
+    except WouldRun as stage:
+        session.notice(f"{cell.name}: {stage}".replace(", and all after it", ""))
+        return Row(cell.title, cell.seed)
     except InterruptedRun as error:
         raise InterruptedRun(
             f"stopped in {cell.name}; it and all that was finished before it are kept: "

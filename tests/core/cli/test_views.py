@@ -25,6 +25,7 @@ from charpipe.events import (
     Step,
     TrainingStarted,
 )
+from charpipe.stages.session import STAGES
 
 EVENTS: list[Event] = [
     StageFinished("ingest", "55,405 documents  1.18 GB", 30.0),
@@ -44,7 +45,9 @@ def picture(width: int) -> list[str]:
     console = Console(
         file=io.StringIO(), width=width, force_terminal=True, color_system=None, legacy_windows=False
     )
-    view = Live(Progress("train-and-sample", "linux_src"), console)
+    progress = Progress("train-and-sample", "linux_src")
+    progress.plan(STAGES)
+    view = Live(progress, console)
     for event in EVENTS:
         view(event)
     console.print(view._draw())
@@ -112,7 +115,7 @@ def test_the_summary_shows_numbers_sample_and_next_commands(open_session) -> Non
         "sample": "x" * 250 + "\n\x1b[31mred\n" + "line\n" * 40,
         "predictions": [{"text": "h", "next": {"e": 0.9}}],
     }
-    text = "\n".join(summary(result, open_session()))
+    text = "\n".join(summary(result))
     assert "1.2000 nats per token, 1.7300 bits per character" in text
     assert "1.3000 ± 0.0100 nats" in text
     assert "after 'h'" in text

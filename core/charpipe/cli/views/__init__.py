@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
 from charpipe.cli.views.base import View
 
 
-def open_view(*, json: bool, pipeline: str, options: Mapping[str, Any]) -> AbstractContextManager[View]:
+def open_view(
+    *, json: bool, pipeline: str, options: Mapping[str, Any], stages: Iterable[str] = ()
+) -> AbstractContextManager[View]:
     """The view that fits where output goes."""
     if json:
         from charpipe.cli.views.jsonlines import JsonLines
@@ -19,6 +21,7 @@ def open_view(*, json: bool, pipeline: str, options: Mapping[str, Any]) -> Abstr
     from charpipe.cli.views.progress import Progress
 
     progress = Progress(pipeline, str(options.get("corpus", "")))
+    progress.plan(stages)
     if sys.stdout.isatty():
         from charpipe.cli.views.live import Live
 

@@ -44,4 +44,6 @@ class JsonLines(View):
     def fail(self, error: Exception) -> None:
         """Print the last line of a pipeline that failed or was interrupted."""
         event = "interrupted" if isinstance(error, InterruptedRun) else "failed"
-        print_json({"event": event, "message": str(error), "exit_code": getattr(error, "exit_code", 1)})
+        code = getattr(error, "exit_code", 1)
+        result = getattr(error, "result", {})
+        print_json({"event": event, "message": str(error), "exit_code": code, **result})

@@ -22,6 +22,7 @@ MARKS = {
     "running": ("▶", "bold cyan"),
     "done": ("✓", "green"),
     "cached": ("✓", "green"),
+    "failed": ("✗", "red"),
 }
 BAR = 10
 
@@ -62,8 +63,10 @@ class Live(View):
 
     def _stage(self, stage: Stage) -> list[Text]:
         mark, style = MARKS[stage.state]
-        line = Text.assemble((mark, style), f" {stage.name:<12}", no_wrap=True, overflow="ellipsis")
-        if stage.name == "train" and stage.state == "running":
+        line = Text.assemble(
+            (mark, style), f" {stage.name:<{self.progress.width}}", no_wrap=True, overflow="ellipsis"
+        )
+        if stage.name == self.progress.learning and stage.state == "running" and not stage.text:
             line.append(self.progress.training(self._bar()))
             return [line, *self._sample()]
         text = stage.text or (stage.why if stage.state == "running" else "")
@@ -90,5 +93,13 @@ class Live(View):
     def finish(self, result: Mapping[str, Any], session: Session) -> None:
         """Stop drawing and print the summary below the picture."""
         self._live.stop()
-        for line in summary(result, session):
+        self._close(result, dry_run=session.dry_run)
+
+    def fail(self, error: Exception) -> None:
+        """Stop drawing and print what came of the rest, where only a part failed."""
+        self._live.stop()
+        self._close(getattr(error, "result", {}))
+
+    def _close(self, result: Mapping[str, Any], dry_run: bool = False) -> None:
+        for line in summary(result, dry_run=dry_run):
             self._console.print(line, markup=False, highlight=False)

@@ -17,6 +17,7 @@ from charpipe.events import (
     Event,
     Notice,
     Sampled,
+    StageFailed,
     StageFinished,
     StageProgress,
     StageStarted,
@@ -49,26 +50,31 @@ class Plain(View):
                 typer.echo(line)
 
     def _line(self, event: Event) -> str | None:
+        width = self.progress.width
         match event:
             case StageStarted(stage=stage, why=why):
                 return (
-                    f"  {stage:<12}{'run' if why else 'running'} ({why})" if why else f"  {stage:<12}running"
+                    f"  {stage:<{width}}{'run' if why else 'running'} ({why})"
+                    if why
+                    else f"  {stage:<{width}}running"
                 )
             case StageProgress(stage=stage):
                 if time.monotonic() - self._last < INTERVAL:
                     return None
                 self._last = time.monotonic()
-                return f"  {stage:<12}{self.progress.stages[stage].text}"
+                return f"  {stage:<{width}}{self.progress.stages[stage].text}"
             case StageFinished(stage=name):
                 done = self.progress.stages[name]
-                return f"✓ {name:<12}{done.text:<44} {self.progress.outcome(done):>8}"
+                return f"✓ {name:<{width}}{done.text:<44} {self.progress.outcome(done):>8}"
+            case StageFailed(stage=stage, reason=reason):
+                return f"✗ {stage:<{width}}{reason}"
             case TrainingStarted():
                 count = "" if event.parameters is None else f", {event.parameters:,} parameters"
-                return f"  {'train':<12}{self.progress.model}{count}"
+                return f"  {self.progress.learning:<{width}}{self.progress.model}{count}"
             case Evaluated():
-                return f"  {'train':<12}{self.progress.training()}"
+                return f"  {self.progress.learning:<{width}}{self.progress.training()}"
             case Sampled(step=step, text=text):
-                return f"  {'':<12}sample at step {step:,} | {one_line(text, 80)}"
+                return f"  {'':<{width}}sample at step {step:,} | {one_line(text, 80)}"
             case Notice(message=message):
                 return f"  {message}"
             case _:
@@ -76,5 +82,10 @@ class Plain(View):
 
     def finish(self, result: Mapping[str, Any], session: Session) -> None:
         """Print the summary."""
-        for line in summary(result, session):
+        for line in summary(result, dry_run=session.dry_run):
+            typer.echo(line)
+
+    def fail(self, error: Exception) -> None:
+        """Print what came of the rest, where only a part failed."""
+        for line in summary(getattr(error, "result", {})):
             typer.echo(line)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from charpipe.events import (
@@ -11,14 +11,15 @@ from charpipe.events import (
     Event,
     Notice,
     Sampled,
+    StageFailed,
     StageFinished,
     StageProgress,
+    StagesPlanned,
     StageStarted,
     Step,
     TrainingStarted,
 )
 from charpipe.stages.quantities import duration, size
-from charpipe.stages.session import STAGES
 
 RATE_WINDOW = 3.0
 """Seconds over which the speed is averaged."""
@@ -43,11 +44,14 @@ class Progress:
     pipeline: str
     corpus: str
     model: str = ""
-    stages: dict[str, Stage] = field(default_factory=lambda: {name: Stage(name) for name in STAGES})
+    stages: dict[str, Stage] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     step: Step | None = None
     sampled: Sampled | None = None
     notices: list[Notice] = field(default_factory=list)
+    learning: str = "train"
+    """The stage in which there is training."""
+    _at: str = ""
     _marks: list[tuple[float, int]] = field(default_factory=list)
 
     @property
@@ -55,10 +59,23 @@ class Progress:
         """`charpipe  train-and-sample · linux_src · lstm 1x512 · cpu bfloat16`."""
         return "charpipe  " + " · ".join(part for part in (self.pipeline, self.corpus, self.model) if part)
 
+    @property
+    def width(self) -> int:
+        """What the names of stages take."""
+        return max([12, *(len(name) + 2 for name in self.stages)])
+
+    def plan(self, stages: Iterable[str]) -> None:
+        """These stages are still to come."""
+        for name in stages:
+            self.stages.setdefault(name, Stage(name))
+
     def take(self, event: Event) -> None:
         """Take in one event."""
         match event:
+            case StagesPlanned(stages=stages):
+                self.plan(stages)
             case StageStarted(stage=name, why=why):
+                self._at = name
                 self.stages[name] = Stage(name, "running", started=time.monotonic(), why=why)
             case StageProgress():
                 self._advance(event)
@@ -70,7 +87,12 @@ class Progress:
                     seconds=event.seconds,
                     why=self.stages.get(event.stage, Stage(event.stage)).why,
                 )
+            case StageFailed(stage=name, reason=reason):
+                self.stages[name] = Stage(name, "failed", reason)
             case TrainingStarted():
+                self.learning = self._at or "train"
+                self.step, self.metrics, self.sampled = None, {}, None
+                self._marks.clear()
                 self.model = f"{event.model} · {event.device} {event.precision}"
             case Step():
                 self._step(event)
@@ -84,7 +106,7 @@ class Progress:
                 pass
 
     def _advance(self, event: StageProgress) -> None:
-        stage = self.stages[event.stage]
+        stage = self.stages.setdefault(event.stage, Stage(event.stage, "running"))
         unit = "B" if event.unit == "bytes" else ""
         done = size(event.done, unit) + ("" if unit else f" {event.unit}")
         share = f"  {100 * event.done / event.total:.0f} %" if event.total else ""
@@ -110,7 +132,7 @@ class Progress:
     def training(self, bar: str = "") -> str:
         """The training line: step, bar, validation, speed, time left."""
         if self.step is None:
-            return self.stages["train"].text or "starting"
+            return self.stages[self.learning].text or "starting"
         total = f" of {self.step.steps:,}" if self.step.steps else ""
         parts = [f"step {self.step.step:,}{total}", bar, self._scores()]
         if len(self._marks) > 1:
@@ -134,6 +156,8 @@ class Progress:
 
     def outcome(self, stage: Stage) -> str:
         """How long a stage took, or that it was there already."""
+        if stage.state == "failed":
+            return ""
         return "cached" if stage.state == "cached" else duration(stage.seconds)
 
 

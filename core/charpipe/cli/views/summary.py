@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from charpipe.stages.session import Session
+from charpipe.cli.views.ranking import ranking
 
 SAMPLE_LINES = 24
 SAMPLE_WIDTH = 96
 
 
-def summary(result: Mapping[str, Any], session: Session) -> Iterator[str]:
+def summary(result: Mapping[str, Any], *, dry_run: bool = False) -> Iterator[str]:
     """The lines that close a pipeline. `result` is what it returned."""
-    if session.dry_run:
+    if dry_run:
         yield "\nNothing was done (--dry-run)."
+        return
+    if "leaderboard" in result:
+        yield from ranking(result)
         return
     run = result.get("run")
     if run is None:
