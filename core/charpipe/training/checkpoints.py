@@ -226,6 +226,10 @@ def read_checkpoint(folder: Path, model: Model, settings: TrainConfig, tokens: i
     for key, kind in KINDS.items():
         if not isinstance(state.get(key), kind):
             raise RunError(f"checkpoint {folder} has no usable {key!r} in state.json")
+    if [type(value) for value in state["recent"]] != [float, float] or not 0 <= state["step"] <= state[
+        "steps"
+    ]:
+        raise RunError(f"checkpoint {folder} has no usable numbers in state.json")
     differences = list(_differences(folder, state, model, settings, tokens))
     if differences:
         raise RunError(

@@ -35,6 +35,6 @@ def memory_explained(settings: TrainConfig) -> Iterator[None]:
         if not refused:
             raise
         raise TrainingError(
-            "there is not enough memory for a step; the last checkpoint is whole; try smaller steps: "
+            "there is not enough memory to train this; the last checkpoint is whole; try smaller steps: "
             f"--set train.batch_size={max(1, settings.batch_size // 2)}"
         ) from error

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from charpipe.errors import RunError
 from charpipe.events import Notice
 from charpipe.models import Model, State
 from charpipe.models.engine import Forward, choose_engine
@@ -163,13 +164,20 @@ def _restore(job: Job, checkpoint: Checkpoint) -> None:
     else:
         job.model.network.load_state_dict(checkpoint.weights, strict=False)
     restore_memory(job.optimizer, job.model.network, checkpoint.memory)
-    job.state = {name: checkpoint.carried[name].to(job.device) for name in job.state}
+    if form_of(checkpoint.carried) != form_of(job.state):
+        raise RunError("the checkpoint carries another state than this model and batch; name an earlier one")
+    job.state = {name: values.to(job.device) for name, values in checkpoint.carried.items()}
     job.recent = torch.tensor(saved["recent"], device=job.device)
     job.step, job.steps, job.seconds = saved["step"], saved["steps"], saved["seconds"]
     job.started = job.step
     job.best, job.metrics = saved["best"], saved["metrics"]
     if job.scaler.is_enabled() and saved["scaler"]:
         job.scaler.load_state_dict(saved["scaler"])
+
+
+def form_of(state: State) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    """What a carried state must be to fit."""
+    return {name: (values.shape, values.dtype) for name, values in sorted(state.items())}
 
 
 def _shrunk(lanes: Lanes, settings: TrainConfig) -> str:

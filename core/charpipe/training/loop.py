@@ -59,9 +59,10 @@ def train(
     becomes true a checkpoint is saved and training ends as "interrupted". Raises UsageError, RunError, TrainingError.
     """
     began = time.perf_counter()
-    job = prepare(model, tokens, settings, resume, start)
+    with memory_explained(settings):
+        job = prepare(model, tokens, settings, resume, start)
     yield from job.notices
-    with fitting_threads(job):
+    with memory_explained(settings), fitting_threads(job):
         yield from _fix_steps(job, resumed=resume is not None)
         yield TrainingStarted(
             run,
@@ -94,8 +95,7 @@ def _loop(job: Job, observer: Observer, stop: Callable[[], bool]) -> Iterator[Ev
             reason = "patience"
             break
         rate = learning_rate(settings, step, job.steps, job.lanes.steps_per_epoch)
-        with memory_explained(settings):
-            loss = update(job, step, rate)
+        loss = update(job, step, rate)
         job.step = step + 1
         yield Step(job.step, job.steps, loss, rate, job.lanes.inputs, time.perf_counter() - observer.began)
         yield from observer.after_step()

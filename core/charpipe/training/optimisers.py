@@ -80,6 +80,11 @@ def restore_memory(optimizer: torch.optim.Optimizer, network: nn.Module, saved: 
         if parameter not in parameters or (tensor.ndim and tensor.shape != parameters[parameter].shape):
             raise RunError(f"the checkpoint's optimiser has {name!r}, which this model has not")
         values.setdefault(parameter, {})[key] = tensor
+    for parameter, kept in values.items():
+        if other := next((one for one in values if values[one].keys() != kept.keys()), None):
+            raise RunError(
+                f"the checkpoint's optimiser remembers other things of {parameter!r} than of {other!r}"
+            )
     state: dict[str, Any] = optimizer.state_dict()
     order = [p for group in optimizer.param_groups for p in group["params"]]
     names = {id(parameter): name for name, parameter in parameters.items()}
