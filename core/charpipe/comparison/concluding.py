@@ -8,13 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from charpipe.comparison.cells import Comparison
-from charpipe.comparison.leaderboard import Row, Standing, baseline_rows, leaderboard, write_csv
-from charpipe.errors import Incomplete
+from charpipe.comparison.leaderboard import (
+    HEAD,
+    Row,
+    Standing,
+    baseline_rows,
+    cells_of,
+    leaderboard,
+    write_csv,
+)
+from charpipe.errors import CharpipeError, Incomplete
+from charpipe.reporting.history import Point, read_history
 from charpipe.runs import Run
 from charpipe.stages import Session
 from charpipe.stages.baselines import recorded_baselines
 from charpipe.stages.session import WouldRun
 
+AGAIN = "later, the same command again brings it there"
 FOLDER, BOARD, ROWS = "comparisons", "leaderboard.csv", "runs.csv"
 
 
@@ -29,6 +39,7 @@ def conclude(session: Session, comparison: Comparison, rows: Sequence[Row]) -> d
     rows = [*rows, *_baselines(session, rows)]
     standings = leaderboard(rows)
     folder = _write(session, comparison, standings, rows)
+    _publish(session, comparison, standings, rows, folder)
     result: dict[str, Any] = {
         "comparison": comparison.name,
         "corpus": comparison.corpus,
@@ -63,3 +74,40 @@ def _write(
     write_csv(folder / BOARD, standings, Standing)
     write_csv(folder / ROWS, rows, Row)
     return folder
+
+
+def _publish(
+    session: Session, comparison: Comparison, standings: Sequence[Standing], rows: Sequence[Row], folder: Path
+) -> None:
+    """Bring MLflow up to the comparison. Its troubles are told, and decide nothing."""
+    tracking = session.config.tracking
+    if not tracking.enabled:
+        return
+    if session.untracked:  # why was told already
+        session.notice(f"the comparison is not in MLflow; {AGAIN}")
+        return
+    from charpipe.tracking import locate
+    from charpipe.tracking.comparisons import Board, publish
+
+    done = [row for row in rows if row.run and not row.error]
+    runs = {row.run: Run(session.workspace.runs / row.run) for row in done}
+    curves: dict[str, list[list[Point]]] = {one.title: [] for one in standings if not one.baseline}
+    for row in done:
+        curves[row.title].append(read_history(runs[row.run]).curve("val/bits_per_char"))
+    board = Board(
+        comparison.name,
+        f"compared: {comparison.title} · {comparison.name.rpartition('-')[2]}",
+        tracking.experiment or comparison.corpus,
+        {"corpus": comparison.corpus, "compared": comparison.title, "match": comparison.match},
+        HEAD,
+        [cells_of(one) for one in standings],
+        list(runs.values()),
+        curves,
+        (folder / BOARD, folder / ROWS),
+        seeds=max((one.seeds for one in standings), default=1),
+        complete=not any(row.error for row in rows),
+    )
+    try:
+        publish(locate(tracking, session.workspace.mlflow), board)
+    except CharpipeError as error:
+        session.notice(f"{error}; {AGAIN}", level="warning")

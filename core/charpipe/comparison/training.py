@@ -16,6 +16,7 @@ from charpipe.events import Event, StageFailed, StageFinished, StageProgress, St
 from charpipe.reporting.history import read_history
 from charpipe.runs import Run
 from charpipe.stages import Made, Session, TrainRequest
+from charpipe.stages.outcome import publish
 from charpipe.stages.session import WouldRun
 
 SPEED = "perf/chars_per_second"
@@ -48,7 +49,12 @@ def train_cell(
     except Exception as error:  # a plugin's own, or memory that is not there: the others are to go on
         session.emit(StageFailed(cell.name, sentence(error)))
         return Row(cell.title, cell.seed, told.run, error=sentence(error))
-    row = row_of(Run(session.workspace.root / trained.path), cell, scores)
+    run = Run(session.workspace.root / trained.path)
+    if comparison and run.status.comparison != comparison:
+        run.update(comparison=comparison)
+    if run.name in session.fresh and not session.untracked:
+        publish(own, run)
+    row = row_of(run, cell, scores)
     told.finish(row)
     return row
 

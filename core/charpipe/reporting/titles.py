@@ -18,3 +18,9 @@ def model_title(info: RunInfo) -> str:
 def run_title(info: RunInfo) -> str:
     """`lstm 1x512 · 7f3a`: the name's ending tells apart runs that are otherwise called the same."""
     return f"{model_title(info)} · {info.name.rpartition('-')[2][-8:]}"
+
+
+def seeded_title(info: RunInfo) -> str:
+    """`lstm 1x512 seed 2 · 7f3a`: among runs that differ in nothing else."""
+    model, ending = run_title(info).rsplit(" · ", 1)
+    return f"{model} seed {info.settings.get('train.seed', 1)} · {ending}"

@@ -50,7 +50,7 @@ def follow(plan: Plan, run: Run) -> str:
 
 def _tracker(session: Session, run: Run) -> MlflowTracker | None:
     tracking = session.config.tracking
-    if not tracking.enabled:
+    if not tracking.enabled or session.untracked:
         return None
     from charpipe.tracking import locate
     from charpipe.tracking.tracker import MlflowTracker

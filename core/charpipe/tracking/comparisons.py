@@ -1,0 +1,146 @@
+"""A comparison in MLflow: a parent run with the leaderboard and the curves, whose children are the trainings.
+
+Doing it twice is the same as doing it once. A training that several comparisons rank stands below the last of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from charpipe.reporting.history import Point
+from charpipe.reporting.titles import run_title, seeded_title
+from charpipe.runs import Run
+from charpipe.tracking import describe, experiments, overlays
+from charpipe.tracking.client import connect, explain
+from charpipe.tracking.location import Location
+from charpipe.tracking.sync import sync
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowRun
+    from mlflow.tracking import MlflowClient
+
+NAME_TAG, PARENT_TAG, NOTE_TAG, TABLES_TAG = (
+    "charpipe.comparison",
+    "mlflow.parentRunId",
+    "mlflow.note.content",
+    "mlflow.loggedArtifacts",
+)
+TABLE = "leaderboard.json"
+PARTS = (("step", "plots/bits_per_char_by_step.png"), ("seconds", "plots/bits_per_char_by_time.png"))
+
+
+@dataclass(frozen=True)
+class Board:
+    """What MLflow is told: the comparison's name, title and experiment; a table of texts; the runs that it ranks;
+    curves of validation bits per character by configuration, one a seed; the files to keep beside them."""
+
+    name: str
+    title: str
+    experiment: str
+    params: Mapping[str, str]
+    head: Sequence[str]
+    table: Sequence[Sequence[str]]
+    runs: Sequence[Run]
+    curves: Mapping[str, Sequence[Sequence[Point]]]
+    files: Sequence[Path] = field(default_factory=tuple)
+    seeds: int = 1
+    complete: bool = True
+
+
+def publish(location: Location, board: Board) -> str:
+    """Bring MLflow up to the comparison; returns the parent's run id. Raises CharpipeError where MLflow does not
+    take part."""
+    try:
+        client = connect(location)
+        children = [_child(client, location, board, run) for run in board.runs]
+        parent = _parent(client, location, board, children)
+        for run, child in zip(board.runs, children, strict=True):
+            _enroll(client, parent, board, run, child)
+        _fill(client, parent, board)
+        ended = max((child.info.end_time or 0 for child in children), default=0)
+        client.set_terminated(parent, "FINISHED" if board.complete else "FAILED", end_time=ended or None)
+        return parent
+    except Exception as error:
+        raise explain(error, location) from error
+
+
+def _child(client: MlflowClient, location: Location, board: Board, run: Run) -> MlflowRun:
+    """The training's own run; one that MLflow does not have, or not to its end, is brought there first."""
+    remembered = run.status.mlflow
+    known = remembered.get("run_id") if remembered.get("uri") == location.uri else None
+    found = experiments.find_run(client, run.name, known)
+    if found is None or found.info.status != "FINISHED":
+        sync(location, run, board.experiment)
+        found = client.get_run(run.status.mlflow["run_id"])
+    return found
+
+
+def _parent(client: MlflowClient, location: Location, board: Board, children: Sequence[MlflowRun]) -> str:
+    experiment = experiments.ensure(client, board.experiment, location)
+    where = f"tags.`{NAME_TAG}` = '{board.name}' AND tags.`charpipe.kind` = 'comparison'"
+    found = client.search_runs([experiment], where, order_by=["attributes.start_time ASC"], max_results=1)
+    if found:
+        return str(found[0].info.run_id)
+    started = min((child.info.start_time for child in children), default=None)
+    tags = {
+        NAME_TAG: board.name,
+        "charpipe.kind": "comparison",
+        "mlflow.source.name": "charpipe",
+        "mlflow.source.type": "LOCAL",
+    }
+    made = client.create_run(experiment, start_time=started, tags=tags, run_name=board.title)
+    return str(made.info.run_id)
+
+
+def _enroll(client: MlflowClient, parent: str, board: Board, run: Run, child: MlflowRun) -> None:
+    id_ = child.info.run_id
+    for tag, value in ((PARENT_TAG, parent), (NAME_TAG, board.name)):
+        if child.data.tags.get(tag) != value:
+            client.set_tag(id_, tag, value)
+    info = run.info
+    if board.seeds > 1 and child.info.run_name == run_title(info):  # a name that a person gave stays
+        client.update_run(id_, name=seeded_title(info))
+
+
+def _fill(client: MlflowClient, parent: str, board: Board) -> None:
+    from mlflow.entities import Param
+
+    known = client.get_run(parent).data.params
+    shared = _shared_params(board.runs) | dict(board.params)
+    new = [Param(key, value) for key, value in sorted(shared.items()) if key not in known]
+    if new:
+        client.log_batch(parent, params=new)
+    for file in board.files:
+        client.log_artifact(parent, str(file))
+    columns = {"columns": list(board.head), "data": [list(row) for row in board.table]}
+    client.log_text(parent, json.dumps(columns, ensure_ascii=False), TABLE)
+    client.set_tag(parent, TABLES_TAG, json.dumps([{"path": TABLE, "type": "table"}]))
+    client.set_tag(parent, NOTE_TAG, _markdown(board))
+    for across, path in PARTS:
+        figure = overlays.draw(board.curves, across)
+        if figure is not None:
+            client.log_figure(parent, figure, path)
+
+
+def _shared_params(runs: Sequence[Run]) -> dict[str, str]:
+    """The settings of training that all the runs have alike."""
+    found: list[dict[str, Any]] = [describe.params(run.info) for run in runs]
+    if not found:
+        return {}
+    return {
+        key: value
+        for key, value in found[0].items()
+        if key.startswith("train.") and all(one.get(key) == value for one in found)
+    }
+
+
+def _markdown(board: Board) -> str:
+    """The leaderboard as MLflow's description of a run shows it."""
+    rows = [board.head, ["---"] * len(board.head), *board.table]
+    return (
+        "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in rows) + "\n"
+    )
