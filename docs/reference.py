@@ -24,7 +24,7 @@ from charpipe_pipelines.deployments.settings import DeploymentConfig, Schedule
 
 HERE = Path(__file__).parent
 COMMANDS = """
-run train-and-sample|run compare-architectures|resume|sample|evaluate|inspect|gc|models list|models show|models promote|models rollback|runs list|runs show|runs sync|corpora list|corpora show|plugins list
+run train-and-sample|run compare-architectures|run reproduce-2015|resume|sample|evaluate|inspect|gc|models list|models show|models promote|models rollback|runs list|runs show|runs sync|corpora list|corpora show|plugins list
 plugins info|pipelines list|config show|serve|deploy|deployments list|deployments run|deployments pause
 deployments resume|ui|down
 """

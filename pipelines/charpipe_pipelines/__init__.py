@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from charpipe.plugin import Command, Pipeline, hookimpl
-from charpipe_pipelines.options import CompareOptions, RetrainOptions, TrainAndSampleOptions
+from charpipe_pipelines.options import CompareOptions, ReproduceOptions, RetrainOptions, TrainAndSampleOptions
 
 _TO_SAMPLES = ("ingest", "vocabulary", "encode", "train", "evaluate", "sample")
 _DEPLOYMENTS = "charpipe_pipelines.deployments.cli"
@@ -38,6 +38,13 @@ def charpipe_pipelines() -> Iterable[Pipeline]:
         RetrainOptions,
         flow="charpipe_pipelines.retrain.retrain",
         stages=_TO_SAMPLES,
+    )
+    yield Pipeline(
+        "reproduce-2015",
+        "The experiments of the blog and the paper of 2015, scaled to a budget, beside what was published.",
+        "charpipe_pipelines.orchestration:reproduce_2015",
+        ReproduceOptions,
+        flow="charpipe_pipelines.reproduce_2015.reproduce_2015",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from charpipe import comparison, stages
 from charpipe.stages import Session, TrainRequest
-from charpipe_pipelines.options import CompareOptions, RetrainOptions, TrainAndSampleOptions
+from charpipe_pipelines.options import CompareOptions, ReproduceOptions, RetrainOptions, TrainAndSampleOptions
 
 
 class Call(Protocol):
@@ -31,6 +31,10 @@ STAGES: Mapping[str, Callable[..., Any]] = {
     "match": comparison.settle,
     "compare": comparison.train_cell,
     "leaderboard": comparison.conclude,
+    "divide": comparison.divide,
+    "prepare": comparison.prepare,
+    "reproduce": comparison.reproduce,
+    "tabulate": comparison.tabulate,
 }
 
 
@@ -100,3 +104,15 @@ def compare_architectures(call: Call, options: CompareOptions) -> dict[str, Any]
     rows = [call("compare", cell, corpus, tokens, vocabulary, settled.name) for cell in settled.cells]
     ranked: dict[str, Any] = call("leaderboard", settled, rows)
     return ranked
+
+
+def reproduce_2015(call: Call, options: ReproduceOptions) -> dict[str, Any]:
+    """From the texts of 2015 to a table: `{"reproduction", "scaled_to", "folder", "results"}`."""
+    planned = call("divide", options.sources, options.widths, options.depths, options.copies)
+    results: list[comparison.Result] = []
+    for share in planned.shares:
+        prepared = call("prepare", share)
+        found = [one for model in prepared.models for one in call("reproduce", model, planned.name)]
+        results += comparison.results_of(prepared, found)
+    table: dict[str, Any] = call("tabulate", planned, results)
+    return table

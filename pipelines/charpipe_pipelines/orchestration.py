@@ -16,7 +16,7 @@ from charpipe.errors import CharpipeError
 from charpipe.plugin import Options
 from charpipe.stages import Session
 from charpipe_pipelines import job
-from charpipe_pipelines.options import CompareOptions, RetrainOptions, TrainAndSampleOptions
+from charpipe_pipelines.options import CompareOptions, ReproduceOptions, RetrainOptions, TrainAndSampleOptions
 from charpipe_pipelines.server import Api, become_client, choose, point_client_at
 
 SETTLE_SECONDS = 10.0
@@ -49,6 +49,13 @@ def compare_architectures(options: CompareOptions, session: Session) -> dict[str
     flow = "charpipe_pipelines.compare_architectures:compare_architectures"
     title = f"{options.corpus} {', '.join(options.archs)}"
     return carry_out(job.compare_architectures, flow, options, session, title)
+
+
+def reproduce_2015(options: ReproduceOptions, session: Session) -> dict[str, Any]:
+    """The pipeline `reproduce-2015`, as `charpipe run` calls it."""
+    comparison.divide(session, options.sources, options.widths, options.depths, options.copies)
+    flow = "charpipe_pipelines.reproduce_2015:reproduce_2015"
+    return carry_out(job.reproduce_2015, flow, options, session, f"2015: {options.experiments}")
 
 
 def carry_out(work: Work, flow: str, options: Options, session: Session, title: str) -> dict[str, Any]:

@@ -89,6 +89,10 @@ TASKS = {
     "match": _task("match", "Settle the configurations, and solve for their widths."),
     "compare": _task("compare", "Train and score one configuration, or find the run that did.", named=_cell),
     "leaderboard": _task("leaderboard", "Rank the configurations."),
+    "divide": _task("divide", "Choose the experiments, and divide the budget over them."),
+    "prepare": _task("prepare", "Make tokens of a text, and settle the widths.", named=_cell),
+    "reproduce": _task("reproduce", "Train and score one model, or find the run that did.", named=_cell),
+    "tabulate": _task("tabulate", "Put what was found beside what was published."),
 }
 
 

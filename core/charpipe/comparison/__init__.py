@@ -4,6 +4,9 @@ from charpipe.comparison.cells import Cell, Comparison, cells
 from charpipe.comparison.concluding import conclude
 from charpipe.comparison.leaderboard import Row, Standing, baseline_rows, leaderboard, table, write_csv
 from charpipe.comparison.matching import Matched, match_parameters
+from charpipe.comparison.reproduced import tabulate
+from charpipe.comparison.reproducing import divide, prepare, reproduce, results_of
+from charpipe.comparison.reproduction import Result
 from charpipe.comparison.settling import check_match, configured, is_sized, settle
 from charpipe.comparison.training import row_of, train_cell
 
@@ -11,6 +14,7 @@ __all__ = [
     "Cell",
     "Comparison",
     "Matched",
+    "Result",
     "Row",
     "Standing",
     "baseline_rows",
@@ -18,12 +22,17 @@ __all__ = [
     "check_match",
     "conclude",
     "configured",
+    "divide",
     "is_sized",
     "leaderboard",
     "match_parameters",
+    "prepare",
+    "reproduce",
+    "results_of",
     "row_of",
     "settle",
     "table",
+    "tabulate",
     "train_cell",
     "write_csv",
 ]

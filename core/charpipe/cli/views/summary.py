@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from charpipe.cli.views.ranking import ranking
+from charpipe.cli.views.reproduction import reproduction
 
 SAMPLE_LINES = 24
 SAMPLE_WIDTH = 96
@@ -13,6 +14,10 @@ SAMPLE_WIDTH = 96
 
 def summary(result: Mapping[str, Any], *, dry_run: bool = False) -> Iterator[str]:
     """The lines that close a pipeline. `result` is what it returned."""
+    if "reproduction" in result:
+        yield from reproduction(result)
+        if not dry_run:
+            return
     if dry_run:
         yield "\nNothing was done (--dry-run)."
         return

@@ -1,0 +1,257 @@
+"""A reproduction at work: the budget is divided, each text is prepared once, each model trained and scored. What cannot
+be had, or fails, becomes a row that says why, and the rest goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from charpipe import stages
+from charpipe.comparison.cells import Cell
+from charpipe.comparison.experiments import Experiment
+from charpipe.comparison.experiments import experiments as all_experiments
+from charpipe.comparison.leaderboard import Row
+from charpipe.comparison.reproduction import Result, result, with_best
+from charpipe.comparison.settling import settle
+from charpipe.comparison.training import sentence, train_cell
+from charpipe.config import resolve_corpus
+from charpipe.errors import InterruptedRun, UsageError, near_match
+from charpipe.events import Event, StageFailed, StagesPlanned
+from charpipe.runs import Run
+from charpipe.stages import Made, Session
+from charpipe.stages.session import WouldRun
+from charpipe.store import digest_of_json
+from charpipe.training.settings import parse_budget
+
+WOULD = "would be trained"
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one experiment is to do: on which text, for how long each model."""
+
+    experiment: Experiment
+    path: str | None
+    """The file or folder that was named for its text, if one was."""
+    there: bool
+    """Whether the catalogue has the text, or a path was named."""
+    budget: str | None
+    """Of each model that is learnt; None where the number of steps is fixed."""
+    scaled_to: str
+
+    @property
+    def name(self) -> str:
+        """`prepare war_and_peace`."""
+        return f"prepare {self.experiment.corpus}"
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """All that is to be done, settled: `name` is the same for the same request."""
+
+    name: str
+    shares: tuple[Share, ...]
+    scaled_to: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A text as tokens, with the configurations to train beside those of 2015; or the reason why there are none."""
+
+    share: Share
+    wanted: str = ""
+    tokens: Made | None = None
+    vocabulary: Made | None = None
+    cells: tuple[Cell, ...] = ()
+    reason: str = ""
+    failed: bool = False
+
+    @property
+    def models(self) -> list[Model]:
+        """What is to be trained on it."""
+        return [Model(self, number) for number in range(len(self.cells))]
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model of an experiment."""
+
+    prepared: Prepared
+    number: int
+
+    @property
+    def name(self) -> str:
+        """`war_and_peace rnn 1x128 seed 1`."""
+        return f"{self.prepared.share.experiment.corpus} {self.prepared.cells[self.number].name}"
+
+
+def divide(
+    session: Session,
+    sources: Sequence[str],
+    sizes: Sequence[int],
+    layers: Sequence[int],
+    corpora: Mapping[str, str],
+) -> Reproduction:
+    """The experiments, the budget divided evenly over their models; a text that is nowhere takes no part of it.
+
+    Raises UsageError for a corpus that no experiment has.
+    """
+    chosen = all_experiments(sources, sizes, layers)
+    names = [one.corpus for one in chosen]
+    for name, path in corpora.items():
+        if name not in names:
+            raise UsageError(f"no experiment has a corpus {name!r}{near_match(name, names)}")
+        if "://" not in path and not Path(path).exists():
+            raise UsageError(f"--corpora {name}={path}: there is no such file or folder")
+    there = [one.corpus in corpora or one.corpus in session.config.corpora for one in chosen]
+    steps = session.config.train.steps if "train.steps" in _asked(session) else None
+    count = sum(
+        sum(cell.size is not None for cell in one.cells)
+        for one, is_there in zip(chosen, there, strict=True)
+        if is_there
+    )
+    total = session.config.train.budget
+    budget = f"{parse_budget(total) / max(count, 1):.2f}s" if steps is None else None
+    each = f"{steps:,} steps" if budget is None else budget.removesuffix("s") + " s"
+    whole = f"{each} each" if budget is None else _minutes(parse_budget(total))
+    shares = tuple(
+        Share(one, corpora.get(one.corpus), is_there, budget, each)
+        for one, is_there in zip(chosen, there, strict=True)
+    )
+    digest = digest_of_json({"shares": [dataclasses.asdict(one) for one in shares], "steps": steps})
+    return Reproduction(f"reproduce-2015-{digest[:6]}", shares, whole)
+
+
+def prepare(session: Session, share: Share) -> Prepared:
+    """Make tokens of the text, and settle the widths. Raises InterruptedRun; other errors become the reason."""
+    experiment = share.experiment
+    if not share.there:
+        return Prepared(
+            share, reason=f"not in the catalogue; with a copy: --corpora {experiment.corpus}=PATH"
+        )
+    try:
+        own, wanted = _own(session, share)
+        documents = stages.ingest(own, wanted)
+        vocabulary = stages.learn_vocabulary(own, wanted, documents)
+        tokens = stages.encode(own, wanted, documents, vocabulary)
+        settled = settle(
+            own, wanted, experiment.archs, experiment.sizes, experiment.layers, 1, experiment.match, tokens
+        )
+    except InterruptedRun:
+        raise
+    except WouldRun as would:
+        return Prepared(share, reason=str(would))
+    except Exception as error:  # no network, no disk, a plugin's own: the other texts are to go on
+        session.emit(StageFailed(experiment.title, sentence(error)))
+        return Prepared(share, reason=sentence(error), failed=True)
+    return Prepared(share, wanted, tokens, vocabulary, settled.cells)
+
+
+def reproduce(session: Session, wanted: Model, reproduction: str) -> list[Result]:
+    """Train and score one model, or find the run that did; a row for each of its quantities. Raises InterruptedRun."""
+    prepared, share = wanted.prepared, wanted.prepared.share
+    experiment = share.experiment
+    asked, cell = experiment.cells[wanted.number], prepared.cells[wanted.number]
+    assert prepared.tokens is not None and prepared.vocabulary is not None
+    own, _ = _own(session, share)
+    model = model_name(own, asked)
+    try:
+        row = train_cell(own, cell, prepared.wanted, prepared.tokens, prepared.vocabulary, reproduction)
+    except WouldRun:
+        row = Row(cell.title, cell.seed)
+    if row.error or not row.run:
+        reason, failed = row.error or WOULD, bool(row.error)
+        found: dict[str, Any] = {"run": row.run, "reason": reason, "failed": failed}
+        return [result(experiment, model, one, **found) for one in experiment.quantities]
+    metrics = Run(session.workspace.runs / row.run).status.metrics
+    notes = "counted in full" if asked.size is None else ""
+    if cell.size != asked.size:
+        notes = f"width {cell.size}, for the parameters of the LSTM"
+    shared: dict[str, Any] = {
+        "parameters": row.parameters,
+        "steps": row.steps,
+        "seconds": row.seconds,
+        "scaled_to": share.scaled_to if asked.size is not None else "",
+        "run": row.run,
+        "notes": notes,
+    }
+    return [result(experiment, model, one, here=metrics.get(one), **shared) for one in experiment.quantities]
+
+
+def absent(prepared: Prepared) -> list[Result]:
+    """The row of an experiment whose text is not here."""
+    experiment = prepared.share.experiment
+    count = len(experiment.cells)
+    model = f"{count} models" if count > 1 else experiment.cells[0].title
+    return [
+        result(experiment, model, one, reason=prepared.reason, failed=prepared.failed)
+        for one in experiment.quantities
+    ]
+
+
+def results_of(prepared: Prepared, found: Sequence[Result]) -> list[Result]:
+    """The rows of an experiment: of its models, and of the best of a grid."""
+    return absent(prepared) if prepared.reason else with_best(prepared.share.experiment, found)
+
+
+def model_name(session: Session, cell: Cell) -> str:
+    """`lstm 1x64`, `ngram order 20`."""
+    if cell.size is not None:
+        return cell.title
+    order = session.config.architectures.get(cell.arch, {}).get("order")
+    return cell.arch if order is None else f"{cell.arch} order {order}"
+
+
+def _own(session: Session, share: Share) -> tuple[Session, str]:
+    """The session with the settings of an experiment, under those that were asked for by flag, `--set` or preset; and
+    what its corpus is called there."""
+    experiment, config, asked = share.experiment, session.config, _asked(session)
+    corpus = {**experiment.corpus_settings, **config.corpus}
+    wanted = experiment.corpus
+    if share.path is not None:
+        place = share.path if "://" in share.path else str(Path(share.path).absolute())
+        wanted = wanted if wanted in config.corpora else place
+        corpus["sources"] = [place]
+    train = {key: value for key, value in experiment.train.items() if f"train.{key}" not in asked}
+    if share.budget is not None:
+        train |= {"steps": None, "budget": share.budget}
+    tables = dict(config.architectures)
+    for arch, table in experiment.tables.items():
+        given = dict(tables.get(arch, {}))
+        kept = {key: value for key, value in given.items() if f"architectures.{arch}.{key}" in asked}
+        tables[arch] = {**given, **table, **kept}
+    changes = {"corpus": corpus, "train": config.train.model_copy(update=train), "architectures": tables}
+    resolved = replace(session.resolved, config=config.model_copy(update=changes))
+    resolve_corpus(resolved.config, wanted)
+    return replace(session, resolved=resolved, emit=_named(session, experiment.corpus)), wanted
+
+
+def _asked(session: Session) -> set[str]:
+    """The settings that were made for this command."""
+    return {
+        key
+        for key, origin in session.resolved.origins.items()
+        if origin in ("flag", "--set") or origin.startswith(("preset ", "[pipelines."))
+    }
+
+
+def _named(session: Session, corpus: str) -> Any:
+    """Tell events of stages under a name that says which text they belong to."""
+
+    def emit(event: Event) -> None:
+        changes: dict[str, Any] = {}
+        if isinstance(event, StagesPlanned):
+            changes = {"stages": tuple(f"{corpus} {stage}" for stage in event.stages)}
+        elif hasattr(event, "stage"):
+            changes = {"stage": f"{corpus} {event.stage}"}
+        session.emit(replace(event, **changes))
+
+    return emit
+
+
+def _minutes(seconds: float) -> str:
+    minutes = seconds / 60
+    return f"{minutes:.2g} minute{'' if minutes == 1 else 's'}" if minutes < 100 else f"{minutes:.0f} minutes"
