@@ -35,3 +35,21 @@ def test_ui_brings_both_pages_up_and_down_ends_them(project: Path) -> None:
     assert told.count("stopped") == 2
     assert charpipe(project, "down").count("was not running") == 2
     assert managed_server(Workspace(project / ".charpipe")).running() is None
+
+
+@pytest.mark.e2e
+def test_ui_opens_a_run_or_several_side_by_side(project: Path) -> None:
+    from charpipe import train
+
+    (project / "mine.txt").write_text("the quick brown fox jumps over the lazy dog. " * 100)
+    settings = {"train.steps": 6, "architectures.rnn.hidden_size": 8, "sample.length": 10}
+    one, two = (train("mine.txt", "rnn", settings=settings | {"train.seed": seed}).name for seed in (1, 2))
+    try:
+        assert "/runs/" in charpipe(project, "ui", "--no-browser", "--run", one)
+        shown = charpipe(project, "ui", "--no-browser", "--run", one, "--run", two)
+        assert "compare-runs" in shown
+        charts = charpipe(project, "ui", "--no-browser", "--charts")
+        assert "experiments/" in charts
+        assert charts != charpipe(project, "ui", "--no-browser")
+    finally:
+        charpipe(project, "down")
