@@ -36,6 +36,7 @@ CHAR_RNN: Mapping[str, Any] = {
     "average": 0.0,
     "batch_size": 50,
     "window": 50,
+    "precision": "float32",
 }
 """The defaults of char-rnn's train.lua, the program of the blog: what the blog does not say is taken from there."""
 
@@ -157,4 +158,4 @@ def _blog() -> list[Experiment]:
 
 
 def _tables(settings: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    return dict.fromkeys(RECURRENT, settings)
+    return {**dict.fromkeys(RECURRENT, settings), "lstm": {**settings, "forget_bias": 1.0}}

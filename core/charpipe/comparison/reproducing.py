@@ -205,6 +205,11 @@ def model_name(session: Session, cell: Cell) -> str:
     return cell.arch if order is None else f"{cell.arch} order {order}"
 
 
+def experiment_of(session: Session) -> str:
+    """MLflow's experiment, in which all of a reproduction lies together."""
+    return session.config.tracking.experiment or "reproduce-2015"
+
+
 def _own(session: Session, share: Share) -> tuple[Session, str]:
     """The session with the settings of an experiment, under those that were asked for by flag, `--set` or preset; and
     what its corpus is called there."""
@@ -223,7 +228,12 @@ def _own(session: Session, share: Share) -> tuple[Session, str]:
         given = dict(tables.get(arch, {}))
         kept = {key: value for key, value in given.items() if f"architectures.{arch}.{key}" in asked}
         tables[arch] = {**given, **table, **kept}
-    changes = {"corpus": corpus, "train": config.train.model_copy(update=train), "architectures": tables}
+    changes = {
+        "corpus": corpus,
+        "train": config.train.model_copy(update=train),
+        "architectures": tables,
+        "tracking": config.tracking.model_copy(update={"experiment": experiment_of(session)}),
+    }
     resolved = replace(session.resolved, config=config.model_copy(update=changes))
     resolve_corpus(resolved.config, wanted)
     return replace(session, resolved=resolved, emit=_named(session, experiment.corpus)), wanted
