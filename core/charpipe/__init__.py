@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from charpipe.lazy import names
 
 if TYPE_CHECKING:
-    from charpipe.api import Trained, load, train
+    from charpipe.api import Compared, Trained, compare, load, train
     from charpipe.errors import CharpipeError
     from charpipe.inspecting import Inspection, inspect
     from charpipe.reports import report
@@ -23,8 +23,10 @@ __getattr__ = names(
     __name__,
     {
         "CharpipeError": "errors",
+        "Compared": "api",
         "Inspection": "inspecting",
         "Trained": "api",
+        "compare": "api",
         "inspect": "inspecting",
         "load": "api",
         "report": "reports",
@@ -33,4 +35,14 @@ __getattr__ = names(
 )
 
 
-__all__ = ["CharpipeError", "Inspection", "Trained", "inspect", "load", "report", "train"]
+__all__ = [
+    "CharpipeError",
+    "Compared",
+    "Inspection",
+    "Trained",
+    "compare",
+    "inspect",
+    "load",
+    "report",
+    "train",
+]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from charpipe import stages
 from charpipe.config import load_config
 from charpipe.config.files import find_project_file
 from charpipe.config.load import Resolved
-from charpipe.errors import UsageError
+from charpipe.errors import Incomplete, UsageError
 from charpipe.events import Listener
 from charpipe.library import find_model
 from charpipe.registry import Registry
@@ -62,6 +62,57 @@ def train(
     written = stages.sample(session, trained)
     folder = session.workspace.root / trained.path
     return Trained(trained.run, folder, scores["metrics"], written["text"], tuple(scores["predictions"]))
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What came of a comparison: its name; the folder with `leaderboard.csv` and `runs.csv`; a standing a
+    configuration, best first; a row a training, those that failed with their `error`."""
+
+    name: str
+    folder: Path
+    leaderboard: tuple[Mapping[str, Any], ...]
+    rows: tuple[Mapping[str, Any], ...]
+
+
+def compare(
+    corpus: str,
+    archs: Sequence[str] = ("rnn", "lstm", "gru"),
+    *,
+    sizes: Sequence[int] = (128,),
+    layers: Sequence[int] = (1,),
+    match: Literal["parameters", "units", "time"] = "parameters",
+    seeds: int = 1,
+    preset: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    listen: Listener = ignore,
+) -> Compared:
+    """Train architectures side by side on one corpus, one after another, and rank them; see `charpipe run
+    compare-architectures`. A training that fails is a row with its error, and the others go on.
+
+    The same call again trains only what is not finished. Raises CharpipeError.
+    """
+    from charpipe import comparison
+
+    resolved = load_config(pipeline="compare-architectures", preset=preset, settings=settings)
+    session = Session(find_workspace(resolved.project_file), resolved, open_plugins(resolved), emit=listen)
+    for arch in archs:
+        stages.check(session, corpus, arch)
+    documents = stages.ingest(session, corpus)
+    vocabulary = stages.learn_vocabulary(session, corpus, documents)
+    tokens = stages.encode(session, corpus, documents, vocabulary)
+    settled = comparison.settle(session, corpus, archs, sizes, layers, seeds, match, tokens)
+    rows = [
+        comparison.train_cell(session, cell, corpus, tokens, vocabulary, settled.name)
+        for cell in settled.cells
+    ]
+    try:
+        found = comparison.conclude(session, settled, rows)
+    except Incomplete as error:
+        found = error.result
+    return Compared(
+        found["comparison"], Path(found["folder"]), tuple(found["leaderboard"]), tuple(found["rows"])
+    )
 
 
 def load(run: str = "last", which: str = "best", *, device: str = "auto") -> Rnn:

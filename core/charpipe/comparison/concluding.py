@@ -104,7 +104,7 @@ def _publish(
         list(runs.values()),
         curves,
         (folder / BOARD, folder / ROWS),
-        seeds=max((one.seeds for one in standings), default=1),
+        frozenset(row.run for row in done if sum(other.title == row.title for other in rows) > 1),
         complete=not any(row.error for row in rows),
     )
     try:

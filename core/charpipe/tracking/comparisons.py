@@ -36,7 +36,8 @@ PARTS = (("step", "plots/bits_per_char_by_step.png"), ("seconds", "plots/bits_pe
 @dataclass(frozen=True)
 class Board:
     """What MLflow is told: the comparison's name, title and experiment; a table of texts; the runs that it ranks;
-    curves of validation bits per character by configuration, one a seed; the files to keep beside them."""
+    curves of validation bits per character by configuration, one a seed; the files to keep beside them; and the
+    names of the runs that differ from another in their seed alone."""
 
     name: str
     title: str
@@ -47,7 +48,7 @@ class Board:
     runs: Sequence[Run]
     curves: Mapping[str, Sequence[Sequence[Point]]]
     files: Sequence[Path] = field(default_factory=tuple)
-    seeds: int = 1
+    seeded: frozenset[str] = frozenset()
     complete: bool = True
 
 
@@ -73,7 +74,11 @@ def _child(client: MlflowClient, location: Location, board: Board, run: Run) -> 
     remembered = run.status.mlflow
     known = remembered.get("run_id") if remembered.get("uri") == location.uri else None
     found = experiments.find_run(client, run.name, known)
-    if found is None or found.info.status != "FINISHED":
+    if (
+        found is None
+        or found.info.status != "FINISHED"
+        or run.status.metrics.keys() - found.data.metrics.keys()
+    ):
         sync(location, run, board.experiment)
         found = client.get_run(run.status.mlflow["run_id"])
     return found
@@ -102,7 +107,7 @@ def _enroll(client: MlflowClient, parent: str, board: Board, run: Run, child: Ml
         if child.data.tags.get(tag) != value:
             client.set_tag(id_, tag, value)
     info = run.info
-    if board.seeds > 1 and child.info.run_name == run_title(info):  # a name that a person gave stays
+    if run.name in board.seeded and child.info.run_name == run_title(info):  # a name that a person gave stays
         client.update_run(id_, name=seeded_title(info))
 
 

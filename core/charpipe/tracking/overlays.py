@@ -31,7 +31,7 @@ def draw(curves: Mapping[str, Sequence[Sequence[Point]]], across: str) -> Figure
     figure = Figure(figsize=(9, 5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot(
-        xlabel=AXES[across], ylabel="bits per character of validation text", title="How they learnt"
+        xlabel=AXES[across], ylabel="bits per character of validation text", title=_title(drawn)
     )
     for number, (title, found) in enumerate(drawn.items()):
         look: dict[str, Any] = {
@@ -44,6 +44,13 @@ def draw(curves: Mapping[str, Sequence[Sequence[Point]]], across: str) -> Figure
     return figure
 
 
+def _title(drawn: Mapping[str, Sequence[Sequence[Point]]]) -> str:
+    seeds = max(len(found) for found in drawn.values())
+    return "How they learnt" + (
+        f" (mean over {seeds} seeds, band: ± one standard deviation)" if seeds > 1 else ""
+    )
+
+
 def _curve(axes: Any, title: str, found: list[list[Point]], across: str, look: dict[str, Any]) -> None:
     if all(len(curve) == 1 for curve in found):
         level = float(np.mean([curve[0].value for curve in found]))
@@ -51,8 +58,7 @@ def _curve(axes: Any, title: str, found: list[list[Point]], across: str, look: d
         return
     x, values = together(found, across)
     mean = values.mean(axis=0)
-    label = title if len(found) == 1 else f"{title} (mean of {len(found)} seeds, ± standard deviation)"
-    axes.plot(x, mean, label=label, **look)
+    axes.plot(x, mean, label=title, **look)
     if len(found) > 1:
         spread = values.std(axis=0, ddof=1)
         axes.fill_between(x, mean - spread, mean + spread, color=look["color"], alpha=0.2, linewidth=0)
