@@ -125,6 +125,12 @@ def evaluate(
     full: Annotated[
         bool, typer.Option("--full", help="Score all of a long text, not evenly spaced spans.")
     ] = False,
+    dynamic: Annotated[
+        bool,
+        typer.Option(
+            "--dynamic", help="Score it also as a model that goes on learning from what it has read, apart."
+        ),
+    ] = False,
     which: Which = "best",
     device: Device = "auto",
     set_: Set = [],  # noqa: B006
@@ -133,9 +139,9 @@ def evaluate(
     """Score a trained model: nats per token, bits per character and per byte."""
     resolved = settings(set_)
     if file is not None:
-        scored = _score_file(run, file, which, device, full, resolved)
+        scored = _score_file(run, file, which, device, full, dynamic, resolved)
     else:
-        scored = _score_splits(run, which, device, full)
+        scored = _score_splits(run, which, device, full, dynamic)
     if json:
         print_json(scored)
         return
@@ -151,14 +157,23 @@ def _find(run: str, which: str, resolved: Any) -> Any:
     return find_model(run, open_workspace(), open_registry(), resolved.config.tracking, which)
 
 
-def _score_file(run: str, file: Path, which: str, device: str, full: bool, resolved: Any) -> dict[str, Any]:
+def _score_file(
+    run: str, file: Path, which: str, device: str, full: bool, dynamic: bool, resolved: Any
+) -> dict[str, Any]:
     text = _read(file)
     loaded = _find(run, which, resolved)
     from charpipe.evaluation import score_text
     from charpipe.evaluation.baselines import baselines, named
 
-    scores = score_text(loaded.predictor(device), loaded.encoding, text, full=full)
+    predictor = loaded.predictor(device)
+    scores = score_text(predictor, loaded.encoding, text, full=full)
     metrics = scores.metrics("text") | named("text", baselines(text))
+    if dynamic:
+        from charpipe.evaluation.dynamic import score_dynamically
+
+        training, tokens = _trained_on(loaded.name), loaded.encoding.encode(text)
+        adapted = score_dynamically(predictor, tokens, training, characters=len(text), full=full)
+        metrics |= adapted.metrics("text")
     return {"run": loaded.name, "file": str(file), "metrics": metrics, "whole": scores.whole}
 
 
@@ -171,16 +186,32 @@ def _read(file: Path) -> str:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from error
 
 
-def _score_splits(run: str, which: str, device: str, full: bool) -> dict[str, Any]:
-    from charpipe.evaluation import score
-    from charpipe.library import load_run
+def _tokens_of(run: str) -> tuple[Any, Path]:
+    """A run, and the folder of the tokens it was trained on."""
     from charpipe.runs import find_run
-    from charpipe.stages.baselines import recorded_baselines
-    from charpipe.text import open_tokens
 
     workspace = open_workspace()
     found = find_run(workspace.runs, run)
-    folder = workspace.store / "objects" / found.info.inputs["tokens"]
+    return found, workspace.store / "objects" / found.info.inputs["tokens"]
+
+
+def _trained_on(run: str) -> Any:
+    """The training tokens of a run."""
+    from charpipe.text import open_tokens
+
+    found, folder = _tokens_of(run)
+    if not folder.is_dir():
+        raise UsageError(f"the tokens that {found.name} was trained on are gone; leave --dynamic out")
+    return open_tokens(folder, "train").tokens
+
+
+def _score_splits(run: str, which: str, device: str, full: bool, dynamic: bool) -> dict[str, Any]:
+    from charpipe.evaluation import score
+    from charpipe.library import load_run
+    from charpipe.stages.baselines import recorded_baselines
+    from charpipe.text import open_tokens
+
+    found, folder = _tokens_of(run)
     if not folder.is_dir():
         raise UsageError(
             f"the tokens of {found.name} are gone; give a file: charpipe evaluate {found.name} FILE"
@@ -194,4 +225,11 @@ def _score_splits(run: str, which: str, device: str, full: bool) -> dict[str, An
                 predictor, held.tokens, characters=held.characters, utf8_bytes=held.bytes, full=full
             )
             metrics |= scores.metrics(split)
+            if dynamic:
+                from charpipe.evaluation.dynamic import score_dynamically
+
+                adapted = score_dynamically(
+                    predictor, held.tokens, _trained_on(run), characters=held.characters, full=full
+                )
+                metrics |= adapted.metrics(split)
     return {"run": found.name, "metrics": metrics | recorded_baselines(found.status.metrics)}

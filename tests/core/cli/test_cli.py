@@ -178,6 +178,14 @@ def test_scoring_a_file(run: str, project: Path, capfd: pytest.CaptureFixture[st
     metrics = json.loads(capfd.readouterr().out)["metrics"]
     compressors = {"text/xz_bits_per_char", "text/zstd_bits_per_char"}
     assert set(metrics) == {"text/loss", "text/bits_per_char", "text/bits_per_byte"} | compressors
+    assert main(["evaluate", run, "other.txt", "--dynamic", "--json"]) == 0
+    dynamic = json.loads(capfd.readouterr().out)["metrics"]
+    assert {**metrics, **dynamic} == dynamic, "adapting does not change the static scores"
+    assert {name for name in dynamic if "dynamic" in name} == {
+        "text/dynamic_loss",
+        "text/dynamic_static_loss",
+        "text/dynamic_bits_per_char",
+    }
     (project / "other.txt").write_bytes(b"hello\xff")
     assert main(["evaluate", run, "other.txt"]) == 2
     assert "is not UTF-8" in capfd.readouterr().err

@@ -1,0 +1,196 @@
+"""What charpipe reaches in a given training time, beside what is known of others; with the spread over seeds.
+
+    python benchmarks/quality.py tiny_shakespeare.txt war_and_peace.txt                # an hour and three quarters
+    python benchmarks/quality.py tiny_shakespeare.txt --seconds 5 60 --seeds 1         # a part of it
+    python benchmarks/quality.py war_and_peace.txt --preset fast --set train.average=0.999
+
+Training time alone: from the first step to the last, without looks at validation, samples and checkpoints, which are
+counted out. tiny_shakespeare: first nine tenths train, last tenth scored, whole, with carried state, and the same model
+on random windows of 256 characters that each begin with nothing, as nanoGPT scores. war_and_peace: its bytes, 80/10/10,
+the test tenth. Needs a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from charpipe.config import load_config
+from charpipe.evaluation import score
+from charpipe.events import Finished, TrainingStarted
+from charpipe.models import Model, Predictor, build_model
+from charpipe.plugin import Encoding, resolve
+from charpipe.registry import Registry
+from charpipe.training import train
+
+COLD_WINDOW, COLD_WINDOWS = 256, 2000
+
+
+@dataclass(frozen=True)
+class Goal:
+    """So many nats on the scored part of a text after so many seconds, and whose figure that is."""
+
+    seconds: float
+    nats: float
+    reference: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """How a text is divided and read: the shares that are trained on and come before the scored one."""
+
+    tokenizer: str
+    train: float
+    before: float
+    cold: bool
+    goals: tuple[Goal, ...]
+
+
+TASKS = {
+    "tiny_shakespeare": Task(
+        "char",
+        0.9,
+        0.9,
+        True,
+        (
+            Goal(5, 1.886, "a plain 1x512 LSTM, two CPU cores, after 12 s; nanoGPT's CPU recipe 1.88"),
+            Goal(60, 1.4697, "nanoGPT, three minutes on an A100, windows of 256"),
+            Goal(180, 1.42, "a plain 1x512 LSTM, two CPU cores: 1.457"),
+        ),
+    ),
+    "war_and_peace": Task(
+        "byte",
+        0.8,
+        0.9,
+        False,
+        (Goal(1800, 1.077, "Karpathy, Johnson, Fei-Fei 2015, their best"),),
+    ),
+}
+DEFAULT = Task("char", 0.9, 0.9, True, ())
+
+
+def read(path: Path, task: Task) -> tuple[Encoding, dict[str, Any], NDArray[Any], NDArray[Any]]:
+    """The vocabulary, the tokens to train on and those to score."""
+    registry = Registry()
+    text = path.read_bytes().decode("utf-8")
+    tokenizer = registry.tokenizer(task.tokenizer)
+    vocabulary = resolve(tokenizer.learn)(dict.fromkeys(sorted(set(text)), 1), tokenizer.config())
+    encoding = resolve(tokenizer.load)(vocabulary)
+    tokens = encoding.encode(text)
+    return (
+        encoding,
+        vocabulary,
+        tokens[: int(len(tokens) * task.train)],
+        tokens[int(len(tokens) * task.before) :],
+    )
+
+
+def trained(
+    chosen: argparse.Namespace, path: Path, task: Task, seconds: float, seed: int
+) -> dict[str, float]:
+    """One training of so many seconds, and its scores."""
+    encoding, vocabulary, tokens, held = read(path, task)
+    settings = {"train.budget": f"{seconds:g}s", "train.seed": seed, "train.evaluate_every": 10**9}
+    config = load_config(preset=chosen.preset, settings=settings, overrides=chosen.set).config
+    architecture = Registry().architecture(chosen.arch)
+    sizes = architecture.config(**config.architectures.get(chosen.arch, {}))
+    model = build_model(architecture, sizes, vocabulary, encoding.size, seed=seed)
+    began = ended = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        for event in train(model, tokens, config.train, checkpoints=Path(folder)):
+            if isinstance(event, TrainingStarted):
+                began = time.perf_counter()
+            if isinstance(event, Finished):
+                steps = event.step
+            else:
+                ended = time.perf_counter()
+    return {
+        "steps": steps,
+        "seconds": ended - began,
+        "nats": score(model.predictor(), held, full=True).nats,
+        **({"cold": cold(model, held, seed)} if task.cold else {}),
+    }
+
+
+def cold(model: Model, held: NDArray[Any], seed: int) -> float:
+    """Nats of random windows, each read from the initial state, every one of its tokens scored, as nanoGPT does."""
+    predictor: Predictor = model.predictor()
+    starts = np.random.default_rng(seed).integers(len(held) - COLD_WINDOW, size=COLD_WINDOWS)
+    losses = []
+    for part in np.array_split(starts, 20):
+        ids = np.stack([held[start : start + COLD_WINDOW + 1] for start in part], axis=1).astype(np.int64)
+        nats, _ = predictor.score(torch.from_numpy(ids), predictor.initial_state(len(part)))
+        losses.append(float(nats.mean()) * len(part))
+    return sum(losses) / COLD_WINDOWS
+
+
+def measured(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    for path in chosen.texts:
+        task = TASKS.get(path.stem, DEFAULT)
+        for seconds in chosen.seconds or [goal.seconds for goal in task.goals]:
+            for seed in range(1, chosen.seeds + 1):
+                found = trained(chosen, path, task, seconds, seed)
+                line = {"text": path.stem, "budget": seconds, "seed": seed, **found}
+                print(json.dumps({k: round(v, 4) if isinstance(v, float) else v for k, v in line.items()}))
+                yield line
+
+
+def table(found: list[dict[str, Any]]) -> str:
+    """A row for each text and time: mean and standard deviation over the seeds, beside the goal."""
+    shown = ["| text | seconds | steps | nats, carried state | cold windows of 256 | goal | reference |"]
+    shown.append("| --- " * 7 + "|")
+    for text, budget in dict.fromkeys((line["text"], line["budget"]) for line in found):
+        lines = [line for line in found if (line["text"], line["budget"]) == (text, budget)]
+        goal = next((g for g in TASKS.get(text, DEFAULT).goals if g.seconds == budget), None)
+        cells = [
+            text,
+            f"{mean(line['seconds'] for line in lines):.1f}",
+            f"{mean(line['steps'] for line in lines):,.0f}",
+            _spread([line["nats"] for line in lines]),
+            _spread([line["cold"] for line in lines if "cold" in line]),
+            f"{goal.nats:g}" if goal else "",
+            goal.reference if goal else "",
+        ]
+        shown.append("| " + " | ".join(cells) + " |")
+    return "\n".join(shown)
+
+
+def _spread(values: list[float]) -> str:
+    if not values:
+        return ""
+    return f"{mean(values):.4f}" + (f" ± {stdev(values):.4f} (n={len(values)})" if len(values) > 1 else "")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("texts", type=Path, nargs="+")
+    parser.add_argument("--seconds", type=float, nargs="*", help="instead of the goals' own")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--arch", default="lstm")
+    parser.add_argument("--preset")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE")
+    chosen = parser.parse_args()
+    found = list(measured(chosen))
+    print(
+        f"\n{date.today()}, {platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    )
+    print(f"preset {chosen.preset}, changed {chosen.set or 'nothing'}\n\n{table(found)}")
+
+
+if __name__ == "__main__":
+    main()
