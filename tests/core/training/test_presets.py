@@ -87,13 +87,25 @@ def test_char_rnn_has_its_defaults():
     assert (config.initialisation, config.forget_bias) == ("char-rnn", 1.0)
 
 
-@pytest.mark.parametrize("name", ["char-rnn", "paper-2015"])
+@pytest.mark.parametrize("name", ["char-rnn", "paper-2015", "best"])
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_they_train_every_architecture(name, arch):
     train, config = settled(name, arch, steps=2, device="cpu", batch_size=2, window=5)
     model = build_model(ARCHITECTURES[arch], config.model_copy(update={"hidden_size": 8}), {}, 30)
     job = prepare(model, np.arange(200, dtype=np.uint8) % 30, train, None)
     assert update(job, 0, train.learning_rate).item() == pytest.approx(np.log(30), rel=0.05)
+
+
+def test_fast_is_what_charpipe_does_unasked():
+    defaults = load_config().config.train
+    train, config = settled("fast", "lstm")
+    assert train == defaults
+    assert config == ARCHITECTURES["lstm"].config()
+
+
+def test_best_averages_and_waits():
+    train, config = settled("best", "lstm")
+    assert (train.average, train.patience, config.layers) == (0.999, 10, 2)
 
 
 def test_rmsprop_is_torch7s():
