@@ -8,7 +8,6 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import charpipe
 from charpipe.errors import UsageError
 
 NAME = "pipelines.toml"
@@ -18,7 +17,7 @@ SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 def default_catalogue() -> Path:
     """The pipelines.toml of this charpipe: beside the installed package, or at the root of the checkout."""
-    package = Path(charpipe.__file__).parent
+    package = Path(__file__).parents[1]
     installed = package / NAME
     return installed if installed.is_file() else package.parent.parent / NAME
 
