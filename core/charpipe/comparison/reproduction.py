@@ -88,8 +88,9 @@ def cells_of(one: Result) -> tuple[str, ...]:
 
 
 def caveats(results: Iterable[Result]) -> list[str]:
-    """What is to be known about each text, once."""
-    return list(dict.fromkeys(f"{one.source}: {one.text}: {one.caveat}" for one in results if one.caveat))
+    """What is to be known about each text on which something was trained, once."""
+    known = (one for one in results if one.caveat and one.here is not None)
+    return list(dict.fromkeys(f"{one.source}: {one.text}: {one.caveat}" for one in known))
 
 
 def write(folder: Path, results: Sequence[Result]) -> list[Path]:

@@ -264,3 +264,24 @@ def test_a_wish_to_stop_stops(session: Callable[..., Session], copy: str) -> Non
     one.stop.request(15)
     with pytest.raises(InterruptedRun):
         comparison.reproduce(one, prepared.models[0], planned.name)
+
+
+def test_mlflow_has_a_parent_run_with_the_table_and_the_models_below_it(
+    session: Callable[..., Session], copy: str
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    one = session(train__steps=2, tracking__enabled=True)
+    planned = comparison.divide(one, ["paper"], [8], [1], {"linux_kernel": copy})
+    rows = carried_out(one, Reproduction(planned.name, planned.shares[1:], planned.scaled_to))
+    comparison.tabulate(one, planned, rows)
+    client = MlflowClient(f"sqlite:///{one.workspace.mlflow / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("reproduce-2015")
+    runs = client.search_runs([experiment.experiment_id])
+    (parent,) = [run for run in runs if run.data.tags.get("charpipe.kind") == "comparison"]
+    assert parent.info.run_name == f"2015, scaled to 2 steps each · {planned.name[-6:]}"
+    files = {file.path for file in client.list_artifacts(parent.info.run_id)}
+    assert {"reproduction.csv", "reproduction.json", "leaderboard.json"} <= files
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    assert {run.data.tags["charpipe.run"] for run in children} == {row.run for row in rows}
+    assert len(children) == 3
