@@ -17,11 +17,13 @@ from charpipe.errors import RunError
 from charpipe.events import Notice
 from charpipe.models import Model, State
 from charpipe.models.engine import Forward, choose_engine
+from charpipe.models.engine.cuda import fitting_precision
 from charpipe.models.precision import Precision, choose_device, choose_precision
 from charpipe.training.averaging import Average
 from charpipe.training.checkpoints import Checkpoint, read_checkpoint
 from charpipe.training.lanes import Lanes, fit_lanes
 from charpipe.training.optimisers import build_optimizer, restore_memory
+from charpipe.training.recording import Recorded, check_recordable
 from charpipe.training.settings import TrainConfig
 from charpipe.training.start import Start, begin_from
 
@@ -53,6 +55,8 @@ class Job:
     metrics: Mapping[str, float] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
     average: Average | None = None
+    recorded: Recorded | None = None
+    """The update as it is replayed, once the engine cuda-graphs has recorded it."""
 
     @property
     def shown(self) -> nn.Module:
@@ -75,7 +79,7 @@ class Job:
             scaler,
             dict(self.state),
             self.recent.clone(),
-            *choose_engine(model.network, self.device, self.precision, self.engine),
+            *choose_engine(model.network, self.device, self.precision, self.engine, self.lanes.batch_size),
         )
 
 
@@ -97,8 +101,10 @@ def prepare(
     lanes = replace(lanes, offset=_offset(start, checkpoint))
     device = choose_device(settings.device)
     network = model.network.to(device).train()
-    precision = _precision(settings, device, checkpoint)
-    engine, forward = choose_engine(network, device, precision, _engine(settings, checkpoint))
+    precision = _precision(settings, device, checkpoint, network, lanes.batch_size)
+    engine, forward = choose_engine(
+        network, device, precision, _engine(settings, checkpoint), lanes.batch_size
+    )
     job = Job(
         model=model,
         settings=settings,
@@ -113,6 +119,8 @@ def prepare(
         forward=forward,
         average=Average(network, settings.average) if settings.average else None,
     )
+    if engine == "cuda-graphs":
+        job.notices.append(check_recordable(job))
     if (lanes.batch_size, lanes.window) != (settings.batch_size, settings.window):
         job.notices.append(Notice(_shrunk(lanes, settings)))
     if memory:
@@ -133,11 +141,23 @@ def reseed(seed: int, step: int) -> None:
     torch.manual_seed(int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0]))
 
 
-def _precision(settings: TrainConfig, device: torch.device, checkpoint: Checkpoint | None) -> Precision:
+def _precision(
+    settings: TrainConfig,
+    device: torch.device,
+    checkpoint: Checkpoint | None,
+    network: nn.Module,
+    lanes: int,
+) -> Precision:
     """As chosen when the run began, where this device can."""
     asked = settings.precision
     if asked == "auto" and checkpoint is not None and checkpoint.state["device"] == device.type:
         asked = checkpoint.state["precision"]
+    elif (asked, settings.engine, device.type) == (
+        "auto",
+        "cuda-graphs",
+        "cuda",
+    ) and settings.optimizer != "rmsprop":
+        asked = fitting_precision(network, lanes)
     return choose_precision(asked, device)
 
 

@@ -41,17 +41,24 @@ class Lanes:
         """Tokens learnt from in a step."""
         return self.batch_size * self.window
 
+    @property
+    def stretch(self) -> int:
+        """Tokens of a lane's own in a pass."""
+        return self.steps_per_epoch * self.window
+
+    def origin(self, step: int) -> int:
+        """Where the first lane stands at this step; each other one stands a `stretch` further than the one before."""
+        epoch, place = divmod(self.offset + step, self.steps_per_epoch)
+        slack = len(self.tokens) - 1 - self.stretch * self.batch_size
+        return int(np.random.default_rng((self.seed, epoch)).integers(slack + 1)) + place * self.window
+
     def begins(self, step: int) -> bool:
         """Whether the lanes begin anew at this step, with the initial state."""
         return (self.offset + step) % self.steps_per_epoch == 0
 
     def read(self, step: int) -> tuple[Tensor, Tensor]:
         """Inputs and the tokens that follow them, int64 [T, B] each."""
-        epoch, place = divmod(self.offset + step, self.steps_per_epoch)
-        stretch = self.steps_per_epoch * self.window
-        slack = len(self.tokens) - 1 - stretch * self.batch_size
-        shift = int(np.random.default_rng((self.seed, epoch)).integers(slack + 1))
-        starts = shift + np.arange(self.batch_size) * stretch + place * self.window
+        starts = self.origin(step) + np.arange(self.batch_size) * self.stretch
         lanes = np.stack([self.tokens[start : start + self.window + 1] for start in starts], axis=1)
         ids = torch.from_numpy(lanes.astype(np.int64))
         return ids[:-1], ids[1:]

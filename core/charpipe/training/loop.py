@@ -25,6 +25,7 @@ from charpipe.training.failures import diverged, memory_explained
 from charpipe.training.job import Job, prepare, reseed
 from charpipe.training.observation import Observer
 from charpipe.training.optimisers import clip_gradient, set_rates
+from charpipe.training.recording import Recorded
 from charpipe.training.schedules import learning_rate, momentum
 from charpipe.training.settings import TrainConfig, parse_budget
 from charpipe.training.start import Start
@@ -118,31 +119,42 @@ def _loop(job: Job, observer: Observer, stop: Callable[[], bool]) -> Iterator[Ev
 
 def update(job: Job, step: int, rate: float) -> Tensor:
     """One update of the weights; the loss before it, nats per token."""
-    network, settings = job.model.network, job.settings
+    settings = job.settings
+    if job.engine == "cuda-graphs" and job.recorded is None:
+        job.recorded = Recorded(job, learn)
     reseed(settings.seed, step)
-    inputs, targets = (ids.to(job.device, non_blocking=True) for ids in job.lanes.read(step))
-    if job.lanes.begins(step):
-        job.state = network.initial_state(job.lanes.batch_size)  # type: ignore[operator]
+    if job.recorded is not None:
+        loss = job.recorded.update(step, rate)
+    else:
+        inputs, targets = (ids.to(job.device, non_blocking=True) for ids in job.lanes.read(step))
+        if job.lanes.begins(step):
+            job.state = job.model.network.initial_state(job.lanes.batch_size)  # type: ignore[operator]
+        set_rates(job.optimizer, rate, momentum(settings, step, job.steps))
+        loss = learn(job, inputs, targets)
 
+    if job.average is not None:
+        job.average.update(step + 1)
+    if (job.device.type == "cpu" or step % CHECK_EVERY == 0) and not math.isfinite(loss.item()):
+        raise diverged(step + 1, settings)
+    return loss
+
+
+def learn(job: Job, inputs: Tensor, targets: Tensor) -> Tensor:
+    """Forward, backward and the optimiser's step on ids [T, B] and those that follow them; the loss before it."""
     logits, state = job.forward(inputs, job.state)
     loss = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
 
     job.optimizer.zero_grad(set_to_none=True)
-    whole = loss * len(inputs) if settings.loss == "sum" else loss
+    whole = loss * len(inputs) if job.settings.loss == "sum" else loss
     job.scaler.scale(whole).backward()  # type: ignore[no-untyped-call]
     job.scaler.unscale_(job.optimizer)
-    clip_gradient(network, settings)
-    set_rates(job.optimizer, rate, momentum(settings, step, job.steps))
+    clip_gradient(job.model.network, job.settings)
     job.scaler.step(job.optimizer)
     job.scaler.update()
-    if job.average is not None:
-        job.average.update(step + 1)
 
     job.state = detach(state)  # truncated: the numbers are carried on, the gradient is not
     job.recent[0] += loss.detach()
     job.recent[1] += 1
-    if (job.device.type == "cpu" or step % CHECK_EVERY == 0) and not math.isfinite(loss.item()):
-        raise diverged(step + 1, settings)
     return loss.detach()
 
 

@@ -93,8 +93,10 @@ class TrainConfig(Options):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="of the products; weights and carried state are always float32"
     )
-    engine: Literal["auto", "fast", "plain"] = Field(
-        "auto", description="fast: charpipe's own, for RNN, GRU and LSTM on a CPU; plain: PyTorch's layers"
+    engine: Literal["auto", "fast", "plain", "cuda-graphs"] = Field(
+        "auto",
+        description="fast: charpipe's own, for RNN, GRU and LSTM on a CPU; plain: PyTorch's layers; cuda-graphs: a "
+        "recorded update on CUDA, unverified until benchmarks/results says otherwise, and never taken by auto",
     )
     seed: int = Field(
         1, ge=0, lt=2**63, description="of the first weights, dropout and the order of the data"

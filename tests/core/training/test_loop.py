@@ -73,13 +73,12 @@ def test_a_budget_is_a_number_of_steps(tmp_path, new_model, tokens, settings):
         )
     )
     (started,), notices = of(TrainingStarted, timed), of(Notice, timed)
-    assert "1s of training" in notices[-1].message
+    assert "1s of training" in notices[0].message
     assert timed[-1].reason == "budget"
-    assert timed[-1].step == started.steps <= 43
+    assert timed[-1].step <= started.steps <= 43  # fewer where the machine became much slower meanwhile
     counted = list(train(new_model(), tokens, settings(steps=started.steps), checkpoints=tmp_path / "b"))
-    assert [float(event.loss) for event in of(Step, timed)] == [
-        float(event.loss) for event in of(Step, counted)
-    ]
+    losses = [float(event.loss) for event in of(Step, counted)]
+    assert [float(event.loss) for event in of(Step, timed)] == losses[: timed[-1].step]
 
 
 def test_no_steps_still_leave_a_model(tmp_path, new_model, tokens, settings):

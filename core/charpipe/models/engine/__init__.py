@@ -24,43 +24,59 @@ LAYERS = (nn.RNN, nn.GRU, nn.LSTM)
 
 
 def choose_engine(
-    network: nn.Module, device: torch.device, precision: Precision, asked: str = "auto"
+    network: nn.Module, device: torch.device, precision: Precision, asked: str = "auto", lanes: int = 1
 ) -> tuple[str, Forward]:
-    """The name of the engine, "fast" or "plain", and the forward pass to train with: ids int64 [T, B] and state
-    -> logits [T, B, V] and state. Raises UsageError where "fast" is asked for and cannot be."""
+    """The name of the engine, "fast", "plain" or "cuda-graphs", and the forward pass to train so many lanes with: ids
+    int64 [T, B] and state -> logits [T, B, V] and state. Raises UsageError where the one asked for cannot be."""
+    if asked == "cuda-graphs":
+        from charpipe.models.engine.cuda import forward_on_cuda
+
+        return asked, forward_on_cuda(network, device, precision, lanes)
     reason = None if asked == "plain" else obstacle(network, device, precision)
     if asked == "fast" and reason is not None:
         raise UsageError(
             f"the fast engine cannot train this: {reason}; leave --engine out, or use --engine plain"
         )
     if asked == "plain" or reason is not None:
-
-        def plain(ids: Tensor, state: State) -> tuple[Tensor, State]:
-            with autocast(device, precision):
-                logits, state = network(ids, state)
-            return logits, state
-
-        return "plain", plain
+        return "plain", plain_forward(network, device, precision)
     from charpipe.models.engine.network import forward_of
 
     assert isinstance(network, LanguageModel)
     return "fast", forward_of(network, getattr(torch, precision))
 
 
+def plain_forward(network: nn.Module, device: torch.device, precision: Precision) -> Forward:
+    """The network's own."""
+
+    def forward(ids: Tensor, state: State) -> tuple[Tensor, State]:
+        with autocast(device, precision):
+            logits, state = network(ids, state)
+        return logits, state
+
+    return forward
+
+
 def obstacle(network: nn.Module, device: torch.device, precision: Precision) -> str | None:
     """Why the engine cannot take this network's forward pass, or None where it can."""
     if device.type != "cpu":
         return "it is for CPUs"
+    if unusual := unusual_layers(network):
+        return unusual
+    if precision == "float16":
+        return "it multiplies in float32 or bfloat16"
+    if not can_compile():
+        return "numba, which compiles it, is not installed (pip install numba)"
+    return None
+
+
+def unusual_layers(network: nn.Module) -> str | None:
+    """What keeps a network from being one of PyTorch's RNN, GRU or LSTM in charpipe's shell, or None."""
     if type(network) is not LanguageModel or type(network.recurrence) is not TorchRecurrence:
         return "its recurrence is not one of PyTorch's in charpipe's shell"
     layer = network.recurrence.layer
     usual = layer.bias and not (layer.bidirectional or layer.proj_size or layer.batch_first)
     if type(layer) not in LAYERS or not usual or getattr(layer, "nonlinearity", "tanh") != "tanh":
         return "its layers are not the usual RNN, GRU or LSTM"
-    if precision == "float16":
-        return "it multiplies in float32 or bfloat16"
-    if not can_compile():
-        return "numba, which compiles it, is not installed (pip install numba)"
     return None
 
 
