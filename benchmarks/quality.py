@@ -144,7 +144,10 @@ def measured(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
             for seed in range(1, chosen.seeds + 1):
                 found = trained(chosen, path, task, seconds, seed)
                 line = {"text": path.stem, "budget": seconds, "seed": seed, **found}
-                print(json.dumps({k: round(v, 4) if isinstance(v, float) else v for k, v in line.items()}))
+                print(
+                    json.dumps({k: round(v, 4) if isinstance(v, float) else v for k, v in line.items()}),
+                    flush=True,
+                )
                 yield line
 
 

@@ -146,7 +146,7 @@ def evaluate(
         print_json(scored)
         return
     for key, value in scored["metrics"].items():
-        typer.echo(f"{key:<24} {value:.4f}")
+        typer.echo(f"{key:<26} {value:.4f}")
 
 
 def _find(run: str, which: str, resolved: Any) -> Any:
