@@ -3,7 +3,7 @@
     python benchmarks/training.py                                     # three cells, a dozen shapes
     python benchmarks/training.py --arch lstm --shapes 2x512x100x100  # layers x units x lanes x window
     ONEDNN_MAX_CPU_ISA=AVX2 python benchmarks/training.py             # as on an ordinary laptop
-    python benchmarks/training.py --device cuda
+    python benchmarks/training.py --device cuda                       # and again with --engine cuda-graphs
     python benchmarks/training.py --around                            # what events, records and checkpoints cost
 
 The plain side is what one writes first: an embedding, the layers, the head, cross entropy, clipping, fused AdamW, with
@@ -162,10 +162,10 @@ def ceiling(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def measure(arch: str, shape: tuple[int, ...], device: torch.device, arguments: Any) -> dict[str, Any]:
-    precision = choose_precision(arguments.precision, device)
-    job = our_job(arch, shape, str(device), precision, arguments.engine)
+    job = our_job(arch, shape, str(device), arguments.precision, arguments.engine)
+    precision = job.precision
     sides = {"charpipe": our_update(job), "plain float32": plain_update(arch, shape, device, False)}
-    if precision == "bfloat16":
+    if choose_precision("auto", device) == "bfloat16":
         sides["plain bfloat16"] = plain_update(arch, shape, device, True)
     times = in_turns(sides, device, arguments.rounds)
     first = times.pop("first")[0]
@@ -191,7 +191,7 @@ def measure(arch: str, shape: tuple[int, ...], device: torch.device, arguments: 
 
 
 def around(arguments: Any) -> dict[str, float]:
-    """The share of a training's time that is not spent in updates: with records, samples and checkpoints, and without."""
+    """The share of a training that is not spent in updates: with records, samples and checkpoints, and without."""
     registry = Registry()
     tokens = np.random.default_rng(0).integers(len(CHARACTERS), size=400_000).astype(np.uint8)
     model = our_model("lstm", 1, 512)

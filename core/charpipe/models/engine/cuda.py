@@ -11,7 +11,7 @@ from torch import nn
 
 from charpipe.errors import UsageError
 from charpipe.models.engine import Forward, plain_forward, unusual_layers
-from charpipe.models.engine.padded import forward_of, layout_for
+from charpipe.models.engine.padded import AS_IT_IS, forward_of, layout_for
 from charpipe.models.precision import Precision
 from charpipe.models.shell import LanguageModel
 
@@ -26,9 +26,15 @@ def forward_on_cuda(network: nn.Module, device: torch.device, precision: Precisi
         )
     assert isinstance(network, LanguageModel)
     layout = layout_for(network, lanes, precision)
-    if layout is None:
+    if layout is None and not _drops_inside(network):
         return plain_forward(network, device, precision)
-    return forward_of(network, getattr(torch, precision), layout)
+    return forward_of(network, getattr(torch, precision), layout or AS_IT_IS)
+
+
+def _drops_inside(network: LanguageModel) -> bool:
+    """Whether cuDNN would drop units between layers: with a generator of its own, which no seed of a step reaches."""
+    layer: nn.RNNBase = network.recurrence.layer  # type: ignore[assignment]
+    return layer.num_layers > 1 and layer.dropout > 0
 
 
 def fitting_precision(network: nn.Module, lanes: int) -> Precision:

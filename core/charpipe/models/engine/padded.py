@@ -33,7 +33,7 @@ class Layout:
     lanes: int
 
 
-PERSISTENT = Layout(UNITS, LANES)
+PERSISTENT, AS_IT_IS = Layout(UNITS, LANES), Layout(1, 1)
 
 
 def layout_for(network: LanguageModel, lanes: int, precision: Precision) -> Layout | None:

@@ -123,6 +123,20 @@ def test_the_layout_is_taken_where_cudnn_has_such_a_kernel(kind, size, lanes, pr
     )
 
 
+def test_where_there_is_no_such_kernel_the_network_is_read_as_it_is():
+    def kind(layers, dropout, precision):
+        with torch.device("meta"):
+            network = build(nn.GRU, layers=layers, dropout=dropout)
+        return cuda.forward_on_cuda(network, CUDA, precision, 32).__module__
+
+    plain, own = "charpipe.models.engine", "charpipe.models.engine.padded"
+    assert [kind(1, 0.5, "bfloat16"), kind(3, 0.0, "bfloat16"), kind(3, 0.5, "float16")] == [
+        plain,
+        plain,
+        own,
+    ]
+
+
 def test_it_says_what_it_cannot_take():
     with pytest.raises(UsageError, match="cuda-graphs cannot train this: it is for CUDA"):
         choose_engine(build(nn.LSTM), CPU, "float32", "cuda-graphs")
