@@ -68,6 +68,14 @@ class Prepared:
     cells: tuple[Cell, ...] = ()
     reason: str = ""
     failed: bool = False
+    checked: bool = True
+    """Whether the text is that of the catalogue, and no copy of which nobody stated a digest."""
+
+    @property
+    def caveat(self) -> str:
+        """What is to be known about the text."""
+        notes = (self.share.experiment.notes, "" if self.checked else "a copy, its digest not checked")
+        return "; ".join(note for note in notes if note)
 
     @property
     def models(self) -> list[Model]:
@@ -147,7 +155,7 @@ def prepare(session: Session, share: Share) -> Prepared:
     except Exception as error:  # no network, no disk, a plugin's own: the other texts are to go on
         session.emit(StageFailed(experiment.title, sentence(error)))
         return Prepared(share, reason=sentence(error), failed=True)
-    return Prepared(share, wanted, tokens, vocabulary, settled.cells)
+    return Prepared(share, wanted, tokens, vocabulary, settled.cells, checked=_is_checked(own, share, wanted))
 
 
 def reproduce(session: Session, wanted: Model, reproduction: str) -> list[Result]:
@@ -177,6 +185,7 @@ def reproduce(session: Session, wanted: Model, reproduction: str) -> list[Result
         "scaled_to": share.scaled_to if asked.size is not None else "",
         "run": row.run,
         "notes": notes,
+        "caveat": prepared.caveat,
     }
     return [result(experiment, model, one, here=metrics.get(one), **shared) for one in experiment.quantities]
 
@@ -237,6 +246,10 @@ def _own(session: Session, share: Share) -> tuple[Session, str]:
     resolved = replace(session.resolved, config=config.model_copy(update=changes))
     resolve_corpus(resolved.config, wanted)
     return replace(session, resolved=resolved, emit=_named(session, experiment.corpus)), wanted
+
+
+def _is_checked(session: Session, share: Share, wanted: str) -> bool:
+    return share.path is None or session.corpus(wanted)[1].sha256 is not None
 
 
 def _asked(session: Session) -> set[str]:

@@ -64,7 +64,7 @@ def with_best(experiment: Experiment, results: Sequence[Result]) -> list[Result]
     best = min(learnt, key=lambda one: one.here or 0.0, default=None)
     if best is None:
         return [*results, result(experiment, BEST, quantity, reason="nothing of the grid is trained")]
-    same = ("here", "scaled_to", "parameters", "steps", "seconds", "run")
+    same = ("here", "scaled_to", "parameters", "steps", "seconds", "run", "caveat")
     found = {name: getattr(best, name) for name in same}
     return [*results, result(experiment, BEST, quantity, notes=best.model, **found)]
 

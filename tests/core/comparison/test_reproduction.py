@@ -197,6 +197,7 @@ def test_a_small_one_trains_on_bytes_and_an_absent_text_is_a_row(
     rows = carried_out(one, Reproduction(planned.name, (linux,), planned.scaled_to))
     assert [row.model for row in rows] == ["lstm 1x8", "rnn 1x8", "gru 1x8", BEST]
     assert all(row.here is not None and row.steps == 2 for row in rows)
+    assert {row.caveat.rpartition("; ")[2] for row in rows} == {"a copy, its digest not checked"}
     settings = list_runs(one.workspace.runs)[0].info.settings
     assert (settings["train.optimizer"], settings["train.window"], settings["train.learning_rate"]) == (
         "rmsprop",
