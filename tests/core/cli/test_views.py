@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import asdict
 
 import pytest
 from rich.console import Console
@@ -13,14 +14,18 @@ from charpipe.cli.views.live import Live
 from charpipe.cli.views.plain import Plain
 from charpipe.cli.views.progress import Progress, one_line
 from charpipe.cli.views.summary import summary
+from charpipe.comparison import Row, leaderboard
+from charpipe.errors import Incomplete
 from charpipe.events import (
     Evaluated,
     Event,
     Finished,
     Notice,
     Sampled,
+    StageFailed,
     StageFinished,
     StageProgress,
+    StagesPlanned,
     StageStarted,
     Step,
     TrainingStarted,
@@ -127,3 +132,33 @@ def test_the_summary_shows_numbers_sample_and_next_commands(open_session) -> Non
 def test_one_line_is_one_line() -> None:
     assert one_line("a\nb\tc\x1bd", 20) == "a⏎b→c·d"
     assert one_line("abcdef", 4) == "abc…"
+
+
+@pytest.mark.parametrize(("done", "before"), [(0, 0), (20, 13), (40, 26)])
+def test_of_many_stages_those_around_the_one_at_work_are_in_sight(done: int, before: int) -> None:
+    console = Console(file=io.StringIO(), width=80, height=20, force_terminal=True, color_system=None)
+    names = [f"lstm 1x{size}" for size in range(40)]
+    view = Live(Progress("compare-architectures", "hello"), console)
+    view(StagesPlanned(tuple(names)))
+    for name in names[:done]:
+        view(StageFinished(name, "20 steps", 1.0))
+    hidden, shown = view._in_sight()
+    assert (hidden, len(shown)) == (before, 14)
+    assert done == 40 or names[done] in [stage.name for stage in shown]
+
+
+def test_a_failed_stage_is_no_end_and_what_came_of_the_rest_is_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    view = Plain(Progress("compare-architectures", "hello"))
+    view(StageStarted("lstm 1x8 seed 1", "first time"))
+    view(StageFailed("lstm 1x8 seed 1", "the loss is not a number"))
+    [lost] = leaderboard([Row("lstm 1x8", 1, error="the loss is not a number")])
+    result = {"leaderboard": [asdict(lost)], "folder": "somewhere", "corpus": "hello"}
+    view.fail(Incomplete("1 of 1 trainings failed", result))
+    out = capsys.readouterr().out
+    assert "✗ lstm 1x8 seed 1  the loss is not a number" in out
+    assert "1 failed: the loss" in out
+    JsonLines().fail(Incomplete("1 of 1 trainings failed", result))
+    last = json.loads(capsys.readouterr().out)
+    assert (last["event"], last["exit_code"], last["corpus"]) == ("failed", 1, "hello")

@@ -25,6 +25,8 @@ MARKS = {
     "failed": ("✗", "red"),
 }
 BAR = 10
+CHROME = 6
+"""Lines beside those of stages."""
 
 
 class Live(View):
@@ -57,9 +59,23 @@ class Live(View):
     def _draw(self) -> Group:
         with self._lock:
             lines: list[Text] = [Text(self.progress.header, style="bold"), Text("")]
-            for stage in self.progress.stages.values():
+            before, shown = self._in_sight()
+            if before:
+                lines.append(Text(f"  … {before} before", style="dim"))
+            for stage in shown:
                 lines.extend(self._stage(stage))
         return Group(*lines)
+
+    def _in_sight(self) -> tuple[int, list[Stage]]:
+        """As many stages as the terminal has room for, the one at work among them; and how many are left out above."""
+        stages, room = list(self.progress.stages.values()), max(self._console.height - CHROME, 3)
+        if len(stages) <= room:
+            return 0, stages
+        working = next(
+            (n for n, stage in enumerate(stages) if stage.state in ("running", "waiting")), len(stages)
+        )
+        start = max(0, min(working - room // 2, len(stages) - room))
+        return start, stages[start : start + room]
 
     def _stage(self, stage: Stage) -> list[Text]:
         mark, style = MARKS[stage.state]
