@@ -94,6 +94,8 @@ def _loop(job: Job, observer: Observer, stop: Callable[[], bool]) -> Iterator[Ev
     for step in range(job.step, job.steps):
         if observer.exhausted:
             reason = "patience"
+            looks = f"{settings.patience} look{'' if settings.patience == 1 else 's'}"
+            yield Notice(f"validation is no better after {looks}: ending at step {step:,} of {job.steps:,}")
             break
         rate = learning_rate(settings, step, job.steps, job.lanes.steps_per_epoch)
         loss = update(job, step, rate)

@@ -7,7 +7,7 @@ from torch import nn
 
 from charpipe.errors import RunError
 from charpipe.evaluation import score
-from charpipe.events import Checkpointed, Evaluated, Finished
+from charpipe.events import Checkpointed, Evaluated, Finished, Notice
 from charpipe.training import last_checkpoint, train
 from charpipe.training.averaging import Average
 
@@ -75,6 +75,7 @@ def test_patience_ends_a_training_that_no_longer_improves(tmp_path, new_model, t
     finished = events[-1]
     assert isinstance(finished, Finished)
     assert finished.reason == "patience"
+    assert any("no better after 2 looks" in event.message for event in events if isinstance(event, Notice))
     found = {event.step: event.metrics["val/loss"] for event in events if isinstance(event, Evaluated)}
     best = min(found, key=found.get)
     assert finished.step == best + 2 * 5
