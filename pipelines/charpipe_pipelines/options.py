@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -28,16 +29,29 @@ class CompareOptions(Options):
     corpus: str = Field(description="a corpus of pipelines.toml, a file, a folder, an archive or a URL")
     arch: str = Field(
         "rnn,lstm,gru",
-        pattern=NAMES,
         description="architectures, divided by commas; sizes are those of the first",
     )
-    sizes: str = Field("128", pattern=NUMBERS, description="units in each layer, divided by commas")
-    layers: str = Field("1", pattern=NUMBERS, description="numbers of stacked layers, divided by commas")
+    sizes: str = Field("128", description="units in each layer, divided by commas")
+    layers: str = Field("1", description="numbers of stacked layers, divided by commas")
     match: Literal["parameters", "units", "time"] = Field(
         "parameters",
         description="what all have alike: parameters (other widths are solved for), units, or units and time to train",
     )
     seeds: int = Field(1, ge=1, le=100, description="trainings of each configuration, from train.seed on")
+
+    @field_validator("arch")
+    @classmethod
+    def _names(cls, value: str) -> str:
+        if not all(_divided(value)):
+            raise ValueError("write names of architectures, divided by commas: rnn,lstm")
+        return value
+
+    @field_validator("sizes", "layers")
+    @classmethod
+    def _numbers(cls, value: str) -> str:
+        if not re.fullmatch(NUMBERS, value):
+            raise ValueError("write whole numbers from 1 to 99999, divided by commas: 64,128")
+        return value
 
     @property
     def archs(self) -> list[str]:
