@@ -36,6 +36,8 @@ def conclude(session: Session, comparison: Comparison, rows: Sequence[Row]) -> d
     waiting = [row for row in rows if not row.run and not row.error]
     if waiting:
         raise WouldRun(f"{len(waiting)} of {len(rows)} trainings would run, and the others are done")
+    if session.dry_run:
+        return {"comparison": comparison.name, "corpus": comparison.corpus}
     rows = [*rows, *_baselines(session, rows)]
     standings = leaderboard(rows)
     folder = _write(session, comparison, standings, rows)

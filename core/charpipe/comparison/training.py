@@ -50,7 +50,7 @@ def train_cell(
         session.emit(StageFailed(cell.name, sentence(error)))
         return Row(cell.title, cell.seed, told.run, error=sentence(error))
     run = Run(session.workspace.root / trained.path)
-    if comparison and run.status.comparison != comparison:
+    if comparison and run.status.comparison != comparison and not session.dry_run:
         run.update(comparison=comparison)
     if run.name in session.fresh and not session.untracked:
         publish(own, run)
