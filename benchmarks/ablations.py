@@ -91,12 +91,14 @@ def trained(text: str, scene: str, change: Change, seed: int, steps: int | None)
     return {"loss": score(model.predictor(), tokens[count:], full=True).nats, "seconds": round(seconds, 1)}
 
 
-def missing(file: Path, texts: list[Path], scenes: list[str]) -> Iterator[tuple[Path, str, str, int]]:
+def missing(
+    file: Path, texts: list[Path], scenes: list[str], only: list[str] | None
+) -> Iterator[tuple[Path, str, str, int]]:
     """What is yet to be trained, seeds outermost: a first answer comes early."""
     there = {(line["text"], line["scene"], line["case"], line["seed"]) for line in lines(file)}
     for seed in SEEDS:
         for scene in scenes:
-            for case in CASES[scene]:
+            for case in [case for case in CASES[scene] if only is None or case in only]:
                 for text in texts:
                     if (text.name, scene, case, seed) not in there:
                         yield text, scene, case, seed
@@ -146,12 +148,15 @@ def main() -> None:
     parser.add_argument("texts", type=Path, nargs="*")
     parser.add_argument("--into", type=Path, default=Path("ablations.jsonl"))
     parser.add_argument("--scene", choices=SCENES, action="append")
+    parser.add_argument("--case", action="append", help="only this one; may be repeated")
     parser.add_argument("--steps", type=int, help="fewer, to try the script")
     parser.add_argument("--table", action="store_true")
     chosen = parser.parse_args()
     if not chosen.table:
         torch.set_num_threads(1)
-        for path, scene, case, seed in missing(chosen.into, chosen.texts, chosen.scene or list(SCENES)):
+        for path, scene, case, seed in missing(
+            chosen.into, chosen.texts, chosen.scene or list(SCENES), chosen.case
+        ):
             text = path.read_bytes().decode("utf-8")
             result = trained(text, scene, CASES[scene][case], seed, chosen.steps)
             line = {"text": path.name, "scene": scene, "case": case, "seed": seed, **result}
