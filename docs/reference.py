@@ -12,35 +12,41 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from charpipe import hookspecs
 from charpipe.cli import main
+from charpipe.cli.app import build_app
 from charpipe.config.schema import Config
 from charpipe.corpus.settings import CorpusConfig
 from charpipe.registry import Registry
 from charpipe_pipelines.deployments.settings import DeploymentConfig, Schedule
 
 HERE = Path(__file__).parent
-COMMANDS = """
-run train-and-sample|run compare-architectures|run reproduce-2015|resume|sample|evaluate|inspect|gc|models list|models show|models promote|models rollback|runs list|runs show|runs sync|corpora list|corpora show|plugins list
-plugins info|pipelines list|config show|serve|deploy|deployments list|deployments run|deployments pause
-deployments resume|ui|down
-"""
 NOTE = "<!-- Written by docs/reference.py; do not edit. -->\n"
 
 
 def commands() -> str:
     """Every command's help, as the terminal shows it."""
     lines = ["# Commands", "", NOTE]
-    for words in ["", *COMMANDS.replace("\n", "|").strip("|").split("|")]:
-        lines += ["## `" + f"charpipe {words}".strip() + "`", "", "```"]
-        lines += [_help(words.split()), "```", ""]
+    for words in _words(typer.main.get_command(build_app(Registry())), ()):
+        lines += ["## `" + " ".join(("charpipe", *words)) + "`", "", "```"]
+        lines += [_help(words), "```", ""]
     return "\n".join(lines)
 
 
-def _help(words: list[str]) -> str:
+def _words(command: Any, before: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """What to type for every command, however deep, but for groups, whose commands say it all."""
+    inner = {name: one for name, one in getattr(command, "commands", {}).items() if not one.hidden}
+    if not inner or not before:
+        yield before
+    for name, one in inner.items():
+        yield from _words(one, (*before, name))
+
+
+def _help(words: tuple[str, ...]) -> str:
     output = io.StringIO()
     os.environ |= {"COLUMNS": "100", "TERMINAL_WIDTH": "100"}
     with contextlib.redirect_stdout(output):

@@ -19,7 +19,7 @@ from charpipe.runs import Run, readable_runs
 from charpipe.stages.beginning import Beginning, beginning_at, difference, find_beginning
 from charpipe.stages.data import refresh_source
 from charpipe.stages.plan import INCIDENTAL, TrainRequest, make_plan
-from charpipe.stages.promote import Promotion
+from charpipe.stages.promote import Promotion, publish_champions
 from charpipe.stages.session import Made, Session
 from charpipe.stages.train import TrainedRun
 from charpipe.store.atomic import write_json
@@ -86,7 +86,8 @@ def refresh(session: Session, wanted: str, arch: str, start: Literal["champion",
 
 
 def skip(session: Session, night: Night, documents: Made) -> dict[str, Any]:
-    """Say that there is nothing to do."""
+    """Say that there is nothing to do, but to bring MLflow's registry what it may not have got last time."""
+    publish_champions(session, night.corpus)
     reason = f"the content of {night.corpus} is unchanged since it was last decided; {night.champion} stays champion"
     session.notice(f"skipped: {reason}")
     return {
