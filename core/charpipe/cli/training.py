@@ -150,9 +150,15 @@ def execute(
 
 def resume(
     run: Annotated[str, typer.Argument(help="A run: name, unique beginning, `last`.")] = "last",
+    steps: Annotated[int | None, typer.Option(help="Train for so many steps in all.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
+    set_: Set = [],  # noqa: B006
     json: Json = False,
 ) -> None:
-    """Go on with an interrupted run, from its last checkpoint, with the settings it was started with."""
+    """Go on with an interrupted run, from its last checkpoint, with the settings it was started with.
+
+    Steps, intervals, device, precision and engine may be others from there on.
+    """
     from charpipe.runs import find_run
 
     found = find_run(open_workspace().runs, run)
@@ -162,7 +168,9 @@ def resume(
             f"the run {found.name} is finished ({status.step:,} steps); type: charpipe sample {found.name}"
         )
     request = info.request
-    resolved = load_config(settings=info.settings)
+    changed = {"train.steps": steps, "train.device": device}
+    flags = {key: value for key, value in changed.items() if value is not None}
+    resolved = load_config(settings=info.settings | flags, overrides=set_)
     registry = open_registry()
     pipeline = registry.pipeline(request["pipeline"])
     execute(

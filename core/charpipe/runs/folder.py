@@ -1,4 +1,4 @@
-"""The run folder: `run.json` says what was asked and never changes, `status.json` how it stands."""
+"""The run folder: `run.json` says what was asked, `status.json` how it stands."""
 
 from __future__ import annotations
 
@@ -138,6 +138,10 @@ class Run:
             raise RunError(
                 f"{self.folder / 'run.json'} is damaged: {'.'.join(map(str, problem['loc']))}: {problem['msg']}"
             ) from error
+
+    def rewrite(self, info: RunInfo) -> None:
+        """Say anew what was asked, in one step: some settings may change when a run is gone on with."""
+        write_json(self.folder / "run.json", info.model_dump(by_alias=True))
 
     @property
     def status(self) -> Status:

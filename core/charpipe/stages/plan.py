@@ -63,7 +63,12 @@ class Plan:
     @property
     def action(self) -> Action:
         """All that the trained model depends on; the settings of training mean nothing to one that is counted."""
+        return self.action_with({})
+
+    def action_with(self, changed: Mapping[str, Any]) -> Action:
+        """The action, were these settings of training others."""
         settings = self.session.config.train.model_dump(mode="json", exclude=INCIDENTAL)
+        settings |= {key: value for key, value in changed.items() if key in settings}
         if settings["steps"] is not None:
             del settings["budget"]
         if self.counted:

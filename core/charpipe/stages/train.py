@@ -9,6 +9,7 @@ from charpipe.errors import InterruptedRun, RunError
 from charpipe.events import StageFinished, StageStarted
 from charpipe.runs import Run, readable_runs
 from charpipe.stages.beginning import check_fits
+from charpipe.stages.changes import action_then, first_action, record_changes
 from charpipe.stages.following import follow
 from charpipe.stages.plan import Plan, TrainRequest, make_plan
 from charpipe.stages.session import Made, Session, WouldRun
@@ -48,6 +49,8 @@ def train(session: Session, request: TrainRequest, tokens: Made, vocabulary: Mad
         if run is None:
             check_fits(plan)
             run = plan.create_run()
+        if session.resume is not None:
+            record_changes(run, plan)
         session.emit(StageStarted("train", why))
         if follow(plan, run) == "interrupted":
             raise InterruptedRun(
@@ -76,7 +79,7 @@ def _find(plan: Plan) -> tuple[Run | None, str]:
 
 
 def _check_same(run: Run, plan: Plan) -> None:
-    if run.info.action == plan.action.digest:
+    if action_then(run, plan) == first_action(run):
         return
     inputs = {"tokens": plan.tokens.digest, "vocabulary": plan.vocabulary.digest}
     changed = [name for name, digest in inputs.items() if run.info.inputs.get(name) != digest]

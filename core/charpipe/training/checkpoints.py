@@ -25,7 +25,7 @@ from charpipe.models.safe import check_fits, read_tensors
 from charpipe.store.atomic import publish_folder, write_json
 from charpipe.store.manifest import describe, read_manifest
 from charpipe.training.optimisers import memory
-from charpipe.training.settings import TrainConfig
+from charpipe.training.settings import FREE, TrainConfig
 
 if TYPE_CHECKING:
     from charpipe.training.job import Job
@@ -33,22 +33,6 @@ if TYPE_CHECKING:
 SCHEMA = "charpipe.checkpoint/1"
 HALF = ".saving-"
 """Before the name of a checkpoint that is being written."""
-FREE = frozenset(
-    [
-        "steps",
-        "budget",
-        "max_epochs",
-        "patience",
-        "evaluate_every",
-        "sample_every",
-        "checkpoint_every",
-        "keep_checkpoints",
-        "device",
-        "precision",
-        "engine",
-    ]
-)
-"""Settings that may change when a run is resumed."""
 KINDS: dict[str, type | tuple[type, ...]] = {
     "step": int,
     "steps": int,

@@ -10,6 +10,22 @@ from pydantic import Field, field_validator
 from charpipe.errors import UsageError
 from charpipe.plugin import Options
 
+FREE = frozenset(
+    [
+        "steps",
+        "budget",
+        "max_epochs",
+        "patience",
+        "evaluate_every",
+        "sample_every",
+        "checkpoint_every",
+        "keep_checkpoints",
+        "device",
+        "precision",
+        "engine",
+    ]
+)
+"""Settings that may change when a run is resumed."""
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BUDGET = re.compile(r"(?:\d+(?:\.\d+)?\s*[smhd]?\s*)+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
