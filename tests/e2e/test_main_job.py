@@ -177,7 +177,11 @@ def test_a_signal_saves_and_says_how_to_go_on(place: Place, number: signal.Signa
     status = json.loads((folder / "status.json").read_text())
     assert status["state"] == "interrupted"
     assert (folder / status["last"]["path"] / "manifest.json").is_file()
-    code, out, err = place.run("resume", run, "--json")
+    code, out, err = place.run(
+        "resume", run, "--steps", "2100", "--set", "train.evaluate_every=300", "--json"
+    )
     assert (code, err) == (0, "")
     assert events(out)[-1]["run"] == run
-    assert json.loads((folder / "status.json").read_text())["step"] == 2000
+    assert json.loads((folder / "status.json").read_text())["step"] == 2100
+    changes = json.loads((folder / "run.json").read_text())["facts"]["changes"]
+    assert [change["settings"] for change in changes] == [{"steps": 2100, "evaluate_every": 300}]
