@@ -81,11 +81,12 @@ class Serve:
 
     def _read(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            try:
-                self.said.put(json.loads(line))
-            except ValueError:
-                self.said.put({"event": "unreadable", "line": line})
+        with process.stdout:
+            for line in process.stdout:
+                try:
+                    self.said.put(json.loads(line))
+                except ValueError:
+                    self.said.put({"event": "unreadable", "line": line})
 
     def end(self, number: signal.Signals) -> int:
         """Send a signal; returns the exit code."""

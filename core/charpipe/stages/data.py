@@ -8,7 +8,7 @@ from typing import Any
 
 from charpipe.events import StageProgress
 from charpipe.stages.beginning import Beginning, vocabulary_of
-from charpipe.stages.lineage import earlier_documents, earlier_tokens, split_settings
+from charpipe.stages.lineage import division_before, earlier_documents, earlier_tokens, split_settings
 from charpipe.stages.quantities import size
 from charpipe.stages.session import Made, Session, WouldRun
 from charpipe.store import Action, digest_of_json
@@ -102,7 +102,8 @@ def encode(session: Session, wanted: str, documents: Made, vocabulary: Made) -> 
     split = split_settings(session, name, config, documents)
     inputs = {"documents": documents.digest, "vocabulary": vocabulary.digest}
     settings = {"split": split.model_dump()}
-    earlier = earlier_tokens(session, name, documents, settings)
+    known = division_before(session, name, inputs, settings)
+    earlier = earlier_tokens(session, name, documents, settings) if known is None else known.earlier
     if earlier is not None:
         inputs["divided"] = earlier.name
     action = Action("encode", ENCODE, inputs, settings, {config.tokenizer.name: provided.provider.digest()})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,28 @@ def earlier_documents(
         from charpipe.corpus.ingestion import printable
 
         return Earlier(folder, {printable(path): content for path, content in contents.items()})
+    return None
+
+
+@dataclass(frozen=True)
+class Division:
+    """By which earlier tokens a text was divided; None: by none."""
+
+    earlier: Path | None
+
+
+def division_before(
+    session: Session, corpus: str, inputs: Mapping[str, str], settings: Mapping[str, Any]
+) -> Division | None:
+    """How these very documents were divided when they were first encoded, while what came of it is there: so they
+    stay divided, whatever was read since. None where they never were."""
+    for _, record in session.store.records():
+        action = record["action"]
+        others = {name: digest for name, digest in action["inputs"].items() if name != "divided"}
+        same = action["stage"] == "encode" and others == inputs and action["settings"] == settings
+        if same and record["subject"] == corpus and session.store.object(record["object"]).is_dir():
+            by = action["inputs"].get("divided")
+            return Division(session.store.object(by) if by else None)
     return None
 
 
