@@ -87,7 +87,8 @@ CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-network
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A headless Chromium that runs for a module, since its loop of events lives in this thread meanwhile; where there is none the test is skipped, and says so."""
+    """A headless Chromium that runs for a module, since its loop of events lives in this thread meanwhile; where there
+    is none the test is skipped, and says so."""
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     found = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if found is None:
