@@ -20,6 +20,7 @@ from charpipe.models.recurrence import TorchRecurrence
 from charpipe.models.shell import LanguageModel
 
 Forward = Callable[[Tensor, State], tuple[Tensor, State]]
+LSTM_UNITS = 512
 LAYERS = (nn.RNN, nn.GRU, nn.LSTM)
 
 
@@ -37,12 +38,18 @@ def choose_engine(
         raise UsageError(
             f"the fast engine cannot train this: {reason}; leave --engine out, or use --engine plain"
         )
-    if asked == "plain" or reason is not None:
+    if asked == "plain" or reason is not None or (asked == "auto" and not _pays(network)):
         return "plain", plain_forward(network, device, precision)
     from charpipe.models.engine.network import forward_of
 
     assert isinstance(network, LanguageModel)
     return "fast", forward_of(network, getattr(torch, precision))
+
+
+def _pays(network: nn.Module) -> bool:
+    """Whether the engine is the faster one: below so many units PyTorch's LSTM, one operation of oneDNN, is."""
+    layer = network.recurrence.layer  # type: ignore[union-attr]
+    return not isinstance(layer, nn.LSTM) or layer.hidden_size >= LSTM_UNITS
 
 
 def plain_forward(network: nn.Module, device: torch.device, precision: Precision) -> Forward:
