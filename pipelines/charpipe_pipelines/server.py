@@ -130,6 +130,8 @@ def become_client(workspace: Workspace) -> None:
 def point_client_at(url: str) -> None:
     """Make `url` the API of this process's Prefect, imported already."""
     from prefect.context import refresh_global_settings_context
+    from prefect.logging.configuration import setup_logging
 
     os.environ["PREFECT_API_URL"] = os.environ[OWN_API] = url
     refresh_global_settings_context()
+    setup_logging(incremental=False)  # someone may have imported Prefect before it was told to be quiet

@@ -148,8 +148,9 @@ def test_of_many_stages_those_around_the_one_at_work_are_in_sight(done: int, bef
 
 
 def test_a_failed_stage_is_no_end_and_what_came_of_the_rest_is_shown(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     view = Plain(Progress("compare-architectures", "hello"))
     view(StageStarted("lstm 1x8 seed 1", "first time"))
     view(StageFailed("lstm 1x8 seed 1", "the loss is not a number"))
