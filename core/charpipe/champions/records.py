@@ -201,14 +201,19 @@ def versions(workspace: Workspace, corpus: str) -> list[Version]:
 
     promoted = {(line.get("version"), line.get("model")) for line in decisions(workspace, corpus)}
     found = []
-    for path in (room(workspace, corpus) / "versions").glob("[0-9]*/version.json"):
-        try:
-            version = Version.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError):
-            continue
-        if (version.version, version.model) in promoted:
+    for folder in (room(workspace, corpus) / "versions").glob("[0-9]*"):
+        version = read_version(folder)
+        if version is not None and (version.version, version.model) in promoted:
             found.append(version)
     return sorted(found, key=lambda version: version.version)
+
+
+def read_version(folder: Path) -> Version | None:
+    """What the `version.json` in a version's folder says, or None where it cannot be read."""
+    try:
+        return Version.model_validate_json((folder / "version.json").read_bytes())
+    except (OSError, ValidationError):
+        return None
 
 
 def read_state(workspace: Workspace, corpus: str) -> State | None:

@@ -18,10 +18,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from charpipe.errors import CharpipeError, RunError
-from charpipe.retention.references import References, references
+from charpipe.retention.references import References, kept_versions, references
 from charpipe.retention.settings import RetentionConfig
 from charpipe.runs import Run, list_runs
 from charpipe.store import Store
+from charpipe.store.atomic import publish_folder
 from charpipe.tracking import TrackingConfig, locate
 from charpipe.workspace import Workspace
 
@@ -90,7 +91,7 @@ class _Collection:
         dry_run: bool,
         tracking: TrackingConfig | None,
     ) -> None:
-        self._workspace, self._kept, self._dry_run = workspace, kept, dry_run
+        self._workspace, self._policy, self._kept, self._dry_run = workspace, policy, kept, dry_run
         self._tracking = tracking
         self._before = time.time() - policy.grace_hours * HOUR
         self._store = Store(workspace.store)
@@ -105,7 +106,8 @@ class _Collection:
 
     def _runs(self) -> Iterator[Removed]:
         for run in list_runs(self._workspace.runs):
-            if run.name in self._kept.runs or not self._is_old(_newest(run.folder)) or not _is_readable(run):
+            needed = run.name in self._kept.runs or self._is_needed(run.folder)
+            if needed or not self._is_old(_newest(run.folder)) or not _is_readable(run):
                 continue
             with suppress(RunError), run.lock():  # one that is being trained stays
                 try:
@@ -142,15 +144,26 @@ class _Collection:
         from charpipe.champions.records import corpora, room, versions
 
         for corpus in corpora(self._workspace):
-            known = {version.version for version in versions(self._workspace, corpus)}
-            with deciding(self._workspace, corpus):
+            with suppress(RunError), deciding(self._workspace, corpus):
+                for version in kept_versions(self._workspace, corpus, self._policy):
+                    self._kept.keep(version)  # again: it may have been rolled back to since
+                known = {version.version for version in versions(self._workspace, corpus)}
                 for folder in sorted((room(self._workspace, corpus) / "versions").glob("[0-9]*")):
                     number = int(folder.name) if folder.name.isdigit() else 0
-                    if (corpus, number) not in self._kept.versions and self._is_old(_newest(folder)):
-                        why = (
-                            "beyond the models that are kept" if number in known else "never became champion"
-                        )
+                    why = self._why_not(corpus, number, folder, known)
+                    if why is not None and self._is_old(_newest(folder)):
                         yield from self._remove("model", folder, why)
+
+    def _why_not(self, corpus: str, number: int, folder: Path, known: set[int]) -> str | None:
+        """Why a version is not kept; None where it is, or where it may have been champion for all that is known."""
+        from charpipe.champions.records import read_version
+
+        if (corpus, number) in self._kept.versions:
+            return None
+        if number in known:
+            return "beyond the models that are kept"
+        # whole, but the audit has no line of it: the audit may be what is damaged
+        return "never became champion" if read_version(folder) is None else None
 
     def _objects(self) -> Iterator[Removed]:
         """Objects, each with the records of the actions that made it."""
@@ -178,10 +191,11 @@ class _Collection:
             return
         size, aside = _bytes(folder), self._store.root / "making" / f"{LEFT}{folder.name}"
         if not self._dry_run:
+            shutil.rmtree(aside, ignore_errors=True)  # a killed removal left it
             aside.parent.mkdir(exist_ok=True)
             folder.rename(aside)
-            if not self._is_old(used()):  # someone came to use it just now
-                aside.rename(folder)
+            if not self._is_old(used()):  # someone uses it just now, and may have made it again already
+                publish_folder(aside, folder)
                 return
             for path in records:
                 path.unlink(missing_ok=True)

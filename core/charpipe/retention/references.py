@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -29,15 +28,19 @@ class References:
     objects: set[str] = field(default_factory=set)
     starts: set[str] = field(default_factory=set)
 
+    def keep(self, version: Version) -> None:
+        """Add a model version with the run that it came from and the objects that it was made from."""
+        self.versions.add((version.corpus, version.version))
+        self.runs[version.run] = f"version {version.version} of {version.corpus}"
+        self.objects |= set(version.inputs.values())
+
 
 def references(workspace: Workspace, policy: RetentionConfig) -> References:
     """All that the policy keeps. Raises RunError where a champion's record cannot be read: then nothing may go."""
     kept = References()
-    models = [version for corpus in corpora(workspace) for version in _versions(workspace, corpus, policy)]
-    for version in models:
-        kept.versions.add((version.corpus, version.version))
-        kept.runs[version.run] = f"version {version.version} of {version.corpus}"
-        kept.objects |= set(version.inputs.values())
+    for corpus in corpora(workspace):
+        for version in kept_versions(workspace, corpus, policy):
+            kept.keep(version)
     runs = readable_runs(workspace.root / "runs")
     _keep_by_policy(kept, runs, policy)
     for corpus in {run.info.corpus for run in runs}:
@@ -51,7 +54,8 @@ def references(workspace: Workspace, policy: RetentionConfig) -> References:
     return kept
 
 
-def _versions(workspace: Workspace, corpus: str, policy: RetentionConfig) -> Iterable[Version]:
+def kept_versions(workspace: Workspace, corpus: str, policy: RetentionConfig) -> list[Version]:
+    """The models of a corpus that stay, oldest first. Raises RunError where its champion's record is damaged."""
     state = read_state(workspace, corpus)
     found = {version.version: version for version in versions(workspace, corpus)}
     newest = set(sorted(found)[-policy.keep_versions :])

@@ -143,25 +143,54 @@ def test_where_an_unfinished_run_begins_stays(workspace: Workspace) -> None:
     assert not (workspace.root / path).exists()
 
 
+def one_to_go(workspace: Workspace) -> tuple[Path, Path]:
+    """An object that would be removed, behind the record of what made it."""
+    store = Store(workspace.store)
+    going = {Path(one.path).name for one in collect(workspace, STRICT, dry_run=True) if one.kind == "object"}
+    path, record = next((path, record) for path, record in store.records() if record["object"] in going)
+    return path, store.object(record["object"])
+
+
 def test_an_object_that_is_used_just_now_comes_back(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = Store(workspace.store)
-    second = list_runs(workspace.runs)[1]
-    shutil.rmtree(second.folder)
-    others = {d for run in list_runs(workspace.runs) for d in run.info.inputs.values()}
-    path, record = next((p, r) for p, r in store.records() if r["object"] not in others)
+    path, folder = one_to_go(workspace)
     rename = Path.rename
 
     def rename_while_it_is_used(self: Path, target: Path) -> Path:
-        if self.name == record["object"]:
+        if self == folder:
             os.utime(path)
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", rename_while_it_is_used)
     removed = [one.path for one in collect(workspace, STRICT)]
-    assert f"store/objects/{record['object']}" not in removed
-    assert store.object(record["object"]).is_dir()
+    assert removed
+    assert workspace.relative(folder) not in removed
+    assert folder.is_dir()
+
+
+def test_an_object_that_is_made_again_while_it_goes_is_left_to_its_maker(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, folder = one_to_go(workspace)
+    left = workspace.store / "making" / f".going-{folder.name}"
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    left.mkdir(parents=True)  # by a collection that was killed
+    (left / "half").touch()
+    rename = Path.rename
+
+    def rename_while_it_is_made_again(self: Path, target: Path) -> Path:
+        moved = rename(self, target)
+        if self == folder:
+            shutil.copytree(target, folder)
+            os.utime(path)
+        return moved
+
+    monkeypatch.setattr(Path, "rename", rename_while_it_is_made_again)
+    removed = [one.path for one in collect(workspace, STRICT)]
+    assert workspace.relative(folder) not in removed
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    assert not left.exists()
 
 
 def test_leftovers_of_killed_processes_go(workspace: Workspace) -> None:
@@ -204,6 +233,37 @@ def test_a_model_beyond_the_policy_goes_but_neither_champion_nor_previous(
     assert [version.version for version in champions.versions(workspace, "mine.txt")] == [3, 4]
     assert champions.previous(workspace, "mine.txt") is not None
     assert len(champions.decisions(workspace, "mine.txt")) == 4
+
+
+def test_a_version_that_the_audit_does_not_know_any_more_stays(workspace: Workspace, open_session) -> None:
+    for number in range(2):
+        train(open_session(train__steps=5 + number), promote=True)
+    (room(workspace, "mine.txt") / "audit.jsonl").write_text("damaged")
+    age(workspace.root)
+    assert not [one for one in collect(workspace, STRICT) if one.kind == "model"]
+
+
+def test_what_stays_is_decided_while_nobody_can_roll_back(
+    workspace: Workspace, open_session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from charpipe.champions import promotion
+
+    for number in range(3):
+        train(open_session(train__steps=5 + number), promote=True)
+    age(workspace.root)
+    deciding = promotion.deciding
+
+    def after_a_rollback(*arguments: Any) -> Any:
+        monkeypatch.setattr(promotion, "deciding", deciding)
+        champions.roll_back(workspace, "mine.txt", 2)
+        age(workspace.root)
+        return deciding(*arguments)
+
+    monkeypatch.setattr(promotion, "deciding", after_a_rollback)
+    removed = [one.path for one in collect(workspace, STRICT) if one.kind == "model"]
+    assert removed == []  # 1 is the previous champion now, 2 the champion; 3 and 4 were kept when it began
+    assert champions.champion(workspace, "mine.txt").version.version == 2  # type: ignore[union-attr]
+    assert champions.previous(workspace, "mine.txt").version.version == 1  # type: ignore[union-attr]
 
 
 def test_with_a_damaged_record_of_a_champion_nothing_is_removed(workspace: Workspace) -> None:
@@ -264,6 +324,21 @@ def test_a_run_takes_its_models_in_mlflow_with_it(open_session, project: Path) -
         run.update(metrics={"val/bits_per_char": score})
     age(workspace.root)
     folders = {path for path in workspace.mlflow.glob("artifacts/*/models/*/artifacts") if path.is_dir()}
+    info = json.loads((third.folder / "run.json").read_text())
+    start = {
+        "run": second.name,
+        "path": workspace.relative(second.checkpoint()),
+        "checkpoint": "x",
+        "offset": 0,
+    }
+    (third.folder / "run.json").write_text(json.dumps(info | {"facts": info["facts"] | {"start": start}}))
+    third.update(state="interrupted")
+    age(workspace.root)
+    collect(workspace, STRICT, tracking=TrackingConfig())
+    assert second.folder.is_dir()  # it is begun at, and keeps its models
+    assert {p for p in workspace.mlflow.glob("artifacts/*/models/*/artifacts") if p.is_dir()} == folders
+    third.update(state="finished")
+    age(workspace.root)
     (gone,) = [one for one in collect(workspace, STRICT, tracking=TrackingConfig()) if one.kind == "run"]
     assert gone.path == f"runs/{second.name}"
     left = {path for path in workspace.mlflow.glob("artifacts/*/models/*/artifacts") if path.is_dir()}
