@@ -30,6 +30,8 @@ lint: $(VENV)/dev
 
 bench: $(VENV)/dev
 	$(BIN)/python benchmarks/orchestration.py
+	$(BIN)/python benchmarks/generation.py --arch lstm
+	$(BIN)/python benchmarks/training.py --arch lstm gru rnn --shapes 2x512x100x100
 ifdef ARCHIVE
 	$(BIN)/python benchmarks/ingest.py $(ARCHIVE) --include '*.c' '*.h'
 	$(BIN)/python benchmarks/encode.py $(ARCHIVE) --include '*.c' '*.h'

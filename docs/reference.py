@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import typer
 from pydantic import BaseModel
@@ -48,8 +49,8 @@ def _words(command: Any, before: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 def _help(words: tuple[str, ...]) -> str:
     output = io.StringIO()
-    os.environ |= {"COLUMNS": "100", "TERMINAL_WIDTH": "100"}
-    with contextlib.redirect_stdout(output):
+    width = mock.patch.dict(os.environ, {"COLUMNS": "100", "TERMINAL_WIDTH": "100"})
+    with width, contextlib.redirect_stdout(output):
         main([*words, "--help"])
     return "\n".join(line.rstrip() for line in output.getvalue().strip().splitlines())
 

@@ -16,6 +16,9 @@ class Call(Protocol):
     def __call__(self, stage: str, *arguments: Any) -> Any: ...
 
 
+Work = Callable[[Call, Any], dict[str, Any]]
+"""What a pipeline does with its options, calling stages."""
+
 STAGES: Mapping[str, Callable[..., Any]] = {
     "start": stages.find_beginning,
     "refresh": stages.refresh,

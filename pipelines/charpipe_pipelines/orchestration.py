@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-import urllib.error
-import urllib.request
-from collections.abc import Callable
 from contextlib import suppress
-from importlib import import_module
 from typing import Any
 
 from charpipe import comparison, stages
-from charpipe.errors import CharpipeError
-from charpipe.plugin import Options
+from charpipe.plugin import Options, resolve
 from charpipe.stages import Session
 from charpipe_pipelines import job
 from charpipe_pipelines.options import CompareOptions, ReproduceOptions, RetrainOptions, TrainAndSampleOptions
@@ -21,10 +16,6 @@ from charpipe_pipelines.server import Api, become_client, choose, point_client_a
 
 SETTLE_SECONDS = 10.0
 WITHOUT = "going on without its page; nothing else changes"
-
-
-Work = Callable[[job.Call, Any], dict[str, Any]]
-"""What a pipeline does with its options, calling stages."""
 
 
 def train_and_sample(options: TrainAndSampleOptions, session: Session) -> dict[str, Any]:
@@ -58,7 +49,7 @@ def reproduce_2015(options: ReproduceOptions, session: Session) -> dict[str, Any
     return carry_out(job.reproduce_2015, flow, options, session, f"2015: {options.experiments}")
 
 
-def carry_out(work: Work, flow: str, options: Options, session: Session, title: str) -> dict[str, Any]:
+def carry_out(work: job.Work, flow: str, options: Options, session: Session, title: str) -> dict[str, Any]:
     """Do a pipeline's work as its Prefect `flow`, whose run is named `title`; without Prefect where it does not take
     part."""
     if session.dry_run:
@@ -75,33 +66,28 @@ def _open_prefect(session: Session) -> Api:
     """Make this process a client of a server that answers. Prefect is imported while the server starts."""
     become_client(session.workspace)
     api = choose(session.workspace, session.config.prefect.api_url, session.emit)
-    outcome: list[str | CharpipeError] = []
+    outcome: list[str | Exception] = []
     starting = threading.Thread(target=lambda: outcome.append(_answering(api)), daemon=True)
     starting.start()
     import prefect.flow_engine
     import prefect.task_engine  # noqa: F401
 
     starting.join()
-    if isinstance(outcome[0], CharpipeError):
+    if isinstance(outcome[0], Exception):
         raise outcome[0]
     point_client_at(outcome[0])
     return dataclasses.replace(api, url=outcome[0])
 
 
-def _answering(api: Api) -> str | CharpipeError:
+def _answering(api: Api) -> str | Exception:
     try:
-        if api.server is not None:
-            return f"{api.server.start()}/api"
-        urllib.request.urlopen(f"{api.url}/health", timeout=10).close()
-    except CharpipeError as error:
+        return api.reach()
+    except Exception as error:  # raised in the thread that waits
         return error
-    except (OSError, urllib.error.URLError, ValueError) as error:
-        return CharpipeError(f"the Prefect server at {api.url} does not answer ({error})")
-    return api.url
 
 
 def _as_flow(
-    work: Work, flow: str, options: Options, session: Session, api: Api, title: str
+    work: job.Work, flow: str, options: Options, session: Session, api: Api, title: str
 ) -> dict[str, Any]:
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
@@ -112,8 +98,8 @@ def _as_flow(
     page = Page(session.stop)
     now = Current(linked(session, page), page, api)
     token = current.set(now)
-    named: Any = import_module(flow.partition(":")[0])
-    named = getattr(named, flow.partition(":")[2]).with_options(flow_run_name=title)
+    flows: Any = resolve(flow)
+    named = flows.with_options(flow_run_name=title)
     settings = {key: _plain(session, key) for key in session.resolved.origins}
     asked = options.model_dump(mode="json")
     try:

@@ -39,12 +39,9 @@ class Api:
     def is_there(self) -> bool:
         """Whether it answers; our own that was killed is started again, at the address that it had."""
         try:
-            if self.server is not None:
-                return f"{self.server.start()}/api" == self.url
-            urllib.request.urlopen(f"{self.url}/health", timeout=10).close()
+            return self.reach() == self.url
         except (CharpipeError, OSError, ValueError):
             return False
-        return True
 
     def reach(self) -> str:
         """The URL of the API, after starting our own server if need be. Raises CharpipeError where none answers."""

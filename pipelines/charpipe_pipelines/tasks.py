@@ -62,21 +62,22 @@ def _task(stage: str, summary: str, named: Any = None, **options: Any) -> Any:
     return task(**settings, **options, cache_policy=NO_CACHE, persist_result=False)(_work)
 
 
+_DOWNLOADING: dict[str, Any] = {
+    "retries": len(DOWNLOAD_RETRIES),
+    "retry_delay_seconds": list(DOWNLOAD_RETRIES),
+    "retry_condition_fn": _network_failed,
+}
 TASKS = {
     "refresh": _task(
         "refresh",
         "Ask the source for something newer; find the champion to start from, or a run that was cut off.",
-        retries=len(DOWNLOAD_RETRIES),
-        retry_delay_seconds=list(DOWNLOAD_RETRIES),
-        retry_condition_fn=_network_failed,
+        **_DOWNLOADING,
     ),
     "start": _task("start", "Find the run to go on from."),
     "ingest": _task(
         "ingest",
         "Fetch the source if need be, and read it into documents.",
-        retries=len(DOWNLOAD_RETRIES),
-        retry_delay_seconds=list(DOWNLOAD_RETRIES),
-        retry_condition_fn=_network_failed,
+        **_DOWNLOADING,
     ),
     "vocabulary": _task("vocabulary", "Learn the vocabulary of the documents."),
     "encode": _task("encode", "Turn the documents into tokens, divided into splits."),

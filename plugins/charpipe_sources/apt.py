@@ -27,7 +27,7 @@ def fetch(spec: str, fetcher: Fetcher) -> Fetched | None:
     None where this system has no apt. Raises CorpusError where apt knows no such package or fails.
     """
     kept = _kept(spec, fetcher.cache)
-    if kept is None or getattr(fetcher, "refresh", False):
+    if kept is None or fetcher.refresh:
         if not (shutil.which("apt-get") and shutil.which("apt-cache")):
             if kept is not None:
                 raise CorpusError("this system has no apt to ask for a newer package")

@@ -50,16 +50,21 @@ class _Validators:
     """Whether the server sent them in this process."""
 
     @classmethod
+    def beside(cls, target: Path) -> _Validators:
+        """None yet, with the place of those of the file at `target`."""
+        return cls(target.with_name(f".{target.name}.validators.json"))
+
+    @classmethod
     def of(cls, target: Path) -> _Validators:
         """Those of the file at `target`; none where they belong to another content."""
-        path = target.with_name(f".{target.name}.validators.json")
+        empty = cls.beside(target)
         try:
-            known = json.loads(path.read_text(encoding="utf-8"))
+            known = json.loads(empty.path.read_text(encoding="utf-8"))
             if known["sha256"] == _sha256(target):
-                return cls(path, str(known["etag"]), str(known["last_modified"]), str(known["sha256"]))
+                return cls(empty.path, str(known["etag"]), str(known["last_modified"]), str(known["sha256"]))
         except (OSError, ValueError, KeyError, TypeError):
             pass
-        return cls(path)
+        return empty
 
     def read(self, headers: Mapping[str, str]) -> None:
         """Take them from an answer."""
@@ -83,8 +88,9 @@ def fetch(spec: str, fetcher: Fetcher, patience: Patience = Patience()) -> Fetch
     or pinned by a hash. Raises CorpusError where it cannot be had; what was there before stays."""
     target = _target(spec, fetcher.cache)
     here = target.is_file()
-    if here and (fetcher.sha256 or not getattr(fetcher, "refresh", False)):
-        return _downloaded(spec, fetcher, target, target, _Validators.of(target), patience)
+    if here and (fetcher.sha256 or not fetcher.refresh):
+        # a copy that is not what it should be is asked for as if it were not there
+        return _downloaded(spec, fetcher, target, target, _Validators.beside(target), patience)
     known = _Validators.of(target)
     fresh = target.with_name(f".fresh-{target.name}") if here else target
     fresh.unlink(missing_ok=True)

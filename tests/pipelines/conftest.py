@@ -1,7 +1,8 @@
-"""One real Prefect server for all tests of the pipelines: starting one takes seconds."""
+"""One real Prefect server for each module that tests the pipelines: starting one takes seconds."""
 
 from __future__ import annotations
 
+import gc
 import json
 import sqlite3
 import urllib.request
@@ -17,6 +18,13 @@ from charpipe.registry import Registry
 from charpipe.stages import Session
 from charpipe.workspace import Workspace
 from charpipe_pipelines.server import managed_server
+
+
+@pytest.fixture(autouse=True)
+def _collect() -> Iterator[None]:
+    """Prefect leaves sockets to the garbage collector: let it find them here, where that is no error."""
+    yield
+    gc.collect()
 
 
 class Server:
@@ -65,7 +73,7 @@ class Server:
         return {item["key"]: item for item in self.ask("/artifacts/filter", where)}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(Workspace(tmp_path_factory.mktemp("pipelines") / "mein Prüfstand"))
     yield server

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-import gc
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +25,6 @@ pytestmark = [
 ]
 Open = Callable[..., Session]
 TINY = {"train__steps": 20, "train__batch_size": 4, "train__window": 8}
-
-
-@pytest.fixture(autouse=True)
-def _collect() -> Iterator[None]:
-    """Prefect leaves sockets to the garbage collector: let it find them here, where that is no error."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture

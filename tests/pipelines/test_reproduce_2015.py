@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,6 @@ pytestmark = [
 ]
 Open = Callable[..., Session]
 DIGEST = "corpora__war_and_peace__sha256"
-
-
-@pytest.fixture(autouse=True)
-def _collect() -> Iterator[None]:
-    """Prefect leaves sockets to the garbage collector: let it find them here, where that is no error."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import gc
 import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +28,6 @@ pytestmark = [
 OPTIONS = TrainAndSampleOptions(corpus="hello", arch="rnn")
 STAGES = {"ingest", "vocabulary", "encode", "train", "evaluate", "sample"}
 Open = Callable[..., Session]
-
-
-@pytest.fixture(autouse=True)
-def _collect() -> Iterator[None]:
-    """Prefect leaves sockets to the garbage collector: let it find them here, where that is no error."""
-    yield
-    gc.collect()
 
 
 def on(session: Session, kind: type[Event], act: Callable[[], None]) -> None:

@@ -15,7 +15,7 @@ VERSION = 1
 """The version of the stage."""
 
 
-def baseline_metrics(session: Session, tokens: Made, encoding: Encoding) -> dict[str, float]:
+def baseline_metrics(session: Session, corpus: str, tokens: Made, encoding: Encoding) -> dict[str, float]:
     """`{"test/xz_bits_per_char": 2.49, "test/xz_after_training_bits_per_char": 2.14, ...}`, or of validation where
     there is no test split; empty where nothing is held out. The store keeps them: they are worked out once."""
     split = next((name for name in ("test", "val") if tokens.facts["tokens"][name]), None)
@@ -28,9 +28,7 @@ def baseline_metrics(session: Session, tokens: Made, encoding: Encoding) -> dict
         held, training = (_text(session, tokens, encoding, name) for name in (split, "train"))
         return {"split": split, "bits_per_char": baselines(held, training)}
 
-    built = session.store.build(
-        action, work, tokens.digest, while_waiting=lambda: session.check_stop("evaluate")
-    )
+    built = session.store.build(action, work, corpus, while_waiting=lambda: session.check_stop("evaluate"))
     return named(built.facts["split"], built.facts["bits_per_char"])
 
 

@@ -103,9 +103,9 @@ def encode(session: Session, wanted: str, documents: Made, vocabulary: Made) -> 
     inputs = {"documents": documents.digest, "vocabulary": vocabulary.digest}
     settings = {"split": split.model_dump()}
     known = division_before(session, name, inputs, settings)
-    earlier = earlier_tokens(session, name, documents, settings) if known is None else known.earlier
-    if earlier is not None:
-        inputs["divided"] = earlier.name
+    division = known or earlier_tokens(session, name, documents, settings)
+    if division.by is not None:
+        inputs["divided"] = division.by
     action = Action("encode", ENCODE, inputs, settings, {config.tokenizer.name: provided.provider.digest()})
 
     def make(folder: Path) -> Mapping[str, Any]:
@@ -116,6 +116,7 @@ def encode(session: Session, wanted: str, documents: Made, vocabulary: Made) -> 
         )
         progress = _progress(session, "encode")
         salt = split.salt or name
+        earlier = division.earlier
         return encode(
             session.path(documents), encoding, split, folder, salt=salt, earlier=earlier, progress=progress
         )

@@ -51,31 +51,35 @@ def earlier_documents(
 
 @dataclass(frozen=True)
 class Division:
-    """By which earlier tokens a text was divided; None: by none."""
+    """The digest of the earlier tokens by which a text is divided, and the folder that says how; None: by none."""
 
-    earlier: Path | None
+    by: str | None = None
+    earlier: Path | None = None
 
 
 def division_before(
     session: Session, corpus: str, inputs: Mapping[str, str], settings: Mapping[str, Any]
 ) -> Division | None:
     """How these very documents were divided when they were first encoded, while what came of it is there: so they
-    stay divided, whatever was read since. None where they never were."""
-    for _, record in session.store.records():
+    stay divided, whatever was read since. Where the tokens that they were divided by are gone, those that came of it
+    say the same. None where they never were."""
+    for _, record in sorted(session.store.records(), key=lambda found: str(found[1]["made"])):
         action = record["action"]
         others = {name: digest for name, digest in action["inputs"].items() if name != "divided"}
         same = action["stage"] == "encode" and others == inputs and action["settings"] == settings
-        if same and record["subject"] == corpus and session.store.object(record["object"]).is_dir():
+        own = session.store.object(record["object"])
+        if same and record["subject"] == corpus and own.is_dir():
             by = action["inputs"].get("divided")
-            return Division(session.store.object(by) if by else None)
+            if by is None:
+                return Division()
+            earlier = session.store.object(by)
+            return Division(by, earlier if earlier.is_dir() else own)
     return None
 
 
-def earlier_tokens(
-    session: Session, corpus: str, documents: Made, settings: Mapping[str, Any]
-) -> Path | None:
-    """The newest tokens of other documents of this corpus that were divided by the same settings: what is in them
-    keeps its split. None where the corpus is as it was first, or they are gone."""
+def earlier_tokens(session: Session, corpus: str, documents: Made, settings: Mapping[str, Any]) -> Division:
+    """By the newest tokens of other documents of this corpus that were divided by the same settings: what is in them
+    keeps its split. By none where the corpus is as it was first, or they are gone."""
     same = [
         record
         for _, record in session.store.records()
@@ -87,8 +91,8 @@ def earlier_tokens(
     for record in sorted(same, key=lambda record: str(record["made"]), reverse=True):
         folder = session.store.object(record["object"])
         if (folder / "splits.parquet").is_file() and (folder / "tokens.json").is_file():
-            return folder
-    return None
+            return Division(folder.name, folder)
+    return Division()
 
 
 def split_settings(session: Session, corpus: str, config: CorpusConfig, documents: Made) -> SplitConfig:

@@ -104,7 +104,8 @@ def _score(session: Session, run: Run, tokens: Made) -> dict[str, Any]:
     if invented is not None:
         metrics |= invented.metrics()
         found["novelty"] = asdict(invented)
-    return {"metrics": metrics | baseline_metrics(session, tokens, loaded.encoding), **found}
+    metrics |= baseline_metrics(session, run.info.corpus, tokens, loaded.encoding)
+    return {"metrics": metrics, **found}
 
 
 def _once(session: Session, run: Run, stage: str, digest: str, work: Any, summary: Any) -> Mapping[str, Any]:

@@ -221,10 +221,10 @@ class Dispatcher:
     def _look_for_strays(self, client: SyncPrefectClient) -> None:
         """Runs that belong to no deployment: retried in Prefect's page, or left as running by a killed process."""
         strays.mark_crashed(client, set(self.children), self._tell)
-        for run, entrypoint, folder in strays.retried(client, self._flows):
+        for run, entrypoint in strays.retried(client, self._flows):
             if run.id not in self.children and len(self.children) < self._limit:
                 environ = {**self._environ, "PREFECT__FLOW_ENTRYPOINT": entrypoint}
-                self._start(client, run.id, None, folder, environ)
+                self._start(client, run.id, None, Path.cwd(), environ)
 
     def _log(self, deployment: UUID | None) -> Path:
         found = self._deployments.get(deployment) if deployment else None

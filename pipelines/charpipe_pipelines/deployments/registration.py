@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from charpipe.errors import CharpipeError, UsageError
+from charpipe.errors import UsageError
 from charpipe.workspace import Workspace
 from charpipe_pipelines.deployments.catalogue import Deployment
 from charpipe_pipelines.deployments.settings import Schedule
@@ -154,5 +154,3 @@ def check_pool(client: SyncPrefectClient, pool: str) -> None:
             f"there is no work pool {pool!r} on this Prefect server; make one: "
             f"prefect work-pool create {pool} --type process"
         ) from error
-    except AttributeError as error:  # pragma: no cover
-        raise CharpipeError(f"this Prefect cannot look up work pools: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -98,8 +99,6 @@ def _register(
 
 
 def _farewell(dispatcher: Dispatcher, api: Api, tell: Tell) -> None:
-    import time
-
     if dispatcher.children:
         tell("saving", runs=len(dispatcher.children))
     dispatcher.stop_all()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
@@ -77,8 +77,6 @@ class Schedule(Options):
     @property
     def start(self) -> datetime:
         """Where intervals are counted from, with its zone."""
-        from zoneinfo import ZoneInfo
-
         anchor = self.anchor or ANCHOR
         return anchor if anchor.tzinfo is not None else anchor.replace(tzinfo=ZoneInfo(self.timezone))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -74,16 +73,15 @@ def end_tasks(client: SyncPrefectClient, flow_run: UUID) -> None:
         client.set_task_run_state(task.id, state, force=True)
 
 
-def retried(client: SyncPrefectClient, known: Mapping[str, str]) -> Iterator[tuple[FlowRun, str, Path]]:
-    """Runs begun by hand that were retried in Prefect's page, with their flow's entrypoint and the folder to run in;
-    `known` are the entrypoints by the flows' names."""
+def retried(client: SyncPrefectClient, known: Mapping[str, str]) -> Iterator[tuple[FlowRun, str]]:
+    """Runs begun by hand that were retried in Prefect's page, with their flow's entrypoint; `known` are the entrypoints
+    by the flows' names."""
     flows: dict[UUID, str] = {}
     for run in _by_hand(client, ("SCHEDULED",)):
         if run.run_count and run.state_name == "AwaitingRetry":
             name = flows.setdefault(run.flow_id, client.read_flow(run.flow_id).name)
-            folder = Path(str(run.parameters.get("folder") or Path.cwd()))
             if name in known:
-                yield run, known[name], folder if folder.is_dir() else Path.cwd()
+                yield run, known[name]
 
 
 def _by_hand(client: SyncPrefectClient, types: tuple[str, ...]) -> list[FlowRun]:

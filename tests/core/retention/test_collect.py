@@ -84,6 +84,8 @@ def test_what_is_referred_to_stays_whole_and_the_rest_goes(workspace: Workspace,
     only_second = inputs[1] - inputs[0] - inputs[2]
     assert only_second
     assert not any(store.object(digest).exists() for digest in only_second)
+    subjects = {r["subject"] for _, r in store.records() if r["action"]["stage"] == "baselines"}
+    assert subjects == {"mine.txt"}  # so the newest of the corpus stays, not one of each of its versions
     assert {one.kind for one in removed} == {"run", "object", "leftover"}
     assert champions.champion(workspace, "mine.txt").run == first.name  # type: ignore[union-attr]
     assert all(one.bytes >= 0 for one in removed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,24 @@ def test_everything_runs_once(corpus: Path, open_session, heard) -> None:
         f"{split}/{name}" for split in ("val", "test") for name in ("loss", "bits_per_char", "bits_per_byte")
     } | {f"test/{name}{after}_bits_per_char" for name in ("xz", "zstd") for after in ("", "_after_training")}
     assert len(sample["text"]) == 40
+
+
+def test_a_text_stays_divided_when_what_it_was_divided_by_is_gone(corpus: Path, open_session, heard) -> None:
+    def encode(**kwargs) -> tuple[stages.Made, bytes]:
+        session = open_session(**kwargs)
+        documents = stages.ingest(session, "mine.txt")
+        vocabulary = stages.learn_vocabulary(session, "mine.txt", documents)
+        made = stages.encode(session, "mine.txt", documents, vocabulary)
+        return made, (session.path(made) / "splits.parquet").read_bytes()
+
+    first, _ = encode()
+    corpus.write_text(TEXT + TEXT[:900])  # what is new is divided on its own
+    second, places = encode()
+    assert second.inputs["divided"] == first.digest
+    shutil.rmtree(open_session().store.object(first.digest))
+    assert encode()[0].reused
+    again, found = encode(force=frozenset({"encode"}))
+    assert (again.digest, found) == (second.digest, places)
 
 
 def test_one_byte_of_the_corpus_runs_what_depends_on_it(corpus: Path, open_session, heard) -> None:

@@ -174,6 +174,21 @@ def test_a_damaged_copy_is_fetched_again(server: tuple[str, dict[str, int]], tmp
     assert fetched.path.read_bytes() == BODY
 
 
+def test_a_copy_of_another_content_is_fetched_whole_whatever_the_server_said_of_it(
+    server: tuple[str, dict[str, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, hits = f"{server[0]}/tagged/page.txt", server[1]
+    assert fetch(url, Here(tmp_path), QUICK).sha256 == SHA256
+    another = hashlib.sha256(b"another text").hexdigest()
+    with pytest.raises(CorpusError, match="not the file it should be"):
+        fetch(url, Here(tmp_path, another), QUICK)
+    assert "unchanged" not in hits
+    monkeypatch.setattr(Handler, "page", (b"another text", '"one"'))  # and the same tag
+    fetched = fetch(url, Here(tmp_path, another), QUICK)
+    assert fetched.path is not None and fetched.path.read_bytes() == b"another text"
+    assert fetched.sha256 == another
+
+
 def test_https_never_goes_down_to_http() -> None:
     from charpipe_sources.web import _session
 
