@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from charpipe.errors import RunError
 from charpipe.events import Notice
 from charpipe.models import Model, State
-from charpipe.models.engine import Forward, choose_engine
+from charpipe.models.engine import Descend, choose_engine
 from charpipe.models.engine.cuda import fitting_precision
 from charpipe.models.precision import Precision, choose_device, choose_precision
 from charpipe.training.averaging import Average
@@ -43,8 +43,8 @@ class Job:
     recent: Tensor
     """Sum of the losses since the last evaluation, and their number: float32 [2]."""
     engine: str
-    forward: Forward
-    """The network's forward pass, by the engine of that name."""
+    descend: Descend
+    """How it finds loss and gradients, by the engine of that name."""
     step: int = 0
     steps: int = 0
     started: int = 0
@@ -79,7 +79,9 @@ class Job:
             scaler,
             dict(self.state),
             self.recent.clone(),
-            *choose_engine(model.network, self.device, self.precision, self.engine, self.lanes.batch_size),
+            *choose_engine(
+                model.network, self.device, self.precision, self.engine, self.lanes.batch_size, scaler
+            ),
         )
 
 
@@ -102,8 +104,9 @@ def prepare(
     device = choose_device(settings.device)
     network = model.network.to(device).train()
     precision = _precision(settings, device, checkpoint, network, lanes.batch_size)
-    engine, forward = choose_engine(
-        network, device, precision, _engine(settings, checkpoint), lanes.batch_size
+    scaler = _scaler(device, precision)
+    engine, descend = choose_engine(
+        network, device, precision, _engine(settings, checkpoint), lanes.batch_size, scaler
     )
     job = Job(
         model=model,
@@ -112,11 +115,11 @@ def prepare(
         device=device,
         precision=precision,
         optimizer=build_optimizer(network, settings),
-        scaler=_scaler(device, precision),
+        scaler=scaler,
         state=network.initial_state(lanes.batch_size),  # type: ignore[operator]
         recent=torch.zeros(2, device=device),
         engine=engine,
-        forward=forward,
+        descend=descend,
         average=Average(network, settings.average) if settings.average else None,
     )
     if engine == "cuda-graphs":

@@ -13,12 +13,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from charpipe.events import Event, Finished, Notice, Step, TrainingStarted
 from charpipe.generation import SampleConfig
 from charpipe.models import Model
-from charpipe.models.contract import detach
 from charpipe.plugin import Decoder, Encoding
 from charpipe.training.budget import steps_within
 from charpipe.training.failures import diverged, memory_explained
@@ -143,21 +141,18 @@ def update(job: Job, step: int, rate: float) -> Tensor:
 
 def learn(job: Job, inputs: Tensor, targets: Tensor) -> Tensor:
     """Forward, backward and the optimiser's step on ids [T, B] and those that follow them; the loss before it."""
-    logits, state = job.forward(inputs, job.state)
-    loss = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
-
     job.optimizer.zero_grad(set_to_none=True)
-    whole = loss * len(inputs) if job.settings.loss == "sum" else loss
-    job.scaler.scale(whole).backward()  # type: ignore[no-untyped-call]
+    factor = len(inputs) if job.settings.loss == "sum" else 1
+    # truncated: the state's numbers are carried on, its gradient is not
+    loss, job.state = job.descend(inputs, targets, job.state, factor)
     job.scaler.unscale_(job.optimizer)
     clip_gradient(job.model.network, job.settings)
     job.scaler.step(job.optimizer)
     job.scaler.update()
 
-    job.state = detach(state)  # truncated: the numbers are carried on, the gradient is not
-    job.recent[0] += loss.detach()
+    job.recent[0] += loss
     job.recent[1] += 1
-    return loss.detach()
+    return loss
 
 
 def _fix_steps(job: Job, *, resumed: bool) -> Iterator[Notice]:

@@ -1,4 +1,4 @@
-"""Locked dropout and dropped recurrent weights, by the plain layers and by the engine."""
+"""Locked dropout and dropped recurrent weights."""
 
 import pytest
 import torch
@@ -7,10 +7,8 @@ from torch.nn import functional
 
 from charpipe.models import LanguageModel, TorchRecurrence
 from charpipe.models.dropout import drop
-from charpipe.models.engine import choose_engine
 from charpipe.plugin import RecurrentConfig
 
-CPU = torch.device("cpu")
 NAMES = {nn.LSTM: ("hidden", "cell"), nn.GRU: ("hidden",), nn.RNN: ("hidden",)}
 
 
@@ -35,28 +33,14 @@ def network_of(kind, *, dropout=0.0, locked=False, recurrent=0.0, layers=2, size
     return LanguageModel(config, 11, recurrence)
 
 
-def read(network, engine, seed=5):
-    """Logits, state and gradients of a window, by an engine."""
-    _, forward = choose_engine(network, CPU, "float32", engine)
+def read(network, seed=5):
+    """Logits, state and gradients of a window."""
     ids = torch.randint(11, (8, 3), generator=torch.Generator().manual_seed(1))
     network.zero_grad()
     torch.manual_seed(seed)
-    logits, state = forward(ids[:-1], network.initial_state(3))
+    logits, state = network(ids[:-1], network.initial_state(3))
     functional.cross_entropy(logits.flatten(0, 1), ids[1:].flatten()).backward()
     return logits.detach(), state, {name: p.grad.clone() for name, p in network.named_parameters()}
-
-
-@pytest.mark.parametrize("kind", NAMES)
-@pytest.mark.parametrize(
-    "settings", [{"recurrent": 0.5}, {"dropout": 0.3, "locked": True, "recurrent": 0.2}], ids=str
-)
-def test_the_engine_drops_what_the_plain_layers_drop(kind, settings):
-    """Both draw in the same order, so the same seed drops the same."""
-    pytest.importorskip("numba")
-    fast, plain = (read(network_of(kind, **settings).train(), engine) for engine in ("fast", "plain"))
-    torch.testing.assert_close(fast[0], plain[0], rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(fast[1], plain[1], rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(fast[2], plain[2], rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", NAMES)
@@ -72,9 +56,9 @@ def test_layer_by_layer_is_what_pytorch_does_at_once(kind):
 @pytest.mark.parametrize("kind", NAMES)
 def test_recurrent_weights_are_dropped_while_training_and_a_dropped_one_learns_nothing(kind):
     network = network_of(kind, recurrent=0.5, layers=1).train()
-    one, two = read(network, "plain", seed=1), read(network, "plain", seed=2)
+    one, two = read(network, seed=1), read(network, seed=2)
     assert not torch.equal(one[0], two[0])
     still = one[2]["recurrence.layer.weight_hh_l0"].eq(0).float().mean()
     assert 0.4 < still < 0.6
     network.eval()
-    assert torch.equal(read(network, "plain", seed=1)[0], read(network, "plain", seed=2)[0])
+    assert torch.equal(read(network, seed=1)[0], read(network, seed=2)[0])

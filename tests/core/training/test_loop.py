@@ -139,7 +139,7 @@ def test_a_loss_that_is_not_finite_stops_it(tmp_path, new_model, tokens, setting
 def test_weights_that_are_not_finite_are_never_saved(tmp_path, new_model, tokens, settings, validated):
     """The last update itself may ruin the weights, after a loss that was still a number."""
     model = new_model()
-    chosen = settings(steps=1, clip=0, learning_rate=100, optimizer="sgd", weight_decay=10)
+    chosen = settings(steps=1, clip=0, learning_rate=100, optimizer="sgd", weight_decay=10, engine="plain")
     model.network.head.weight.register_hook(lambda gradient: gradient * torch.inf)
     with pytest.raises(TrainingError, match="not finite at step 1"):
         list(train(model, tokens, chosen, validation=tokens if validated else None, checkpoints=tmp_path))

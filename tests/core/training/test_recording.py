@@ -6,6 +6,7 @@ import torch
 
 from charpipe.errors import UsageError
 from charpipe.events import Notice, Step, TrainingStarted
+from charpipe.models.engine import by_autograd
 from charpipe.models.engine.padded import Layout, forward_of
 from charpipe.training import train
 from charpipe.training.job import prepare
@@ -23,7 +24,7 @@ def recorded(job, layout=None):
     """The job as the engine cuda-graphs would have it, but for the device."""
     job.engine = "cuda-graphs"
     if layout is not None:
-        job.forward = forward_of(job.model.network, torch.float32, layout)
+        job.descend = by_autograd(forward_of(job.model.network, torch.float32, layout))
     return job
 
 

@@ -1,8 +1,8 @@
-"""The recurrent engine: PyTorch's RNN, GRU and LSTM trained on a CPU with the same numbers, sooner.
+"""How a network's weights descend: its loss and gradients over a window, by PyTorch or by kernels of charpipe's own.
 
-One-hot input becomes a row look-up, lanes are swept by threads that never wait for each other, the work between two
-products is compiled, and the weights' gradient is one product. It stands behind the model contract: whatever it does
-not know keeps its own forward pass. Importing this module compiles nothing.
+On a CPU the engine "fast" trains PyTorch's RNN, GRU and LSTM with code that is made for this processor and these sizes:
+the same numbers, sooner. It stands behind the model contract: whatever it does not know keeps its own forward pass.
+Importing this module compiles nothing.
 """
 
 from __future__ import annotations
@@ -11,45 +11,69 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from charpipe.errors import UsageError
-from charpipe.models.compiling import can_compile
-from charpipe.models.contract import State
+from charpipe.models.contract import State, detach
+from charpipe.models.engine.processor import this_processor
 from charpipe.models.precision import Precision, autocast
 from charpipe.models.recurrence import TorchRecurrence
 from charpipe.models.shell import LanguageModel
 
 Forward = Callable[[Tensor, State], tuple[Tensor, State]]
-LSTM_UNITS = 512
+"""ids int64 [T, B] and state -> logits [T, B, V] and the state after, through which gradients flow."""
+Descend = Callable[[Tensor, Tensor, State, float], tuple[Tensor, State]]
+"""ids and targets int64 [T, B], the state before them and a factor -> the loss, nats per token, and the state after. So
+many times its gradient is left with each parameter, added to what is there."""
 LAYERS = (nn.RNN, nn.GRU, nn.LSTM)
 
 
 def choose_engine(
-    network: nn.Module, device: torch.device, precision: Precision, asked: str = "auto", lanes: int = 1
-) -> tuple[str, Forward]:
-    """The name of the engine, "fast", "plain" or "cuda-graphs", and the forward pass to train so many lanes with: ids
-    int64 [T, B] and state -> logits [T, B, V] and state. Raises UsageError where the one asked for cannot be."""
+    network: nn.Module,
+    device: torch.device,
+    precision: Precision,
+    asked: str = "auto",
+    lanes: int = 1,
+    scaler: torch.amp.GradScaler | None = None,
+) -> tuple[str, Descend]:
+    """The name of the engine, "fast", "plain" or "cuda-graphs", and how to descend by it with so many lanes; `scaler`
+    scales what PyTorch differentiates. Raises UsageError where the one asked for cannot be."""
     if asked == "cuda-graphs":
         from charpipe.models.engine.cuda import forward_on_cuda
 
-        return asked, forward_on_cuda(network, device, precision, lanes)
+        return asked, by_autograd(forward_on_cuda(network, device, precision, lanes), scaler)
     reason = None if asked == "plain" else obstacle(network, device, precision)
     if asked == "fast" and reason is not None:
         raise UsageError(
             f"the fast engine cannot train this: {reason}; leave --engine out, or use --engine plain"
         )
-    if asked == "plain" or reason is not None or (asked == "auto" and not _pays(network)):
-        return "plain", plain_forward(network, device, precision)
-    from charpipe.models.engine.network import forward_of
+    if asked == "plain" or reason is not None or (asked == "auto" and not _pays(network, precision)):
+        return "plain", by_autograd(plain_forward(network, device, precision), scaler)
+    from charpipe.models.engine.network import Descent
 
     assert isinstance(network, LanguageModel)
-    return "fast", forward_of(network, getattr(torch, precision))
+    return "fast", Descent(network, getattr(torch, precision))
 
 
-def _pays(network: nn.Module) -> bool:
-    """Whether the engine is the faster one: below so many units PyTorch's LSTM, one operation of oneDNN, is."""
-    layer = network.recurrence.layer  # type: ignore[union-attr]
-    return not isinstance(layer, nn.LSTM) or layer.hidden_size >= LSTM_UNITS
+def by_autograd(forward: Forward, scaler: torch.amp.GradScaler | None = None) -> Descend:
+    """Cross entropy of what a forward pass says, differentiated by PyTorch."""
+
+    def descend(ids: Tensor, targets: Tensor, state: State, factor: float) -> tuple[Tensor, State]:
+        logits, after = forward(ids, state)
+        loss = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
+        whole = loss * factor
+        (whole if scaler is None else scaler.scale(whole)).backward()  # type: ignore[no-untyped-call]
+        return loss.detach(), detach(after)
+
+    return descend
+
+
+def _pays(network: nn.Module, precision: Precision) -> bool:
+    """Whether the engine is the faster one: processors with a unit for whole matrices have one that its kernels do not
+    use, and PyTorch's LSTM, one operation of oneDNN, does."""
+    here, layer = this_processor(), network.recurrence.layer  # type: ignore[union-attr]
+    matrices = here is not None and here.matrices and precision == "bfloat16"
+    return not (matrices and isinstance(layer, nn.LSTM))
 
 
 def plain_forward(network: nn.Module, device: torch.device, precision: Precision) -> Forward:
@@ -64,15 +88,16 @@ def plain_forward(network: nn.Module, device: torch.device, precision: Precision
 
 
 def obstacle(network: nn.Module, device: torch.device, precision: Precision) -> str | None:
-    """Why the engine cannot take this network's forward pass, or None where it can."""
+    """Why the engine cannot train this network, or None where it can."""
     if device.type != "cpu":
         return "it is for CPUs"
     if unusual := unusual_layers(network):
         return unusual
-    if precision == "float16":
-        return "it multiplies in float32 or bfloat16"
-    if not can_compile():
-        return "numba, which compiles it, is not installed (pip install numba)"
+    here = this_processor()
+    if here is None:
+        return "it needs a processor with AVX2 or AVX-512, and llvmlite, which compiles for it"
+    if precision == "float16" or (precision == "bfloat16" and not here.bfloat16):
+        return f"this processor does not multiply {precision}"
     return None
 
 
@@ -87,4 +112,4 @@ def unusual_layers(network: nn.Module) -> str | None:
     return None
 
 
-__all__ = ["Forward", "choose_engine", "obstacle"]
+__all__ = ["Descend", "Forward", "by_autograd", "choose_engine", "obstacle"]

@@ -1,52 +1,48 @@
-"""Lanes are independent until the weights' gradient, so each thread sweeps through time with some of them, alone:
-threads that wait for each other at every time step would wait for most of the time."""
+"""Work divided among threads: each does its share alone, and all are waited for once."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
 
 import torch
 
-LEAST_WORK = 500_000
-"""Products in a time step below which a second thread costs more than it gains."""
+LEAST_WORK = 3e7
+"""Products below which a second thread costs more than it gains."""
+Piece = Callable[[], None]
+"""Work that may be done beside other such work."""
 
 
-def divide(count: int, parts: int) -> list[tuple[int, int]]:
-    """So many consecutive stretches of `count` things, first and end of each."""
-    ends = [round(count * part / parts) for part in range(parts + 1)]
+def divide(count: int, parts: int, multiple: int = 1) -> list[tuple[int, int]]:
+    """So many consecutive stretches of `count` things, first and end of each; all but the last in multiples."""
+    whole = -(-count // multiple)
+    ends = [min(count, round(whole * part / parts) * multiple) for part in range(parts + 1)]
     return [stretch for stretch in pairwise(ends) if stretch[0] < stretch[1]]
 
 
-def parts_for(lanes: int, products: int) -> int:
-    """How many threads share a sweep in which each lane needs so many products a step."""
-    return max(1, min(torch.get_num_threads(), lanes, lanes * products // LEAST_WORK))
+def threads_for(lanes: int, products: float) -> int:
+    """How many threads share an update that needs so many products."""
+    return max(1, min(torch.get_num_threads(), lanes, int(products / LEAST_WORK)))
 
 
-def in_parallel(work: Callable[[int, int], None], stretches: list[tuple[int, int]]) -> None:
-    """`work(first, end)` for each stretch, one thread each. Raises what a thread raised."""
-    if len(stretches) == 1:
-        work(*stretches[0])
-        return
-    for done in [_pool(len(stretches)).submit(work, *stretch) for stretch in stretches]:
-        done.result()
+def do_all(pieces: Sequence[Piece]) -> None:
+    """One piece after the other."""
+    for piece in pieces:
+        piece()
+
+
+def in_parallel(work: Sequence[Piece]) -> None:
+    """Each piece of work by a thread of its own, the first by this one. Raises what a thread raised."""
+    others = [_pool(len(work) - 1).submit(piece) for piece in work[1:]]
+    try:
+        work[0]()
+    finally:
+        for done in others:
+            done.result()
 
 
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    """Threads whose own products use no further threads."""
-    before = torch.get_num_threads()
-    all_there = threading.Barrier(threads)
-
-    def begin() -> None:
-        torch.set_num_threads(1)
-        torch.set_grad_enabled(False)
-
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="lanes", initializer=begin)
-    for waiting in [pool.submit(all_there.wait) for _ in range(threads)]:
-        waiting.result()
-    torch.set_num_threads(before)  # the number that later threads of torch's own begin with
-    return pool
+    return ThreadPoolExecutor(threads, thread_name_prefix="lanes")

@@ -1,7 +1,8 @@
-"""The engine's numbers are those of PyTorch's layers: values, carried state and gradients."""
+"""The engine's numbers are those of PyTorch's layers: losses, carried state and gradients."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -10,113 +11,229 @@ from torch.nn import functional
 from charpipe.errors import UsageError
 from charpipe.models import LanguageModel, TorchRecurrence
 from charpipe.models.engine import choose_engine, lanes, obstacle
-from charpipe.plugin import ArchitectureConfig
-
-pytest.importorskip("numba", reason="the engine is compiled by numba")
+from charpipe.models.engine.processor import Processor, this_processor
+from charpipe.plugin import ArchitectureConfig, RecurrentConfig
 
 CPU = torch.device("cpu")
 NAMES = {nn.LSTM: ("hidden", "cell"), nn.GRU: ("hidden",), nn.RNN: ("hidden",)}
 VOCABULARY, LANES, STEPS = 11, 5, 7
 
+pytestmark = pytest.mark.skipif(this_processor() is None, reason="the engine needs AVX2 or AVX-512")
 
-def build(kind, size=24, layers=1, embedding=None, vocabulary=VOCABULARY, dropout=0.0):
+
+def build(
+    kind, size=24, layers=1, embedding=None, vocabulary=VOCABULARY, dropout=0.0, locked=False, recurrent=0.0
+):
     torch.manual_seed(7)
-    config = ArchitectureConfig(hidden_size=size, layers=layers, embedding_size=embedding, dropout=dropout)
+    config = RecurrentConfig(
+        hidden_size=size, layers=layers, embedding_size=embedding, dropout=dropout, locked_dropout=locked
+    )
 
     def recurrence(inputs):
-        return TorchRecurrence(
-            kind(inputs, size, layers, dropout=dropout if layers > 1 else 0.0), NAMES[kind]
-        )
+        layer = kind(inputs, size, layers, dropout=dropout if layers > 1 else 0.0)
+        return TorchRecurrence(layer, NAMES[kind], locked=locked, recurrent_dropout=recurrent)
 
     return LanguageModel(config, vocabulary, recurrence)
 
 
-def read(network, forward, ids, state):
-    """Logits, carried state, and the gradient of every parameter, after two windows in a row."""
-    network.zero_grad()
-    logits, state = forward(ids[:-1], state)
-    state = {name: values.detach() for name, values in state.items()}
-    again, state = forward(ids[1:], state)
-    loss = functional.cross_entropy(logits.float().flatten(0, 1), ids[1:].flatten())
-    loss = loss + functional.cross_entropy(again.float().flatten(0, 1), ids[:-1].flatten())
-    loss.backward()
-    return again.float(), state, {name: p.grad.clone() for name, p in network.named_parameters()}
+def windows(vocabulary=VOCABULARY, steps=STEPS, lanes=LANES):
+    ids = torch.randint(vocabulary, (2 * steps + 1, lanes), generator=torch.Generator().manual_seed(1))
+    return [(ids[:steps], ids[1 : steps + 1]), (ids[steps:-1], ids[steps + 1 :])]
 
 
-def both(network, precision="float32", vocabulary=VOCABULARY):
-    ids = torch.randint(vocabulary, (STEPS + 1, LANES), generator=torch.Generator().manual_seed(1))
+def state_of(network, lanes=LANES):
     torch.manual_seed(2)
-    state = {name: torch.randn_like(values) for name, values in network.initial_state(LANES).items()}
-    return [
-        read(network, choose_engine(network, CPU, precision, asked)[1], ids, state)
-        for asked in ("fast", "plain")
-    ]
+    return {name: torch.randn_like(values) for name, values in network.initial_state(lanes).items()}
+
+
+def descend(network, asked, precision="float32", factor=1.0, **sizes):
+    """Losses, the carried state and the gradients after two windows in a row."""
+    step = choose_engine(network, CPU, precision, asked, sizes.get("lanes", LANES))[1]
+    state, losses, gradients = state_of(network, sizes.get("lanes", LANES)), [], []
+    for inputs, targets in windows(network.vocabulary_size, **sizes):
+        network.zero_grad()
+        loss, state = step(inputs, targets, state, factor)
+        losses.append(loss)
+        gradients.append({name: p.grad.clone() for name, p in network.named_parameters()})
+    return torch.stack(losses), state, gradients
+
+
+def both(network, precision="float32", **values):
+    return [descend(network, asked, precision, **values) for asked in ("fast", "plain")]
+
+
+def distance(found, exact):
+    """The largest distance of a gradient, in its own size."""
+    return max(((found[name] - exact[name]).norm() / exact[name].norm()).item() for name in exact)
 
 
 @pytest.mark.parametrize("kind", NAMES)
 @pytest.mark.parametrize(
-    ("layers", "embedding", "vocabulary"), [(1, None, 11), (3, None, 11), (2, 6, 11), (2, 6, 200)]
+    ("size", "layers", "embedding", "vocabulary"),
+    [
+        (24, 1, None, 11),
+        (32, 3, None, 11),
+        (24, 2, 6, 11),
+        (24, 2, 6, 200),
+        (7, 1, None, 300),
+        (100, 2, None, 65),
+    ],
 )
-def test_values_state_and_gradients_are_those_of_the_plain_network(kind, layers, embedding, vocabulary):
-    fast, plain = both(build(kind, 24, layers, embedding, vocabulary), vocabulary=vocabulary)
+def test_losses_state_and_gradients_are_those_of_the_plain_network(kind, size, layers, embedding, vocabulary):
+    fast, plain = both(build(kind, size, layers, embedding, vocabulary))
     torch.testing.assert_close(fast[0], plain[0], rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(fast[1], plain[1], rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(fast[2], plain[2], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", NAMES)
-def test_weights_large_enough_to_be_packed_multiply_alike(kind):
-    fast, plain = both(build(kind, 288, 2))
+@pytest.mark.parametrize(("steps", "lanes"), [(1, 1), (3, 1), (130, 2), (2, 13), (1, 300)])
+def test_windows_of_any_size(kind, steps, lanes):
+    """One lane, one step, and more of them than are summed up at a time."""
+    fast, plain = both(build(kind, 40, 2), steps=steps, lanes=lanes)
     torch.testing.assert_close(fast[0], plain[0], rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(fast[2], plain[2], rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(fast[1], plain[1], rtol=1e-4, atol=1e-5)
+    assert all(distance(a, b) < 1e-4 for a, b in zip(fast[2], plain[2], strict=True))
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_a_factor_is_one_of_the_gradient_alone(kind):
+    network = build(kind)
+    one, ten = descend(network, "fast"), descend(network, "fast", factor=10.0)
+    assert torch.equal(one[0], ten[0])
+    for mine, other in zip(one[2], ten[2], strict=True):
+        assert distance({name: values / 10 for name, values in other.items()}, mine) < 1e-6
 
 
 @pytest.mark.parametrize("kind", NAMES)
 def test_bfloat16_is_no_further_from_float32_than_autocast_is(kind):
+    here = this_processor()
+    if here is None or not here.bfloat16:
+        pytest.skip("this processor multiplies no bfloat16")
     network = build(kind, 64, 2)
     exact = both(network)[1][2]
     fast, plain = (found[2] for found in both(network, "bfloat16"))
+    assert all(distance(a, c) < 1.5 * distance(b, c) for a, b, c in zip(fast, plain, exact, strict=True))
 
-    def error(gradients):
-        return max(((gradients[name] - exact[name]).norm() / exact[name].norm()).item() for name in exact)
 
-    assert error(fast) < 1.5 * error(plain)
+def test_an_embedding_tied_to_the_head_gets_both_its_gradients():
+    torch.manual_seed(7)
+    config = ArchitectureConfig(hidden_size=24, embedding_size=24, tie_weights=True)
+    network = LanguageModel(config, VOCABULARY, lambda i: TorchRecurrence(nn.LSTM(i, 24), NAMES[nn.LSTM]))
+    fast, plain = both(network)
+    torch.testing.assert_close(fast[2], plain[2], rtol=1e-4, atol=1e-6)
+
+
+def test_what_is_not_to_be_learnt_gets_no_gradient():
+    network = build(nn.RNN)
+    network.recurrence.layer.bias_hh_l0.requires_grad_(False)
+    choose_engine(network, CPU, "float32", "fast")[1](*windows()[0], state_of(network), 1.0)
+    assert network.recurrence.layer.bias_hh_l0.grad is None
+    assert network.recurrence.layer.bias_ih_l0.grad is not None
 
 
 @pytest.mark.parametrize("kind", NAMES)
-def test_threads_that_share_the_lanes_find_the_same(kind, monkeypatch):
-    network = build(kind, 64, 2)
-    alone = both(network)[0]
+def test_with_any_number_of_threads_it_finds_the_same(kind, monkeypatch):
+    """Bit for bit: what is summed in which order does not depend on who does it."""
+    network = build(kind, 64, 2, dropout=0.3)
+    torch.manual_seed(5)
+    alone = descend(network, "fast")
     monkeypatch.setattr(lanes, "LEAST_WORK", 1)
     before = torch.get_num_threads()
-    torch.set_num_threads(2)
+    torch.set_num_threads(3)
     try:
-        assert lanes.parts_for(LANES, 4096) == 2
-        shared = both(network)[0]
+        assert lanes.threads_for(LANES, 1e9) == 3
+        torch.manual_seed(5)
+        shared = descend(network, "fast")
     finally:
         torch.set_num_threads(before)
-    torch.testing.assert_close(alone, shared, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(alone, shared, rtol=0, atol=0)
 
 
 def test_what_a_thread_raises_is_raised():
-    def work(a, b):
-        raise ValueError(f"lanes {a} to {b}")
+    def work():
+        raise ValueError("a lane")
 
-    with pytest.raises(ValueError, match="lanes 0 to 2"):
-        lanes.in_parallel(work, [(0, 2), (2, 4)])
+    with pytest.raises(ValueError, match="a lane"):
+        lanes.in_parallel([lambda: None, work])
 
 
-def test_dropout_leaves_out_its_share_and_keeps_the_expectation():
-    network = build(nn.LSTM, 32, 2, dropout=0.5).train()
-    _, forward = choose_engine(network, CPU, "float32", "fast")
-    ids, state = torch.zeros(4, LANES, dtype=torch.int64), network.initial_state(LANES)
-    torch.manual_seed(1)
-    one, two = forward(ids, state)[0], forward(ids, state)[0]
-    torch.manual_seed(1)
-    assert not torch.equal(one, two)
-    assert torch.equal(one, forward(ids, state)[0])
-    network.eval()
-    torch.testing.assert_close(forward(ids, state)[0], network(ids, state)[0], rtol=1e-5, atol=1e-6)
+def numbers_kept(count, seed, dropped):
+    """What dropout leaves of `count` numbers, by the published mixing function of the numbers from a seed on."""
+    x = np.arange(count, dtype=np.uint32) + np.uint32(seed)
+    x = (x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)
+    x = (x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B)
+    x = x ^ (x >> np.uint32(16))
+    return torch.from_numpy((x >= np.uint32(round(dropped * 2**32))).astype(np.float32)) / (1 - dropped)
+
+
+def dropping(network, ids, targets, state, seeds, dropped, locked, recurrent):
+    """The loss of the plain layers, with what the engine leaves out left out by hand."""
+    recurrence, (steps, lanes) = network.recurrence, ids.shape
+    values, layer = network._look_up(ids), recurrence.layer
+    size = layer.hidden_size
+    for place in range(layer.num_layers):
+        hidden = layer.get_parameter(f"weight_hh_l{place}")
+        if recurrent:
+            hidden = hidden * numbers_kept(hidden.numel(), seeds[2 * place], recurrent).view(hidden.shape)
+        weights = [
+            layer.get_parameter(f"weight_ih_l{place}"),
+            hidden,
+            layer.get_parameter(f"bias_ih_l{place}"),
+            layer.get_parameter(f"bias_hh_l{place}"),
+        ]
+        before = [state[name][place : place + 1] for name in recurrence.names]
+        function = {"LSTM": torch.lstm, "GRU": torch.gru, "RNN_TANH": torch.rnn_tanh}[layer.mode]
+        before = before if len(before) > 1 else before[0]
+        values = function(values, before, weights, True, 1, 0.0, True, False, False)[0]
+        if dropped:
+            rows = lanes if locked else steps * lanes
+            values = values * numbers_kept(rows * size, seeds[2 * place + 1], dropped).view(-1, lanes, size)
+    return functional.cross_entropy(network.head(values).flatten(0, 1), targets.flatten())
+
+
+@pytest.mark.parametrize("kind", NAMES)
+@pytest.mark.parametrize(
+    ("dropped", "locked", "recurrent"),
+    [(0.4, False, 0.0), (0.4, True, 0.0), (0.0, False, 0.5), (0.3, True, 0.2)],
+)
+def test_dropout_leaves_out_the_same_there_and_back(kind, dropped, locked, recurrent):
+    network = build(kind, 32, 2, dropout=dropped, locked=locked, recurrent=recurrent)
+    step, (inputs, targets) = choose_engine(network, CPU, "float32", "fast")[1], windows()[0]
+    torch.manual_seed(11)
+    loss, _ = step(inputs, targets, state_of_zeros(network), 1.0)
+    found = {name: p.grad.clone() for name, p in network.named_parameters()}
+    network.zero_grad()
+    torch.manual_seed(11)
+    seeds = torch.randint(2**32, (4,)).tolist()
+    expected = dropping(network, inputs, targets, state_of_zeros(network), seeds, dropped, locked, recurrent)
+    expected.backward()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert distance(found, {name: p.grad for name, p in network.named_parameters()}) < 1e-4
+
+
+def state_of_zeros(network):
+    return network.initial_state(LANES)
+
+
+def test_dropout_takes_its_share_and_others_for_each_seed():
+    one, two = (numbers_kept(4_000_000, seed, 0.3).gt(0) for seed in (0, 3_653_403_231))
+    for kept, expected in (
+        (one, 0.7),
+        (one & two, 0.49),
+        (one[1:] & one[:-1], 0.49),
+        (one[512:] & one[:-512], 0.49),
+    ):
+        assert kept.float().mean().item() == pytest.approx(expected, abs=1e-3)  # as of independent draws
+
+
+def test_no_number_is_shown_as_such():
+    """What is not finite must not be lost on the way: training ends by it."""
+    network = build(nn.LSTM)
+    with torch.no_grad():
+        network.recurrence.layer.weight_hh_l0[0, 0] = torch.nan
+    step, (inputs, targets) = choose_engine(network, CPU, "float32", "fast")[1], windows()[0]
+    assert step(inputs, targets, state_of(network), 1.0)[0].isnan()
 
 
 def test_the_engine_says_what_it_cannot_take(monkeypatch):
@@ -135,5 +252,22 @@ def test_the_engine_says_what_it_cannot_take(monkeypatch):
     assert "usual" in (obstacle(relu, CPU, "float32") or "")
     assert obstacle(build(nn.LSTM), torch.device("cuda"), "float32") == "it is for CPUs"
     assert obstacle(build(nn.LSTM), CPU, "float32") is None
-    monkeypatch.setattr("charpipe.models.engine.can_compile", lambda: False)
-    assert "numba" in (obstacle(build(nn.LSTM), CPU, "float32") or "")
+    assert obstacle(build(nn.LSTM), CPU, "float16") == "this processor does not multiply float16"
+    monkeypatch.setattr("charpipe.models.engine.this_processor", lambda: None)
+    assert "AVX2" in (obstacle(build(nn.LSTM), CPU, "float32") or "")
+
+
+@pytest.mark.parametrize(
+    ("matrices", "kind", "precision", "expected"),
+    [
+        (False, nn.LSTM, "bfloat16", "fast"),
+        (True, nn.LSTM, "bfloat16", "plain"),
+        (True, nn.LSTM, "float32", "fast"),
+        (True, nn.GRU, "bfloat16", "fast"),
+    ],
+)
+def test_by_itself_it_is_taken_where_it_is_the_faster_one(monkeypatch, matrices, kind, precision, expected):
+    here = Processor("any", "", 16, 32, bfloat16=True, matrices=matrices)
+    monkeypatch.setattr("charpipe.models.engine.this_processor", lambda: here)
+    monkeypatch.setattr("charpipe.models.engine.network.Descent", lambda *arguments: None)
+    assert choose_engine(build(kind), CPU, precision)[0] == expected

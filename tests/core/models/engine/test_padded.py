@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from charpipe.errors import UsageError
 from charpipe.models import LanguageModel, TorchRecurrence
-from charpipe.models.engine import choose_engine, cuda
+from charpipe.models.engine import choose_engine, cuda, plain_forward
 from charpipe.models.engine.padded import PERSISTENT, Layout, filled_up, forward_of, layout_for
 from charpipe.plugin import ArchitectureConfig
 
@@ -53,7 +53,7 @@ def test_zeros_around_change_no_number(kind, layout, embedding):
         read(network, forward)
         for forward in (
             forward_of(network, torch.float32, layout),
-            choose_engine(network, CPU, "float32", "plain")[1],
+            plain_forward(network, CPU, "float32"),
         )
     )
     torch.testing.assert_close(padded, plain, rtol=1e-5, atol=1e-6)
@@ -63,7 +63,7 @@ def test_a_tied_embedding_gets_both_its_gradients():
     torch.manual_seed(7)
     config = ArchitectureConfig(hidden_size=24, embedding_size=24, tie_weights=True)
     network = LanguageModel(config, VOCABULARY, lambda i: TorchRecurrence(nn.LSTM(i, 24), NAMES[nn.LSTM]))
-    plain = choose_engine(network, CPU, "float32", "plain")[1]
+    plain = plain_forward(network, CPU, "float32")
     torch.testing.assert_close(
         read(network, forward_of(network, torch.float32, PERSISTENT)),
         read(network, plain),

@@ -1,0 +1,46 @@
+"""What this processor's registers hold, which is what the engine's kernels are made for."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+
+
+@dataclass(frozen=True)
+class Processor:
+    """`width` float32 numbers fit into a register, of which there are `registers`; whether it multiplies pairs of
+    `bfloat16`, and has a unit for whole `matrices` (AMX). `name` and `features` are LLVM's."""
+
+    name: str
+    features: str
+    width: int
+    registers: int
+    bfloat16: bool
+    matrices: bool = False
+
+
+@cache
+def this_processor() -> Processor | None:
+    """This one, or None where llvmlite is missing or the registers are none that kernels were tried on.
+
+    `ONEDNN_MAX_CPU_ISA=AVX2`, which limits PyTorch's products, limits these kernels as well: it shows what an
+    ordinary laptop gets.
+    """
+    try:
+        from llvmlite import binding
+    except Exception:  # not installed, or not for this Python
+        return None
+    name, has = binding.get_host_cpu_name(), binding.get_host_cpu_features()
+    if all(has.get(one) for one in ("avx512f", "avx512bw", "avx512vl")) and not limited_to_avx2():
+        bfloat16, matrices = (bool(has.get(one)) for one in ("avx512bf16", "amx-bf16"))
+        return Processor(name, has.flatten(), 16, 32, bfloat16, matrices)
+    if has.get("avx2") and has.get("fma"):
+        fewer = [one for one in has.flatten().split(",") if "avx512" not in one and "amx" not in one]
+        return Processor(name, ",".join(fewer), 8, 16, False)
+    return None
+
+
+def limited_to_avx2() -> bool:
+    """Whether oneDNN was told to do with AVX2."""
+    return os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper().startswith("AVX2")
