@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 
 from charpipe.errors import UsageError
+from charpipe.models.processor import limited_to_avx2
 
 Precision = Literal["float32", "bfloat16", "float16"]
 
@@ -45,7 +46,7 @@ def _has_bfloat16(device: torch.device) -> bool:
     """Without the instructions bfloat16 is emulated, several times slower than float32."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device.type != "cpu":
+    if device.type != "cpu" or limited_to_avx2():
         return False
     describe = getattr(torch.cpu, "get_capabilities", dict)  # not in every torch that charpipe allows
     capabilities: dict[str, Any] = describe()

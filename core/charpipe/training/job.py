@@ -45,6 +45,8 @@ class Job:
     engine: str
     descend: Descend
     """How it finds loss and gradients, by the engine of that name."""
+    threads: int = 1
+    """Those that work on a CPU, in all."""
     step: int = 0
     steps: int = 0
     started: int = 0
@@ -80,8 +82,15 @@ class Job:
             dict(self.state),
             self.recent.clone(),
             *choose_engine(
-                model.network, self.device, self.precision, self.engine, self.lanes.batch_size, scaler
+                model.network,
+                self.device,
+                self.precision,
+                self.engine,
+                lanes=self.lanes.batch_size,
+                threads=self.threads,
+                scaler=scaler,
             ),
+            threads=self.threads,
         )
 
 
@@ -105,8 +114,15 @@ def prepare(
     network = model.network.to(device).train()
     precision = _precision(settings, device, checkpoint, network, lanes.batch_size)
     scaler = _scaler(device, precision)
+    threads = torch.get_num_threads()
     engine, descend = choose_engine(
-        network, device, precision, _engine(settings, checkpoint), lanes.batch_size, scaler
+        network,
+        device,
+        precision,
+        _engine(settings, checkpoint),
+        lanes=lanes.batch_size,
+        threads=threads,
+        scaler=scaler,
     )
     job = Job(
         model=model,
@@ -120,6 +136,7 @@ def prepare(
         recent=torch.zeros(2, device=device),
         engine=engine,
         descend=descend,
+        threads=threads,
         average=Average(network, settings.average) if settings.average else None,
     )
     if engine == "cuda-graphs":

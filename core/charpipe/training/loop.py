@@ -27,7 +27,7 @@ from charpipe.training.recording import Recorded
 from charpipe.training.schedules import learning_rate, momentum
 from charpipe.training.settings import TrainConfig, parse_budget
 from charpipe.training.start import Start
-from charpipe.training.threads import fitting_threads
+from charpipe.training.threads import threads_for_updates
 
 PATIENCE = 1.25
 """Times its budget that a training may take when the machine became slower than it was measured."""
@@ -61,7 +61,7 @@ def train(
     with memory_explained(settings):
         job = prepare(model, tokens, settings, resume, start)
     yield from job.notices
-    with memory_explained(settings), fitting_threads(job):
+    with memory_explained(settings), threads_for_updates(job):
         yield from _fix_steps(job, resumed=resume is not None)
         yield TrainingStarted(
             run,

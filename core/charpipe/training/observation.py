@@ -20,6 +20,7 @@ from charpipe.plugin import Decoder, Encoding
 from charpipe.training.checkpoints import take_snapshot
 from charpipe.training.failures import diverged, is_finite
 from charpipe.training.job import Job
+from charpipe.training.threads import threads_for_looks
 from charpipe.training.writing import Writer
 
 EVALUATIONS = 20
@@ -129,7 +130,8 @@ class Observer:
         tokens = (job.step - step) * job.lanes.batch_size * job.lanes.window
         metrics["perf/chars_per_second"] = tokens / max(1e-9, time.perf_counter() - since)
         if self.validation is not None and len(self.validation) > 1:
-            found = score(self._predictor(), self.validation, limit=self.slice)
+            with threads_for_looks(job):
+                found = score(self._predictor(), self.validation, limit=self.slice)
             if not math.isfinite(found.nats):
                 raise diverged(job.step, job.settings)
             metrics |= {"val/loss": found.nats}
@@ -143,7 +145,8 @@ class Observer:
         assert self.encoding is not None
         self.sampled = time.perf_counter()
         predictor = NetworkPredictor(self.job.shown, self.job.model.vocabulary_size)
-        text = sample(predictor, self.encoding, self.sampling, self.decoders)
+        with threads_for_looks(self.job):
+            text = sample(predictor, self.encoding, self.sampling, self.decoders)
         return Sampled(self.job.step, text, self.sampling.prompt)
 
     def save(self) -> Iterator[Event]:

@@ -1,4 +1,4 @@
-"""How many threads a training gets: for a tiny model, waiting for each other costs more than the work itself."""
+"""How many threads PyTorch gets, and when."""
 
 from __future__ import annotations
 
@@ -14,14 +14,26 @@ WORTH_SHARING = 1_000_000
 
 
 @contextmanager
-def fitting_threads(job: Job) -> Iterator[None]:
-    """One thread where the work is tiny, torch's own number otherwise and afterwards."""
-    before = torch.get_num_threads()
+def threads_for_updates(job: Job) -> Iterator[None]:
+    """One where the work is tiny, since waiting for each other would cost more than the work itself; and one where the
+    engine has threads of its own: PyTorch's go on turning for a while after their work, in the way of those."""
     tiny = job.device.type == "cpu" and job.lanes.batch_size * job.model.parameters < WORTH_SHARING
-    if tiny:
-        torch.set_num_threads(1)
+    with _threads(1 if tiny or job.engine == "fast" else job.threads):
+        yield
+
+
+@contextmanager
+def threads_for_looks(job: Job) -> Iterator[None]:
+    """All of them, to score and to sample with between updates."""
+    with _threads(job.threads):
+        yield
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
     try:
         yield
     finally:
-        if tiny:
-            torch.set_num_threads(before)
+        torch.set_num_threads(before)

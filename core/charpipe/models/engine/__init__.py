@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from charpipe.errors import UsageError
 from charpipe.models.contract import State, detach
-from charpipe.models.engine.processor import this_processor
 from charpipe.models.precision import Precision, autocast
+from charpipe.models.processor import this_processor
 from charpipe.models.recurrence import TorchRecurrence
 from charpipe.models.shell import LanguageModel
 
@@ -33,11 +33,13 @@ def choose_engine(
     device: torch.device,
     precision: Precision,
     asked: str = "auto",
+    *,
     lanes: int = 1,
+    threads: int = 1,
     scaler: torch.amp.GradScaler | None = None,
 ) -> tuple[str, Descend]:
-    """The name of the engine, "fast", "plain" or "cuda-graphs", and how to descend by it with so many lanes; `scaler`
-    scales what PyTorch differentiates. Raises UsageError where the one asked for cannot be."""
+    """The name of the engine, "fast", "plain" or "cuda-graphs", and how to descend by it with so many lanes and
+    threads; `scaler` scales what PyTorch differentiates. Raises UsageError where the one asked for cannot be."""
     if asked == "cuda-graphs":
         from charpipe.models.engine.cuda import forward_on_cuda
 
@@ -52,7 +54,7 @@ def choose_engine(
     from charpipe.models.engine.network import Descent
 
     assert isinstance(network, LanguageModel)
-    return "fast", Descent(network, getattr(torch, precision))
+    return "fast", Descent(network, getattr(torch, precision), threads)
 
 
 def by_autograd(forward: Forward, scaler: torch.amp.GradScaler | None = None) -> Descend:

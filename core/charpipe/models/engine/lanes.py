@@ -7,8 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
 
-import torch
-
 LEAST_WORK = 3e7
 """Products below which a second thread costs more than it gains."""
 Piece = Callable[[], None]
@@ -22,9 +20,9 @@ def divide(count: int, parts: int, multiple: int = 1) -> list[tuple[int, int]]:
     return [stretch for stretch in pairwise(ends) if stretch[0] < stretch[1]]
 
 
-def threads_for(lanes: int, products: float) -> int:
+def threads_for(lanes: int, products: float, most: int) -> int:
     """How many threads share an update that needs so many products."""
-    return max(1, min(torch.get_num_threads(), lanes, int(products / LEAST_WORK)))
+    return max(1, min(most, lanes, int(products / LEAST_WORK)))
 
 
 def do_all(pieces: Sequence[Piece]) -> None:

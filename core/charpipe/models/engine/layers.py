@@ -18,7 +18,7 @@ from charpipe.models.engine.kernels.sweeps import BackwardSweep, ForwardSweep, L
 from charpipe.models.engine.kernels.tiles import Blocks, lanes_in_tile
 from charpipe.models.engine.lanes import Piece, divide
 from charpipe.models.engine.matrices import Matrix, rounded
-from charpipe.models.engine.processor import Processor
+from charpipe.models.processor import Processor
 from charpipe.models.recurrence import TorchRecurrence
 
 

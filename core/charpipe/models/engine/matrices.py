@@ -16,7 +16,7 @@ from charpipe.models.engine.kernels.packing import PackColumns, PackRows
 from charpipe.models.engine.kernels.sweeps import contiguous
 from charpipe.models.engine.kernels.tiles import UNIT, Blocks
 from charpipe.models.engine.lanes import Piece, divide, do_all
-from charpipe.models.engine.processor import Processor
+from charpipe.models.processor import Processor
 
 AT_ONCE = 128
 """Rows of a window over which a gradient is summed in registers, before the sum goes to memory."""

@@ -13,8 +13,8 @@ from charpipe.models.engine.characters import Characters
 from charpipe.models.engine.kernels.code import BFLOAT16, FLOAT32
 from charpipe.models.engine.lanes import Piece, divide, do_all, in_parallel, threads_for
 from charpipe.models.engine.layers import RecurrentLayer, Share
-from charpipe.models.engine.processor import this_processor
 from charpipe.models.engine.softmax import Softmax
+from charpipe.models.processor import this_processor
 from charpipe.models.recurrence import TorchRecurrence
 from charpipe.models.shell import LanguageModel, parameter_count
 
@@ -23,7 +23,7 @@ class Descent:
     """ids and targets int64 [T, B], the state before them, and a factor for the gradients -> the loss, nats per token,
     and the state after. Each parameter's gradient is left beside it, good until the next call."""
 
-    def __init__(self, network: LanguageModel, dtype: torch.dtype) -> None:
+    def __init__(self, network: LanguageModel, dtype: torch.dtype, threads: int = 1) -> None:
         here = this_processor()
         assert here is not None
         kind = BFLOAT16 if dtype == torch.bfloat16 else FLOAT32
@@ -45,7 +45,8 @@ class Descent:
         self.characters = Characters(network, self.layers[0].parameter("weight_ih"))
         self.softmax = Softmax(here, kind, network.head)
         self.size = parameter_count(network)
-        self._made_for: tuple[int, int, int] | None = None
+        self.threads = threads
+        self._made_for: tuple[int, int] | None = None
 
     def __call__(
         self, ids: Tensor, targets: Tensor, state: State, scale: float = 1.0
@@ -62,10 +63,10 @@ class Descent:
             return self.softmax.loss(), self._state()
 
     def _make_room(self, steps: int, lanes: int) -> None:
-        threads = threads_for(lanes, 3.0 * steps * lanes * self.size)
-        if self._made_for == (steps, lanes, threads):
+        if self._made_for == (steps, lanes):
             return
-        self._made_for = steps, lanes, threads
+        self._made_for = steps, lanes
+        threads = threads_for(lanes, 3.0 * steps * lanes * self.size, self.threads)
         self.shares = [Share.of(self.processor, steps, lanes, stretch) for stretch in divide(lanes, threads)]
         for layer in self.layers:
             layer.make_room(steps, lanes)

@@ -16,7 +16,7 @@ from charpipe.models.engine.kernels.tiles import lanes_in_tile
 from charpipe.models.engine.lanes import Piece
 from charpipe.models.engine.layers import Share
 from charpipe.models.engine.matrices import Matrix
-from charpipe.models.engine.processor import Processor
+from charpipe.models.processor import Processor
 
 
 class Softmax:

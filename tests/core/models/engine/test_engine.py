@@ -11,7 +11,7 @@ from torch.nn import functional
 from charpipe.errors import UsageError
 from charpipe.models import LanguageModel, TorchRecurrence
 from charpipe.models.engine import choose_engine, lanes, obstacle
-from charpipe.models.engine.processor import Processor, this_processor
+from charpipe.models.processor import Processor, this_processor
 from charpipe.plugin import ArchitectureConfig, RecurrentConfig
 
 CPU = torch.device("cpu")
@@ -46,10 +46,11 @@ def state_of(network, lanes=LANES):
     return {name: torch.randn_like(values) for name, values in network.initial_state(lanes).items()}
 
 
-def descend(network, asked, precision="float32", factor=1.0, **sizes):
+def descend(network, asked, precision="float32", factor=1.0, threads=1, **sizes):
     """Losses, the carried state and the gradients after two windows in a row."""
-    step = choose_engine(network, CPU, precision, asked, sizes.get("lanes", LANES))[1]
-    state, losses, gradients = state_of(network, sizes.get("lanes", LANES)), [], []
+    lanes = sizes.get("lanes", LANES)
+    step = choose_engine(network, CPU, precision, asked, lanes=lanes, threads=threads)[1]
+    state, losses, gradients = state_of(network, lanes), [], []
     for inputs, targets in windows(network.vocabulary_size, **sizes):
         network.zero_grad()
         loss, state = step(inputs, targets, state, factor)
@@ -139,14 +140,9 @@ def test_with_any_number_of_threads_it_finds_the_same(kind, monkeypatch):
     torch.manual_seed(5)
     alone = descend(network, "fast")
     monkeypatch.setattr(lanes, "LEAST_WORK", 1)
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
-        assert lanes.threads_for(LANES, 1e9) == 3
-        torch.manual_seed(5)
-        shared = descend(network, "fast")
-    finally:
-        torch.set_num_threads(before)
+    assert lanes.threads_for(LANES, 1e9, 3) == 3
+    torch.manual_seed(5)
+    shared = descend(network, "fast", threads=3)
     torch.testing.assert_close(alone, shared, rtol=0, atol=0)
 
 

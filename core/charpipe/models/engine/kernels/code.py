@@ -12,7 +12,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from charpipe.models.engine.processor import Processor
+from charpipe.models.processor import Processor
 
 FLOAT, INT, BITS, HALF, BYTE = (
     ir.FloatType(),
@@ -315,7 +315,7 @@ class Code:
     def prefetch(self, place: Place, size: int, *, written: bool = False) -> None:
         """Ask for so many bytes, which are needed soon."""
         kinds = [POINTER, BITS, BITS, BITS]
-        ask = self._intrinsic("llvm.prefetch.p0", ir.VoidType(), kinds)
+        ask = self.intrinsic("llvm.prefetch.p0", ir.VoidType(), kinds)
         how = [ir.Constant(BITS, int(written)), ir.Constant(BITS, 3), ir.Constant(BITS, 1)]
         for offset in range(0, size, LINE):
             self.builder.call(ask, [(place + offset).value, *how])
@@ -331,12 +331,12 @@ class Code:
     def multiply_add(self, kind: Kind, total: Vector, left: Any, right: Any) -> Vector:
         """total + left * right; of bfloat16 both products of each pair are added."""
         if kind is BFLOAT16:
-            multiply = self._intrinsic(
+            multiply = self.intrinsic(
                 "llvm.x86.avx512bf16.dpbf16ps.512", self.floats, [self.floats, self.words, self.words]
             )
             return Vector(self, self.builder.call(multiply, [total.value, left, right]))
         as_float = [self.builder.bitcast(each, self.floats) for each in (left, right)]
-        fused = self._intrinsic(f"llvm.fma.v{self.width}f32", self.floats, [self.floats] * 3)
+        fused = self.intrinsic(f"llvm.fma.v{self.width}f32", self.floats, [self.floats] * 3)
         return Vector(self, self.builder.call(fused, [*as_float, total.value]))
 
     def word(self, parts: Sequence[Vector]) -> Any:
@@ -351,7 +351,8 @@ class Code:
         """Keep what `load_packed` reads."""
         self.builder.store(words, place.value, align=4)
 
-    def _intrinsic(self, name: str, result: Any, arguments: list[Any]) -> Any:
+    def intrinsic(self, name: str, result: Any, arguments: list[Any]) -> Any:
+        """One of LLVM's own functions."""
         found = self.module.globals.get(name)
         return found or ir.Function(self.module, ir.FunctionType(result, arguments), name)
 

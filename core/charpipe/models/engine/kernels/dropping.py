@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from charpipe.models.engine.kernels.code import Code, Int, Kind
 from charpipe.models.engine.kernels.tiles import Window
-from charpipe.models.engine.processor import Processor
+from charpipe.models.processor import Processor
 
 
 class Drop:

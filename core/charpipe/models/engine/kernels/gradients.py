@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from charpipe.models.engine.kernels.code import WORD, Code, Int, Kind, Place
 from charpipe.models.engine.kernels.tiles import COLUMNS, ROW, UNIT, each_tile, lanes_in_tile, product
-from charpipe.models.engine.processor import Processor
+from charpipe.models.processor import Processor
 
 PANEL = 48
 """Rows of weights that are worked on at a time: what is laid out for them stays in the first cache."""

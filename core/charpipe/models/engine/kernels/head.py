@@ -5,7 +5,7 @@ from __future__ import annotations
 from charpipe.models.engine.kernels.code import WORD, Code, Int, Kind, Place, Vector
 from charpipe.models.engine.kernels.formulas import exp
 from charpipe.models.engine.kernels.tiles import COLUMNS, ROW, Window, each_tile, product
-from charpipe.models.engine.processor import Processor
+from charpipe.models.processor import Processor
 
 BEYOND = -1e30
 """The bias of columns that are no tokens."""

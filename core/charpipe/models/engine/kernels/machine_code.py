@@ -17,7 +17,7 @@ from llvmlite import binding
 
 from charpipe.models.compiling import cache_folder
 from charpipe.models.engine.kernels.code import NAME, Code
-from charpipe.models.engine.processor import Processor
+from charpipe.models.processor import Processor
 
 Machine = Callable[..., None]
 """A compiled kernel: whole numbers and addresses in, Python's lock set free meanwhile."""

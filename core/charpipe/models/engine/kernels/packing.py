@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from charpipe.models.engine.kernels.code import WORD, Code, Int, Kind
 from charpipe.models.engine.kernels.tiles import COLUMNS, each_tile
-from charpipe.models.engine.processor import Processor
+from charpipe.models.processor import Processor
 
 
 class PackRows:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from charpipe.models.engine.kernels.cells import Cell
 from charpipe.models.engine.kernels.code import BFLOAT16, WORD, Code, Int, Kind, Place, Vector
 from charpipe.models.engine.kernels.tiles import COLUMNS, ROW, Sums, Window, each_tile, product
-from charpipe.models.engine.processor import Processor
+from charpipe.models.processor import Processor
 
 
 @dataclass(frozen=True)

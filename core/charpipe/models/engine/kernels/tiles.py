@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from charpipe.models.engine.kernels.code import WORD, Code, Int, Kind, Place, Vector
-from charpipe.models.engine.processor import Processor
+from charpipe.models.processor import Processor
 
 COLUMNS = 4
 """Registers of columns in a tile."""
