@@ -8,8 +8,9 @@
 
 The plain side is what one writes first: an embedding, the layers, the head, cross entropy, clipping, fused AdamW, with
 carried state; in float32 and, where the device multiplies it natively, under bfloat16 autocast. Both sides make the
-same updates, in turns, and each shows its best round: other work on the machine only slows one down. The roofline
-counts the products that no program can leave out, at the speed of this machine's largest products in the same run.
+same updates, in turns, and each shows its best round: other work on the machine only slows one down. Each shape has a
+process of its own, in which nothing is compiled yet: the first step counts that. The roofline is the share of the time
+that is spent if the products that no program can leave out go as fast as this machine's registers multiply.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ import argparse
 import json
 import os
 import platform
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -32,7 +36,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from charpipe.models import Model, build_model
+from charpipe.models.engine.kernels.code import BFLOAT16, FLOAT32, Code, Int, Kind, Vector
+from charpipe.models.engine.kernels.machine_code import assembled
+from charpipe.models.engine.lanes import in_parallel
 from charpipe.models.precision import choose_device, choose_precision
+from charpipe.models.processor import Processor, this_processor
 from charpipe.plugin import resolve
 from charpipe.registry import Registry
 from charpipe.runs import Recorder, Run, RunInfo
@@ -40,6 +48,7 @@ from charpipe.training import train
 from charpipe.training.job import Job, prepare
 from charpipe.training.loop import update
 from charpipe.training.settings import TrainConfig
+from charpipe.training.threads import threads_for_updates
 
 CHARACTERS = "\n !$&',-.3:;?" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + "abcdefghijklmnopqrstuvwxyz"
 SHAPES = (
@@ -116,7 +125,8 @@ def our_model(arch: str, layers: int, size: int) -> Model:
 
 def our_update(job: Job) -> Callable[[], None]:
     def step() -> None:
-        update(job, job.step, 1e-3)
+        with threads_for_updates(job):  # as `train` has it
+            update(job, job.step, 1e-3)
         job.step += 1
 
     return step
@@ -154,11 +164,53 @@ def unavoidable(arch: str, shape: tuple[int, ...]) -> float:
     return 3 * 2 * weights * lanes * window
 
 
+class Peak:
+    """The kernel `peak`(turns, out): nothing but products in registers."""
+
+    ARGUMENTS = 2
+    CHAINS = 24
+    """Sums that need not wait for each other; 12 where there are fewer registers."""
+
+    def __init__(self, processor: Processor, kind: Kind) -> None:
+        self.code, self.kind = Code(processor, self.ARGUMENTS), kind
+        self.chains = self.CHAINS if processor.registers >= 32 else self.CHAINS // 2
+
+    def text(self) -> str:
+        """All of it as LLVM reads it."""
+        code, (turns, address) = self.code, self.code.arguments
+        place = code.place(address)
+        factor = code.spread(place)
+
+        def turn(_: Int, *sums: Vector) -> list[Vector]:
+            return [code.multiply_add(self.kind, total, factor, factor) for total in sums]
+
+        start = [code.load(place) for _ in range(self.chains)]
+        found = code.loop(turns, turn, start)
+        for one in found[1:]:
+            found[0] = found[0] + one
+        code.store(place, found[0])
+        return code.finish()
+
+
+def peak(dtype: torch.dtype) -> float:
+    """Operations a second that all cores together do where nothing is read or written: what no program exceeds."""
+    here = this_processor()
+    if here is None or (dtype == torch.bfloat16 and not here.bfloat16):
+        return 0.0
+    kind = BFLOAT16 if dtype == torch.bfloat16 else FLOAT32
+    kernel, threads, turns = assembled(here, Peak, kind), torch.get_num_threads(), 2_000_000
+    rooms = [torch.zeros(64) for _ in range(threads)]
+    operations = 2 * kind.pair * here.width * Peak(here, kind).chains * turns * threads
+    work = [partial(kernel, turns, room.data_ptr()) for room in rooms]
+    return operations / min(timed(lambda: in_parallel(work), torch.device("cpu"), 1) for _ in range(5))
+
+
 def ceiling(device: torch.device, dtype: torch.dtype) -> float:
-    """Operations a second of a large product."""
+    """Operations a second: of a large product, or on a CPU of products in registers, whichever is more."""
     side = 8192 if device.type == "cuda" else 2048
     a = torch.randn(side, side, device=device).to(dtype)
-    return 2 * side**3 / min(timed(lambda: torch.mm(a, a), device, 3) for _ in range(4))
+    large = 2 * side**3 / min(timed(lambda: torch.mm(a, a), device, 3) for _ in range(4))
+    return max(large, peak(dtype)) if device.type == "cpu" else large
 
 
 def measure(arch: str, shape: tuple[int, ...], device: torch.device, arguments: Any) -> dict[str, Any]:
@@ -188,6 +240,20 @@ def measure(arch: str, shape: tuple[int, ...], device: torch.device, arguments: 
         "roofline": round(unavoidable(arch, shape) / ceiling(device, dtype) / best["charpipe"], 2),
         "first_step_seconds": round(first, 2),
     }
+
+
+def measured_apart(arch: str, text: str) -> dict[str, Any]:
+    """`measure` in a process of its own, so that no side inherits what another shape left behind, and with nothing
+    compiled yet."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [sys.executable, __file__, *sys.argv[1:], "--one", arch, text],
+            env={**os.environ, "NUMBA_CACHE_DIR": folder},
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 def around(arguments: Any) -> dict[str, float]:
@@ -235,8 +301,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=400, help="of --around")
     parser.add_argument("--around", action="store_true")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
+    parser.add_argument("--one", nargs=2, metavar=("CELL", "SHAPE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     device = choose_device(arguments.device)
+    if arguments.one:
+        arch, text = arguments.one
+        print(json.dumps(measure(arch, tuple(map(int, text.split("x"))), device, arguments)))
+        return
     where = {
         "date": date.today().isoformat(),
         "device": torch.cuda.get_device_name(device)
@@ -271,7 +342,7 @@ def main() -> None:
         found = []
         for arch in arguments.arch:
             for text in arguments.shapes:
-                row = measure(arch, tuple(map(int, text.split("x"))), device, arguments)
+                row = measured_apart(arch, text)
                 found.append(row)
                 speeds = row["chars_per_second"]
                 cells = [f"{speeds[name] / 1e3:.1f} k" if name in speeds else "" for name in SIDES]

@@ -1,4 +1,4 @@
-"""How loops are compiled: by numba, kept between runs in the user's cache, never beside the source."""
+"""How loops are compiled by numba, and where compiled code is kept: in the user's cache, never beside the source."""
 
 from __future__ import annotations
 
@@ -33,16 +33,15 @@ def can_compile() -> bool:
 def cache_folder() -> Path | None:
     """Where compiled code is kept: `NUMBA_CACHE_DIR`, else the user's cache; None where nothing can be written.
 
-    numba does not see that a loop called by another has changed, so the folder is named after all the sources.
+    Nobody sees there that a loop called by another has changed, so a folder within is named after all the sources.
     """
-    given = os.environ.get("NUMBA_CACHE_DIR")
-    if given:
-        return Path(given)
     from platformdirs import user_cache_path
 
     sources = [*sorted(Path(__file__).parent.rglob("*.py")), *sorted(_generation().glob("*.py"))]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
-    folder = user_cache_path("charpipe", appauthor=False) / "compiled" / digest
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    base = Path(given) if given else user_cache_path("charpipe", appauthor=False) / "compiled"
+    folder = base / digest
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

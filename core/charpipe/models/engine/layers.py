@@ -14,10 +14,11 @@ from charpipe.models.engine.kernels.code import WORD, Kind
 from charpipe.models.engine.kernels.dropping import Drop
 from charpipe.models.engine.kernels.gradients import LookUpGradient
 from charpipe.models.engine.kernels.machine_code import assembled
-from charpipe.models.engine.kernels.sweeps import BackwardSweep, ForwardSweep, Layer, Through
+from charpipe.models.engine.kernels.sweeps import BackwardSweep, ForwardSweep, Layer, Through, row_of_kept
 from charpipe.models.engine.kernels.tiles import Blocks, lanes_in_tile
 from charpipe.models.engine.lanes import Piece, divide
 from charpipe.models.engine.matrices import Matrix, rounded
+from charpipe.models.engine.memory import zeros
 from charpipe.models.processor import Processor
 from charpipe.models.recurrence import TorchRecurrence
 
@@ -69,13 +70,13 @@ class RecurrentLayer:
     def make_room(self, steps: int, lanes: int) -> None:
         """Memory for a window: outputs with those before it first, gradients `above` of what goes on to the next layer,
         memories, what is kept of each cell, and the gradient that the memory carries. What fills up stays zero."""
-        make = partial(torch.zeros, dtype=self.dtype)
+        make = partial(zeros, dtype=self.dtype)
         values = (lanes, self.units)
         self.outputs, self.above = make(steps + 1, *values), make(steps, *values)
         self.onward = make(steps, *values) if self.dropped else self.outputs[1:]
-        self.memories = torch.zeros(steps + 1, *values) if self.cell.remembers else torch.zeros(1, 1)
+        self.memories = zeros(steps + 1, *values) if self.cell.remembers else torch.zeros(1, 1)
         self.carried = torch.zeros(values) if self.cell.remembers else torch.zeros(1, 1)
-        self.kept = make(steps, lanes, self.cell.sums * self.units)
+        self.kept = make(steps, lanes, row_of_kept(self.cell, self.units))
         self.nothing = torch.zeros(steps, lanes, dtype=torch.int64)
 
     # --- before a window ---

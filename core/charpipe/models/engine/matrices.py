@@ -16,6 +16,7 @@ from charpipe.models.engine.kernels.packing import PackColumns, PackRows
 from charpipe.models.engine.kernels.sweeps import contiguous
 from charpipe.models.engine.kernels.tiles import UNIT, Blocks
 from charpipe.models.engine.lanes import Piece, divide, do_all
+from charpipe.models.engine.memory import zeros
 from charpipe.models.processor import Processor
 
 AT_ONCE = 128
@@ -42,8 +43,8 @@ class Matrix:
         self._processor, self._kind, self._shape = processor, kind, shape
         self.gates, self.units, self.inputs = full = shape[0], rounded(shape[1]), rounded(shape[2])
         self._full = torch.zeros(full) if full != shape or dropped else None
-        self.rows, self.columns = (torch.empty(full, dtype=getattr(torch, kind.name)) for _ in range(2))
-        self.gradient = torch.zeros(full)
+        self.rows, self.columns = (zeros(*full, dtype=getattr(torch, kind.name)) for _ in range(2))
+        self.gradient = zeros(*full)
         self._drop = None
         if dropped:
             blocks = Blocks.of(self.gates * self.units, 1)

@@ -16,6 +16,7 @@ from charpipe.models.engine.kernels.tiles import lanes_in_tile
 from charpipe.models.engine.lanes import Piece
 from charpipe.models.engine.layers import Share
 from charpipe.models.engine.matrices import Matrix
+from charpipe.models.engine.memory import zeros
 from charpipe.models.processor import Processor
 
 
@@ -33,7 +34,7 @@ class Softmax:
     def make_room(self, steps: int, lanes: int, threads: int) -> None:
         """Memory for a window."""
         dtype = getattr(torch, self.kind.name)
-        self.of_scores = torch.zeros(steps, lanes, self.tokens, dtype=dtype)
+        self.of_scores = zeros(steps, lanes, self.tokens, dtype=dtype)
         self.losses = torch.zeros(2, steps, lanes)
         self.scores = torch.zeros(threads, lanes_in_tile(self.processor), self.tokens)
         self.nothing = torch.zeros(steps, lanes, dtype=torch.int64)

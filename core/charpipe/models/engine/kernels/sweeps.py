@@ -14,6 +14,9 @@ from charpipe.models.engine.kernels.code import BFLOAT16, WORD, Code, Int, Kind,
 from charpipe.models.engine.kernels.tiles import COLUMNS, ROW, Sums, Window, each_tile, product
 from charpipe.models.processor import Processor
 
+APART = 32
+"""Numbers that keep rows apart."""
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -33,8 +36,14 @@ class Layer:
 
     @property
     def wide(self) -> int:
-        """Numbers kept of a lane at a step."""
-        return self.cell.sums * self.units
+        """Numbers kept of a lane at a step, apart from the next lane's."""
+        return row_of_kept(self.cell, self.units)
+
+
+def row_of_kept(cell: Cell, units: int) -> int:
+    """Numbers from one lane's kept ones to the next lane's: rows a power of two apart would meet in the same few places
+    of the processor's caches."""
+    return cell.sums * units + APART
 
 
 class ForwardSweep:
