@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from charpipe.models.contract import State
 from charpipe.models.precision import Precision, autocast
+
+Scoring = Callable[[Tensor, State], tuple[Tensor, State]]
 
 
 class NetworkPredictor:
@@ -18,6 +22,7 @@ class NetworkPredictor:
         self.vocabulary_size = vocabulary_size
         self.precision = precision
         self.device = next(network.parameters()).device
+        self._scoring: Scoring | None = None
 
     def initial_state(self, batch_size: int) -> State:
         """The state before any character."""
@@ -42,6 +47,14 @@ class NetworkPredictor:
 
     def score(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
         """ids int64 [T + 1, B] -> nats float32 [T, B] of ids[1:], and the state that has read ids[:-1]."""
+        if self._scoring is None:
+            from charpipe.models.engine import scoring_by_engine
+
+            self._scoring = scoring_by_engine(self.network, self.device, self.precision) or self._score
+        return self._scoring(ids, state)
+
+    def _score(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+        """The same, by the network's own forward pass."""
         logits, state = self._forward(ids[:-1], state)
         targets = ids[1:].to(self.device)
         nats = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")

@@ -57,6 +57,18 @@ def choose_engine(
     return "fast", Descent(network, getattr(torch, precision), threads)
 
 
+def scoring_by_engine(
+    network: nn.Module, device: torch.device, precision: Precision
+) -> Callable[[Tensor, State], tuple[Tensor, State]] | None:
+    """`Predictor.score` by the engine "fast", or None where it cannot be, or would not be the faster one."""
+    if obstacle(network, device, precision) is not None or not _pays(network, precision):
+        return None
+    from charpipe.models.engine.network import Scoring
+
+    assert isinstance(network, LanguageModel)
+    return Scoring(network, getattr(torch, precision))
+
+
 def by_autograd(forward: Forward, scaler: torch.amp.GradScaler | None = None) -> Descend:
     """Cross entropy of what a forward pass says, differentiated by PyTorch."""
 
@@ -114,4 +126,4 @@ def unusual_layers(network: nn.Module) -> str | None:
     return None
 
 
-__all__ = ["Descend", "Forward", "by_autograd", "choose_engine", "obstacle"]
+__all__ = ["Descend", "Forward", "by_autograd", "choose_engine", "obstacle", "scoring_by_engine"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from charpipe.models.contract import State
 from charpipe.models.engine.kernels.cells import CELLS
 from charpipe.models.engine.kernels.code import WORD, Kind
 from charpipe.models.engine.kernels.dropping import Drop
@@ -51,17 +52,21 @@ class RecurrentLayer:
         kind: Kind,
         recurrence: TorchRecurrence,
         place: int,
-        dropped: tuple[float, bool],
+        dropped: tuple[float, bool] = (0.0, False),
+        *,
+        learns: bool = True,
     ) -> None:
         layer = recurrence.layer
+        self.learns = learns
         self.processor, self.kind, self.place, self.layer = processor, kind, place, layer
         self.cell, self.size = CELLS[type(layer)], layer.hidden_size
         self.units, self.dtype = rounded(self.size), getattr(torch, kind.name)
         gates = len(self.cell.from_hidden)
-        self.hidden = Matrix(processor, kind, (gates, self.size, self.size), recurrence.recurrent_dropout)
-        self.inputs = Matrix(processor, kind, (gates, self.size, self.size)) if place else None
+        shape, less = (gates, self.size, self.size), recurrence.recurrent_dropout if learns else 0.0
+        self.hidden = Matrix(processor, kind, shape, less, learns=learns)
+        self.inputs = Matrix(processor, kind, shape, learns=learns) if place else None
         self.dropped, self.locked = dropped
-        self.seeds = (0, 0)
+        self.seeds: Sequence[int] = (0, 0)
         # what inputs add: of the first layer one row for each character, of others the biases alone
         self.source = torch.zeros(0)
         self.of_source = torch.zeros(0)
@@ -71,12 +76,12 @@ class RecurrentLayer:
         """Memory for a window: outputs with those before it first, gradients `above` of what goes on to the next layer,
         memories, what is kept of each cell, and the gradient that the memory carries. What fills up stays zero."""
         make = partial(zeros, dtype=self.dtype)
-        values = (lanes, self.units)
-        self.outputs, self.above = make(steps + 1, *values), make(steps, *values)
+        values, learnt = (lanes, self.units), steps if self.learns else 0
+        self.outputs, self.above = make(steps + 1, *values), make(learnt, *values)
         self.onward = make(steps, *values) if self.dropped else self.outputs[1:]
-        self.memories = zeros(steps + 1, *values) if self.cell.remembers else torch.zeros(1, 1)
-        self.carried = torch.zeros(values) if self.cell.remembers else torch.zeros(1, 1)
-        self.kept = make(steps, lanes, row_of_kept(self.cell, self.units))
+        self.memories = zeros(learnt + 1, *(values if self.cell.remembers else (1, 1)))
+        self.carried = torch.zeros(values if self.cell.remembers else (1, 1))
+        self.kept = make(learnt, lanes, row_of_kept(self.cell, self.units))
         self.nothing = torch.zeros(steps, lanes, dtype=torch.int64)
 
     # --- before a window ---
@@ -85,13 +90,17 @@ class RecurrentLayer:
         """One of PyTorch's names, such as `weight_hh`, of this layer."""
         return self.layer.get_parameter(f"{name}_l{self.place}")
 
-    def begin(
-        self, state: dict[str, Tensor], source: Tensor | None, seeds: tuple[int, int]
-    ) -> Iterator[Piece]:
-        """Take the state before the window and what characters add to the sums, [any, gates * units], for the first
-        layer; the rest is to be done."""
-        size, cell = self.size, self.cell
+    def packing(self, seeds: Sequence[int]) -> Iterator[Piece]:
+        """What lays out the weights as they are now; what is dropped follows from the seeds."""
         self.seeds = seeds
+        yield from self.hidden.packing(self.parameter("weight_hh"), seeds[0])
+        if self.inputs is not None:
+            yield from self.inputs.packing(self.parameter("weight_ih"))
+
+    def begin(self, state: State, source: Tensor | None) -> None:
+        """Take the state before the window, and for the first layer what characters add to the sums, [any, gates *
+        units]."""
+        size, cell = self.size, self.cell
         self.outputs[0, :, :size] = state["hidden"][self.place]
         if cell.remembers:
             self.memories[0, :, :size] = state[cell.names[-1]][self.place]
@@ -103,9 +112,6 @@ class RecurrentLayer:
             self.of_source = torch.zeros_like(self.source)
         if cell.from_inputs != cell.from_hidden:
             self.bias[:size] = self.parameter("bias_hh")[-size:].detach()
-        yield from self.hidden.packing(self.parameter("weight_hh"), seeds[0])
-        if self.inputs is not None:
-            yield from self.inputs.packing(self.parameter("weight_ih"))
 
     def _added_bias(self) -> Tensor:
         """Both biases are added to the same sum, but for the GRU's n, where the reset gate stands between."""
@@ -124,7 +130,8 @@ class RecurrentLayer:
 
     def forward(self, share: Share, rows: Tensor | None, below: Tensor | None) -> None:
         """From rows [T, B] of the source, or the outputs of the layer below, to outputs."""
-        spec = Layer(self.cell, self.kind, self.units, self.units if below is not None else 0, share.sizes)
+        inputs = self.units if below is not None else 0
+        spec = Layer(self.cell, self.kind, self.units, inputs, share.sizes, self.learns)
         assembled(self.processor, ForwardSweep, spec)(
             *share.window,
             share.at(self.nothing if rows is None else rows),

@@ -34,17 +34,25 @@ class Matrix:
     """`gates` matrices of [units, inputs], filled up with zeros to multiples of 16, in two layouts: `rows` to multiply
     inputs by, and `columns` for the way back to them. `gradient` [gates, units, inputs] float32 is filled up as well.
 
-    `dropped` is a share of the numbers that is left out, other ones for each seed.
+    `dropped` is a share of the numbers that is left out, other ones for each seed. One that does not `learn` has `rows`
+    alone.
     """
 
     def __init__(
-        self, processor: Processor, kind: Kind, shape: tuple[int, int, int], dropped: float = 0.0
+        self,
+        processor: Processor,
+        kind: Kind,
+        shape: tuple[int, int, int],
+        dropped: float = 0.0,
+        *,
+        learns: bool = True,
     ) -> None:
-        self._processor, self._kind, self._shape = processor, kind, shape
+        self._processor, self._kind, self._shape, self._learns = processor, kind, shape, learns
         self.gates, self.units, self.inputs = full = shape[0], rounded(shape[1]), rounded(shape[2])
         self._full = torch.zeros(full) if full != shape or dropped else None
-        self.rows, self.columns = (zeros(*full, dtype=getattr(torch, kind.name)) for _ in range(2))
-        self.gradient = zeros(*full)
+        none, dtype = (0, 0, 0), getattr(torch, kind.name)
+        self.rows, self.columns = zeros(*full, dtype=dtype), zeros(*(full if learns else none), dtype=dtype)
+        self.gradient = zeros(*(full if learns else none))
         self._drop = None
         if dropped:
             blocks = Blocks.of(self.gates * self.units, 1)
@@ -65,7 +73,8 @@ class Matrix:
             self._drop(seed, whole.data_ptr())
         for part in range(PARTS):
             yield partial(self._pack_rows, whole.data_ptr(), self.rows.data_ptr(), part, PARTS)
-        yield lambda: self._pack_columns(whole.data_ptr(), self.columns.data_ptr())
+        if self._learns:
+            yield partial(self._pack_columns, whole.data_ptr(), self.columns.data_ptr())
 
     def summing(
         self, values: Tensor, of_sums: Tensor, blocks: tuple[int, ...], rooms: list[Tensor]

@@ -23,9 +23,9 @@ from charpipe.models.processor import Processor
 class Softmax:
     """PyTorch's linear layer, softmax and cross entropy, with products of `kind`."""
 
-    def __init__(self, processor: Processor, kind: Kind, linear: nn.Linear) -> None:
-        self.processor, self.kind, self.linear = processor, kind, linear
-        self.matrix = Matrix(processor, kind, (1, linear.out_features, linear.in_features))
+    def __init__(self, processor: Processor, kind: Kind, linear: nn.Linear, *, learns: bool = True) -> None:
+        self.processor, self.kind, self.linear, self.learns = processor, kind, linear, learns
+        self.matrix = Matrix(processor, kind, (1, linear.out_features, linear.in_features), learns=learns)
         self.tokens = self.matrix.units
         self.bias = torch.full((self.tokens,), BEYOND)
         self.of_bias = torch.zeros(1, self.tokens)
@@ -34,20 +34,19 @@ class Softmax:
     def make_room(self, steps: int, lanes: int, threads: int) -> None:
         """Memory for a window."""
         dtype = getattr(torch, self.kind.name)
-        self.of_scores = zeros(steps, lanes, self.tokens, dtype=dtype)
+        self.of_scores = zeros(steps if self.learns else 0, lanes, self.tokens, dtype=dtype)
         self.losses = torch.zeros(2, steps, lanes)
         self.scores = torch.zeros(threads, lanes_in_tile(self.processor), self.tokens)
         self.nothing = torch.zeros(steps, lanes, dtype=torch.int64)
 
-    def begin(self, scale: float) -> Iterator[Piece]:
-        """What is to be done before a window, whose gradients are to be `scale` times as large."""
-        self.scale.fill_(scale / self.losses[0].numel())
+    def packing(self) -> Iterator[Piece]:
+        """What lays out the weights as they are now."""
         self.bias[: self.linear.out_features] = self.linear.bias.detach()
         yield from self.matrix.packing(self.linear.weight)
 
-    def there_and_back(self, share: Share, part: int, hidden: Tensor, targets: Tensor, above: Tensor) -> None:
-        """From some lanes of hidden [T, B, H] to their losses, and back to the gradient `above` of hidden."""
-        spec = (self.kind, self.matrix.inputs, self.tokens, share.sizes)
+    def forward(self, share: Share, part: int, hidden: Tensor, targets: Tensor) -> None:
+        """From some lanes of hidden [T, B, H] to their losses, and what is learnt from them."""
+        spec = (self.kind, self.matrix.inputs, self.tokens, share.sizes, self.learns)
         assembled(self.processor, Head, *spec)(
             *share.window,
             share.at(hidden),
@@ -60,6 +59,9 @@ class Softmax:
             share.at(self.losses[0]),
             share.at(self.losses[1]),
         )
+
+    def backward(self, share: Share, above: Tensor) -> None:
+        """From there back to the gradient of hidden."""
         back = (self.kind, self.tokens, (0,), self.tokens, self.matrix.inputs, share.sizes)
         assembled(self.processor, Through, *back)(
             *share.window, share.at(self.of_scores), self.matrix.columns.data_ptr(), share.at(above)
@@ -83,9 +85,9 @@ class Softmax:
 
         yield [bias]
 
-    def loss(self) -> Tensor:
-        """The mean over the window, nats."""
-        return (self.losses[0] + self.losses[1].log()).mean()
+    def nats(self) -> Tensor:
+        """The loss of each step and lane, float32 [T, B]."""
+        return self.losses[0] + self.losses[1].log()
 
     def gradients(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Parameters and their gradients."""

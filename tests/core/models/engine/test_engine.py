@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from charpipe.errors import UsageError
-from charpipe.models import LanguageModel, TorchRecurrence
+from charpipe.models import LanguageModel, NetworkPredictor, TorchRecurrence
 from charpipe.models.engine import choose_engine, lanes, obstacle
 from charpipe.models.processor import Processor, this_processor
 from charpipe.plugin import ArchitectureConfig, RecurrentConfig
@@ -221,6 +221,33 @@ def test_dropout_takes_its_share_and_others_for_each_seed():
         (one[512:] & one[:-512], 0.49),
     ):
         assert kept.float().mean().item() == pytest.approx(expected, abs=1e-3)  # as of independent draws
+
+
+@pytest.mark.parametrize("kind", NAMES)
+@pytest.mark.parametrize(("steps", "lanes"), [(STEPS, LANES), (1, 1), (70, 600)])
+def test_scores_are_those_of_the_plain_network(kind, steps, lanes):
+    """The last are more than are scored at a time."""
+    network = build(kind, 24, 2, embedding=6, dropout=0.5, recurrent=0.5).train()
+    predictor = NetworkPredictor(network, VOCABULARY)
+    ids = torch.randint(VOCABULARY, (steps + 1, lanes), generator=torch.Generator().manual_seed(1))
+    found, plain = (
+        predictor.score(ids, state_of(network, lanes)),
+        predictor._score(ids, state_of(network, lanes)),
+    )
+    assert predictor._scoring != predictor._score
+    torch.testing.assert_close(found, plain, rtol=1e-4, atol=1e-5)
+
+
+def test_scores_follow_the_weights():
+    network = build(nn.LSTM)
+    predictor = NetworkPredictor(network, VOCABULARY)
+    (ids, _), state = windows()[0], state_of(network)
+    before = predictor.score(ids, state)[0]
+    with torch.no_grad():
+        network.recurrence.layer.weight_hh_l0.mul_(2)
+    after = predictor.score(ids, state)[0]
+    assert not torch.allclose(before, after)
+    torch.testing.assert_close(after, predictor._score(ids, state)[0], rtol=1e-4, atol=1e-5)
 
 
 def test_no_number_is_shown_as_such():

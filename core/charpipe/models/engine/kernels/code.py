@@ -362,12 +362,14 @@ class Code:
         self, count: int | Int, body: Callable[..., Sequence[Vector] | None], carried: Sequence[Vector] = ()
     ) -> list[Vector]:
         """`body(i, *carried)` for i from 0 to count, which is not negative; it returns what is carried on."""
+        if count == 0:
+            return list(carried)
         builder = self.builder
         before = builder.block
         inside = builder.append_basic_block("loop")
         after = builder.append_basic_block("done")
         limit = self.integer(count)
-        if isinstance(count, int) and count > 0:
+        if isinstance(count, int):
             builder.branch(inside)
         else:
             builder.cbranch(builder.icmp_signed(">", limit, ir.Constant(INT, 0)), inside, after)
@@ -384,7 +386,7 @@ class Code:
         end = builder.block
         builder.cbranch(builder.icmp_signed("<", following, limit), inside, after)
         builder.position_at_end(after)
-        if isinstance(count, int) and count > 0:
+        if isinstance(count, int):
             return list(found)
         results = []
         for first, last in zip(carried, found, strict=True):

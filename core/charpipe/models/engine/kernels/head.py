@@ -16,16 +16,22 @@ class Head:
 
     hidden [rows, units] @ weights + bias are the scores of `columns` tokens, a multiple of 16. Left behind are
     scale * the gradient of each row's loss [rows, columns], and losses float32 [2, rows]: the loss is
-    the first + log(the second). The room holds a block's scores.
+    the first + log(the second). The room holds a block's scores. One that does not `learn` leaves losses alone.
     """
 
     ARGUMENTS = Window.ARGUMENTS + 9
 
     def __init__(
-        self, processor: Processor, kind: Kind, units: int, columns: int, sizes: tuple[int, ...]
+        self,
+        processor: Processor,
+        kind: Kind,
+        units: int,
+        columns: int,
+        sizes: tuple[int, ...],
+        learns: bool = True,
     ) -> None:
         self.code = code = Code(processor, self.ARGUMENTS)
-        self.kind, self.units, self.columns = kind, units, columns
+        self.kind, self.units, self.columns, self.learns = kind, units, columns, learns
         self.window = Window(code, sizes)
         places = [code.place(address) for address in code.arguments[Window.ARGUMENTS :]]
         self.hidden, self.weights, self.bias, self.targets, scale = places[:5]
@@ -88,6 +94,6 @@ class Head:
             value = code.load(scores + i * (width * WORD)) * share - right * self.scale
             code.store(self.of_scores + (row * self.columns + i * width) * kind.size, value, kind)
 
-        code.loop(count, gradient)
+        code.loop(count if self.learns else 0, gradient)
         code.store_one(self.losses + row * WORD, (largest - wanted).first())
         code.store_one(self.sums + row * WORD, total.first())

@@ -21,13 +21,15 @@ APART = 32
 @dataclass(frozen=True)
 class Layer:
     """What a sweep is made for: a cell, how numbers lie in memory, its units, and its inputs where they are a layer's
-    outputs and not looked up (else 0); both are multiples of 16. `sizes` are those of the blocks of lanes."""
+    outputs and not looked up (else 0); both are multiples of 16. `sizes` are those of the blocks of lanes. One that
+    `learns` keeps all that the way back needs."""
 
     cell: Cell
     kind: Kind
     units: int
     inputs: int
     sizes: tuple[int, ...]
+    learns: bool = True
 
     @property
     def exact(self) -> bool:
@@ -48,7 +50,8 @@ def row_of_kept(cell: Cell, units: int) -> int:
 
 class ForwardSweep:
     """The kernel `forward`(window, rows, source, bias, inputs, input weights, recurrent weights, outputs, memories,
-    kept): row `rows[t, b]` of `source` is what the input of lane b adds at step t."""
+    kept): row `rows[t, b]` of `source` is what the input of lane b adds at step t. One that does not learn
+    keeps nothing, and has the memories of one step."""
 
     ARGUMENTS = Window.ARGUMENTS + 9
 
@@ -70,18 +73,17 @@ class ForwardSweep:
 
         def tile(register: Int, registers: int) -> None:
             self.window.each_block(
-                lambda first, count: self._block(
-                    [here + (first + i) for i in range(count)], register, registers
-                )
+                lambda first, count: self._block(here, [first + i for i in range(count)], register, registers)
             )
 
         each_tile(self.code, self.layer.units, COLUMNS // self.cell.sums, tile)
 
-    def _block(self, lanes: list[Int], register: Int, registers: int) -> None:
+    def _block(self, here: Int, own: list[Int], register: Int, registers: int) -> None:
         """Some lanes at a step, and some units: from their inputs to their outputs."""
         layer, cell, units, width = self.layer, self.cell, self.layer.units, self.code.width
-        for lane in lanes:
-            self._prefetch(lane, register * width, registers * width)
+        lanes = [here + lane for lane in own]
+        for lane, mine in zip(lanes, own, strict=True):
+            self._prefetch(lane, mine, register * width, registers * width)
         sums = [[[self.code.zero] * cell.sums for _ in range(registers)] for _ in lanes]
         if layer.inputs:
             weights = self._packed(self.input_weights, cell.from_inputs, layer.inputs, register)
@@ -90,11 +92,12 @@ class ForwardSweep:
             )
         weights = self._packed(self.recurrent, cell.from_hidden, units, register)
         self._add(sums, cell.from_hidden, self._at(self.outputs, lanes, units), weights, units)
-        for lane, mine in zip(lanes, sums, strict=True):
-            for i, values in enumerate(mine):
+        for lane, mine, found in zip(lanes, own, sums, strict=True):
+            for i, values in enumerate(found):
                 unit = (register + i) * width
                 added = self._from_source(lane, unit)
-                self._apply(lane, unit, [one + other for one, other in zip(values, added, strict=True)])
+                whole = [one + other for one, other in zip(values, added, strict=True)]
+                self._apply(lane, mine, unit, whole)
 
     def _packed(self, weights: Place, fed: tuple[int, ...], length: int, register: Int) -> Place:
         """Where the weights of a tile begin."""
@@ -129,27 +132,31 @@ class ForwardSweep:
             for block in range(self.cell.sums)
         ]
 
-    def _prefetch(self, lane: Int, unit: Int, count: int) -> None:
+    def _prefetch(self, lane: Int, mine: Int, unit: Int, count: int) -> None:
         code, cell, units, row = self.code, self.cell, self.layer.units, self._source_row(lane)
         for block in range(len(cell.from_inputs)):
             code.prefetch(row + (unit + block * units) * WORD, count * WORD)
         if cell.remembers:
-            code.prefetch(self.memories + (lane * units + unit) * WORD, count * WORD)
-        for block in range(cell.sums):
+            code.prefetch(self._memory(lane, mine, unit), count * WORD)
+        for block in range(cell.sums if self.layer.learns else 0):
             place = self.kept + (lane * self.layer.wide + unit + block * units) * self.layer.kind.size
             code.prefetch(place, count * self.layer.kind.size, written=True)
 
-    def _apply(self, lane: Int, unit: Int, sums: list[Vector]) -> None:
+    def _memory(self, lane: Int, mine: Int, unit: Int) -> Place:
+        """Of a lane at this step, or where only one step's are there, of the lane."""
+        return self.memories + ((lane if self.layer.learns else mine) * self.layer.units + unit) * WORD
+
+    def _apply(self, lane: Int, mine: Int, unit: Int, sums: list[Vector]) -> None:
         """The cell of some units: what is kept for the way back, and what goes on to the next step."""
         code, cell, units, kind = self.code, self.cell, self.layer.units, self.layer.kind
-        memory, following = self.memories + (lane * units + unit) * WORD, lane + self.window.lanes
+        memory, following = self._memory(lane, mine, unit), lane + self.window.lanes
         before = code.load(memory) if cell.remembers else code.zero
         kept, hidden, after = cell.forward(tuple(sums), before, self.layer.exact)
-        for block, value in enumerate(kept):
+        for block, value in enumerate(kept if self.layer.learns else ()):
             code.store(self.kept + (lane * self.layer.wide + unit + block * units) * kind.size, value, kind)
         code.store(self.outputs + (following * units + unit) * kind.size, hidden, kind)
         if cell.remembers:
-            code.store(self.memories + (following * units + unit) * WORD, after)
+            code.store(memory + self.window.lanes * (units * WORD) if self.layer.learns else memory, after)
 
 
 class BackwardSweep:
