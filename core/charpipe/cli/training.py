@@ -19,6 +19,10 @@ Preset = Annotated[str | None, typer.Option(help="A named bundle of settings.")]
 Steps = Annotated[int | None, typer.Option(help="Updates to make.", min=0)]
 Budget = Annotated[str | None, typer.Option(help="Time to train for: 90s, 2m, 1h.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Engine = Annotated[str | None, typer.Option(help="auto, fast, plain or cuda-graphs.")]
+Deterministic = Annotated[
+    bool, typer.Option("--deterministic", help="On CUDA, the same numbers bit for bit every time.")
+]
 Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Any setting; may be repeated.")]
 Force = Annotated[
     list[str], typer.Option("--force", metavar="STAGE", help="Do this stage anew; may be repeated.")
@@ -31,6 +35,8 @@ COMMON: Mapping[str, tuple[Any, Any]] = {
     "steps": (Steps, None),
     "budget": (Budget, None),
     "device": (Device, None),
+    "engine": (Engine, None),
+    "deterministic": (Deterministic, False),
     "set_": (Set, []),
     "force": (Force, []),
     "dry_run": (DryRun, False),
@@ -77,6 +83,8 @@ def _run(
     steps: int | None,
     budget: str | None,
     device: str | None,
+    engine: str | None,
+    deterministic: bool,
     set_: list[str],
     force: list[str],
     dry_run: bool,
@@ -84,7 +92,15 @@ def _run(
 ) -> None:
     if steps is not None and budget is not None:
         raise UsageError("--steps and --budget both say how long to train; give one of them")
-    flags = chosen({"train__steps": steps, "train__budget": budget, "train__device": device})
+    flags = chosen(
+        {
+            "train__steps": steps,
+            "train__budget": budget,
+            "train__device": device,
+            "train__engine": engine,
+            "train__deterministic": deterministic or None,
+        }
+    )
     if budget is not None:
         flags["train.steps"] = None  # a fixed number of steps in the project file would win over it
     resolved = load_config(pipeline=pipeline.name, preset=preset, settings=flags, overrides=set_)
@@ -151,7 +167,8 @@ def execute(
 def resume(
     run: Annotated[str, typer.Argument(help="A run: name, unique beginning, `last`.")] = "last",
     steps: Annotated[int | None, typer.Option(help="Train for so many steps in all.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
+    device: Device = None,
+    engine: Engine = None,
     set_: Set = [],  # noqa: B006
     json: Json = False,
 ) -> None:
@@ -168,7 +185,7 @@ def resume(
             f"the run {found.name} is finished ({status.step:,} steps); type: charpipe sample {found.name}"
         )
     request = info.request
-    changed = {"train.steps": steps, "train.device": device}
+    changed = {"train.steps": steps, "train.device": device, "train.engine": engine}
     flags = {key: value for key, value in changed.items() if value is not None}
     resolved = load_config(settings=info.settings | flags, overrides=set_)
     registry = open_registry()

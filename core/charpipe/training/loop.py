@@ -19,6 +19,7 @@ from charpipe.generation import SampleConfig
 from charpipe.models import Model
 from charpipe.plugin import Decoder, Encoding
 from charpipe.training.budget import steps_within
+from charpipe.training.determinism import determinism
 from charpipe.training.failures import diverged, memory_explained
 from charpipe.training.job import Job, prepare, reseed
 from charpipe.training.observation import Observer
@@ -58,10 +59,10 @@ def train(
     becomes true a checkpoint is saved and training ends as "interrupted". Raises UsageError, RunError, TrainingError.
     """
     began = time.perf_counter()
-    with memory_explained(settings):
+    with memory_explained(settings), determinism(settings):
         job = prepare(model, tokens, settings, resume, start)
     yield from job.notices
-    with memory_explained(settings), threads_for_updates(job):
+    with memory_explained(settings), determinism(settings), threads_for_updates(job):
         yield from _fix_steps(job, resumed=resume is not None)
         yield TrainingStarted(
             run,

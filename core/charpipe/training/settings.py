@@ -23,6 +23,7 @@ FREE = frozenset(
         "device",
         "precision",
         "engine",
+        "deterministic",
     ]
 )
 """Settings that may change when a run is resumed."""
@@ -113,6 +114,10 @@ class TrainConfig(Options):
         "auto",
         description="fast: charpipe's own, for RNN, GRU and LSTM on a CPU; plain: PyTorch's layers; cuda-graphs: a "
         "recorded update on CUDA, unverified until benchmarks/results says otherwise, and never taken by auto",
+    )
+    deterministic: bool = Field(
+        False,
+        description="on CUDA, the same numbers bit for bit every time, at some cost; a CPU always has them",
     )
     seed: int = Field(
         1, ge=0, lt=2**63, description="of the first weights, dropout and the order of the data"
