@@ -156,9 +156,15 @@ def _offset(start: Start | None, checkpoint: Checkpoint | None) -> int:
     return start.offset if start is not None else 0
 
 
-def reseed(seed: int, step: int) -> None:
+def reseed(seed: int, step: int, device: torch.device) -> None:
     """Make what is random in a step (dropout) a pure function of (seed, step), whatever happened before."""
-    torch.manual_seed(int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0]))
+    number = int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0])
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(
+            number
+        )  # torch.manual_seed writes down who called it, at every step
+    else:
+        torch.manual_seed(number)
 
 
 def _precision(

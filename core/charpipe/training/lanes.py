@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ class Lanes:
         """Where the first lane stands at this step; each other one stands a `stretch` further than the one before."""
         epoch, place = divmod(self.offset + step, self.steps_per_epoch)
         slack = len(self.tokens) - 1 - self.stretch * self.batch_size
-        return int(np.random.default_rng((self.seed, epoch)).integers(slack + 1)) + place * self.window
+        return _beginning(self.seed, epoch, slack) + place * self.window
 
     def begins(self, step: int) -> bool:
         """Whether the lanes begin anew at this step, with the initial state."""
@@ -59,9 +60,15 @@ class Lanes:
     def read(self, step: int) -> tuple[Tensor, Tensor]:
         """Inputs and the tokens that follow them, int64 [T, B] each."""
         starts = self.origin(step) + np.arange(self.batch_size) * self.stretch
-        lanes = np.stack([self.tokens[start : start + self.window + 1] for start in starts], axis=1)
+        lanes = self.tokens[starts + np.arange(self.window + 1)[:, None]]
         ids = torch.from_numpy(lanes.astype(np.int64))
         return ids[:-1], ids[1:]
+
+
+@lru_cache(maxsize=8)
+def _beginning(seed: int, epoch: int, slack: int) -> int:
+    """Where a pass over the corpus begins, at most `slack` tokens in."""
+    return int(np.random.default_rng((seed, epoch)).integers(slack + 1))
 
 
 def fit_lanes(tokens: NDArray[Any], batch_size: int, window: int, seed: int) -> Lanes:

@@ -123,7 +123,7 @@ def update(job: Job, step: int, rate: float) -> Tensor:
     settings = job.settings
     if job.engine == "cuda-graphs" and job.recorded is None:
         job.recorded = Recorded(job, learn)
-    reseed(settings.seed, step)
+    reseed(settings.seed, step, job.device)
     if job.recorded is not None:
         loss = job.recorded.update(step, rate)
     else:

@@ -93,6 +93,7 @@ class Descent:
 
     def __init__(self, network: LanguageModel, dtype: torch.dtype, threads: int = 1) -> None:
         self._net, self._threads = Network(network, dtype, learns=True), threads
+        self._parameters = list(network.parameters())
 
     @torch.no_grad()
     def __call__(
@@ -133,7 +134,7 @@ class Descent:
 
     def _hand_over(self) -> None:
         """Leave each parameter its gradient; one that is used twice has two."""
-        for each in self._net.network.parameters():
+        for each in self._parameters:
             each.grad = None
         for parameter, gradient in self._gradients():
             if parameter.requires_grad:
