@@ -1,6 +1,6 @@
 """The functions between two products, made of what registers do.
 
-`exact`: to 3e-7, for float32. Otherwise to 2e-5, as much as bfloat16 shows, in half the time.
+`exact`: to 4e-7, for float32. Otherwise to 1e-4, more than bfloat16 shows, in less time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TANH_LIMIT = 4.97
 
 
 def exp(x: Vector) -> Vector:
-    """e**x."""
+    """e**x, to 5e-7 of itself near 0 and 1e-5 far out."""
     scaled = x.within(LARGEST) * math.log2(math.e)
     shifted = scaled + SHIFT
     rest = scaled - (shifted - SHIFT)

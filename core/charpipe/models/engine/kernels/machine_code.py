@@ -21,6 +21,8 @@ from charpipe.models.processor import Processor
 
 Machine = Callable[..., None]
 """A compiled kernel: whole numbers and addresses in, Python's lock set free meanwhile."""
+DIGEST = 32
+"""Bytes of a SHA-256, with which a kept object begins."""
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -98,8 +100,11 @@ def _kept(name: str) -> Path | None:
 
 
 def _read(path: Path | None) -> bytes | None:
+    """What was kept, if it is whole: half an object would end the process."""
     with suppress(OSError):
-        return path.read_bytes() if path else None
+        kept = path.read_bytes() if path else b""
+        digest, emitted = kept[:DIGEST], kept[DIGEST:]
+        return emitted if digest == hashlib.sha256(emitted).digest() else None
     return None
 
 
@@ -109,5 +114,5 @@ def _keep(path: Path | None, emitted: bytes) -> None:
         return
     half = path.with_name(f".{path.name}-{os.getpid()}")
     with suppress(OSError):
-        half.write_bytes(emitted)
+        half.write_bytes(hashlib.sha256(emitted).digest() + emitted)
         half.replace(path)
