@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -152,6 +155,18 @@ def test_what_a_thread_raises_is_raised():
 
     with pytest.raises(ValueError, match="a lane"):
         lanes.in_parallel([lambda: None, work])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_has_threads_of_its_own():
+    done = []
+    lanes.in_parallel([lambda: done.append(1), lambda: done.append(2)])
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        lanes.in_parallel([lambda: done.append(3), lambda: done.append(4)])
+        os._exit(0 if len(done) == 4 else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def numbers_kept(count, seed, dropped):
