@@ -7,6 +7,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "charpipe.checkpoint/1"
 HALF = ".saving-"
-"""Before the name of a checkpoint that is being written."""
+"""Before the name of a checkpoint that is being written or removed."""
 KINDS: dict[str, type | tuple[type, ...]] = {
     "step": int,
     "steps": int,
@@ -90,7 +91,8 @@ class Snapshot:
         here = found.index(final)
         for path in found[:here] + found[here + self.keep :]:
             if path.name != best:
-                shutil.rmtree(path, ignore_errors=True)
+                with suppress(OSError):  # it stays, whole
+                    _discard(path)
         return final
 
     def _write(self, folder: Path) -> None:
@@ -123,7 +125,7 @@ def publish_checkpoint(folder: Path, step: int, write: Callable[[Path], None]) -
             write(temporary)
             describe(temporary, SCHEMA, {"step": step}).write(temporary)
             if final.exists():  # damaged, or of a run that was resumed from before it
-                shutil.rmtree(final)
+                _discard(final)
             publish_folder(temporary, final)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -135,8 +137,16 @@ def publish_checkpoint(folder: Path, step: int, write: Callable[[Path], None]) -
     return final
 
 
+def _discard(checkpoint: Path) -> None:
+    """Remove a checkpoint; where that is cut short, what is left of it no longer has the name of one."""
+    aside = checkpoint.with_name(f"{HALF}{checkpoint.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    checkpoint.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
 def clear_halves(folder: Path) -> None:
-    """Remove what a process that was killed left half written."""
+    """Remove what a process that was killed left half written or half removed."""
     for path in folder.glob(f"{HALF}*"):
         shutil.rmtree(path, ignore_errors=True)
 

@@ -63,6 +63,26 @@ def test_a_folder_that_vanishes_is_made_again(tmp_path, new_model, tokens, setti
     assert last_checkpoint(tmp_path / "run").name == "step-00000030"
 
 
+def test_a_checkpoint_whose_removal_is_cut_short_is_none_any_more(
+    tmp_path, new_model, tokens, settings, monkeypatch
+):
+    chosen = settings(checkpoint_every=5, keep_checkpoints=2, engine="plain")
+    remove = shutil.rmtree
+
+    def cut_short(path, **more):
+        state = Path(path) / "state.json"
+        state.unlink() if state.is_file() else remove(path, **more)
+
+    monkeypatch.setattr(shutil, "rmtree", cut_short)
+    list(train(new_model(), tokens, chosen, checkpoints=tmp_path))
+    assert [damage(path) for path in tmp_path.glob("step-*")] == [None, None]
+    assert list(tmp_path.glob(".saving-*"))
+    monkeypatch.setattr(shutil, "rmtree", remove)
+    last = last_checkpoint(tmp_path)
+    list(train(new_model(), tokens, chosen, checkpoints=tmp_path, resume=last))
+    assert not list(tmp_path.glob(".saving-*"))
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="/sys is Linux's")
 def test_a_folder_that_refuses_is_named(tmp_path, new_model, tokens, settings):
     refusing = tmp_path
