@@ -298,7 +298,7 @@ def main() -> None:
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=400, help="of --around")
+    parser.add_argument("--steps", type=int, default=2000, help="of --around")
     parser.add_argument("--around", action="store_true")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--one", nargs=2, metavar=("CELL", "SHAPE"), help=argparse.SUPPRESS)
