@@ -8,6 +8,7 @@ It imports once and forks for every place, so that each death is a process's own
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -32,6 +33,7 @@ PLACES = {
     "before-the-manifest": 10,
     "before-the-rename": 10,
     "after-the-rename": 15,
+    "within-a-removal": 15,
     "before-the-status": 15,
 }
 """Where to die, and the step from which the run then goes on."""
@@ -66,6 +68,7 @@ def of_the_step(folder: Path, then) -> None:
 def arrange(place: str) -> None:
     """Let this process die at that place."""
     write, describe, publish = checkpoints.Snapshot._write, checkpoints.describe, checkpoints.publish_folder
+    remove = shutil.rmtree
 
     def writing(snapshot, folder):
         if snapshot.step == SAVED and place == "before-the-write":
@@ -89,6 +92,13 @@ def arrange(place: str) -> None:
         if place == "after-the-rename" and final.name.endswith(str(SAVED)):
             die()
 
+    def removing(path, **more):
+        state = Path(path) / "state.json"
+        if place == "within-a-removal" and state.is_file():  # the oldest one's, once that of SAVED is there
+            state.unlink()
+            die()
+        remove(path, **more)
+
     class Told(Recorder):
         def _checkpointed(self, event):
             if place == "before-the-status" and event.step == SAVED:
@@ -96,7 +106,7 @@ def arrange(place: str) -> None:
             super()._checkpointed(event)
 
     checkpoints.Snapshot._write, checkpoints.describe = writing, describing
-    checkpoints.publish_folder = publishing
+    checkpoints.publish_folder, shutil.rmtree = publishing, removing
     stages.following.Recorder = recorder.Recorder = Told
     plan.new_name = lambda corpus, arch: place
 

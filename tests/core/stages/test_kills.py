@@ -13,6 +13,7 @@ from killing import PLACES, SAVED, session, train
 
 from charpipe.events import Notice, TrainingStarted
 from charpipe.runs import Run, read_metrics
+from charpipe.training.checkpoints import damage
 
 TEXT = "the quick brown fox jumps over the lazy dog. " * 40
 KILLED = [place for place, step in PLACES.items() if step is not None]
@@ -34,6 +35,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     deaths = {place: int(code) for place, code in map(str.split, done.stdout.splitlines())}
     assert deaths == {place: signal.SIGKILL if place in KILLED else 0 for place in PLACES}
+    found = (made / ".charpipe" / "runs").glob("*/checkpoints/step-*")
+    assert {path: wrong for path in found if (wrong := damage(path))} == {}
     return made
 
 
