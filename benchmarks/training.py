@@ -116,7 +116,7 @@ def our_job(arch: str, shape: tuple[int, ...], device: str, precision: str, engi
 def our_model(arch: str, layers: int, size: int) -> Model:
     registry = Registry()
     architecture = registry.architecture(arch)
-    config = architecture.config(hidden_size=size, layers=layers, dropout=0.0)
+    config = architecture.config(hidden_size=size, layers=layers, dropout=0.0, recurrent_dropout=0.0)
     count = len(CHARACTERS)
     tokenizer = registry.all("tokenizer")["char"]
     vocabulary = resolve(tokenizer.learn)(dict.fromkeys(CHARACTERS, 1), tokenizer.config())

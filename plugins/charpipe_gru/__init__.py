@@ -11,7 +11,10 @@ class GruConfig(RecurrentConfig):
     """The `[architectures.gru]` table."""
 
     dropout: float = Field(
-        0.1, ge=0, lt=1, description="dropped share of each layer's outputs while training"
+        0.2, ge=0, lt=1, description="dropped share of each layer's outputs while training"
+    )
+    recurrent_dropout: float = Field(
+        0.1, ge=0, lt=1, description="dropped share of the recurrent weights, anew each window (DropConnect)"
     )
 
 

@@ -43,7 +43,12 @@ CHAR_RNN: Mapping[str, Any] = {
 HUNDREDS = {"batch_size": 100, "window": 100}
 """The blog: "batches of 100 examples and truncated backpropagation through time of length 100 characters"."""
 
-NETWORK: Mapping[str, Any] = {"initialisation": "char-rnn", "embedding_size": 0, "dropout": 0.0}
+NETWORK: Mapping[str, Any] = {
+    "initialisation": "char-rnn",
+    "embedding_size": 0,
+    "dropout": 0.0,
+    "recurrent_dropout": 0.0,
+}
 """train.lua: first weights uniform within 0.08, forget biases 1, characters one-hot, no dropout."""
 
 

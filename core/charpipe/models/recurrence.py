@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -80,8 +82,17 @@ class TorchRecurrence(nn.Module):
                 self.layer.get_parameter(f"bias_hh_l{place}"),
             ]
             state = tuple(each[place : place + 1] for each in before)
-            values, *after = apply(
-                given, state if len(state) > 1 else state[0], weights, True, 1, 0.0, True, False, False
-            )
+            with _no_word_about_weights() if given.is_cuda else nullcontext():
+                values, *after = apply(
+                    given, state if len(state) > 1 else state[0], weights, True, 1, 0.0, True, False, False
+                )
             found.append(after)
         return values, tuple(torch.cat(each) for each in zip(*found, strict=True))
+
+
+@contextmanager
+def _no_word_about_weights() -> Iterator[None]:
+    """cuDNN remarks that weights are not one piece of memory and copies them: those here are new ones in any case."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk")
+        yield

@@ -20,6 +20,8 @@ from charpipe.testing import counted
 C = TypeVar("C")
 VOCABULARY, STEPS, LANES = 11, 9, 3
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
+DROPOUT = ("dropout", "recurrent_dropout")
+"""Settings that a small model has at nought, if it has them."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +230,8 @@ def check_architecture(architecture: Architecture, **settings: Any) -> None:
 
 
 def _case(architecture: Architecture, settings: dict[str, Any]) -> Case:
-    config = architecture.config(**{"hidden_size": 8, "dropout": 0.0, **settings})
+    dropped = {name: 0.0 for name in DROPOUT if name in architecture.config.model_fields}
+    config = architecture.config(**{"hidden_size": 8, **dropped, **settings})
     model = build_model(architecture, config, {}, VOCABULARY, seed=1)
     model.network.eval()
     ids = torch.randint(VOCABULARY, (STEPS, LANES), generator=torch.Generator().manual_seed(2))
