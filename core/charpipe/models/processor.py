@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -36,9 +37,14 @@ def this_processor() -> Processor | None:
         bfloat16, matrices = (bool(has.get(one)) for one in ("avx512bf16", "amx-bf16"))
         return Processor(name, has.flatten(), 16, 32, bfloat16, matrices)
     if has.get("avx2") and has.get("fma"):
-        fewer = [one for one in has.flatten().split(",") if "avx512" not in one and "amx" not in one]
-        return Processor(name, ",".join(fewer), 8, 16, False)
+        return Processor(name, without_avx512(has), 8, 16, False)
     return None
+
+
+def without_avx512(has: Mapping[str, bool]) -> str:
+    """LLVM's features, those of wider registers switched off: the processor's name alone would switch them on."""
+    wider = ("avx512", "avx10", "amx", "evex512")
+    return ",".join(f"{'+' if on and not name.startswith(wider) else '-'}{name}" for name, on in has.items())
 
 
 def limited_to_avx2() -> bool:

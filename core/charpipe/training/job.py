@@ -139,6 +139,15 @@ def prepare(
         threads=threads,
         average=Average(network, settings.average) if settings.average else None,
     )
+    began = checkpoint.state.get("engine", engine) if checkpoint is not None else engine
+    if settings.engine == "auto" and began != engine:
+        job.notices.append(
+            Notice(
+                f"this run was trained by the engine {began!r}, which cannot be used here; it goes on with {engine!r}, "
+                "whose losses differ by rounding",
+                "warning",
+            )
+        )
     if engine == "cuda-graphs":
         job.notices.append(check_recordable(job))
     if (lanes.batch_size, lanes.window) != (settings.batch_size, settings.window):

@@ -74,7 +74,17 @@ def _remembers_alike(folder: Path, settings: TrainConfig) -> bool:
         return False
     saved = read_json(folder / "state.json").get("settings")
     mine = settings.model_dump(mode="json")
-    return isinstance(saved, dict) and all(saved.get(key) == mine[key] for key in SAME)
+    return (
+        isinstance(saved, dict)
+        and all(saved.get(key) == mine[key] for key in SAME)
+        and _has_momentum(saved) == _has_momentum(mine)
+    )
+
+
+def _has_momentum(settings: dict[str, Any]) -> bool:
+    """Whether there is, apart from Adam's, which always has."""
+    one_cycle = settings.get("schedule") == "one-cycle"
+    return settings["optimizer"] in ("sgd", "rmsprop") and (one_cycle or settings["momentum"] > 0)
 
 
 def steps_read(folder: Path) -> int:

@@ -45,7 +45,8 @@ def tokens(letters):
 def new_model(letters):
     def build(name="lstm", *, size=letters.size, vocabulary=None, seed=1, **settings):
         architecture = ARCHITECTURES[name]
-        config = architecture.config(**{"hidden_size": 12, "layers": 2, "dropout": 0.2, "recurrent_dropout": 0.0, **settings})
+        usual = {"hidden_size": 12, "layers": 2, "dropout": 0.2, "recurrent_dropout": 0.0}
+        config = architecture.config(**{**usual, **settings})
         return build_model(
             architecture, config, vocabulary or {"characters": letters.labels}, size, seed=seed
         )

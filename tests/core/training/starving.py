@@ -1,6 +1,6 @@
 """Trains where memory ends: the limit is set once a small training has shown that all works.
 
-python starving.py FOLDER SPARE
+python starving.py FOLDER SPARE ENGINE
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> int:
     (architecture,) = charpipe_architectures()
     model = build_model(architecture, architecture.config(hidden_size=32), {}, 5)
     tokens = np.zeros(400_000, np.uint8)
-    fixed = {"device": "cpu", "engine": "plain", "precision": "float32", "checkpoint_every": 2}
+    fixed = {"device": "cpu", "engine": sys.argv[3], "precision": "float32", "checkpoint_every": 2}
     small = TrainConfig(steps=4, batch_size=4, window=8, **fixed)
     saved = [
         event.step

@@ -79,6 +79,16 @@ def test_another_optimiser_starts_without_memory(parent, new_model, tokens, sett
     assert not job.optimizer.state_dict()["state"]
 
 
+def test_without_momentum_there_is_none_to_begin_with(new_model, tokens, settings, tmp_path) -> None:
+    """One-cycle gives RMSProp momentum, of which a run without it remembers nothing."""
+    chosen = settings(optimizer="rmsprop", learning_rate=1e-3)
+    run(new_model(), tokens, chosen, tmp_path / "one")
+    start = Start(last_checkpoint(tmp_path / "one"), 30)
+    assert prepare(new_model(), tokens, chosen, None, start).optimizer.state_dict()["state"]
+    turned = chosen.model_copy(update={"schedule": "one-cycle"})
+    assert len(losses(run(new_model(), tokens, turned, tmp_path / "two", start=start))) == 30
+
+
 @pytest.mark.parametrize(
     ("other", "message"),
     [

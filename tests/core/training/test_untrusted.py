@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from charpipe.errors import RunError, UsageError
-from charpipe.events import Finished, Step, TrainingStarted
+from charpipe.events import Finished, Notice, Step, TrainingStarted
 from charpipe.store.manifest import describe
 from charpipe.training import last_checkpoint, train
 from charpipe.training.checkpoints import SCHEMA, damage
@@ -183,6 +183,18 @@ def test_to_a_gpu_and_back(saved, go_on):
 @pytest.mark.parametrize("engine", ["fast", "auto"])
 def test_another_engine_may_go_on(saved, go_on, engine):
     assert losses(go_on(engine=engine)) == pytest.approx(losses(go_on()), rel=0.05)
+
+
+@pytest.mark.parametrize(("began", "said"), [("fast", 1), ("plain", 0)])
+def test_an_engine_that_is_not_there_is_said(saved, go_on, monkeypatch, began, said):
+    change_state(saved, engine=began)
+    monkeypatch.setattr("charpipe.models.engine.this_processor", lambda: None)
+    events = go_on(engine="auto")
+    warnings = [event for event in events if isinstance(event, Notice) and event.level == "warning"]
+    assert (
+        len([one for one in warnings if "the engine 'fast', which cannot be used here" in one.message])
+        == said
+    )
 
 
 def test_a_setting_that_was_not_there_yet_had_its_default(saved, go_on):

@@ -24,8 +24,9 @@ Forward = Callable[[Tensor, State], tuple[Tensor, State]]
 """ids int64 [T, B] and state -> logits [T, B, V] and the state after, through which gradients flow."""
 Descend = Callable[[Tensor, Tensor, State, float], tuple[Tensor, State]]
 """ids and targets int64 [T, B], the state before them and a factor -> the loss, nats per token, and the state after. So
-many times its gradient is left with each parameter, added to what is there."""
-LAYERS = (nn.RNN, nn.GRU, nn.LSTM)
+many times its gradient is left with each parameter, which had none."""
+LAYERS = {nn.RNN: ("hidden",), nn.GRU: ("hidden",), nn.LSTM: ("hidden", "cell")}
+"""Those that the engine "fast" knows, with the names of their states."""
 
 
 def choose_engine(
@@ -123,6 +124,10 @@ def unusual_layers(network: nn.Module) -> str | None:
     usual = layer.bias and not (layer.bidirectional or layer.proj_size or layer.batch_first)
     if type(layer) not in LAYERS or not usual or getattr(layer, "nonlinearity", "tanh") != "tanh":
         return "its layers are not the usual RNN, GRU or LSTM"
+    if network.recurrence.names != LAYERS[type(layer)]:
+        return "its states have other names than usual"
+    if any(each.dtype != torch.float32 for each in network.parameters()):
+        return "its weights are not float32"
     return None
 
 

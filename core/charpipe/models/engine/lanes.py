@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from itertools import pairwise
 
@@ -38,8 +38,12 @@ def in_parallel(work: Sequence[Piece]) -> None:
     try:
         work[0]()
     finally:
-        for done in others:
-            done.result()
+        try:
+            wait(others)
+        finally:
+            wait(others)  # they write to memory that nobody may free, however often one is interrupted
+    for done in others:
+        done.result()
 
 
 @cache

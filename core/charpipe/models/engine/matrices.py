@@ -59,7 +59,8 @@ class Matrix:
             kernel = assembled(processor, Drop, FLOAT32, self.inputs, dropped, False, blocks.sizes)
             self._drop = lambda seed, at: kernel(1, 0, *blocks.counts, 0, seed, at, at)
         self._pack_rows = assembled(processor, PackRows, kind, *full)
-        self._pack_columns = assembled(processor, PackColumns, kind, self.gates * self.units, self.inputs)
+        if learns:
+            self._pack_columns = assembled(processor, PackColumns, kind, self.gates * self.units, self.inputs)
         self._seed = 0
 
     def packing(self, values: Tensor, seed: int = 0) -> Iterator[Piece]:

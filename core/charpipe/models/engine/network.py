@@ -47,12 +47,13 @@ class Network:
         """Memory for a window, and lanes for each thread; what is there already is used again."""
         if self._made_for == (steps, lanes, threads):
             return
-        self._made_for = steps, lanes, threads
-        threads = threads_for(lanes, 3.0 * steps * lanes * self.size, threads)
-        self.shares = [Share.of(self.processor, steps, lanes, stretch) for stretch in divide(lanes, threads)]
+        self._made_for = None  # until there is room for all of it
+        some = threads_for(lanes, 3.0 * steps * lanes * self.size, threads)
+        self.shares = [Share.of(self.processor, steps, lanes, stretch) for stretch in divide(lanes, some)]
         for layer in self.layers:
             layer.make_room(steps, lanes)
         self.softmax.make_room(steps, lanes, len(self.shares))
+        self._made_for = steps, lanes, threads
 
     def begin(self, ids: Tensor, state: State) -> Tensor:
         """Take what is read, int64 [T, B], and the state before it; the row of each character."""
@@ -153,11 +154,12 @@ class Scoring:
 
     def __init__(self, network: LanguageModel, dtype: torch.dtype) -> None:
         self._net = Network(network, dtype, learns=False)
-        self._laid_out: tuple[int, ...] | None = None
 
     @torch.no_grad()
     def __call__(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
-        found, steps = [], max(1, LARGEST_WINDOW // ids.shape[1])
+        net, found, steps = self._net, [], max(1, LARGEST_WINDOW // ids.shape[1])
+        net.make_room(min(steps, len(ids) - 1), ids.shape[1], torch.get_num_threads())
+        net.do(net.packing(((0, 0),) * len(net.layers)))  # always: an optimiser may change weights unnoticed
         for first in range(0, len(ids) - 1, steps):
             nats, state = self._window(ids[first : first + steps + 1], state)
             found.append(nats)
@@ -167,13 +169,5 @@ class Scoring:
         net, targets = self._net, ids[1:].contiguous()
         net.make_room(len(targets), targets.shape[1], torch.get_num_threads())
         rows = net.begin(ids[:-1], state)
-        self._lay_out()
         in_parallel([partial(net.forward, each, rows, targets) for each in enumerate(net.shares)])
         return net.softmax.nats(), net.state()
-
-    def _lay_out(self) -> None:
-        """The weights, unless they are as they were."""
-        now = tuple(values._version for values in self._net.network.parameters())
-        if now != self._laid_out:
-            self._net.do(self._net.packing(((0, 0),) * len(self._net.layers)))
-            self._laid_out = now

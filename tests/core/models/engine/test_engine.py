@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from torch.nn import functional
 from charpipe.errors import UsageError
 from charpipe.models import LanguageModel, NetworkPredictor, TorchRecurrence
 from charpipe.models.engine import choose_engine, lanes, obstacle
+from charpipe.models.engine.memory import zeros
 from charpipe.models.processor import Processor, this_processor
 from charpipe.plugin import ArchitectureConfig, RecurrentConfig
 
@@ -66,6 +70,12 @@ def both(network, precision="float32", **values):
     return [descend(network, asked, precision, **values) for asked in ("fast", "plain")]
 
 
+def needs(precision):
+    here = this_processor()
+    if precision == "bfloat16" and not (here and here.bfloat16):
+        pytest.skip("this processor multiplies no bfloat16")
+
+
 def distance(found, exact):
     """The largest distance of a gradient, in its own size."""
     return max(((found[name] - exact[name]).norm() / exact[name].norm()).item() for name in exact)
@@ -110,11 +120,10 @@ def test_a_factor_is_one_of_the_gradient_alone(kind):
 
 
 @pytest.mark.parametrize("kind", NAMES)
-def test_bfloat16_is_no_further_from_float32_than_autocast_is(kind):
-    here = this_processor()
-    if here is None or not here.bfloat16:
-        pytest.skip("this processor multiplies no bfloat16")
-    network = build(kind, 64, 2)
+@pytest.mark.parametrize(("size", "embedding", "vocabulary"), [(64, None, 11), (40, None, 11), (40, 6, 200)])
+def test_bfloat16_is_no_further_from_float32_than_autocast_is(kind, size, embedding, vocabulary):
+    needs("bfloat16")
+    network = build(kind, size, 2, embedding, vocabulary)
     exact = both(network)[1][2]
     fast, plain = (found[2] for found in both(network, "bfloat16"))
     assert all(distance(a, c) < 1.5 * distance(b, c) for a, b, c in zip(fast, plain, exact, strict=True))
@@ -136,17 +145,58 @@ def test_what_is_not_to_be_learnt_gets_no_gradient():
     assert network.recurrence.layer.bias_ih_l0.grad is not None
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(("size", "many"), [(64, LANES), (40, 29)])
 @pytest.mark.parametrize("kind", NAMES)
-def test_with_any_number_of_threads_it_finds_the_same(kind, monkeypatch):
+def test_with_any_number_of_threads_it_finds_the_same(kind, size, many, precision, monkeypatch):
     """Bit for bit: what is summed in which order does not depend on who does it."""
-    network = build(kind, 64, 2, dropout=0.3)
+    needs(precision)
+    network = build(kind, size, 2, dropout=0.3, recurrent=0.2)
     torch.manual_seed(5)
-    alone = descend(network, "fast")
+    alone = descend(network, "fast", precision, lanes=many)
     monkeypatch.setattr(lanes, "LEAST_WORK", 1)
-    assert lanes.threads_for(LANES, 1e9, 3) == 3
+    assert lanes.threads_for(many, 1e9, 3) == 3
     torch.manual_seed(5)
-    shared = descend(network, "fast", threads=3)
+    shared = descend(network, "fast", precision, threads=3, lanes=many)
     torch.testing.assert_close(alone, shared, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_a_window_of_another_size_finds_nothing_of_the_one_before(kind):
+    network = build(kind, 40, 2)
+    step, state = choose_engine(network, CPU, "float32", "fast")[1], state_of(network)
+    (inputs, targets), _ = windows()
+    first = [step(inputs, targets, state, 1.0), {n: p.grad.clone() for n, p in network.named_parameters()}]
+    network.zero_grad()
+    step(inputs[:3, :2], targets[:3, :2], state_of(network, 2), 1.0)
+    network.zero_grad()
+    again = [step(inputs, targets, state, 1.0), {n: p.grad.clone() for n, p in network.named_parameters()}]
+    torch.testing.assert_close(first, again, rtol=0, atol=0)
+
+
+def test_where_there_is_no_memory_for_a_window_it_is_said_each_time(monkeypatch):
+    """And nothing is written beyond the smaller window before."""
+    step = choose_engine(network := build(nn.LSTM), CPU, "float32", "fast")[1]
+    (inputs, targets), _ = windows()
+    step(inputs[:2], targets[:2], state_of(network), 1.0)
+
+    def refused(*_, **__):
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr("charpipe.models.engine.memory.mmap.mmap", refused)
+    monkeypatch.setattr("charpipe.models.engine.memory.LARGE_PAGE", 1)
+    for _ in range(2):
+        with pytest.raises(MemoryError, match="refused"):
+            step(inputs, targets, state_of(network), 1.0)
+
+
+def test_a_system_without_large_pages_has_memory_all_the_same(monkeypatch):
+    class Small(mmap.mmap):
+        def madvise(self, *_):
+            raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr("charpipe.models.engine.memory.mmap.mmap", Small)
+    assert torch.equal(zeros(3 << 20), torch.zeros(3 << 20))
 
 
 def test_what_a_thread_raises_is_raised():
@@ -258,8 +308,9 @@ def test_scores_follow_the_weights():
     predictor = NetworkPredictor(network, VOCABULARY)
     (ids, _), state = windows()[0], state_of(network)
     before = predictor.score(ids, state)[0]
-    with torch.no_grad():
-        network.recurrence.layer.weight_hh_l0.mul_(2)
+    for values in network.parameters():
+        values.grad = torch.ones_like(values)
+    torch.optim.AdamW(network.parameters(), lr=0.1, fused=True).step()  # which no tensor's version tells of
     after = predictor.score(ids, state)[0]
     assert not torch.allclose(before, after)
     torch.testing.assert_close(after, predictor._score(ids, state)[0], rtol=1e-4, atol=1e-5)
@@ -288,6 +339,11 @@ def test_the_engine_says_what_it_cannot_take(monkeypatch):
         lambda i: TorchRecurrence(nn.RNN(i, 8, nonlinearity="relu"), ("hidden",)),
     )
     assert "usual" in (obstacle(relu, CPU, "float32") or "")
+    renamed = LanguageModel(
+        ArchitectureConfig(hidden_size=8), 5, lambda i: TorchRecurrence(nn.LSTM(i, 8), ("cell", "hidden"))
+    )
+    assert "names" in (obstacle(renamed, CPU, "float32") or "")
+    assert "not float32" in (obstacle(build(nn.LSTM).double(), CPU, "float32") or "")
     assert obstacle(build(nn.LSTM), torch.device("cuda"), "float32") == "it is for CPUs"
     assert obstacle(build(nn.LSTM), CPU, "float32") is None
     assert obstacle(build(nn.LSTM), CPU, "float16") == "this processor does not multiply float16"
@@ -309,3 +365,12 @@ def test_by_itself_it_is_taken_where_it_is_the_faster_one(monkeypatch, matrices,
     monkeypatch.setattr("charpipe.models.engine.this_processor", lambda: here)
     monkeypatch.setattr("charpipe.models.engine.network.Descent", lambda *arguments: None)
     assert choose_engine(build(kind), CPU, precision)[0] == expected
+
+
+@pytest.mark.skipif(bool(os.environ.get("ONEDNN_MAX_CPU_ISA")), reason="held to something already")
+@pytest.mark.timeout(600)
+def test_all_of_this_holds_with_avx2_alone():
+    words = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", __file__]
+    held = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
+    done = subprocess.run(words, env=held, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]

@@ -18,7 +18,7 @@ class WeightGradient:
 
     ARGUMENTS = 8
 
-    def __init__(self, processor: Processor, kind: Kind, wide: int, inputs: int, at_once: int = 256) -> None:
+    def __init__(self, processor: Processor, kind: Kind, wide: int, inputs: int, at_once: int) -> None:
         self.code = Code(processor, self.ARGUMENTS)
         self.kind, self.wide, self.inputs, self.at_once = kind, wide, inputs, at_once
         self.rows, self.panels, self.more, *addresses = self.code.arguments

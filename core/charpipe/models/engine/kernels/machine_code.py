@@ -57,13 +57,17 @@ def assembled(processor: Processor, kernel: type[Any], *made_for: Any) -> Machin
 
 def _compile(processor: Processor, text: str) -> bytes:
     machine = _target(processor)
+    emitted: bytes = machine.emit_object(_optimised(machine, text))
+    return emitted
+
+
+def _optimised(machine: Any, text: str) -> Any:
     module = binding.parse_assembly(text)
     module.verify()
     options = binding.create_pipeline_tuning_options(speed_level=2)
     builder = binding.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
-    emitted: bytes = machine.emit_object(module)
-    return emitted
+    return module
 
 
 def _loaded(processor: Processor, emitted: bytes) -> int:
@@ -94,6 +98,16 @@ def _engines() -> list[Any]:
     return []
 
 
+def _begin_anew() -> None:
+    """In a forked process: who held the lock stayed behind in the parent."""
+    global _ONE_AT_A_TIME
+    _ONE_AT_A_TIME = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
+
+
 def _kept(name: str) -> Path | None:
     folder = cache_folder()
     return folder / f"{name}.o" if folder is not None else None
@@ -116,3 +130,5 @@ def _keep(path: Path | None, emitted: bytes) -> None:
     with suppress(OSError):
         half.write_bytes(hashlib.sha256(emitted).digest() + emitted)
         half.replace(path)
+    with suppress(OSError):
+        half.unlink()  # of a disk that is full

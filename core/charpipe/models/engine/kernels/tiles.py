@@ -134,12 +134,27 @@ def product(
         now = list(flat)
         for part in range(UNROLLED):
             here = weights + k * (UNROLLED * columns * register) + part * columns * register
-            loaded = [code.load_packed(here + column * register) for column in range(columns)]
-            for lane, row in enumerate(rows):
-                value = code.spread(row + k * (UNROLLED * apart) + part * apart)
-                for place, weight in enumerate(loaded, lane * columns):
-                    now[place] = code.multiply_add(kind, now[place], value, weight)
+            values = (code.spread(row + k * (UNROLLED * apart) + part * apart) for row in rows)
+            loaded = (code.load_packed(here + column * register) for column in range(columns))
+            for lane, column, value, weight in _in_few_registers(values, loaded, len(rows), columns):
+                place = lane * columns + column
+                now[place] = code.multiply_add(kind, now[place], value, weight)
         return now
 
     flat = code.loop(turns, turn, [total for mine in sums for total in mine])
     return [flat[lane * columns : (lane + 1) * columns] for lane in range(len(rows))]
+
+
+def _in_few_registers(
+    values: Iterator[Vector], weights: Iterator[Vector], lanes: int, columns: int
+) -> Iterator[tuple[int, int, Vector, Vector]]:
+    """Each lane and column with what is multiplied: there are as many registers of one kind as there are fewer of, and
+    one of the other at a time."""
+    if lanes < columns:
+        held = list(values)
+        for column, weight in enumerate(weights):
+            yield from ((lane, column, value, weight) for lane, value in enumerate(held))
+    else:
+        held = list(weights)
+        for lane, value in enumerate(values):
+            yield from ((lane, column, value, weight) for column, weight in enumerate(held))

@@ -1,16 +1,21 @@
 """Kernels are compiled once, kept, and made anew where what was kept is not whole."""
 
+import re
+
 import numpy as np
 import pytest
 
 from charpipe.models.compiling import cache_folder
-from charpipe.models.processor import this_processor
+from charpipe.models.processor import Processor, this_processor, without_avx512
 
 if this_processor() is None:
     pytest.skip("kernels need AVX2 or AVX-512", allow_module_level=True)
 
+from llvmlite import binding
+
 from charpipe.models.engine.kernels.code import FLOAT32
-from charpipe.models.engine.kernels.machine_code import DIGEST, assembled
+from charpipe.models.engine.kernels.gradients import WeightGradient
+from charpipe.models.engine.kernels.machine_code import DIGEST, _optimised, _target, assembled
 from charpipe.models.engine.kernels.packing import PackColumns
 
 
@@ -53,6 +58,18 @@ def test_what_is_not_whole_is_compiled_again(kept, damage):
     assembled.cache_clear()
     assert packed()
     assert file.read_bytes() == whole
+
+
+def test_held_to_avx2_there_is_no_instruction_beyond_it():
+    """Whatever the processor is called: its name alone would let LLVM use all that it has."""
+    has = dict(binding.get_host_cpu_features())
+    features = without_avx512(has | {"avx2": True, "avx512f": True, "avx512vl": True})
+    assert "+avx2" in features and "-avx512f" in features and "+avx512" not in features
+    held = Processor("znver4", features, 8, 16, bfloat16=False)
+    machine = _target(held)
+    text = machine.emit_assembly(_optimised(machine, WeightGradient(held, FLOAT32, 64, 64, 128).text()))
+    assert "vfmadd" in text
+    assert not re.findall(r"zmm\d|[xy]mm(?:1[6-9]|2\d|3\d)|%k\d|\{1to\d", text)
 
 
 def test_where_nothing_can_be_kept_it_works_all_the_same(kept, monkeypatch):
