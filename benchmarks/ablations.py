@@ -66,6 +66,7 @@ LONG: dict[str, Change] = {
     "clip each element at 0.01": {"clip_by": "value", "clip": 0.01},
     "no clipping": {"clip": 0.0},
     "layer normalisation": {"layer_norm": True},
+    "3.5 times the steps, the time that layer normalisation takes": {"steps": 2450},
     "batch 16, then 32, then 64": {"phases": [(467, 16, 64), (233, 32, 64), (117, 64, 64)]},
     "window 32, then 64, then 128": {"phases": [(467, 32, 32), (233, 32, 64), (117, 32, 128)]},
 }
