@@ -139,11 +139,11 @@ def prepare(
         threads=threads,
         average=Average(network, settings.average) if settings.average else None,
     )
-    began = checkpoint.state.get("engine", engine) if checkpoint is not None else engine
-    if settings.engine == "auto" and began != engine:
+    began = checkpoint.state.get("engine") if checkpoint is not None else None
+    if (settings.engine, began, engine) == ("auto", "fast", "plain"):
         job.notices.append(
             Notice(
-                f"this run was trained by the engine {began!r}, which cannot be used here; it goes on with {engine!r}, "
+                "this run was trained by the engine 'fast', which cannot be used here; it goes on with 'plain', "
                 "whose losses differ by rounding",
                 "warning",
             )
