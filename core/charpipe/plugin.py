@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import pluggy
 from pydantic import BaseModel, ConfigDict, Field
@@ -50,6 +50,16 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+Dropout = Annotated[
+    float, Field(ge=0, lt=1, description="dropped share of each layer's outputs while training")
+]
+"""The type of such a setting: what to leave out differs between architectures, what it means does not."""
+RecurrentDropout = Annotated[
+    float,
+    Field(ge=0, lt=1, description="dropped share of the recurrent weights, anew each window (DropConnect)"),
+]
+
+
 class ModelConfig(Options):
     """The base of every architecture's settings; one that is counted rather than learnt needs no more than this."""
 
@@ -64,9 +74,7 @@ class ArchitectureConfig(ModelConfig):
 
     hidden_size: int = Field(512, ge=1, le=65536, description="units in each layer")
     layers: int = Field(1, ge=1, le=64, description="stacked recurrent layers")
-    dropout: float = Field(
-        0.0, ge=0, lt=1, description="dropped share of each layer's outputs while training"
-    )
+    dropout: Dropout = 0.0
     embedding_size: int | None = Field(
         None,
         ge=0,
@@ -91,9 +99,7 @@ class RecurrentConfig(ArchitectureConfig):
         False,
         description="drop the same units through a whole window (variational dropout), not anew each step",
     )
-    recurrent_dropout: float = Field(
-        0.0, ge=0, lt=1, description="dropped share of the recurrent weights, anew each window (DropConnect)"
-    )
+    recurrent_dropout: RecurrentDropout = 0.0
     initialisation: Literal["usual", "orthogonal", "char-rnn", "min-char-rnn"] = Field(
         "usual",
         description="first weights: usual: uniform with 1/sqrt(units), and one-hot's normal with 1; orthogonal: "
@@ -257,6 +263,7 @@ __all__ = [
     "Command",
     "CorpusError",
     "Decoder",
+    "Dropout",
     "Encoding",
     "Event",
     "Fetched",
@@ -267,6 +274,8 @@ __all__ = [
     "Options",
     "Pipeline",
     "PluginError",
+    "RecurrentConfig",
+    "RecurrentDropout",
     "Source",
     "StageProgress",
     "Tokenizer",

@@ -2,20 +2,14 @@
 
 from collections.abc import Iterable
 
-from pydantic import Field
-
-from charpipe.plugin import Architecture, RecurrentConfig, hookimpl
+from charpipe.plugin import Architecture, Dropout, RecurrentConfig, RecurrentDropout, hookimpl
 
 
 class GruConfig(RecurrentConfig):
     """The `[architectures.gru]` table."""
 
-    dropout: float = Field(
-        0.2, ge=0, lt=1, description="dropped share of each layer's outputs while training"
-    )
-    recurrent_dropout: float = Field(
-        0.1, ge=0, lt=1, description="dropped share of the recurrent weights, anew each window (DropConnect)"
-    )
+    dropout: Dropout = 0.2
+    recurrent_dropout: RecurrentDropout = 0.1
 
 
 @hookimpl

@@ -4,18 +4,14 @@ from collections.abc import Iterable
 
 from pydantic import Field
 
-from charpipe.plugin import Architecture, RecurrentConfig, hookimpl
+from charpipe.plugin import Architecture, Dropout, RecurrentConfig, RecurrentDropout, hookimpl
 
 
 class LstmConfig(RecurrentConfig):
     """The `[architectures.lstm]` table."""
 
-    dropout: float = Field(
-        0.2, ge=0, lt=1, description="dropped share of each layer's outputs while training"
-    )
-    recurrent_dropout: float = Field(
-        0.1, ge=0, lt=1, description="dropped share of the recurrent weights, anew each window (DropConnect)"
-    )
+    dropout: Dropout = 0.2
+    recurrent_dropout: RecurrentDropout = 0.1
     forget_bias: float = Field(
         1.0, ge=-100, le=100, description="first bias of the forget gate: a new cell remembers"
     )

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shutil
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     Function = TypeVar("Function", bound=Callable[..., Any])
 
+UNUSED = 90 * 24 * 3600
+"""Seconds after which what no process asked for any more is removed."""
 FLOATS = {"contract", "nsz"}
 """Products and sums may become one instruction; nothing is reordered, and what is not a number stays so."""
 
@@ -44,9 +50,20 @@ def cache_folder() -> Path | None:
     folder = base / digest
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        os.utime(folder)
     except OSError:
         return None
+    _forget_others(folder)
     return folder if os.access(folder, os.W_OK) else None
+
+
+def _forget_others(folder: Path) -> None:
+    """Remove what other versions compiled and have not used for long."""
+    with suppress(OSError):
+        for other in folder.parent.iterdir():
+            old = time.time() - other.stat().st_mtime > UNUSED
+            if old and other != folder and re.fullmatch(r"[0-9a-f]{16}", other.name):
+                shutil.rmtree(other, ignore_errors=True)
 
 
 def compiled(function: Function, fastmath: set[str] = FLOATS, inline: str = "never") -> Function:

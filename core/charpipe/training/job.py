@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from charpipe.errors import RunError
 from charpipe.events import Notice
 from charpipe.models import Model, State
-from charpipe.models.engine import Descend, choose_engine
+from charpipe.models.engine import Descend, choose_engine, obstacle
 from charpipe.models.engine.cuda import fitting_precision
 from charpipe.models.precision import Precision, choose_device, choose_precision
 from charpipe.training.averaging import Average
@@ -119,7 +119,7 @@ def prepare(
         network,
         device,
         precision,
-        _engine(settings, checkpoint),
+        _engine(settings, checkpoint, network, device, precision),
         lanes=lanes.batch_size,
         threads=threads,
         scaler=scaler,
@@ -196,15 +196,20 @@ def _precision(
     return choose_precision(asked, device)
 
 
-def _engine(settings: TrainConfig, checkpoint: Checkpoint | None) -> str:
-    """A run that began with the plain engine keeps it: another one rounds otherwise."""
-    if (
-        settings.engine == "auto"
-        and checkpoint is not None
-        and checkpoint.state.get("engine", "plain") == "plain"
-    ):
-        return "plain"
-    return settings.engine
+def _engine(
+    settings: TrainConfig,
+    checkpoint: Checkpoint | None,
+    network: nn.Module,
+    device: torch.device,
+    precision: Precision,
+) -> str:
+    """A run keeps the engine that it began with, where that can be had: another one rounds otherwise."""
+    if settings.engine != "auto" or checkpoint is None:
+        return settings.engine
+    began = checkpoint.state.get("engine", "plain")
+    if began == "fast" and obstacle(network, device, precision) is None:
+        return "fast"
+    return "plain" if began == "plain" else "auto"
 
 
 def _scaler(device: torch.device, precision: Precision) -> torch.amp.GradScaler:

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from charpipe.errors import RunError, UsageError
 from charpipe.events import Finished, Notice, Step, TrainingStarted
+from charpipe.models.processor import this_processor
 from charpipe.store.manifest import describe
 from charpipe.training import last_checkpoint, train
 from charpipe.training.checkpoints import SCHEMA, damage
@@ -195,6 +196,14 @@ def test_an_engine_that_is_not_there_is_said(saved, go_on, monkeypatch, began, s
         len([one for one in warnings if "the engine 'fast', which cannot be used here" in one.message])
         == said
     )
+
+
+@pytest.mark.skipif(this_processor() is None, reason="the engine is for AVX2 and AVX-512")
+def test_an_engine_that_can_be_had_goes_on_where_another_would_be_faster(saved, go_on, monkeypatch):
+    change_state(saved, engine="fast")
+    monkeypatch.setattr("charpipe.models.engine._pays", lambda *given: False)
+    (started,) = [event for event in go_on(engine="auto") if isinstance(event, TrainingStarted)]
+    assert started.engine == "fast"
 
 
 def test_a_setting_that_was_not_there_yet_had_its_default(saved, go_on):

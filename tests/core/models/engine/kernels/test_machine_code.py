@@ -1,11 +1,13 @@
 """Kernels are compiled once, kept, and made anew where what was kept is not whole."""
 
+import os
 import re
+import time
 
 import numpy as np
 import pytest
 
-from charpipe.models.compiling import cache_folder
+from charpipe.models.compiling import UNUSED, cache_folder
 from charpipe.models.processor import Processor, this_processor, without_avx512
 
 if this_processor() is None:
@@ -36,6 +38,17 @@ def packed():
     kernel = assembled(this_processor(), PackColumns, FLOAT32, 4, 16)
     kernel(values.ctypes.data, found.ctypes.data)
     return np.sort(found).tolist() == values.tolist()
+
+
+def test_what_other_versions_left_long_ago_is_removed(kept):
+    old, new, foreign = (kept / name for name in ("0" * 16, "1" * 16, "numba"))
+    for folder in (old, new, foreign):
+        folder.mkdir()
+    long_ago = time.time() - UNUSED - 60
+    for folder in (old, foreign):
+        os.utime(folder, (long_ago, long_ago))
+    own = cache_folder()
+    assert set(kept.iterdir()) == {own, new, foreign}
 
 
 def test_a_kernel_is_kept_and_read_again(kept):
