@@ -3,6 +3,7 @@
     python benchmarks/quality.py tiny_shakespeare.txt war_and_peace.txt                # an hour and three quarters
     python benchmarks/quality.py tiny_shakespeare.txt --seconds 5 60 --seeds 1         # a part of it
     python benchmarks/quality.py war_and_peace.txt --preset fast --set train.average=0.999
+    python benchmarks/quality.py war_and_peace.txt --lanes 100 --ngram 20              # divided as char-rnn does
 
 With the defaults where they reach a goal; what is set for the others stands at the goals below, and in the table,
 unless `--preset` or `--set` say otherwise.
@@ -11,7 +12,9 @@ Training time alone: from the first step to the last, without looks at validatio
 steps fit into it is measured before, in a training that is thrown away; the time they took stands in the table.
 tiny_shakespeare: first nine tenths train, last tenth scored, whole, with carried state, and the same model on random
 windows of 256 characters that each begin with nothing, as nanoGPT scores. war_and_peace: its bytes, 80/10/10, the test
-tenth. Needs a machine that does nothing else.
+tenth. With `--lanes 100` each hundredth of the text is divided so, and the parts of one kind are put together: that is
+how char-rnn divides a text for its batches of a hundred. `--ngram 20` counts n-grams on the same division beside it.
+Needs a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ from charpipe.config import load_config
 from charpipe.evaluation import score
 from charpipe.events import Step, TrainingStarted
 from charpipe.models import Model, Predictor, build_model
+from charpipe.models.fitted import fit
 from charpipe.plugin import Encoding, resolve
 from charpipe.registry import Registry
 from charpipe.training import TrainConfig, train
@@ -120,7 +124,7 @@ TASKS = {
 DEFAULT = Task("char", 0.9, 0.9, True, ())
 
 
-def read(path: Path, task: Task) -> tuple[Encoding, dict[str, Any], NDArray[Any], NDArray[Any]]:
+def read(path: Path, task: Task, lanes: int) -> tuple[Encoding, dict[str, Any], NDArray[Any], NDArray[Any]]:
     """The vocabulary, the tokens to train on and those to score."""
     registry = Registry()
     text = path.read_bytes().decode("utf-8")
@@ -128,19 +132,38 @@ def read(path: Path, task: Task) -> tuple[Encoding, dict[str, Any], NDArray[Any]
     vocabulary = resolve(tokenizer.learn)(dict.fromkeys(sorted(set(text)), 1), tokenizer.config())
     encoding = resolve(tokenizer.load)(vocabulary)
     tokens = encoding.encode(text)
+    length = len(tokens) // lanes
+    rows = tokens[: lanes * length].reshape(lanes, length)
     return (
         encoding,
         vocabulary,
-        tokens[: int(len(tokens) * task.train)],
-        tokens[int(len(tokens) * task.before) :],
+        rows[:, : int(length * task.train)].ravel(),
+        rows[:, int(length * task.before) :].ravel(),
     )
+
+
+def counted(path: Path, task: Task, lanes: int, order: int) -> float:
+    """Nats of n-grams counted in the same text, smoothed as KenLM does (modified Kneser-Ney)."""
+    encoding, _, tokens, held = read(path, task, lanes)
+    architecture = Registry().architecture("ngram")
+    fitting = fit(
+        architecture,
+        architecture.config.model_validate({"order": order, "discounts": "estimated"}),
+        encoding.size,
+        tokens,
+    )
+    while True:
+        try:
+            next(fitting)
+        except StopIteration as done:
+            return score(done.value, held, full=True).nats
 
 
 def trained(
     chosen: argparse.Namespace, path: Path, task: Task, seconds: float, seed: int
 ) -> dict[str, float]:
     """One training of so many seconds, and its scores."""
-    encoding, vocabulary, tokens, held = read(path, task)
+    encoding, vocabulary, tokens, held = read(path, task, chosen.lanes)
     settings = {"train.seed": seed, "train.evaluate_every": 10**9, "train.checkpoint_every": 10**9}
     config = load_config(
         preset=chosen.preset, settings=settings, overrides=changes(chosen, task, seconds)
@@ -203,6 +226,12 @@ def cold(model: Model, held: NDArray[Any], seed: int) -> float:
 def measured(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
     for path in chosen.texts:
         task = TASKS.get(path.stem, DEFAULT)
+        if chosen.ngram:
+            nats = counted(path, task, chosen.lanes, chosen.ngram)
+            print(
+                f"{path.stem}, {chosen.lanes} lanes: n-grams of order {chosen.ngram}: {nats:.4f} nats",
+                flush=True,
+            )
         for seconds in chosen.seconds or [goal.seconds for goal in task.goals]:
             for seed in range(1, chosen.seeds + 1):
                 found = trained(chosen, path, task, seconds, seed)
@@ -253,6 +282,10 @@ def main() -> None:
     parser.add_argument("texts", type=Path, nargs="+")
     parser.add_argument("--seconds", type=float, nargs="*", help="instead of the goals' own")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument(
+        "--lanes", type=int, default=1, help="parts of the text that are divided each by itself"
+    )
+    parser.add_argument("--ngram", type=int, help="the order of n-grams to count too")
     parser.add_argument("--arch", default="lstm")
     parser.add_argument("--preset")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE")
@@ -261,7 +294,7 @@ def main() -> None:
     print(
         f"\n{date.today()}, {platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     )
-    print(f"preset {chosen.preset}\n\n{table(found)}")
+    print(f"preset {chosen.preset}, {chosen.lanes} lanes\n\n{table(found)}")
 
 
 if __name__ == "__main__":
