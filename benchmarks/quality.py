@@ -113,8 +113,8 @@ TASKS = {
                 "Karpathy, Johnson, Fei-Fei 2015, their best",
                 (
                     "architectures.lstm.hidden_size=1024",
-                    "architectures.lstm.dropout=0.3",
-                    "architectures.lstm.recurrent_dropout=0.2",
+                    "architectures.lstm.dropout=0.2",
+                    "architectures.lstm.recurrent_dropout=0.1",
                     "train.learning_rate=4e-3",
                 ),
             ),
