@@ -4,6 +4,7 @@
     python benchmarks/quality.py tiny_shakespeare.txt --seconds 5 60 --seeds 1         # a part of it
     python benchmarks/quality.py war_and_peace.txt --preset fast --set train.average=0.999
     python benchmarks/quality.py war_and_peace.txt --lanes 100 --ngram 20              # divided as char-rnn does
+    python benchmarks/quality.py tiny_shakespeare.txt --preset best --steps 9800 --seeds 1    # whatever else runs
 
 With the defaults where they reach a goal; what is set for the others stands at the goals below, and in the table,
 unless `--preset` or `--set` say otherwise.
@@ -14,7 +15,8 @@ tiny_shakespeare: first nine tenths train, last tenth scored, whole, with carrie
 windows of 256 characters that each begin with nothing, as nanoGPT scores. war_and_peace: its bytes, 80/10/10, the test
 tenth. With `--lanes 100` each hundredth of the text is divided so, and the parts of one kind are put together: that is
 how char-rnn divides a text for its batches of a hundred. `--ngram 20` counts n-grams on the same division beside it.
-Needs a machine that does nothing else.
+Needs a machine that does nothing else, but with `--steps`: then the updates are given, and the losses are the same with
+any number of threads (`OMP_NUM_THREADS=1`, one of these on each core, is how presets are compared).
 """
 
 from __future__ import annotations
@@ -159,14 +161,12 @@ def counted(path: Path, task: Task, lanes: int, order: int) -> float:
             return score(done.value, held, full=True).nats
 
 
-def trained(
-    chosen: argparse.Namespace, path: Path, task: Task, seconds: float, seed: int
-) -> dict[str, float]:
-    """One training of so many seconds, and its scores."""
+def trained(chosen: argparse.Namespace, path: Path, task: Task, length: float, seed: int) -> dict[str, float]:
+    """One training of so many seconds, or steps, and its scores."""
     encoding, vocabulary, tokens, held = read(path, task, chosen.lanes)
     settings = {"train.seed": seed, "train.evaluate_every": 10**9, "train.checkpoint_every": 10**9}
     config = load_config(
-        preset=chosen.preset, settings=settings, overrides=changes(chosen, task, seconds)
+        preset=chosen.preset, settings=settings, overrides=changes(chosen, task, length)
     ).config
     architecture = Registry().architecture(chosen.arch)
     sizes = architecture.config(**config.architectures.get(chosen.arch, {}))
@@ -174,8 +174,11 @@ def trained(
     def new_model() -> Model:
         return build_model(architecture, sizes, vocabulary, encoding.size, seed=seed)
 
-    rate = seconds_a_step(new_model(), tokens, config.train, min(seconds, MEASURED))
-    steps = int(seconds * KEPT / rate)
+    if chosen.steps:
+        steps = int(length)
+    else:
+        rate = seconds_a_step(new_model(), tokens, config.train, min(length, MEASURED))
+        steps = int(length * KEPT / rate)
     model = new_model()
     times = list(step_times(model, tokens, config.train.model_copy(update={"steps": steps})))
     return {
@@ -205,10 +208,12 @@ def seconds_a_step(model: Model, tokens: NDArray[Any], settings: TrainConfig, me
     return (half[-1] - half[0]) / (len(half) - 1)
 
 
-def changes(chosen: argparse.Namespace, task: Task, seconds: float) -> list[str]:
+def changes(chosen: argparse.Namespace, task: Task, length: float) -> list[str]:
     """What is set: as asked for, or as it stands at the goal."""
-    goal = next((goal for goal in task.goals if goal.seconds == seconds), None)
-    return list(goal.settings) if goal and not (chosen.preset or chosen.set) else list(chosen.set)
+    goal = next((goal for goal in task.goals if goal.seconds == length), None)
+    if goal is None or chosen.steps or chosen.preset or chosen.set:
+        return list(chosen.set)
+    return list(goal.settings)
 
 
 def cold(model: Model, held: NDArray[Any], seed: int) -> float:
@@ -232,11 +237,11 @@ def measured(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 f"{path.stem}, {chosen.lanes} lanes: n-grams of order {chosen.ngram}: {nats:.4f} nats",
                 flush=True,
             )
-        for seconds in chosen.seconds or [goal.seconds for goal in task.goals]:
+        for length in chosen.steps or chosen.seconds or [goal.seconds for goal in task.goals]:
             for seed in range(1, chosen.seeds + 1):
-                found = trained(chosen, path, task, seconds, seed)
-                settings = changes(chosen, task, seconds)
-                line = {"text": path.stem, "budget": seconds, "settings": settings, "seed": seed, **found}
+                found = trained(chosen, path, task, length, seed)
+                settings = changes(chosen, task, length)
+                line = {"text": path.stem, "length": length, "settings": settings, "seed": seed, **found}
                 print(
                     json.dumps({k: round(v, 4) if isinstance(v, float) else v for k, v in line.items()}),
                     flush=True,
@@ -250,9 +255,9 @@ def table(found: list[dict[str, Any]]) -> str:
         "| text | set | seconds | steps | nats, carried state | cold windows of 256 | goal | reference |"
     ]
     shown.append("| --- " * 8 + "|")
-    for text, budget in dict.fromkeys((line["text"], line["budget"]) for line in found):
-        lines = [line for line in found if (line["text"], line["budget"]) == (text, budget)]
-        goal = next((g for g in TASKS.get(text, DEFAULT).goals if g.seconds == budget), None)
+    for text, length in dict.fromkeys((line["text"], line["length"]) for line in found):
+        lines = [line for line in found if (line["text"], line["length"]) == (text, length)]
+        goal = next((g for g in TASKS.get(text, DEFAULT).goals if g.seconds == length), None)
         cells = [
             text,
             ", ".join(
@@ -281,6 +286,7 @@ def main() -> None:
     )
     parser.add_argument("texts", type=Path, nargs="+")
     parser.add_argument("--seconds", type=float, nargs="*", help="instead of the goals' own")
+    parser.add_argument("--steps", type=int, nargs="*", help="instead of seconds")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument(
         "--lanes", type=int, default=1, help="parts of the text that are divided each by itself"
