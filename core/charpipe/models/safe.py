@@ -55,10 +55,11 @@ def read_header(path: Path) -> dict[str, Any]:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a file, on the CPU. Raises RunError on anything that safetensors refuses."""
+    """All tensors of a file, on the CPU, in memory of their own: where they lie in the file they may begin at any
+    address, and some products round otherwise there. Raises RunError on anything that safetensors refuses."""
     read_header(path)
     try:
-        return load_file(path)
+        return {name: tensor.clone() for name, tensor in load_file(path).items()}
     except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
         raise RunError(f"{path} is damaged: {error}; nothing was loaded") from error
 

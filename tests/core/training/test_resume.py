@@ -103,6 +103,18 @@ def test_every_kind_of_dropout_resumes_bit_for_bit(tmp_path, new_model, tokens, 
     assert_same_files(last_checkpoint(tmp_path / "parts"), last_checkpoint(tmp_path / "whole"))
 
 
+@pytest.mark.parametrize("name, size, lanes", [("rnn", 100, 2), ("rnn", 200, 3), ("gru", 128, 2)])
+def test_plain_layers_of_odd_shapes_resume_bit_for_bit(tmp_path, new_model, tokens, settings, name, size, lanes):
+    """What is read from a file must lie where a product takes it as it took what was there before."""
+    chosen = settings(engine="plain", precision="float32", steps=6, batch_size=lanes)
+    whole = run(tmp_path / "whole", new_model(name, hidden_size=size), tokens, chosen)
+    parts = run(tmp_path / "parts", new_model(name, hidden_size=size), tokens, chosen, stop_at=3)
+    last = last_checkpoint(tmp_path / "parts")
+    parts += run(tmp_path / "parts", new_model(name, hidden_size=size), tokens, chosen, resume=last)
+    assert losses(parts) == losses(whole)
+    assert_same_files(last_checkpoint(tmp_path / "parts"), last_checkpoint(tmp_path / "whole"))
+
+
 @pytest.mark.parametrize("stop_at", [1, 29])
 def test_stopped_at_either_end(tmp_path, new_model, tokens, settings, stop_at):
     whole = run(tmp_path / "whole", new_model("gru"), tokens, settings())
