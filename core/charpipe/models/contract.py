@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import torch
 from torch import Tensor
+
+from charpipe.errors import RunError
 
 State = dict[str, Tensor]
 """Carried state by name, the batch in dimension 1: `{"hidden": [layers, B, H], "cell": [layers, B, H]}`."""
@@ -45,6 +48,16 @@ class FittedPredictor(Predictor, Protocol):
     def tensors(self) -> dict[str, Tensor]:
         """All that it needs to be restored, by name; contiguous, none sharing another's memory."""
         ...
+
+
+def check_ids(ids: Tensor, vocabulary_size: int) -> None:
+    """Raise RunError unless all of them are of a vocabulary of this size: kernels trust what they look up."""
+    least, most = (int(end) for end in torch.aminmax(ids))
+    if least < 0 or most >= vocabulary_size:
+        raise RunError(
+            f"token {least if least < 0 else most} is none of the {vocabulary_size} in the vocabulary: the tokens are "
+            "damaged, or of another vocabulary; make them anew with --force encode"
+        )
 
 
 def detach(state: State) -> State:

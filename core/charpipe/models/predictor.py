@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from charpipe.models.contract import State
+from charpipe.models.contract import State, check_ids
 from charpipe.models.precision import Precision, autocast
 
 Scoring = Callable[[Tensor, State], tuple[Tensor, State]]
@@ -46,7 +46,11 @@ class NetworkPredictor:
         return logits[0], state
 
     def score(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
-        """ids int64 [T + 1, B] -> nats float32 [T, B] of ids[1:], and the state that has read ids[:-1]."""
+        """ids int64 [T + 1, B] -> nats float32 [T, B] of ids[1:], and the state that has read ids[:-1].
+
+        Raises RunError where an id is none of the vocabulary's.
+        """
+        check_ids(ids, self.vocabulary_size)
         if self._scoring is None:
             from charpipe.models.engine import scoring_by_engine
 

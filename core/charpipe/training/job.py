@@ -106,7 +106,7 @@ def prepare(
 
     Raises UsageError where there is nothing to train on, RunError where the checkpoint does not fit.
     """
-    lanes = fit_lanes(tokens, settings.batch_size, settings.window, settings.seed)
+    lanes = fit_lanes(tokens, settings.batch_size, settings.window, settings.seed, model.vocabulary_size)
     checkpoint = read_checkpoint(resume, model, settings, len(tokens)) if resume else None
     memory = begin_from(start, model, settings) if start is not None and checkpoint is None else {}
     lanes = replace(lanes, offset=_offset(start, checkpoint))

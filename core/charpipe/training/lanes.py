@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from charpipe.errors import UsageError
+from charpipe.models.contract import check_ids
 
 WINDOWS = 4
 """Windows that a lane should hold at least, so that carried state is learnt even from a small corpus."""
@@ -31,6 +32,7 @@ class Lanes:
     window: int
     seed: int
     offset: int = 0
+    vocabulary_size: int = 1 << 32
 
     @property
     def steps_per_epoch(self) -> int:
@@ -58,10 +60,11 @@ class Lanes:
         return (self.offset + step) % self.steps_per_epoch == 0
 
     def read(self, step: int) -> tuple[Tensor, Tensor]:
-        """Inputs and the tokens that follow them, int64 [T, B] each."""
+        """Inputs and the tokens that follow them, int64 [T, B] each. Raises RunError where they are none."""
         starts = self.origin(step) + np.arange(self.batch_size) * self.stretch
         lanes = self.tokens[starts + np.arange(self.window + 1)[:, None]]
         ids = torch.from_numpy(lanes.astype(np.int64))
+        check_ids(ids, self.vocabulary_size)
         return ids[:-1], ids[1:]
 
 
@@ -71,7 +74,9 @@ def _beginning(seed: int, epoch: int, slack: int) -> int:
     return int(np.random.default_rng((seed, epoch)).integers(slack + 1))
 
 
-def fit_lanes(tokens: NDArray[Any], batch_size: int, window: int, seed: int) -> Lanes:
+def fit_lanes(
+    tokens: NDArray[Any], batch_size: int, window: int, seed: int, vocabulary_size: int = 1 << 32
+) -> Lanes:
     """The lanes asked for, or smaller ones where the corpus is too small for them.
 
     Raises UsageError below two tokens: there is nothing to predict.
@@ -84,4 +89,4 @@ def fit_lanes(tokens: NDArray[Any], batch_size: int, window: int, seed: int) -> 
         )
     window = min(window, transitions)
     batch_size = min(batch_size, max(1, transitions // (window * WINDOWS)))
-    return Lanes(tokens, batch_size, window, seed)
+    return Lanes(tokens, batch_size, window, seed, vocabulary_size=vocabulary_size)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from charpipe.models.contract import check_ids
 from charpipe.training.lanes import Lanes
 
 SHARE = 4
@@ -34,7 +35,9 @@ class Resident:
         self._mask = (1 << 8 * width) - 1
         self._values = torch.empty(len(lanes.tokens), dtype=_signed(width), device=device)
         for start in range(0, len(lanes.tokens), PIECE):
-            piece = np.array(lanes.tokens[start : start + PIECE]).view(SIGNED[width])
+            piece = np.array(lanes.tokens[start : start + PIECE])
+            check_ids(torch.tensor([int(piece.max())]), lanes.vocabulary_size)
+            piece = piece.view(SIGNED[width])
             self._values[start : start + PIECE] = torch.from_numpy(piece)
         places = np.arange(lanes.window + 1)[:, None] + np.arange(lanes.batch_size) * lanes.stretch
         self._grid = torch.from_numpy(places).to(device)

@@ -104,7 +104,9 @@ def test_every_kind_of_dropout_resumes_bit_for_bit(tmp_path, new_model, tokens, 
 
 
 @pytest.mark.parametrize("name, size, lanes", [("rnn", 100, 2), ("rnn", 200, 3), ("gru", 128, 2)])
-def test_plain_layers_of_odd_shapes_resume_bit_for_bit(tmp_path, new_model, tokens, settings, name, size, lanes):
+def test_plain_layers_of_odd_shapes_resume_bit_for_bit(
+    tmp_path, new_model, tokens, settings, name, size, lanes
+):
     """What is read from a file must lie where a product takes it as it took what was there before."""
     chosen = settings(engine="plain", precision="float32", steps=6, batch_size=lanes)
     whole = run(tmp_path / "whole", new_model(name, hidden_size=size), tokens, chosen)

@@ -241,3 +241,21 @@ def test_a_setting_that_makes_it_another_training_is_refused(go_on, values):
 )
 def test_safe_changes_are_accepted(go_on, values):
     assert go_on(**values)[-1].step == values.get("steps", 12)
+
+
+@pytest.mark.parametrize("engine", ["auto", "plain"])
+@pytest.mark.parametrize("wrong", ["just beyond", "far beyond"])
+def test_tokens_that_the_vocabulary_lacks_end_training(tmp_path, new_model, tokens, settings, engine, wrong):
+    """Damage within a large file of tokens is not looked for before; nothing may be looked up by it."""
+    model = new_model()
+    harmed = tokens.copy()
+    harmed[100] = model.vocabulary_size if wrong == "just beyond" else 255
+    with pytest.raises(RunError, match="in the vocabulary: the tokens are damaged"):
+        list(train(model, harmed, settings(engine=engine, steps=200), checkpoints=tmp_path))
+
+
+@pytest.mark.parametrize("wrong", [-1, 1000])
+def test_tokens_that_the_vocabulary_lacks_are_not_scored(new_model, wrong):
+    predictor = new_model().predictor()
+    with pytest.raises(RunError, match=f"token {wrong} is none of"):
+        predictor.score(torch.tensor([[0], [wrong]]), predictor.initial_state(1))
