@@ -38,8 +38,22 @@ class Loaded:
 
 
 def load_run(run: Run, registry: Registry, which: str = "best") -> Loaded:
-    """The best (or "last") checkpoint of a run. Raises RunError, PluginError."""
-    return load_bundle(run.name, run.checkpoint(which), registry)
+    """The best (or "last") checkpoint of a run. Raises RunError where its files are not those that were saved, and
+    PluginError."""
+    from charpipe.training.checkpoints import damage
+
+    folder = run.checkpoint(which)
+    if wrong := damage(folder):
+        other = "last" if which == "best" else "best"
+        raise RunError(
+            f"the {which} checkpoint of {run.name} is damaged: {folder.name}: {wrong}; "
+            + (
+                f"the {other} one is whole: charpipe sample {run.name} --checkpoint {other}"
+                if damage(run.checkpoint(other)) is None
+                else "to train anew, give the command that trained it once more, with --force train"
+            )
+        )
+    return load_bundle(run.name, folder, registry)
 
 
 def load_bundle(name: str, folder: Path, registry: Registry) -> Loaded:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from charpipe.events import Evaluated, Event, Finished, TrainingStarted
 from charpipe.runs import Recorder, Run
 from charpipe.stages.beginning import start_of
+from charpipe.stages.changes import record_changes
 from charpipe.stages.plan import Plan
 from charpipe.stages.session import Session
 from charpipe.store.manifest import read_manifest
@@ -35,6 +36,8 @@ def follow(plan: Plan, run: Run) -> str:
             stack.callback(lambda: _end_tracking(tracker, session, run, state))
         try:
             for event in _events(plan, run, recorder):
+                if isinstance(event, TrainingStarted) and session.resume is not None:
+                    record_changes(run, plan)  # not before: settings that are refused leave no trace
                 recorder(event)
                 if tracker is not None:
                     _track(tracker, event)

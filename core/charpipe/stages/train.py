@@ -9,7 +9,7 @@ from charpipe.errors import InterruptedRun, RunError
 from charpipe.events import StageFinished, StageStarted
 from charpipe.runs import Run, readable_runs
 from charpipe.stages.beginning import check_fits
-from charpipe.stages.changes import action_then, first_action, record_changes
+from charpipe.stages.changes import action_then, first_action
 from charpipe.stages.following import follow
 from charpipe.stages.plan import Plan, TrainRequest, make_plan
 from charpipe.stages.session import Made, Session, WouldRun
@@ -49,8 +49,6 @@ def train(session: Session, request: TrainRequest, tokens: Made, vocabulary: Mad
         if run is None:
             check_fits(plan)
             run = plan.create_run()
-        if session.resume is not None:
-            record_changes(run, plan)
         session.emit(StageStarted("train", why))
         if follow(plan, run) == "interrupted":
             raise InterruptedRun(

@@ -8,7 +8,7 @@ import pytest
 
 from charpipe import stages
 from charpipe.cli import main
-from charpipe.errors import InterruptedRun, RunError
+from charpipe.errors import CharpipeError, InterruptedRun, RunError
 from charpipe.events import Notice, Step
 from charpipe.runs import list_runs
 from charpipe.stages import Session, TrainRequest
@@ -82,6 +82,22 @@ def test_unsafe_changes_are_refused_and_change_nothing(interrupted, open_session
     before = (interrupted.folder / "run.json").read_text()
     with pytest.raises(RunError, match="cannot go on: its settings"):
         train(open_session(resume=interrupted, train__engine="plain", train__learning_rate=0.5))
+    assert (interrupted.folder / "run.json").read_text() == before
+
+
+@pytest.mark.parametrize("refused", [{"train__device": "cuda:9"}, {"train__precision": "float16"}], ids=str)
+def test_what_this_machine_cannot_do_is_not_written_down(interrupted, open_session, refused) -> None:
+    before = (interrupted.folder / "run.json").read_text()
+    with pytest.raises(CharpipeError):
+        train(open_session(resume=interrupted, train__engine="plain", **refused))
+    assert (interrupted.folder / "run.json").read_text() == before
+    assert train(open_session(resume=interrupted, train__engine="plain")).steps == 12
+
+
+def test_a_run_that_another_process_trains_is_left_as_it_is(interrupted, open_session) -> None:
+    before = (interrupted.folder / "run.json").read_text()
+    with interrupted.lock(), pytest.raises(RunError, match="trained by another process"):
+        train(open_session(resume=interrupted, train__engine="plain", train__steps=7))
     assert (interrupted.folder / "run.json").read_text() == before
 
 

@@ -13,6 +13,7 @@ import pytest
 from charpipe import stages
 from charpipe.errors import InterruptedRun, RunError, UsageError
 from charpipe.events import Notice, Sampled, StageFinished, StageStarted, Step
+from charpipe.library import load_run
 from charpipe.runs import find_run, list_runs, read_metrics
 from charpipe.stages import Session, TrainRequest
 from charpipe.stages.session import WouldRun
@@ -297,6 +298,22 @@ def test_a_damaged_run_harms_only_itself(corpus: Path, open_session) -> None:
     (broken / "run.json").write_text("{")
     assert pipeline(open_session())[0].run == trained.run
     assert find_run(session.workspace.runs, "best:mine.txt").name == trained.run
+
+
+def test_a_damaged_checkpoint_is_neither_scored_nor_sampled(corpus: Path, open_session) -> None:
+    session = open_session(
+        train__evaluate_every=1, train__learning_rate=3, train__schedule="constant"
+    )  # none gets better
+    trained, *_ = pipeline(session)
+    run = find_run(session.workspace.runs, trained.run)
+    assert run.checkpoint("best") != run.checkpoint("last")
+    for which, advice in [("best", "the last one is whole"), ("last", "--force train")]:
+        weights = run.checkpoint(which) / "model.safetensors"
+        content = bytearray(weights.read_bytes())
+        content[-1] ^= 0x80  # a sign
+        weights.write_bytes(content)
+        with pytest.raises(RunError, match=f"the {which} checkpoint of .* is damaged: .*{advice}"):
+            load_run(run, session.registry, which)
 
 
 def test_a_damaged_manifest_is_mended(corpus: Path, open_session) -> None:
