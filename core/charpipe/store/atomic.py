@@ -40,11 +40,16 @@ def write_json(path: Path, value: Any) -> None:
 def sync_folder(folder: Path) -> None:
     """Put every file of a folder, and the folder itself, on disk."""
     for path in [*folder.rglob("*"), folder]:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    """A file's content, or a folder's names, on disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def publish_folder(made: Path, final: Path) -> None:
@@ -57,3 +62,4 @@ def publish_folder(made: Path, final: Path) -> None:
         if not final.is_dir():
             raise
         shutil.rmtree(made, ignore_errors=True)
+    _sync(final.parent)

@@ -11,19 +11,25 @@ SHARE = 0.03
 """Of the budget, for measuring."""
 LEAST, MOST = 5, 200
 """Steps measured."""
+CERTAIN = 4
+"""If even the slowest step measured, taken so many times, leaves time for all, there is nothing more to know."""
 OTHER_WORK = 0.06
 """Of the budget, for evaluation, samples and checkpoints."""
 
 
-def steps_within(seconds: float, step: Callable[[int], None], most: int) -> int:
-    """How many calls of `step(i)` fit into `seconds`, measuring included; between 1 and `most`."""
+def steps_within(
+    seconds: float, step: Callable[[int], None], most: int, stop: Callable[[], bool] = lambda: False
+) -> int:
+    """How many calls of `step(i)` fit into `seconds`, measuring included; between 1 and `most`. Once `stop()` is true
+    it measures no more."""
     began = time.perf_counter()
     times: list[float] = []
     for number in range(MOST):
         before = time.perf_counter()
         step(number)
         times.append(time.perf_counter() - before)
-        if number + 1 >= LEAST and time.perf_counter() - began > seconds * SHARE:
+        enough = time.perf_counter() - began > seconds * SHARE or most * max(times) * CERTAIN < seconds
+        if stop() or (number + 1 >= LEAST and enough):
             break
     # The first steps also allocate memory and warm caches up.
     rate = median(times[len(times) // 3 :])

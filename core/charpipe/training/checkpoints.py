@@ -163,6 +163,7 @@ def _state(job: Job, seconds: float) -> dict[str, Any]:
         "precision": job.precision,
         "engine": job.engine,
         "recent": job.recent.tolist(),
+        "look": job.look,
         "best": job.best,
         "metrics": dict(job.metrics),
         "scaler": job.scaler.state_dict() if job.scaler.is_enabled() else {},
@@ -175,14 +176,14 @@ def _newest_first(folder: Path) -> Iterator[Path]:
 
 def last_checkpoint(folder: Path, tell: Listener | None = None) -> Path | None:
     """The newest whole checkpoint of a run, or None; `tell` hears of damaged ones that were passed over."""
-    for path in _newest_first(folder):
+    found = list(_newest_first(folder))
+    for place, path in enumerate(found):
         wrong = damage(path)
         if wrong is None:
             return path
         if tell is not None:
-            tell(
-                Notice(f"checkpoint {path.name} is damaged ({wrong}); using the one before", level="warning")
-            )
+            then = "using the one before" if place + 1 < len(found) else "none is whole: starting anew"
+            tell(Notice(f"checkpoint {path.name} is damaged ({wrong}); {then}", level="warning"))
     return None
 
 

@@ -15,7 +15,7 @@ from charpipe.training.settings import TrainConfig
 def diverged(step: int, settings: TrainConfig) -> TrainingError:
     """The error for a loss or weights that are not finite after `step` updates."""
     return TrainingError(
-        f"the loss is not finite at step {step:,}; the last checkpoint is whole; try a lower rate: "
+        f"the loss is not finite at step {step:,}; what was saved before is whole; try a lower rate: "
         f"--set train.learning_rate={settings.learning_rate / 2:g}"
     )
 
@@ -35,6 +35,6 @@ def memory_explained(settings: TrainConfig) -> Iterator[None]:
         if not refused:
             raise
         raise TrainingError(
-            "there is not enough memory to train this; the last checkpoint is whole; try smaller steps: "
+            "there is not enough memory to train this; what was saved before is whole; try smaller steps: "
             f"--set train.batch_size={max(1, settings.batch_size // 2)}"
         ) from error

@@ -53,9 +53,13 @@ class Job:
     """The step at which this process began."""
     seconds: float = 0.0
     """Spent in earlier processes."""
+    look: int = 0
+    """Validation tokens that are scored at a look, the same ones all through a run; 0: not settled yet."""
     best: Mapping[str, float] | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
+    before: Mapping[str, Any] | None = None
+    """The settings with which the checkpoint was saved that this goes on from."""
     average: Average | None = None
     recorded: Recorded | None = None
     """The update as it is replayed, once the engine cuda-graphs has recorded it."""
@@ -229,7 +233,11 @@ def _restore(job: Job, checkpoint: Checkpoint) -> None:
     job.state = {name: values.to(job.device) for name, values in checkpoint.carried.items()}
     job.recent = torch.tensor(saved["recent"], device=job.device)
     job.step, job.steps, job.seconds = saved["step"], saved["steps"], saved["seconds"]
-    job.started = job.step
+    job.started, job.before, job.look = (
+        job.step,
+        {**TrainConfig().model_dump(), **saved["settings"]},
+        saved.get("look", 0),
+    )
     job.best, job.metrics = saved["best"], saved["metrics"]
     if job.scaler.is_enabled() and saved["scaler"]:
         job.scaler.load_state_dict(saved["scaler"])

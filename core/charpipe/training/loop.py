@@ -30,8 +30,8 @@ from charpipe.training.settings import TrainConfig, parse_budget
 from charpipe.training.start import Start
 from charpipe.training.threads import threads_for_updates
 
-PATIENCE = 1.25
-"""Times its budget that a training may take when the machine became slower than it was measured."""
+PATIENCE, GRACE = 1.25, 5.0
+"""Times its budget, and seconds beyond, that a training may take where the machine became slower."""
 CHECK_EVERY = 50
 """Steps between looks at a loss that lies on an accelerator; on a CPU looking is free."""
 
@@ -63,7 +63,9 @@ def train(
         job = prepare(model, tokens, settings, resume, start)
     yield from job.notices
     with memory_explained(settings), determinism(settings), threads_for_updates(job):
-        yield from _fix_steps(job, resumed=resume is not None)
+        stop = stop or (lambda: False)
+        yield from _fix_steps(job, stop)
+        measured = time.perf_counter()
         yield TrainingStarted(
             run,
             job.step,
@@ -74,11 +76,12 @@ def train(
             model.title,
             job.engine,
         )
+        began += time.perf_counter() - measured  # what listeners prepare is no training
         observer = Observer(
             job, validation, encoding, sampling or SampleConfig(), checkpoints, began, decoders=decoders
         )
         try:
-            yield from _loop(job, observer, stop or (lambda: False))
+            yield from _loop(job, observer, stop)
         except Exception:
             yield from observer.writer.written(wait=True)  # what was saved before it went wrong counts
             raise
@@ -88,9 +91,16 @@ def train(
 
 def _loop(job: Job, observer: Observer, stop: Callable[[], bool]) -> Iterator[Event]:
     settings, reason = job.settings, "budget" if job.settings.steps is None else "steps"
-    deadline = math.inf if reason == "steps" else parse_budget(settings.budget) * PATIENCE
+    deadline = math.inf if reason == "steps" else parse_budget(settings.budget) * PATIENCE + GRACE
+    if settings.patience is not None and job.step < job.steps and not observer.looks:
+        yield Notice(
+            "nothing is held out to validate with, so train.patience cannot end this training", "warning"
+        )
 
     for step in range(job.step, job.steps):
+        if stop():
+            reason = "interrupted"
+            break
         if observer.exhausted:
             reason = "patience"
             looks = f"{settings.patience} look{'' if settings.patience == 1 else 's'}"
@@ -101,9 +111,6 @@ def _loop(job: Job, observer: Observer, stop: Callable[[], bool]) -> Iterator[Ev
         job.step = step + 1
         yield Step(job.step, job.steps, loss, rate, job.lanes.inputs, time.perf_counter() - observer.began)
         yield from observer.after_step()
-        if stop() and job.step < job.steps:
-            reason = "interrupted"
-            break
         if observer.seconds > deadline and job.step < job.steps:
             yield Notice(
                 f"the machine became slower: stopping at step {job.step:,} of {job.steps:,}", "warning"
@@ -156,17 +163,22 @@ def learn(job: Job, inputs: Tensor, targets: Tensor) -> Tensor:
     return loss
 
 
-def _fix_steps(job: Job, *, resumed: bool) -> Iterator[Notice]:
-    """How many steps this training has: as set, as recorded, or as many as the budget allows."""
+def _fix_steps(job: Job, stop: Callable[[], bool]) -> Iterator[Notice]:
+    """How many steps this training has: as set, as recorded, or as many as what is left of the budget allows."""
     settings = job.settings
     if settings.steps is not None:
         job.steps = max(settings.steps, job.step)
         return
-    if resumed:
+    if job.before is not None and all(
+        job.before.get(key) == settings.model_dump()[key] for key in ("steps", "budget", "max_epochs")
+    ):
         return
-    most = max(1, math.ceil(settings.max_epochs * job.lanes.steps_per_epoch))
-    scratch = job.scratch()
-    job.steps = steps_within(parse_budget(settings.budget), lambda step: _measured(scratch, step), most)
+    left = parse_budget(settings.budget) - job.seconds
+    most = max(1, math.ceil(settings.max_epochs * job.lanes.steps_per_epoch)) - job.step
+    job.steps = job.step
+    if left > 0 and most > 0:
+        scratch = job.scratch()
+        job.steps += steps_within(left, lambda step: _measured(scratch, step), most, stop)
     yield Notice(f"{settings.budget} of training: {job.steps:,} steps")
 
 

@@ -64,14 +64,17 @@ class Observer:
                 self.sampling, self.encoding.size, self.decoders
             )  # settings that do not fit are said now
         self.looked = (self.job.step, self.began)
+        if (
+            not self.job.look
+        ):  # other intervals, later on, leave it: the best of all looks is of the same tokens
+            wanted = int(SLICE_SHARE * self.every * self.job.lanes.inputs)
+            self.job.look = max(SMALLEST_SLICE, min(LARGEST_SLICE, wanted))
         self.writer = Writer(self.folder)
 
     @property
-    def slice(self) -> int:
-        """Validation tokens scored at a look: the same ones all through a run."""
-        lanes = self.job.lanes
-        wanted = int(SLICE_SHARE * self.every * lanes.batch_size * lanes.window)
-        return max(SMALLEST_SLICE, min(LARGEST_SLICE, wanted))
+    def looks(self) -> bool:
+        """Whether there is anything to score at a look."""
+        return self.validation is not None and len(self.validation) > 1
 
     @property
     def seconds(self) -> float:
@@ -129,9 +132,9 @@ class Observer:
         step, since = self.looked
         tokens = (job.step - step) * job.lanes.batch_size * job.lanes.window
         metrics["perf/chars_per_second"] = tokens / max(1e-9, time.perf_counter() - since)
-        if self.validation is not None and len(self.validation) > 1:
+        if self.validation is not None and self.looks:
             with threads_for_looks(job):
-                found = score(self._predictor(), self.validation, limit=self.slice)
+                found = score(self._predictor(), self.validation, limit=job.look)
             if not math.isfinite(found.nats):
                 raise diverged(job.step, job.settings)
             metrics |= {"val/loss": found.nats}

@@ -27,6 +27,8 @@ FREE = frozenset(
     ]
 )
 """Settings that may change when a run is resumed."""
+MOST = 10**12
+"""Of anything that is counted in steps or passes: more than any machine makes."""
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BUDGET = re.compile(r"(?:\d+(?:\.\d+)?\s*[smhd]?\s*)+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
@@ -52,16 +54,22 @@ class TrainConfig(Options):
     )
 
     # Length
-    steps: int | None = Field(None, ge=0, description="updates to make; unset: as many as the budget allows")
+    steps: int | None = Field(
+        None, ge=0, le=MOST, description="updates to make; unset: as many as the budget allows"
+    )
     budget: str = Field("2m", description="time to train for (90s, 2m, 1h), where steps is unset")
     max_epochs: float = Field(
         1000.0,
         gt=0,
+        le=MOST,
         allow_inf_nan=False,
         description="passes over the corpus at which a budget counts as spent",
     )
     patience: int | None = Field(
-        None, ge=1, description="looks at validation without a better score after which training ends"
+        None,
+        ge=1,
+        le=MOST,
+        description="looks at validation without a better score after which training ends",
     )
 
     # Optimiser
@@ -125,15 +133,20 @@ class TrainConfig(Options):
 
     # What is looked at and kept
     evaluate_every: int | None = Field(
-        None, ge=1, description="steps between looks at validation; unset: twenty in a run, 1000 at most"
+        None,
+        ge=1,
+        le=MOST,
+        description="steps between looks at validation; unset: twenty in a run, 1000 at most",
     )
     sample_every: int | None = Field(
-        None, ge=1, description="steps between samples; unset: with each evaluation"
+        None, ge=1, le=MOST, description="steps between samples; unset: with each evaluation"
     )
     checkpoint_every: int | None = Field(
-        None, ge=1, description="steps between checkpoints; unset: with each evaluation"
+        None, ge=1, le=MOST, description="steps between checkpoints; unset: with each evaluation"
     )
-    keep_checkpoints: int = Field(2, ge=1, description="latest checkpoints kept; the best one always is")
+    keep_checkpoints: int = Field(
+        2, ge=1, le=MOST, description="latest checkpoints kept; the best one always is"
+    )
 
     @field_validator("budget")
     @classmethod

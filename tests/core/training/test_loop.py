@@ -1,5 +1,7 @@
 """What the loop says, decides and refuses."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from charpipe.evaluation import predictions
 from charpipe.events import Checkpointed, Evaluated, Finished, Notice, Sampled, Step, TrainingStarted
 from charpipe.models import build_model
 from charpipe.training import TrainConfig, train
+from charpipe.training.budget import LEAST, steps_within
 from charpipe_rnn import charpipe_architectures
 
 (RNN,) = charpipe_architectures()
@@ -79,6 +82,46 @@ def test_a_budget_is_a_number_of_steps(tmp_path, new_model, tokens, settings):
     counted = list(train(new_model(), tokens, settings(steps=started.steps), checkpoints=tmp_path / "b"))
     losses = [float(event.loss) for event in of(Step, counted)]
     assert [float(event.loss) for event in of(Step, timed)] == losses[: timed[-1].step]
+
+
+def test_what_listeners_prepare_is_no_training(tmp_path, new_model, tokens, settings, monkeypatch):
+    """A tracker that takes long to begin does not use the budget up."""
+    clock, late = time.perf_counter, [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock() + late[0])
+    chosen = settings(steps=None, budget="1h", max_epochs=0.5, engine="plain")
+    for event in train(new_model(), tokens, chosen, checkpoints=tmp_path):
+        if isinstance(event, TrainingStarted):
+            steps, late[0] = event.steps, 7200.0
+    assert (event.step, event.reason) == (steps, "budget")
+    assert event.seconds < 3600
+
+
+@pytest.mark.parametrize("preset", [{"steps": 30}, {"steps": None, "budget": "10h"}], ids=str)
+def test_a_stop_before_the_first_step_leaves_nothing(tmp_path, new_model, tokens, settings, preset):
+    events = list(train(new_model(), tokens, settings(**preset), checkpoints=tmp_path, stop=lambda: True))
+    assert [type(event) for event in events if not isinstance(event, Notice)] == [TrainingStarted, Finished]
+    assert (events[-1].step, events[-1].reason) == (0, "interrupted")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_stop_ends_the_measuring():
+    calls = []
+    steps_within(1e6, calls.append, 10**9, lambda: len(calls) == 2)
+    assert calls == [0, 1]
+
+
+def test_measuring_ends_where_the_passes_are_the_bound():
+    calls = []
+    assert steps_within(1e6, calls.append, 50) == 50
+    assert len(calls) == LEAST
+
+
+@pytest.mark.parametrize("held", [0, 300])
+def test_patience_without_validation_is_said_to_be_none(tmp_path, new_model, tokens, settings, held):
+    chosen = settings(patience=3)
+    events = list(train(new_model(), tokens, chosen, validation=tokens[:held], checkpoints=tmp_path))
+    said = [event.message for event in of(Notice, events) if "train.patience cannot" in event.message]
+    assert len(said) == (0 if held else 1)
 
 
 def test_no_steps_still_leave_a_model(tmp_path, new_model, tokens, settings):

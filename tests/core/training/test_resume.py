@@ -2,12 +2,14 @@
 
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from charpipe.errors import RunError
 from charpipe.events import Checkpointed, Evaluated, Finished, Notice, Step
+from charpipe.models.bundle import read_json
 from charpipe.training import best_checkpoint, last_checkpoint, train
 
 
@@ -143,6 +145,41 @@ def test_more_steps_and_another_interval_are_accepted(tmp_path, new_model, token
     assert sorted(losses(events)) == [31, 32, 33, 34, 35]
 
 
+def test_other_intervals_look_at_the_same_validation(tmp_path, new_model, tokens, settings):
+    """Else the best score would be of other text than those that it is compared with."""
+    easy = np.zeros(20_000, tokens.dtype)
+    easy[5_000:] = tokens[np.arange(15_000) % len(tokens)]
+
+    def go_on(**values):
+        found = train(
+            new_model(),
+            tokens,
+            settings(batch_size=32, window=64, **values),
+            validation=easy,
+            checkpoints=tmp_path,
+            resume=last_checkpoint(tmp_path),
+        )
+        return list(found)
+
+    go_on(steps=4, evaluate_every=1)
+    looked = [read_json(last_checkpoint(tmp_path) / "state.json")["look"]]
+    go_on(steps=40, evaluate_every=20)
+    looked.append(read_json(last_checkpoint(tmp_path) / "state.json")["look"])
+    assert looked == [2_000, 2_000]
+
+
+def test_another_budget_is_the_whole_one(tmp_path, new_model, tokens, settings):
+    def steps(resume, **values):
+        chosen = settings(steps=None, engine="plain", **values)
+        return of(Finished, run(tmp_path, new_model(), tokens, chosen, resume=resume))[0].step
+
+    half = steps(None, budget="1h", max_epochs=0.5)
+    last = last_checkpoint(tmp_path)
+    assert steps(last, budget="1h", max_epochs=0.5) == half
+    assert steps(last, budget="0.001s", max_epochs=1) == half  # which is spent
+    assert steps(last, budget="1h", max_epochs=1) == pytest.approx(2 * half, abs=1)
+
+
 def test_another_training_is_refused_with_the_difference(tmp_path, new_model, tokens, settings):
     run(tmp_path, new_model(), tokens, settings())
     last = last_checkpoint(tmp_path)
@@ -171,11 +208,20 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, new_model, tokens, settin
     told = []
     before = last_checkpoint(tmp_path, told.append)
     assert before.name == "step-00000028"
-    assert [type(event) for event in told] == [Notice]
+    assert [(type(event), "using the one before" in event.message) for event in told] == [(Notice, True)]
     with pytest.raises(RunError, match="damaged"):
         run(tmp_path, new_model(), tokens, settings(), resume=last)
     assert of(Finished, run(tmp_path, new_model(), tokens, settings(), resume=before))[0].step == 30
     assert last_checkpoint(tmp_path) == last
+
+
+def test_that_no_checkpoint_is_whole_is_said(tmp_path, new_model, tokens, settings):
+    run(tmp_path, new_model(), tokens, settings(keep_checkpoints=2))
+    for folder in tmp_path.iterdir():
+        (folder / "model.safetensors").write_bytes(b"")
+    told = []
+    assert last_checkpoint(tmp_path, told.append) is None
+    assert "none is whole: starting anew" in told[-1].message
 
 
 def test_a_half_written_checkpoint_does_not_count(tmp_path, new_model, tokens, settings):

@@ -273,6 +273,16 @@ def test_dropout_leaves_out_the_same_there_and_back(kind, dropped, locked, recur
     assert distance(found, {name: p.grad for name, p in network.named_parameters()}) < 1e-4
 
 
+@pytest.mark.parametrize("kind", NAMES)
+def test_dropout_of_all_but_everything_keeps_nothing(kind):
+    """Rounded to 32 bits such a share is 1, not 0."""
+    network = build(kind, 16, dropout=1 - 1e-10)
+    step, (inputs, targets) = choose_engine(network, CPU, "float32", "fast")[1], windows()[0]
+    loss, _ = step(inputs, targets, state_of_zeros(network), 1.0)
+    bias = network.head.bias.detach().log_softmax(0)
+    assert loss.item() == pytest.approx(-bias[targets].mean().item(), rel=1e-5)
+
+
 def state_of_zeros(network):
     return network.initial_state(LANES)
 

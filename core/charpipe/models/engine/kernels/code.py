@@ -304,7 +304,7 @@ class Code:
         value = builder.mul(builder.xor(value, builder.lshr(value, every(16))), every(0x7FEB352D))
         value = builder.mul(builder.xor(value, builder.lshr(value, every(15))), every(0x846CA68B))
         value = builder.xor(value, builder.lshr(value, every(16)))
-        kept = builder.icmp_unsigned(">=", value, every(round(dropped * 2**32)))
+        kept = builder.icmp_unsigned(">=", value, every(min(round(dropped * 2**32), 2**32 - 1)))
         return self._chosen(kept, 1.0 / (1.0 - dropped))
 
     def _chosen(self, where: Any, number: float) -> Vector:
