@@ -90,19 +90,9 @@ def _run(
     dry_run: bool,
     json: bool,
 ) -> None:
-    if steps is not None and budget is not None:
-        raise UsageError("--steps and --budget both say how long to train; give one of them")
-    flags = chosen(
-        {
-            "train__steps": steps,
-            "train__budget": budget,
-            "train__device": device,
-            "train__engine": engine,
-            "train__deterministic": deterministic or None,
-        }
-    )
-    if budget is not None:
-        flags["train.steps"] = None  # a fixed number of steps in the project file would win over it
+    flags = _flags(steps, budget, device, engine)
+    if deterministic:
+        flags["train.deterministic"] = True
     resolved = load_config(pipeline=pipeline.name, preset=preset, settings=flags, overrides=set_)
     _check_tables(resolved, registry)
     given = {key: value for key, value in values.items() if value is not None}
@@ -111,6 +101,18 @@ def _run(
         if field.is_required() and name not in options:
             raise UsageError(f"--{name} is needed; for all flags, type: charpipe run {pipeline.name} --help")
     execute(pipeline, registry, options, resolved, force=force, dry_run=dry_run, json=json)
+
+
+def _flags(steps: int | None, budget: str | None, device: str | None, engine: str | None) -> dict[str, Any]:
+    """The settings that flags of their own stand for. Raises UsageError where two contradict."""
+    if steps is not None and budget is not None:
+        raise UsageError("--steps and --budget both say how long to train; give one of them")
+    flags = chosen(
+        {"train__steps": steps, "train__budget": budget, "train__device": device, "train__engine": engine}
+    )
+    if budget is not None:
+        flags["train.steps"] = None  # a fixed number of steps, set elsewhere, would win over it
+    return flags
 
 
 def _check_tables(resolved: Resolved, registry: Registry) -> None:
@@ -166,7 +168,10 @@ def execute(
 
 def resume(
     run: Annotated[str, typer.Argument(help="A run: name, unique beginning, `last`.")] = "last",
-    steps: Annotated[int | None, typer.Option(help="Train for so many steps in all.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Train for so many steps in all.", min=0)] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Train for so long in all, what is done included.")
+    ] = None,
     device: Device = None,
     engine: Engine = None,
     set_: Set = [],  # noqa: B006
@@ -174,7 +179,7 @@ def resume(
 ) -> None:
     """Go on with an interrupted run, from its last checkpoint, with the settings it was started with.
 
-    Steps, intervals, device, precision and engine may be others from there on.
+    Steps, budget, intervals, device, precision and engine may be others from there on.
     """
     from charpipe.runs import find_run
 
@@ -184,9 +189,7 @@ def resume(
         raise RunError(
             f"the run {found.name} is finished ({status.step:,} steps); type: charpipe sample {found.name}"
         )
-    request = info.request
-    changed = {"train.steps": steps, "train.device": device, "train.engine": engine}
-    flags = {key: value for key, value in changed.items() if value is not None}
+    request, flags = info.request, _flags(steps, budget, device, engine)
     resolved = load_config(settings=info.settings | flags, overrides=set_)
     registry = open_registry()
     pipeline = registry.pipeline(request["pipeline"])

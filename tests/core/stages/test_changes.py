@@ -101,6 +101,15 @@ def test_a_run_that_another_process_trains_is_left_as_it_is(interrupted, open_se
     assert (interrupted.folder / "run.json").read_text() == before
 
 
+def test_a_budget_takes_the_place_of_steps(interrupted, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["resume", interrupted.name, "--steps", "20", "--budget", "9s"]) == 2
+    assert "give one of them" in capfd.readouterr().err
+    spent = ["--budget", "0.001s", "--set", "tracking.enabled=false"]
+    assert main(["resume", interrupted.name, *spent]) == 0
+    assert interrupted.info.settings["train.steps"] is None
+    assert (interrupted.status.state, interrupted.status.step) == ("finished", 5)
+
+
 def test_a_run_that_is_finished_is_not_gone_on_with(
     interrupted, open_session, capfd: pytest.CaptureFixture[str]
 ) -> None:
