@@ -105,7 +105,8 @@ def test_fast_is_what_charpipe_does_unasked():
 
 def test_best_averages_and_waits():
     train, config = settled("best", "lstm")
-    assert (train.average, train.patience, config.layers) == (0.999, 10, 2)
+    assert (train.average, train.patience, train.max_epochs) == (0.999, 10, 40)
+    assert (config.hidden_size, config.dropout, config.recurrent_dropout) == (1024, 0.5, 0.4)
 
 
 def test_rmsprop_is_torch7s():
