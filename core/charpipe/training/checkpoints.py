@@ -45,6 +45,7 @@ KINDS: dict[str, type | tuple[type, ...]] = {
     "recent": list,
     "metrics": dict,
     "scaler": dict,
+    "look": int,
 }
 
 
@@ -217,7 +218,7 @@ def read_checkpoint(folder: Path, model: Model, settings: TrainConfig, tokens: i
     """A checkpoint to go on from. Raises RunError if it is damaged, or of another model or training."""
     if wrong := damage(folder):
         raise RunError(f"checkpoint {folder} is damaged: {wrong}; name an earlier one, or resume the run")
-    state = read_json(folder / "state.json")
+    state = {"look": 0, **read_json(folder / "state.json")}  # which earlier releases did not keep
     for key, kind in KINDS.items():
         if not isinstance(state.get(key), kind):
             raise RunError(f"checkpoint {folder} has no usable {key!r} in state.json")

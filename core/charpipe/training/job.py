@@ -233,12 +233,8 @@ def _restore(job: Job, checkpoint: Checkpoint) -> None:
     job.state = {name: values.to(job.device) for name, values in checkpoint.carried.items()}
     job.recent = torch.tensor(saved["recent"], device=job.device)
     job.step, job.steps, job.seconds = saved["step"], saved["steps"], saved["seconds"]
-    job.started, job.before, job.look = (
-        job.step,
-        {**TrainConfig().model_dump(), **saved["settings"]},
-        saved.get("look", 0),
-    )
-    job.best, job.metrics = saved["best"], saved["metrics"]
+    job.started, job.before = job.step, {**TrainConfig().model_dump(), **saved["settings"]}
+    job.look, job.best, job.metrics = saved["look"], saved["best"], saved["metrics"]
     if job.scaler.is_enabled() and saved["scaler"]:
         job.scaler.load_state_dict(saved["scaler"])
 
