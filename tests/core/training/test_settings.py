@@ -82,3 +82,9 @@ def test_one_step_and_no_warmup():
 def test_settings_import_no_torch():
     code = "import sys, charpipe.training, charpipe.generation; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+@pytest.mark.parametrize("name", ["steps", "max_epochs", "patience", "evaluate_every", "checkpoint_every"])
+def test_more_than_any_machine_makes_is_refused(name):
+    with pytest.raises(ValidationError, match="less than or equal to"):
+        TrainConfig(**{name: 10**300})
