@@ -147,25 +147,17 @@ def test_more_steps_and_another_interval_are_accepted(tmp_path, new_model, token
 
 def test_other_intervals_look_at_the_same_validation(tmp_path, new_model, tokens, settings):
     """Else the best score would be of other text than those that it is compared with."""
-    easy = np.zeros(20_000, tokens.dtype)
-    easy[5_000:] = tokens[np.arange(15_000) % len(tokens)]
+    held = np.tile(tokens, 4)  # longer than any look here
 
-    def go_on(**values):
-        found = train(
-            new_model(),
-            tokens,
-            settings(batch_size=32, window=64, **values),
-            validation=easy,
-            checkpoints=tmp_path,
-            resume=last_checkpoint(tmp_path),
-        )
-        return list(found)
+    def length_of_a_look(folder, every):
+        resume = last_checkpoint(folder)
+        chosen = settings(steps=every, evaluate_every=every, window=64, batch_size=32)
+        list(train(new_model(), tokens, chosen, validation=held, checkpoints=folder, resume=resume))
+        return read_json(last_checkpoint(folder) / "state.json")["look"]
 
-    go_on(steps=4, evaluate_every=1)
-    looked = [read_json(last_checkpoint(tmp_path) / "state.json")["look"]]
-    go_on(steps=40, evaluate_every=20)
-    looked.append(read_json(last_checkpoint(tmp_path) / "state.json")["look"])
-    assert looked == [2_000, 2_000]
+    short = length_of_a_look(tmp_path / "short", 2)
+    assert length_of_a_look(tmp_path / "short", 60) == short
+    assert length_of_a_look(tmp_path / "long", 60) > short
 
 
 def test_another_budget_is_the_whole_one(tmp_path, new_model, tokens, settings):
