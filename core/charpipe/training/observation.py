@@ -64,9 +64,7 @@ class Observer:
                 self.sampling, self.encoding.size, self.decoders
             )  # settings that do not fit are said now
         self.looked = (self.job.step, self.began)
-        if (
-            not self.job.look
-        ):  # other intervals, later on, leave it: the best of all looks is of the same tokens
+        if not self.job.look:  # else it stays: the best of all looks is of the same tokens
             wanted = int(SLICE_SHARE * self.every * self.job.lanes.inputs)
             self.job.look = max(SMALLEST_SLICE, min(LARGEST_SLICE, wanted))
         self.writer = Writer(self.folder)
