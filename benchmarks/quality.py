@@ -249,7 +249,7 @@ def measured(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 yield line
 
 
-def table(found: list[dict[str, Any]]) -> str:
+def table(found: list[dict[str, Any]], by_steps: bool) -> str:
     """A row for each text and time: mean and standard deviation over the seeds, beside the goal."""
     shown = [
         "| text | set | seconds | steps | nats, carried state | cold windows of 256 | goal | reference |"
@@ -257,7 +257,8 @@ def table(found: list[dict[str, Any]]) -> str:
     shown.append("| --- " * 8 + "|")
     for text, length in dict.fromkeys((line["text"], line["length"]) for line in found):
         lines = [line for line in found if (line["text"], line["length"]) == (text, length)]
-        goal = next((g for g in TASKS.get(text, DEFAULT).goals if g.seconds == length), None)
+        goals = () if by_steps else TASKS.get(text, DEFAULT).goals
+        goal = next((goal for goal in goals if goal.seconds == length), None)
         cells = [
             text,
             ", ".join(
@@ -300,7 +301,7 @@ def main() -> None:
     print(
         f"\n{date.today()}, {platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     )
-    print(f"preset {chosen.preset}, {chosen.lanes} lanes\n\n{table(found)}")
+    print(f"preset {chosen.preset}, {chosen.lanes} lanes\n\n{table(found, bool(chosen.steps))}")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ class Lanes:
 
     In a pass over the corpus each lane reads its own stretch from beginning to end, carrying its state; where
     the stretches begin differs from pass to pass with the seed, so that no cut is always at the same place.
-    `offset` is the number of steps that earlier trainings, which this one goes on from, have read already.
+    `offset` is the number of steps that earlier trainings, which this one goes on from, have read already;
+    tokens are smaller than `vocabulary_size`.
     """
 
     tokens: NDArray[Any]

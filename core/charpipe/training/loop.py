@@ -170,7 +170,7 @@ def _fix_steps(job: Job, stop: Callable[[], bool]) -> Iterator[Notice]:
         job.steps = max(settings.steps, job.step)
         return
     if job.before is not None and all(
-        job.before.get(key) == settings.model_dump()[key] for key in ("steps", "budget", "max_epochs")
+        job.before.get(key) == getattr(settings, key) for key in ("steps", "budget", "max_epochs")
     ):
         return
     left = parse_budget(settings.budget) - job.seconds

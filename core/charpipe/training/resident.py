@@ -36,7 +36,7 @@ class Resident:
         self._values = torch.empty(len(lanes.tokens), dtype=_signed(width), device=device)
         for start in range(0, len(lanes.tokens), PIECE):
             piece = np.array(lanes.tokens[start : start + PIECE])
-            check_ids(torch.tensor([int(piece.max())]), lanes.vocabulary_size)
+            check_ids(torch.tensor(int(piece.max())), lanes.vocabulary_size)
             piece = piece.view(SIGNED[width])
             self._values[start : start + PIECE] = torch.from_numpy(piece)
         places = np.arange(lanes.window + 1)[:, None] + np.arange(lanes.batch_size) * lanes.stretch
