@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from charpipe.corpus.archives import FileMembers
-from charpipe.corpus.decoding import PART, Classifier, Verdict, chunk_bytes, classify, to_utf8
+from charpipe.corpus.decoding import PART, WAYS_OUT, Classifier, Verdict, chunk_bytes, classify, to_utf8
 from charpipe.corpus.documents import DocumentWriter, Part, RejectedWriter
 from charpipe.corpus.earlier import Earlier, Kept
 from charpipe.corpus.limits import Limits
@@ -24,6 +24,8 @@ from charpipe.plugin import Fetched
 
 _SPOOL_CHUNK = 4 * 2**20
 _TELL_EVERY = 4 * 2**20
+LISTED = 20
+"""Most rejected files, and most notices, that are told by name; `rejected.parquet` lists them all."""
 
 
 def ingest(
@@ -113,6 +115,8 @@ class _Ingestion:
         self._taking = (0, 0)
         self._encodings: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
+        self._notes: list[str] = []
+        self._listed: list[str] = []
         self.facts: dict[str, Any] = {"documents": 0, "bytes": 0, "characters": 0}
 
     def take(self, member: Member) -> None:
@@ -152,14 +156,15 @@ class _Ingestion:
             self._taking = (self._taking[1], self._taking[1])
 
     def _take_small(self, path: str, data: bytes) -> None:
-        verdict = classify(data, self._config.encoding)
+        verdict = classify(data, self._config.encoding, self._config.errors)
         if not verdict.encoding:
             self._reject(path, verdict.why_not, len(data))
             return
         text = data
-        if verdict.encoding != "utf-8" or self._config.newline != "keep":
-            text = b"".join(to_utf8([data], verdict.encoding, self._config.newline))
+        if verdict.encoding != "utf-8" or verdict.note or self._config.newline != "keep":
+            text = b"".join(to_utf8([data], verdict.encoding, self._config.newline, self._config.errors))
         self._write(path, 0, hashlib.sha256(data).hexdigest(), len(data), verdict.encoding, text)
+        self._note(path, verdict)
         self._count(len(data), verdict.encoding)
 
     def _take_large(self, path: str, start: bytes, member: Member) -> None:
@@ -169,15 +174,31 @@ class _Ingestion:
             if not verdict.encoding:
                 self._reject(path, verdict.why_not, size)
                 return
+            if (fault := self._fault(spool, verdict.encoding)) is not None:
+                self._reject(path, f"not {verdict.encoding} throughout: {fault}", size)
+                return
             spool.seek(0)
             chunks = iter(lambda: spool.read(chunk_bytes(verdict.encoding)), b"")
-            for part, text in enumerate(to_utf8(chunks, verdict.encoding, self._config.newline)):
+            parts = to_utf8(chunks, verdict.encoding, self._config.newline, self._config.errors)
+            for part, text in enumerate(parts):
                 self._write(path, part, sha256, size, verdict.encoding, text)
+        self._note(path, verdict)
         self._count(size, verdict.encoding)
+
+    def _fault(self, spool: BinaryIO, encoding: str) -> str | None:
+        """Why the whole is not in the encoding that its sample showed, or None."""
+        spool.seek(0)
+        chunks = iter(lambda: spool.read(chunk_bytes(encoding)), b"")
+        try:
+            for _ in to_utf8(chunks, encoding, "keep", self._config.errors):
+                pass
+        except UnicodeError as error:
+            return f"{error}; {WAYS_OUT}"
+        return None
 
     def _spool(self, spool: BinaryIO, start: bytes, member: Member) -> tuple[str, int, Verdict]:
         digest = hashlib.sha256()
-        classifier = Classifier(self._config.encoding)
+        classifier = Classifier(self._config.encoding, self._config.errors)
         size = 0
         rest = memoryview(start)
         while chunk := bytes(rest[:_SPOOL_CHUNK]) or member.read(_SPOOL_CHUNK):
@@ -199,7 +220,13 @@ class _Ingestion:
         self.facts["bytes"] += size
         self._encodings[encoding] += 1
 
+    def _note(self, path: str, verdict: Verdict) -> None:
+        if verdict.note and len(self._notes) < LISTED:
+            self._notes.append(f"{path}: {verdict.note}")
+
     def _reject(self, path: str, reason: str, size: int) -> None:
+        if len(self._listed) < LISTED:
+            self._listed.append(f"{path}: {reason}")
         self._rejected.add(path, reason, size)
         self._reasons[reason.partition(":")[0]] += 1
 
@@ -212,6 +239,8 @@ class _Ingestion:
             "rejected": self._rejected.count,
             "reasons": dict(sorted(self._reasons.items())),
             "shards": self._documents.shards,
+            "notes": self._notes,
+            "rejected_files": self._listed,
             "encodings": dict(sorted(self._encodings.items())),
         }
 
@@ -224,8 +253,9 @@ def printable(path: str) -> str:
 def _nothing(fetched: Fetched, facts: dict[str, Any], config: CorpusConfig) -> str:
     seen = facts["documents"] + facts["rejected"]
     reasons = ", ".join(f"{count} {reason}" for reason, count in facts["reasons"].items())
+    listed = "".join(f"\n  {line}" for line in facts["rejected_files"])
     patterns = f" that match {', '.join(config.include)}" if config.include else ""
     return (
         f"{fetched.origin} holds no text: {seen} files{patterns}{f' ({reasons})' if reasons else ''}; "
-        "nothing was kept. Name another path, or change the corpus's include and exclude"
+        "nothing was kept. Name another path, or change the corpus's include and exclude" + listed
     )

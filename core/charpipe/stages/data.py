@@ -13,7 +13,7 @@ from charpipe.stages.quantities import size
 from charpipe.stages.session import Made, Session, WouldRun
 from charpipe.store import Action, digest_of_json
 
-INGEST, VOCABULARY, ENCODE = 1, 1, 1
+INGEST, VOCABULARY, ENCODE = 2, 1, 1
 """The versions of the stages: raised by hand when a stage would make something else of the same input."""
 
 
@@ -36,7 +36,7 @@ def ingest(session: Session, wanted: str) -> Made:
     cache, progress = session.workspace.downloads, _progress(session, "ingest")
     fetched = fetch(config, name, cache, sources, progress)
     found = survey(fetched, config, cache)
-    settings = config.model_dump(include={"include", "exclude", "encoding", "newline"})
+    settings = config.model_dump(include={"include", "exclude", "encoding", "errors", "newline"})
     settings["name"] = fetched.details.get("name", "")
     action = Action("ingest", INGEST, {"source": found.digest}, settings)
     taken = [0]
@@ -52,7 +52,23 @@ def ingest(session: Session, wanted: str) -> Made:
         taken[0] = earlier.documents if earlier is not None else 0
         return facts
 
-    return session.build(action, make, name, lambda facts: _documents(facts, taken[0]))
+    made = session.build(action, make, name, lambda facts: _documents(facts, taken[0]))
+    _tell_of_texts(session, made.facts)
+    return made
+
+
+def _tell_of_texts(session: Session, facts: Mapping[str, Any]) -> None:
+    """Notices of what was rejected and of what was not plain UTF-8."""
+    for line in facts.get("notes", ()):
+        session.notice(line)
+    for line in facts.get("rejected_files", ()):
+        session.notice(f"rejected: {line}")
+    rejected = facts.get("rejected", 0)
+    if rejected > facts["documents"]:
+        session.notice(
+            f"{rejected:,} of {rejected + facts['documents']:,} files were rejected: the corpus is only the rest",
+            "warning",
+        )
 
 
 def refresh_source(session: Session, wanted: str) -> None:
