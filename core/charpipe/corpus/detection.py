@@ -24,9 +24,9 @@ def wide_encoding(sample: bytes) -> str:
             return name
     even, odd = sample[::2].count(0), sample[1::2].count(0)
     for name, right, wrong in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
-        if len(sample) >= 8 and right > 3 * wrong and _reads_as_text(sample[: len(sample) // 2 * 2], name):
-            if right >= 0.1 * len(sample) or not _is_utf8(sample):
-                return name
+        likely = right > 3 * wrong and (right >= 0.2 * len(sample) or not _is_utf8(sample))
+        if len(sample) >= 8 and likely and _reads_as_text(sample[: len(sample) // 2 * 2], name):
+            return name
     return ""
 
 

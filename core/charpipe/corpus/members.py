@@ -55,10 +55,15 @@ def _walk(root: Path, folder: str, selection: Selection) -> Iterator[tuple[str, 
     for entry in entries:
         path = f"{folder}/{entry.name}" if folder else entry.name
         if entry.is_dir(follow_symlinks=False):
-            if entry.name not in NEVER and not selection.prunes(path):
+            if entry.name not in NEVER and not _is_workspace(Path(entry.path)) and not selection.prunes(path):
                 yield from _walk(root, path, selection)
         elif selection.selects(path):
             yield path, *_look(entry)
+
+
+def _is_workspace(folder: Path) -> bool:
+    """Whether charpipe writes into this folder, whatever its name: CHARPIPE_HOME may be anywhere."""
+    return (folder / "store" / "objects").is_dir() and (folder / "store" / "actions").is_dir()
 
 
 def _look(entry: os.DirEntry[str]) -> tuple[os.stat_result | None, str]:
