@@ -87,15 +87,15 @@ def rows() -> dict[str, Row]:
     vocabulary = {"characters": CHARACTERS}
     encoding = resolve(Registry().all("tokenizer")["char"].load)(model.vocabulary or vocabulary)
     text = (CHARACTERS * 200)[:4000]
-    tokens = np.resize(encoding.encode(text), 40_000)
+    tokens = np.resize(encoding.encode(text), 8_000)
     network, size = model.network, encoding.size
     score_in = NetworkPredictor(network, size)
     found["evaluation, lstm"] = lambda: score(score_in, tokens), len(tokens)
     for engine in ("arrays", "compiled", "plain"):
-        settings = SampleConfig(length=500, engine=engine)
+        settings = SampleConfig(length=200, engine=engine)
         found[f"sampling, lstm, {engine}"] = (
             lambda given=settings: sample(model.predictor(), encoding, given),
-            500,
+            200,
         )
     found["inspection, lstm"] = lambda: read(model.predictor(), encoding, text[:500]), 500
     return found
