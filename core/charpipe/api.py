@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from charpipe import stages
 from charpipe.config import load_config
-from charpipe.config.ownership import check_plugin_folder
 from charpipe.config.files import find_project_file
 from charpipe.config.load import Resolved
+from charpipe.config.ownership import check_plugin_folder
 from charpipe.errors import Incomplete, UsageError
 from charpipe.events import Listener
 from charpipe.library import find_model

@@ -62,6 +62,6 @@ def find_workspace(project_file: Path | None) -> Workspace:
     home = os.environ.get(VARIABLE)
     if home:
         plain = os.path.expanduser(home)  # noqa: PTH111  an unknown user stays as written
-        return Workspace(Path(plain).absolute())
+        return Workspace(Path(os.path.realpath(plain)))  # one workspace has one path, however it is reached
     beside = project_file.parent if project_file else Path.cwd()
-    return Workspace(beside.absolute() / FOLDER)
+    return Workspace(Path(os.path.realpath(beside / FOLDER)))

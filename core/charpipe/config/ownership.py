@@ -89,7 +89,7 @@ def _is_allowed(folder: Path) -> bool:
         return True
     real = Path(os.path.realpath(folder))
     return any(
-        Path(os.path.isabs(entry) and os.path.realpath(entry) or "\0") in (real, *real.parents)
+        Path((os.path.isabs(entry) and os.path.realpath(entry)) or "\0") in (real, *real.parents)
         for entry in listed
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -38,7 +39,9 @@ def _start_ticks(pid: int) -> str | None:
     if not Path("/proc/self/stat").is_file():
         return None
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        fields = (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        )
     except OSError as error:
         raise psutil.NoSuchProcess(pid) from error
     if fields[0] == "Z":  # dead, and not yet waited for
@@ -92,6 +95,14 @@ def mark_crashed(client: SyncPrefectClient, watched: set[UUID], tell: Callable[.
             client.set_flow_run_state(run.id, state, force=True)
             end_tasks(client, run.id)
             tell("crashed", deployment="by-hand", flow_run=run.name, id=str(run.id))
+
+
+def mark_killed_runs() -> None:
+    """`mark_crashed` on the server that this process's Prefect is a client of; a courtesy, whose failure is none."""
+    from prefect.client.orchestration import get_client
+
+    with suppress(Exception), get_client(sync_client=True) as client:
+        mark_crashed(client, set(), lambda *_, **__: None)
 
 
 def end_tasks(client: SyncPrefectClient, flow_run: UUID) -> None:
