@@ -1,7 +1,7 @@
 """Prefect with charpipe's settings only: the user's own Prefect settings are for the user's own flows.
 
-Prefect reads its settings from PREFECT_ variables, `.env`, `prefect.toml` and `pyproject.toml` of the working directory,
-and a profile of the home directory. Of these charpipe passes on the variables in `HONOURED`, and reads no file.
+Prefect reads its settings from PREFECT_ variables, `.env`, `prefect.toml` and `pyproject.toml` of the working
+directory, and a profile of the home directory. Of these charpipe passes on the variables in `HONOURED`, and reads no file.
 """
 
 from __future__ import annotations

@@ -88,10 +88,8 @@ def _is_allowed(folder: Path) -> bool:
     if "*" in listed:
         return True
     real = Path(os.path.realpath(folder))
-    return any(
-        Path((os.path.isabs(entry) and os.path.realpath(entry)) or "\0") in (real, *real.parents)
-        for entry in listed
-    )
+    around = (real, *real.parents)
+    return any(Path(entry).is_absolute() and Path(os.path.realpath(entry)) in around for entry in listed)
 
 
 def _name(user: int) -> str:

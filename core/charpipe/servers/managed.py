@@ -166,14 +166,16 @@ def _knows(pid: int, folder: Path) -> bool:
     import psutil
 
     try:
-        return any(_is_same(word, folder) for word in psutil.Process(pid).cmdline() if os.path.isabs(word))
+        return any(
+            _is_same(word, folder) for word in psutil.Process(pid).cmdline() if Path(word).is_absolute()
+        )
     except psutil.Error:
         return False
 
 
 def _is_same(one: str, other: Path) -> bool:
     try:
-        return os.path.samefile(one, other)
+        return Path(one).samefile(other)
     except (OSError, ValueError):
         return False
 

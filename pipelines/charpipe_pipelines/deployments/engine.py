@@ -1,4 +1,7 @@
-"""Prefect's engine for one flow run, with charpipe's settings only: `python -m charpipe_pipelines.deployments.engine ID`."""
+"""Prefect's engine for one flow run, with charpipe's settings only.
+
+python -m charpipe_pipelines.deployments.engine FLOW-RUN-ID
+"""
 
 from __future__ import annotations
 
