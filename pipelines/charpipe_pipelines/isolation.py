@@ -1,7 +1,8 @@
 """Prefect with charpipe's settings only: the user's own Prefect settings are for the user's own flows.
 
 Prefect reads its settings from PREFECT_ variables, `.env`, `prefect.toml` and `pyproject.toml` of the working
-directory, and a profile of the home directory. Of these charpipe passes on the variables in `HONOURED`, and reads no file.
+directory, and a profile of the home directory. Of these charpipe passes on the variables in `HONOURED`, and
+reads no file.
 """
 
 from __future__ import annotations
