@@ -47,6 +47,8 @@ def read_no_files() -> None:
     before = BaseSettings.__dict__.get("__pydantic_init_subclass__")
 
     def on_subclass(cls: type[Any], **_: Any) -> None:
+        if cls.__module__.startswith("prefect."):
+            cls.model_config["env_file"] = None
         if (cls.__module__, cls.__name__) == ("prefect.settings.base", "PrefectBaseSettings"):
             for name in FILES:
                 setattr(sys.modules[cls.__module__], name, _nothing())

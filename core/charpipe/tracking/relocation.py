@@ -40,7 +40,8 @@ def follow_move(location: Location) -> None:
                 _rewrite(database, old, here)
         # MLflow puts its own empty experiment into ./mlruns of the working directory
         database.execute(
-            "update experiments set artifact_location = ? where experiment_id = 0 and artifact_location like '%/mlruns/0'",
+            "update experiments set artifact_location = ? "
+            "where experiment_id = 0 and artifact_location like '%/mlruns/0'",
             (f"{here}/Default",),
         )
     write_json(file, {"artifacts": here})
