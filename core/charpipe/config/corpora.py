@@ -11,6 +11,7 @@ from charpipe.config.problems import validate
 from charpipe.config.schema import Config
 from charpipe.corpus.settings import CorpusConfig
 from charpipe.errors import UsageError, near_match
+from charpipe.secrets import redact, refuse_secret
 
 
 def resolve_corpus(config: Config, wanted: str) -> tuple[str, CorpusConfig]:
@@ -40,12 +41,17 @@ def _find(config: Config, wanted: str) -> tuple[str, CorpusConfig]:
     if not wanted.strip():
         raise UsageError("the corpus has no name; give --corpus a name, a path or a URL")
     path = Path(wanted)
+    if not path.exists():
+        try:
+            refuse_secret(wanted)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
     if SCHEME.match(wanted) and not path.exists():
         return _last_part(wanted), CorpusConfig(sources=[wanted])
     if path.exists():
         absolute = path.absolute()
         return absolute.name or "root", CorpusConfig(sources=[str(absolute)])
     raise UsageError(
-        f"there is no corpus {wanted!r} in the catalogue, nor a file or folder of that name"
+        f"there is no corpus {redact(wanted)!r} in the catalogue, nor a file or folder of that name"
         f"{near_match(wanted, config.corpora)}"
     )

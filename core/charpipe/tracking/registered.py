@@ -84,7 +84,7 @@ def keep_up(
 def _told(location: Location, workspace: Workspace, state: State) -> str:
     """All that MLflow should know, as a digest."""
     there = [version.version for version in records.versions(workspace, state.corpus)]
-    return digest_of_json([location.uri, state.decision.get("digest"), state.champion.version, there])
+    return digest_of_json([location.key, state.decision.get("digest"), state.champion.version, there])
 
 
 def _known(workspace: Workspace, corpus: str) -> str | None:
@@ -319,7 +319,7 @@ def _mlflow_id(workspace: Workspace, version: Version, location: Location) -> st
         remembered = Run(workspace.runs / version.run).status.mlflow
     except RunError:
         return None
-    return remembered.get("run_id") if remembered.get("uri") == location.uri else None
+    return remembered.get("run_id") if location.is_where(remembered) else None
 
 
 def _local(uri: str) -> Path:
