@@ -32,6 +32,9 @@ class CorpusConfig(Options):
         "strict", description="replace: bytes that the encoding cannot read become U+FFFD"
     )
     newline: Literal["keep", "lf"] = Field("keep", description="lf: CR LF and lone CR become LF")
+    changed: Literal["stop", "skip"] = Field(
+        "stop", description="skip: a file of a folder that changes while it is read is left out"
+    )
     license: str = Field("", description="the licence of the text")
     sha256: str | None = Field(
         None, pattern="^[0-9a-f]{64}$", description="SHA-256 of the single file that is fetched"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,18 @@ from charpipe.events import StageProgress
 from charpipe.stages.beginning import Beginning, vocabulary_of
 from charpipe.stages.lineage import division_before, earlier_documents, earlier_tokens, split_settings
 from charpipe.stages.quantities import size
+from charpipe.stages.reading import listed, tell_of_texts
 from charpipe.stages.session import Made, Session, WouldRun
 from charpipe.store import Action, digest_of_json
 
-INGEST, VOCABULARY, ENCODE = 2, 1, 1
-"""The versions of the stages: raised by hand when a stage would make something else of the same input."""
+INGEST, VOCABULARY, ENCODE = 1, 1, 1
+"""The versions of the stages: raised by hand when a stage would make something else of the same input.
+
+What ingest makes depends on the detector of encodings, whose version is among the settings of its actions: another one
+reads the source again, and where the text is the same, nothing after it runs again.
+"""
+_ATTEMPTS = 4
+"""How often a folder is read again without what changed in it."""
 
 
 def ingest(session: Session, wanted: str) -> Made:
@@ -23,7 +31,8 @@ def ingest(session: Session, wanted: str) -> Made:
     Fetches the source if it is not here yet. Raises CorpusError.
     """
     from charpipe.corpus import fetch, fetched_here
-    from charpipe.corpus.hashing import fingerprint, survey
+    from charpipe.corpus.hashing import ChangedError
+    from charpipe.corpus.left_out import LeftOut
 
     if (recorded := session.recorded("ingest")) is not None:
         return session.skip(recorded, _documents)
@@ -35,9 +44,33 @@ def ingest(session: Session, wanted: str) -> Made:
         raise WouldRun("ingest: would fetch the corpus and run, and all after it")
     cache, progress = session.workspace.downloads, _progress(session, "ingest")
     fetched = fetch(config, name, cache, sources, progress)
-    found = survey(fetched, config, cache)
+    left_out = LeftOut.of(session.workspace.root)
+    for _ in range(_ATTEMPTS):
+        try:
+            made = _ingested(session, name, config, fetched, left_out)
+        except ChangedError as error:
+            if config.changed != "skip":
+                raise
+            left_out = replace(left_out, paths=left_out.paths | error.paths)
+            session.notice(
+                f"left out, because they change while they are read: {listed(error.paths)}", "warning"
+            )
+        else:
+            tell_of_texts(session, made)
+            return made
+    raise CorpusError(
+        f"{fetched.origin} keeps changing while it is read; nothing was kept. Copy it, and name the copy"
+    )
+
+
+def _ingested(session: Session, name: str, config: CorpusConfig, fetched: Fetched, left_out: LeftOut) -> Made:
+    from charpipe.corpus.detection import DETECTOR
+    from charpipe.corpus.hashing import survey
+
+    cache, progress = session.workspace.downloads, _progress(session, "ingest")
+    found = survey(fetched, config, cache, left_out)
     settings = config.model_dump(include={"include", "exclude", "encoding", "errors", "newline"})
-    settings["name"] = fetched.details.get("name", "")
+    settings |= {"name": fetched.details.get("name", ""), "detector": DETECTOR}
     action = Action("ingest", INGEST, {"source": found.digest}, settings)
     taken = [0]
 
@@ -45,30 +78,19 @@ def ingest(session: Session, wanted: str) -> Made:
         from charpipe.corpus import ingest
 
         def unchanged() -> bool:
-            return fingerprint(fetched, config, cache) == found.digest
+            after = survey(fetched, config, cache, left_out)
+            if changed := after.changed_since(found):
+                raise ChangedError(fetched.origin, changed)
+            return after.digest == found.digest
 
         earlier = earlier_documents(session, action, name, found.contents)
-        facts = ingest(fetched, config, folder, progress, unchanged=unchanged, earlier=earlier)
+        facts = ingest(
+            fetched, config, folder, progress, unchanged=unchanged, earlier=earlier, left_out=left_out
+        )
         taken[0] = earlier.documents if earlier is not None else 0
         return facts
 
-    made = session.build(action, make, name, lambda facts: _documents(facts, taken[0]))
-    _tell_of_texts(session, made.facts)
-    return made
-
-
-def _tell_of_texts(session: Session, facts: Mapping[str, Any]) -> None:
-    """Notices of what was rejected and of what was not plain UTF-8."""
-    for line in facts.get("notes", ()):
-        session.notice(line)
-    for line in facts.get("rejected_files", ()):
-        session.notice(f"rejected: {line}")
-    rejected = facts.get("rejected", 0)
-    if rejected > facts["documents"]:
-        session.notice(
-            f"{rejected:,} of {rejected + facts['documents']:,} files were rejected: the corpus is only the rest",
-            "warning",
-        )
+    return session.build(action, make, name, lambda facts: _documents(facts, taken[0]))
 
 
 def refresh_source(session: Session, wanted: str) -> None:
