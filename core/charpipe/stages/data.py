@@ -7,7 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from charpipe.corpus.left_out import LeftOut
+from charpipe.corpus.settings import CorpusConfig
+from charpipe.errors import CorpusError
 from charpipe.events import StageProgress
+from charpipe.plugin import Fetched
 from charpipe.stages.beginning import Beginning, vocabulary_of
 from charpipe.stages.lineage import division_before, earlier_documents, earlier_tokens, split_settings
 from charpipe.stages.quantities import size
@@ -32,7 +36,6 @@ def ingest(session: Session, wanted: str) -> Made:
     """
     from charpipe.corpus import fetch, fetched_here
     from charpipe.corpus.hashing import ChangedError
-    from charpipe.corpus.left_out import LeftOut
 
     if (recorded := session.recorded("ingest")) is not None:
         return session.skip(recorded, _documents)
@@ -65,7 +68,7 @@ def ingest(session: Session, wanted: str) -> Made:
 
 def _ingested(session: Session, name: str, config: CorpusConfig, fetched: Fetched, left_out: LeftOut) -> Made:
     from charpipe.corpus.detection import DETECTOR
-    from charpipe.corpus.hashing import survey
+    from charpipe.corpus.hashing import ChangedError, survey
 
     cache, progress = session.workspace.downloads, _progress(session, "ingest")
     found = survey(fetched, config, cache, left_out)
