@@ -66,10 +66,10 @@ def show_corpus(
     for key, value in leaves(corpus).items():
         if key not in ("summary", "sources"):
             typer.echo(f"  {key} = {value!r}")
-    for title, files in (("rejected", rejected), ("read with a notice", notes)):
-        if files:
-            typer.echo(f"\n{title}: {len(files):,} files, when it was last read")
-            for path, why in files:
+    for title, listed in (("rejected", rejected), ("read with a notice", notes)):
+        if listed:
+            typer.echo(f"\n{title}: {len(listed):,} files, when it was last read")
+            for path, why in listed:
                 typer.echo(f"  {path}: {why}")
 
 

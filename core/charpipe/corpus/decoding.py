@@ -15,8 +15,8 @@ from charpipe.corpus.detection import SAMPLE, is_iso_2022_jp, legacy_encoding, n
 PART = 16_000_000
 """Most bytes of UTF-8 in one row of the documents."""
 CONTROL_SHARE = 0.01
-NUL_SHARE = 0.1
-"""More NULs than this are no text in UTF-8."""
+NULS, NUL_SHARE = 8, 0.1
+"""Text in UTF-8 has at most so many NULs, or so many in one byte."""
 _NOT_CONTROL = bytes(byte for byte in range(256) if byte in b"\t\n\v\f\r" or (byte >= 32 and byte != 127))
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -92,7 +92,7 @@ class Classifier:
         near = nearly_utf8(sample)
         cut = self._utf8.cut
         if self._utf8.ok and (not cut or near or len(cut) > 1):
-            if self._nuls > NUL_SHARE * self._length:
+            if self._nuls > max(NULS, NUL_SHARE * self._length):
                 return Verdict("", "binary: with many NUL")
             return Verdict("utf-8", note=_cut_off(cut) or ("holds NUL characters" if self._nuls else ""))
         if self._nuls:
