@@ -92,7 +92,7 @@ def earlier_name(workspace: Path, path: Path, base: Path | None) -> str | None:
         for info in infos
         if info.get("corpus") == name and _asked(info)
     }
-    champion = _json(workspace / "champions" / quote(name, safe="") / "champion.json").get("champion")
+    champion = _json(workspace / "champions" / file_name(name) / "champion.json").get("champion")
     if isinstance(champion, dict) and (owner := places.get(str(champion.get("run")))) is not None:
         return name if owner == place else None
     return name if set(places.values()) == {place} else None

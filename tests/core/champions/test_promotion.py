@@ -24,7 +24,7 @@ from charpipe.runs import find_run
 from charpipe.stages.promote import roll_back
 from charpipe.tracking import TrackingConfig
 
-CORPUS = "mine.txt"
+CORPUS = "./mine.txt"
 
 
 def test_the_first_finite_model_is_champion_then_only_a_better_one(lab: Lab, heard) -> None:
