@@ -183,7 +183,7 @@ def resume(
     """
     from charpipe.runs import find_run
 
-    found = find_run(open_workspace().runs, run)
+    found = find_run(open_workspace().runs, run, use="resume")
     info, status = found.info, found.status
     if status.state == "finished":
         raise RunError(
