@@ -29,7 +29,8 @@ def show_all(
         return
     columns = ("run", "state", "step", "val/loss", "val/bits_per_char", "test/bits_per_char")
     cells = [[row.get(column) for column in columns] for row in rows]
-    print_table(columns, cells, "There are no runs yet; type: charpipe run train-and-sample --corpus hello")
+    empty = "There are no runs yet; type: charpipe run train-and-sample --corpus hello"
+    print_table(columns, cells, empty, drop=("val/loss", "val/bits_per_char", "step", "state"))
 
 
 def _row(run: Run) -> dict[str, Any] | None:
