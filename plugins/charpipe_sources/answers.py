@@ -10,11 +10,46 @@ from pathlib import Path
 
 HEAD_BYTES = 1 << 16
 ARCHIVES = frozenset(
-    ".zip .gz .tgz .bz2 .tbz2 .tbz .xz .txz .lzma .zst .zstd .tzst .tar .deb .7z .rar .jar".split()
+    [
+        ".zip",
+        ".gz",
+        ".tgz",
+        ".bz2",
+        ".tbz2",
+        ".tbz",
+        ".xz",
+        ".txz",
+        ".lzma",
+        ".zst",
+        ".zstd",
+        ".tzst",
+        ".tar",
+        ".deb",
+        ".7z",
+        ".rar",
+        ".jar",
+    ]
 )
-PAGES = frozenset(".html .htm .xhtml .xht .shtml .xml .svg .rss .atom .md .markdown .tex .vue .hbs".split())
+PAGES = frozenset(
+    [
+        ".html",
+        ".htm",
+        ".xhtml",
+        ".xht",
+        ".shtml",
+        ".xml",
+        ".svg",
+        ".rss",
+        ".atom",
+        ".md",
+        ".markdown",
+        ".tex",
+        ".vue",
+        ".hbs",
+    ]
+)
 """Kinds of files in which markup is what is expected (Markdown may begin with HTML)."""
-NOTATIONS = frozenset(".json .jsonl .ndjson .ipynb .geojson .webmanifest .map".split())
+NOTATIONS = frozenset([".json", ".jsonl", ".ndjson", ".ipynb", ".geojson", ".webmanifest", ".map"])
 _TAGS = "html|head|body|script|iframe|h1|div|font|table|a|style|title|b|br|p|meta|link|center"
 _HTML = re.compile(
     rf"(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*(?:<!doctype\s+html|<(?:{_TAGS})[\s/>])", re.I | re.S

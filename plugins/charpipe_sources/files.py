@@ -10,8 +10,16 @@ from urllib.parse import unquote
 
 from charpipe.plugin import CorpusError, Fetched, Fetcher
 
-_ARCHIVES = (".zip", ".deb", ".tar", ".tgz", ".tbz2", ".tbz", ".txz", ".tzst") + tuple(
-    f".tar.{suffix}" for suffix in ("gz", "bz2", "xz", "zst", "zstd", "lzma")
+_ARCHIVES = (
+    ".zip",
+    ".deb",
+    ".tar",
+    ".tgz",
+    ".tbz2",
+    ".tbz",
+    ".txz",
+    ".tzst",
+    *tuple(f".tar.{suffix}" for suffix in ("gz", "bz2", "xz", "zst", "zstd", "lzma")),
 )
 _VERSION = re.compile(r"\d+(?:[._-]?(?:\d+|rc|alpha|beta|pre))*")
 

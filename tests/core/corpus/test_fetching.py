@@ -59,7 +59,7 @@ def test_a_scheme_in_any_case_is_known(scheme: str, tmp_path: Path) -> None:
 
 def test_a_scheme_that_nobody_fetches_gets_a_sentence(tmp_path: Path) -> None:
     for spec in ("ftp://host/a.txt", "S3://bucket/a.txt", "hf://datasets/a"):
-        with pytest.raises(CorpusError, match="http and https URLs can be fetched.*path of the file"):
+        with pytest.raises(CorpusError, match=r"http and https URLs can be fetched.*path of the file"):
             fetch(CorpusConfig(sources=[spec]), "a", tmp_path / "cache", SOURCES)
 
 

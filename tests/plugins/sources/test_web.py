@@ -334,7 +334,7 @@ def test_a_page_never_replaces_the_text_that_is_here(
     url, here = f"{server[0]}/page_later/text.txt", Here(tmp_path)
     first = fetch(url, here, QUICK)
     here.refresh = True
-    with pytest.raises(CorpusError, match="HTML page.*not a newer version"):
+    with pytest.raises(CorpusError, match=r"HTML page.*not a newer version"):
         fetch(url, here, QUICK)
     here.refresh = False
     assert fetch(url, here, QUICK) == first
