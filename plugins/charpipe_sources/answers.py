@@ -10,7 +10,7 @@ from pathlib import Path
 
 HEAD_BYTES = 1 << 16
 ARCHIVES = frozenset(
-    [
+    (
         ".zip",
         ".gz",
         ".tgz",
@@ -28,10 +28,10 @@ ARCHIVES = frozenset(
         ".7z",
         ".rar",
         ".jar",
-    ]
+    )
 )
 PAGES = frozenset(
-    [
+    (
         ".html",
         ".htm",
         ".xhtml",
@@ -46,10 +46,20 @@ PAGES = frozenset(
         ".tex",
         ".vue",
         ".hbs",
-    ]
+    )
 )
 """Kinds of files in which markup is what is expected (Markdown may begin with HTML)."""
-NOTATIONS = frozenset([".json", ".jsonl", ".ndjson", ".ipynb", ".geojson", ".webmanifest", ".map"])
+NOTATIONS = frozenset(
+    (
+        ".json",
+        ".jsonl",
+        ".ndjson",
+        ".ipynb",
+        ".geojson",
+        ".webmanifest",
+        ".map",
+    )
+)
 _TAGS = "html|head|body|script|iframe|h1|div|font|table|a|style|title|b|br|p|meta|link|center"
 _HTML = re.compile(
     rf"(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*(?:<!doctype\s+html|<(?:{_TAGS})[\s/>])", re.I | re.S

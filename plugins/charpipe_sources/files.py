@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from charpipe.plugin import CorpusError, Fetched, Fetcher
 
+_COMPRESSED = ("gz", "bz2", "xz", "zst", "zstd", "lzma")
 _ARCHIVES = (
     ".zip",
     ".deb",
@@ -19,7 +20,7 @@ _ARCHIVES = (
     ".tbz",
     ".txz",
     ".tzst",
-    *tuple(f".tar.{suffix}" for suffix in ("gz", "bz2", "xz", "zst", "zstd", "lzma")),
+    *(f".tar.{one}" for one in _COMPRESSED),
 )
 _VERSION = re.compile(r"\d+(?:[._-]?(?:\d+|rc|alpha|beta|pre))*")
 
