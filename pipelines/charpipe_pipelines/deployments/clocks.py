@@ -25,9 +25,9 @@ Gap = tuple[datetime, datetime]
 
 def cron_rules(line: str) -> list[str]:
     """The RRULE lines of a cron line: two where days of the month and of the week are both given, as either counts."""
-    from prefect._vendor.croniter import croniter
+    from prefect._vendor.croniter import croniter  # type: ignore[attr-defined]
 
-    (minutes, hours, days, months, weekdays), nth = croniter.expand(line)
+    (minutes, hours, days, months, weekdays), nth = croniter.expand(line)  # type: ignore[no-untyped-call]
     base = f"BYSECOND=0;BYMINUTE={_listed(minutes, 60)};BYHOUR={_listed(hours, 24)}"
     if months != ["*"]:
         base += f";BYMONTH={_listed(months, 0)}"
@@ -87,7 +87,7 @@ def _change(low: datetime, high: datetime, zone: ZoneInfo) -> datetime:
 
 
 def _skipped(rules: list[str], start: datetime, gap: Gap) -> list[datetime]:
-    from dateutil.rrule import rrulestr
+    from dateutil.rrule import rrulestr  # type: ignore[import-untyped]
 
     # a rule that counts days has to be counted from its start; any other may begin on the day itself
     begin = start if any("INTERVAL" in rule for rule in rules) else datetime(gap[0].year, gap[0].month, 1)
