@@ -50,6 +50,9 @@ class Inspection:
     search: inspection.Search | None
     notices: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<Inspection of {self.run} on {self.source}: {self.reading!r}, {self.search!r}, page {self.page}>"
+
     def as_json(self) -> dict[str, Any]:
         """The findings as a JSON object, without the activations."""
         return {

@@ -37,6 +37,10 @@ class Reading:
     chances: NDArray[np.float32]
     bits: NDArray[np.float32]
 
+    def __repr__(self) -> str:
+        bits = f"{self.bits_per_char:.3f} bits each" if len(self.bits) > 1 else "nothing foreseen"
+        return f"<Reading: {len(self.text):,} characters, {bits}, {self.units.shape[1]:,} units>"
+
     @property
     def text(self) -> str:
         """The text that was read."""
