@@ -165,6 +165,7 @@
     view.guesses = wanted;
     $("guesses").checked = wanted;
     build();
+    mark();
     paint();
     choose(view.cell, true);
   }
@@ -197,11 +198,30 @@
     view.signed = Number(button.dataset.column);
     view.sign = Number(button.dataset.sign ?? 1);
     chooseUnit(view.signed);
+    if (!button.classList.contains("chip")) return;
+    view.runs = JSON.parse(button.dataset.runs);
+    mark();
+    example(0);
+  }
+  function mark() { // where the signal is on
+    const runs = view.runs ?? [];
+    spans.forEach((made) => made.classList.remove("on"));
+    runs.forEach(([first, last]) => { for (let n = first; n < last; n++) spans[n].classList.add("on"); });
+  }
+  function example(n) {
+    const many = view.runs.length;
+    view.example = many ? (n + many) % many : 0;
+    $("examples").hidden = false;
+    $("which").textContent = many ? `example ${view.example + 1} of ${many} in this text` : "no example in this text";
+    $("earlier").disabled = $("later").disabled = many < 2;
+    if (many) choose(view.runs[view.example][0], true);
   }
   document.querySelectorAll("[data-column]").forEach((button) => button.addEventListener("click", () => {
     chooseButton(button);
     if (!button.classList.contains("chip")) $("text").focus();
   }));
+  $("earlier")?.addEventListener("click", () => example(view.example - 1));
+  $("later")?.addEventListener("click", () => example(view.example + 1));
   $("guesses").addEventListener("change", (event) => setGuesses(event.target.checked));
   if (width) {
     $("group").addEventListener("change", (event) => chooseUnit(data.groups[event.target.value].first));
@@ -221,5 +241,5 @@
   if (first) chooseButton(first);
   else if (width) chooseUnit(data.groups[data.groups.length - 1].first);
   else paint();
-  choose(0, false);
+  if (!view.runs?.length) choose(0, false);
 })();
