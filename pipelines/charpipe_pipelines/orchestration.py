@@ -13,6 +13,7 @@ from charpipe.plugin import Options, resolve
 from charpipe.stages import Session
 from charpipe_pipelines import job
 from charpipe_pipelines.ahead import Ahead
+from charpipe_pipelines.deployments.strays import mark_killed_runs
 from charpipe_pipelines.options import CompareOptions, ReproduceOptions, RetrainOptions, TrainAndSampleOptions
 from charpipe_pipelines.server import Api, become_client, choose, point_client_at
 
@@ -93,8 +94,10 @@ def _open_prefect(session: Session, ahead: Ahead) -> Api:
             raise stopped
     if isinstance(outcome[0], Exception):
         raise outcome[0]
-    ahead.hand_over()
     point_client_at(outcome[0])
+    if api.server is not None:
+        mark_killed_runs()
+    ahead.hand_over()  # last: after it, there must be a flow that goes on
     return dataclasses.replace(api, url=outcome[0])
 
 
@@ -118,7 +121,7 @@ def _as_flow(
     now = Current(linked(session, page), page, api, ahead)
     token = current.set(now)
     flows: Any = resolve(flow)
-    named = flows.with_options(flow_run_name=title)
+    named = flows.with_options(flow_run_name=lambda: title)  # a text would be a template: names hold braces
     settings = {key: _plain(session, key) for key in session.resolved.origins}
     asked = options.model_dump(mode="json")
     try:
