@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from charpipe.errors import CharpipeError, CorpusError, PluginError, UsageError
 from charpipe.events import Event, Notice, StageProgress
+from charpipe.identity import existing, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -171,7 +172,9 @@ class Tokenizer:
 class Fetched:
     """Where a source's content lies now: a file, an archive or a folder, or `text` itself.
 
-    `origin` says in words where it came from; `sha256` is that of a single fetched file, as received.
+    `origin` says in words where it came from; `sha256` is that of a single fetched file, as received. With `only`
+    those files and folders below the folder `path` are meant, by relative path. `notices` and `warnings` are
+    sentences for whoever asked for the corpus.
     """
 
     origin: str
@@ -179,6 +182,9 @@ class Fetched:
     text: str | None = None
     sha256: str | None = None
     details: Mapping[str, str] = field(default_factory=dict)
+    only: frozenset[str] = frozenset()
+    notices: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class Fetcher(Protocol):
@@ -280,6 +286,8 @@ __all__ = [
     "StageProgress",
     "Tokenizer",
     "UsageError",
+    "existing",
     "hookimpl",
+    "printable",
     "resolve",
 ]

@@ -9,7 +9,9 @@ import typer
 from charpipe.cli.comparing import compare
 from charpipe.cli.environment import open_workspace, settings
 from charpipe.cli.output import print_json, print_table
+from charpipe.config.files import find_project_file
 from charpipe.errors import RunError
+from charpipe.identity import spoken
 from charpipe.runs import Run, find_run, list_runs
 
 app = typer.Typer(no_args_is_help=True)
@@ -23,13 +25,17 @@ def show_all(
 ) -> None:
     """All runs of this workspace, oldest first."""
     rows = [row for run in list_runs(open_workspace().root / "runs") if (row := _row(run)) is not None]
+    if corpus is not None:
+        known = [row["corpus"] for row in rows if row["corpus"]]
+        corpus = spoken(corpus, known, open_workspace().root, find_project_file())
     rows = [row for row in rows if corpus is None or row["corpus"] == corpus]
     if json:
         print_json(rows)
         return
     columns = ("run", "state", "step", "val/loss", "val/bits_per_char", "test/bits_per_char")
     cells = [[row.get(column) for column in columns] for row in rows]
-    print_table(columns, cells, "There are no runs yet; type: charpipe run train-and-sample --corpus hello")
+    empty = "There are no runs yet; type: charpipe run train-and-sample --corpus hello"
+    print_table(columns, cells, empty, drop=("val/loss", "val/bits_per_char", "step", "state"))
 
 
 def _row(run: Run) -> dict[str, Any] | None:
@@ -60,7 +66,7 @@ def show(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Everything about one run: how it stands, its scores, lineage, settings."""
-    found = find_run(open_workspace().root / "runs", run)
+    found = find_run(open_workspace().root / "runs", run, use="any")
     info, status = found.info, found.status
     if json:
         print_json({**info.model_dump(by_alias=True), "status": status.model_dump()})
@@ -98,7 +104,7 @@ def sync(
     location = locate(config.tracking, workspace.mlflow)
     if location.notice:
         typer.echo(location.notice)
-    runs = [find_run(workspace.runs, run)] if run is not None else list_runs(workspace.runs)
+    runs = [find_run(workspace.runs, run, use="any")] if run is not None else list_runs(workspace.runs)
     for one in runs:
         added = fill(location, one, config.tracking.experiment)
         typer.echo(f"{one.name}  {added:,} metrics added")

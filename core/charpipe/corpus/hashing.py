@@ -20,6 +20,7 @@ from charpipe.corpus.members import NOTHING, walk
 from charpipe.corpus.selection import Selection
 from charpipe.corpus.settings import CorpusConfig
 from charpipe.errors import CorpusError, StoreError
+from charpipe.identity import printable
 from charpipe.plugin import Fetched
 from charpipe.store.atomic import write_text
 from charpipe.store.digest import digest_of_file
@@ -47,7 +48,7 @@ class ChangedError(CorpusError):
 
     def __init__(self, origin: str, paths: Iterable[str]) -> None:
         self.paths = frozenset(paths)
-        names = sorted(self.paths)
+        names = sorted(printable(path) for path in self.paths)
         more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
         super().__init__(
             f"{origin} changed while it was read: {', '.join(names[:3])}{more}; nothing was kept. "
@@ -75,7 +76,8 @@ def survey(fetched: Fetched, config: CorpusConfig, cache: Path, left_out: LeftOu
         if not fetched.path.is_dir():
             return Survey(known.sha256(fetched.path, fetched.path.stat()))
         digest, contents = hashlib.sha256(b"folder\0"), {}
-        for path, found, why_not in walk(fetched.path, Selection(config.include, config.exclude), left_out):
+        selection = Selection(config.include, config.exclude, fetched.only)
+        for path, found, why_not in walk(fetched.path, selection, left_out):
             content = why_not or _content(known, fetched.path / path, found)
             digest.update(f"{path}\0{content}\n".encode("utf-8", "surrogateescape"))
             contents[path] = content

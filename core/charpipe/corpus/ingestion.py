@@ -22,6 +22,7 @@ from charpipe.corpus.members import NOTHING, Member, Progress, folder_members
 from charpipe.corpus.selection import Selection
 from charpipe.corpus.settings import CorpusConfig
 from charpipe.errors import CorpusError
+from charpipe.identity import printable
 from charpipe.plugin import Fetched
 
 _SPOOL_CHUNK = 4 * 2**20
@@ -49,7 +50,7 @@ def ingest(
     hostile archives.
     """
     limits = limits or Limits()
-    selection = Selection(config.include, config.exclude)
+    selection = Selection(config.include, config.exclude, fetched.only)
     with (
         _open(fetched, selection, limits, earlier, left_out) as (members, position, total),
         DocumentWriter(folder, config.newline) as documents,
@@ -260,11 +261,6 @@ class _Ingestion:
 
 def _not_throughout(encoding: str, error: UnicodeError) -> str:
     return f"begins as {encoding} and does not go on so: {error}; {WAYS_OUT}"
-
-
-def printable(path: str) -> str:
-    """A path whose bytes are not UTF-8 with those bytes escaped, so that every reader can show it."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _nothing(fetched: Fetched, facts: dict[str, Any], config: CorpusConfig, rejected: list[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from charpipe.corpus.left_out import LeftOut, own_files
 from charpipe.corpus.settings import CorpusConfig
-from charpipe.errors import CorpusError
+from charpipe.errors import CorpusError, RefreshError
 from charpipe.events import StageProgress
 from charpipe.plugin import Fetched
 from charpipe.stages.beginning import Beginning, vocabulary_of
@@ -34,7 +34,7 @@ def ingest(session: Session, wanted: str) -> Made:
 
     Fetches the source if it is not here yet. Raises CorpusError.
     """
-    from charpipe.corpus import fetch, fetched_here
+    from charpipe.corpus import fetched_here
     from charpipe.corpus.hashing import ChangedError
 
     if (recorded := session.recorded("ingest")) is not None:
@@ -45,8 +45,7 @@ def ingest(session: Session, wanted: str) -> Made:
         here for _, here in fetched_here(config, session.workspace.downloads, sources)
     ):
         raise WouldRun("ingest: would fetch the corpus and run, and all after it")
-    cache, progress = session.workspace.downloads, _progress(session, "ingest")
-    fetched = fetch(config, name, cache, sources, progress)
+    fetched = _fetched(session, wanted)
     left_out = LeftOut.of(session.workspace.root)
     for path in own_files(fetched.path, left_out):
         session.notice(
@@ -71,6 +70,7 @@ def ingest(session: Session, wanted: str) -> Made:
 
 
 def _ingested(session: Session, name: str, config: CorpusConfig, fetched: Fetched, left_out: LeftOut) -> Made:
+    from charpipe.corpus import discard
     from charpipe.corpus.detection import DETECTOR
     from charpipe.corpus.hashing import ChangedError, survey
 
@@ -91,13 +91,47 @@ def _ingested(session: Session, name: str, config: CorpusConfig, fetched: Fetche
             return after.digest == found.digest
 
         earlier = earlier_documents(session, action, name, found.contents)
-        facts = ingest(
-            fetched, config, folder, progress, unchanged=unchanged, earlier=earlier, left_out=left_out
-        )
+        try:
+            facts = ingest(
+                fetched, config, folder, progress, unchanged=unchanged, earlier=earlier, left_out=left_out
+            )
+        except ChangedError:
+            raise
+        except CorpusError as error:
+            if not discard(fetched, config, cache):
+                raise
+            raise CorpusError(
+                f"{error}; the download was removed, so the next try asks for it again"
+            ) from error
         taken[0] = earlier.documents if earlier is not None else 0
         return facts
 
     return session.build(action, make, name, lambda facts: _documents(facts, taken[0]))
+
+
+def _fetched(session: Session, wanted: str) -> Fetched:
+    """The corpus's source, asked again where ingesting is forced; what it has to say is told.
+
+    Where a forced stage cannot reach the source, what was fetched before is read, with a warning.
+    """
+    from charpipe.corpus import fetch
+
+    name, config = session.corpus(wanted)
+    cache, sources = session.workspace.downloads, session.registry.all("source")
+    progress = _progress(session, "ingest")
+    if "ingest" in session.force and not session.dry_run:
+        try:
+            fetched = fetch(config, name, cache, sources, progress, refresh=True)
+        except RefreshError as error:
+            session.notice(f"{error}, and is read again", "warning")
+            fetched = fetch(config, name, cache, sources, progress)
+    else:
+        fetched = fetch(config, name, cache, sources, progress)
+    for notice in fetched.notices:
+        session.notice(notice)
+    for warning in fetched.warnings:
+        session.notice(warning, "warning")
+    return fetched
 
 
 def refresh_source(session: Session, wanted: str) -> None:

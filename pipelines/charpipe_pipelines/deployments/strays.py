@@ -64,7 +64,7 @@ def is_alive(name: str) -> bool | None:
         return None
     try:
         if not boot:  # the form of earlier releases, by a clock that may have been set since
-            return abs(psutil.Process(int(pid)).create_time() - float(started)) < CLOCK_SECONDS
+            return bool(abs(psutil.Process(int(pid)).create_time() - float(started)) < CLOCK_SECONDS)
         if boot != _boot():
             # another boot of this machine has ended; another namespace cannot be looked into
             return False if boot.partition("/")[2] == _boot().partition("/")[2] else None
