@@ -67,7 +67,7 @@ def test_a_file_that_grows_is_left_out_by_setting(
 ) -> None:
     (texts / "grow.log").write_text("begin\n")
     monkeypatch.setattr(ingestion, "folder_members", Growing(texts / "grow.log"))
-    made = stages.ingest(open_session(SETTING), str(texts))
+    made = stages.ingest(open_session(corpus__changed="skip"), str(texts))
     notices = heard.of(Notice)
     assert made.facts["documents"] == 1
     assert any("grow.log" in notice.message and notice.level == "warning" for notice in notices)
