@@ -78,7 +78,7 @@ def _open_prefect(session: Session) -> Api:
         raise outcome[0]
     point_client_at(outcome[0])
     if api.server is not None:
-        mark_killed_runs()
+        mark_killed_runs(outcome[0])
     return dataclasses.replace(api, url=outcome[0])
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
+import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from charpipe.workspace import Workspace
 from charpipe_pipelines.isolation import forget_user_files
 
 LOG_FILE = "CHARPIPE_PREFECT_LOG"
+CHECK_SECONDS = 20.0
 OWN_API = "CHARPIPE_PREFECT_API"
 """What this process set PREFECT_API_URL to, to tell it from the user's."""
 LOGGING = Path(__file__).with_name("logging.yml")
@@ -94,7 +97,17 @@ def application(url: str, home: str, log: str) -> Any:
     )
     from prefect.server.api.server import create_app
 
+    threading.Thread(target=_check_runs, args=(f"{url}/api",), daemon=True).start()
     return create_app(final=True)
+
+
+def _check_runs(url: str) -> None:
+    """Mark runs whose process was killed as crashed, for as long as this server is up."""
+    from charpipe_pipelines.deployments.strays import mark_killed_runs
+
+    while True:
+        time.sleep(CHECK_SECONDS)
+        mark_killed_runs(url)
 
 
 def choose(workspace: Workspace, configured: str | None, notify: Listener) -> Api:

@@ -114,7 +114,7 @@ def _speak_utf8() -> None:
     """Where the locale is not UTF-8, begin anew in Python's UTF-8 mode: corpora and file names are UTF-8 everywhere."""
     if sys.getfilesystemencoding().lower() != "utf-8" and sys.flags.utf8_mode == 0:
         os.environ["PYTHONUTF8"] = "1"
-        words = [os.fsencode(word) for word in (sys.executable, "-m", "charpipe", *sys.argv[1:])]
+        words = [os.fsencode(word) for word in (sys.executable, "-P", "-m", "charpipe", *sys.argv[1:])]
         os.execv(sys.executable, words)  # noqa: S606
 
 

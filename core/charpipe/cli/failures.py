@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from charpipe.errors import CharpipeError, InterruptedRun
-from charpipe.secrets import redact
+from charpipe.secrets import redact, without_secret
 from charpipe.workspace import find_workspace
 
 
@@ -50,7 +50,7 @@ def _log(error: BaseException) -> Path | None:
         path.parent.mkdir(exist_ok=True)
         with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(
-                f"--- {datetime.now(UTC).isoformat(timespec='seconds')} {redact(' '.join(sys.argv[1:]))}\n"
+                f"--- {datetime.now(UTC).isoformat(timespec='seconds')} {redact(' '.join(map(without_secret, sys.argv[1:])))}\n"
             )
             file.write(redact("".join(traceback.format_exception(error))))
         return path

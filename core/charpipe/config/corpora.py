@@ -11,7 +11,7 @@ from charpipe.config.problems import validate
 from charpipe.config.schema import Config
 from charpipe.corpus.settings import CorpusConfig
 from charpipe.errors import UsageError, near_match
-from charpipe.secrets import redact, refuse_secret
+from charpipe.secrets import SecretInUrlError, redact, refuse_secret
 
 
 def resolve_corpus(config: Config, wanted: str) -> tuple[str, CorpusConfig]:
@@ -44,7 +44,7 @@ def _find(config: Config, wanted: str) -> tuple[str, CorpusConfig]:
     if not path.exists():
         try:
             refuse_secret(wanted)
-        except ValueError as error:
+        except SecretInUrlError as error:
             raise UsageError(str(error)) from None
     if SCHEME.match(wanted) and not path.exists():
         return _last_part(wanted), CorpusConfig(sources=[wanted])

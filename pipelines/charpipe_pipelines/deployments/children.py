@@ -69,7 +69,7 @@ def start(flow_run: UUID, deployment: UUID | None, environ: dict[str, str], fold
     _turn(log)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", ENGINE, str(flow_run)],
+            [sys.executable, "-P", "-m", ENGINE, str(flow_run)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
