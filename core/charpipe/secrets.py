@@ -46,7 +46,7 @@ def refuse_secret(url: str) -> str:
 
 
 def without_secret(url: str) -> str:
-    """One URL that may be shown: what stands before its host, and its parameters, are left out where it holds a secret."""
+    """`url` as it may be shown: where it holds a secret, without what stands before its host and its parameters."""
     if find_secret(url) is None:
         return url
     scheme, _, rest = url.partition("://") if "://" in url else url.partition(":")

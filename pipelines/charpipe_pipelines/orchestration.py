@@ -102,7 +102,7 @@ def _as_flow(
     now = Current(linked(session, page), page, api)
     token = current.set(now)
     flows: Any = resolve(flow)
-    named = flows.with_options(flow_run_name=title)
+    named = flows.with_options(flow_run_name=lambda: title)  # a text would be a template: names hold braces
     settings = {key: _plain(session, key) for key in session.resolved.origins}
     asked = options.model_dump(mode="json")
     try:

@@ -49,9 +49,8 @@ def _log(error: BaseException) -> Path | None:
         path = root / "logs" / "charpipe.log"
         path.parent.mkdir(exist_ok=True)
         with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(
-                f"--- {datetime.now(UTC).isoformat(timespec='seconds')} {redact(' '.join(map(without_secret, sys.argv[1:])))}\n"
-            )
+            words = redact(" ".join(map(without_secret, sys.argv[1:])))
+            file.write(f"--- {datetime.now(UTC).isoformat(timespec='seconds')} {words}\n")
             file.write(redact("".join(traceback.format_exception(error))))
         return path
     return None
