@@ -46,7 +46,7 @@ def address() -> Iterator[str]:
 
 def charpipe(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-P", "-m", "charpipe", *words]
-    environ = {**os.environ, "HOME": os.getcwd(), **variables}
+    environ = {**os.environ, "HOME": str(Path.cwd()), **variables}
     return subprocess.run(command, env=environ, capture_output=True, text=True)
 
 

@@ -70,7 +70,7 @@ class Dispatcher:
         self._environ |= {"PREFECT_API_URL": url, OWN_API: url if own else ""}
         for run in strays.unfinished(client, self._deployments):
             if run.id not in self.children:
-                pid = children.find(run.id)
+                pid = children.find(run.id, self._workspace.root)
                 child = Child(run.id, run.deployment_id, pid or -1)
                 if pid is None:
                     self._settle(client, child)
