@@ -56,7 +56,9 @@ def survey(fetched: Fetched, config: CorpusConfig, cache: Path) -> Survey:
         if not fetched.path.is_dir():
             return Survey(known.sha256(fetched.path, fetched.path.stat()))
         digest, contents = hashlib.sha256(b"folder\0"), {}
-        for path, found, why_not in walk(fetched.path, Selection(config.include, config.exclude)):
+        for path, found, why_not in walk(
+            fetched.path, Selection(config.include, config.exclude, fetched.only)
+        ):
             content = why_not or _content(known, fetched.path / path, found)
             digest.update(f"{path}\0{content}\n".encode("utf-8", "surrogateescape"))
             contents[path] = content

@@ -44,7 +44,7 @@ def ingest(
     Raises CorpusError where nothing of the source is text, where it changed meanwhile, and for damaged or
     hostile archives.
     """
-    selection = Selection(config.include, config.exclude)
+    selection = Selection(config.include, config.exclude, fetched.only)
     with (
         _open(fetched, selection, limits or Limits(), earlier) as (members, position, total),
         DocumentWriter(folder, config.newline) as documents,

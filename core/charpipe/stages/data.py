@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from charpipe.errors import CorpusError, RefreshError
 from charpipe.events import StageProgress
+from charpipe.plugin import Fetched
 from charpipe.stages.beginning import Beginning, vocabulary_of
 from charpipe.stages.lineage import division_before, earlier_documents, earlier_tokens, split_settings
 from charpipe.stages.quantities import size
@@ -22,7 +24,7 @@ def ingest(session: Session, wanted: str) -> Made:
 
     Fetches the source if it is not here yet. Raises CorpusError.
     """
-    from charpipe.corpus import fetch, fetched_here
+    from charpipe.corpus import discard, fetched_here
     from charpipe.corpus.hashing import fingerprint, survey
 
     if (recorded := session.recorded("ingest")) is not None:
@@ -34,7 +36,7 @@ def ingest(session: Session, wanted: str) -> Made:
     ):
         raise WouldRun("ingest: would fetch the corpus and run, and all after it")
     cache, progress = session.workspace.downloads, _progress(session, "ingest")
-    fetched = fetch(config, name, cache, sources, progress)
+    fetched = _fetched(session, wanted)
     found = survey(fetched, config, cache)
     settings = config.model_dump(include={"include", "exclude", "encoding", "newline"})
     settings["name"] = fetched.details.get("name", "")
@@ -48,11 +50,43 @@ def ingest(session: Session, wanted: str) -> Made:
             return fingerprint(fetched, config, cache) == found.digest
 
         earlier = earlier_documents(session, action, name, found.contents)
-        facts = ingest(fetched, config, folder, progress, unchanged=unchanged, earlier=earlier)
+        try:
+            facts = ingest(fetched, config, folder, progress, unchanged=unchanged, earlier=earlier)
+        except CorpusError as error:
+            if not discard(fetched, config, cache):
+                raise
+            raise CorpusError(
+                f"{error}; the download was removed, so the next try asks for it again"
+            ) from error
         taken[0] = earlier.documents if earlier is not None else 0
         return facts
 
     return session.build(action, make, name, lambda facts: _documents(facts, taken[0]))
+
+
+def _fetched(session: Session, wanted: str) -> Fetched:
+    """The corpus's source, asked again where ingesting is forced; what it has to say is told.
+
+    Where a forced stage cannot reach the source, what was fetched before is read, with a warning.
+    """
+    from charpipe.corpus import fetch
+
+    name, config = session.corpus(wanted)
+    cache, sources = session.workspace.downloads, session.registry.all("source")
+    progress = _progress(session, "ingest")
+    if "ingest" in session.force and not session.dry_run:
+        try:
+            fetched = fetch(config, name, cache, sources, progress, refresh=True)
+        except RefreshError as error:
+            session.notice(f"{error}, and is read again", "warning")
+            fetched = fetch(config, name, cache, sources, progress)
+    else:
+        fetched = fetch(config, name, cache, sources, progress)
+    for notice in fetched.notices:
+        session.notice(notice)
+    for warning in fetched.warnings:
+        session.notice(warning, "warning")
+    return fetched
 
 
 def refresh_source(session: Session, wanted: str) -> None:
