@@ -13,6 +13,7 @@ from typing import Any
 
 from charpipe.errors import CharpipeError
 from charpipe.events import Listener, Notice
+from charpipe.secrets import redact, without_secret
 from charpipe.servers.managed import ManagedServer
 from charpipe.workspace import Workspace
 from charpipe_pipelines.isolation import forget_user_files
@@ -54,7 +55,9 @@ class Api:
         try:
             urllib.request.urlopen(f"{self.url}/health", timeout=10).close()
         except (OSError, ValueError) as error:
-            raise CharpipeError(f"the Prefect server at {self.url} does not answer ({error})") from error
+            raise CharpipeError(
+                f"the Prefect server at {without_secret(self.url)} does not answer ({redact(str(error))})"
+            ) from error
         return self.url
 
     @property
@@ -116,7 +119,11 @@ def choose(workspace: Workspace, configured: str | None, notify: Listener) -> Ap
         return Api(configured.rstrip("/"), None)
     url = os.environ.get("PREFECT_API_URL")
     if url and url != os.environ.get(OWN_API):
-        notify(Notice(f"runs are shown on the Prefect server at {url}, because PREFECT_API_URL is set"))
+        notify(
+            Notice(
+                f"runs are shown on the Prefect server at {without_secret(url)}, because PREFECT_API_URL is set"
+            )
+        )
         return Api(url.rstrip("/"), None)
     return Api("", managed_server(workspace))
 

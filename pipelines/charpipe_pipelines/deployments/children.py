@@ -94,16 +94,18 @@ def find(flow_run: UUID, workspace: Path | None = None) -> int | None:
     wanted = [ENGINE, str(flow_run)]
     for process in psutil.process_iter(["cmdline", "status"]):
         facts = process.info
-        if facts["cmdline"] and facts["cmdline"][-2:] == wanted and facts["status"] != psutil.STATUS_ZOMBIE:
-            if workspace is None or _works_in(process, workspace):
-                return int(process.pid)
+        carries_it = facts["cmdline"] and facts["cmdline"][-2:] == wanted
+        if carries_it and facts["status"] != psutil.STATUS_ZOMBIE and _works_in(process, workspace):
+            return int(process.pid)
     return None
 
 
-def _works_in(process: psutil.Process, workspace: Path) -> bool:
+def _works_in(process: psutil.Process, workspace: Path | None) -> bool:
     """Whether a process was started for this workspace, reached by whatever path; True where that is not to be seen."""
     import psutil
 
+    if workspace is None:
+        return True
     try:
         home = process.environ().get("CHARPIPE_HOME")
         return home is None or Path(home).samefile(workspace)
