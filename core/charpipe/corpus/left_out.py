@@ -44,6 +44,13 @@ class LeftOut:
         return is_workspace(folder) or (bool(self.folders) and _inode(folder) in self.folders)
 
 
+def own_files(root: Path | None, left_out: LeftOut) -> list[str]:
+    """The files at the top of a corpus's folder that the command writes to, which is where a shell puts them."""
+    if root is None or not left_out.files or not root.is_dir():
+        return []
+    return sorted(path.name for path in root.iterdir() if _inode(path) in left_out.files)
+
+
 def is_workspace(folder: Path) -> bool:
     """Whether a folder holds what charpipe makes in every workspace, whatever the folder's name."""
     if not (folder / "store" / "actions").is_dir():
