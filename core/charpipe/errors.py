@@ -27,6 +27,10 @@ class CorpusError(CharpipeError):
     """A corpus cannot be found, fetched, verified or read."""
 
 
+class RefreshError(CorpusError):
+    """A source that was fetched before cannot be asked again; what was fetched is kept."""
+
+
 class StoreError(CharpipeError):
     """What a stage made is missing, damaged or written by something else."""
 

@@ -172,7 +172,9 @@ class Tokenizer:
 class Fetched:
     """Where a source's content lies now: a file, an archive or a folder, or `text` itself.
 
-    `origin` says in words where it came from; `sha256` is that of a single fetched file, as received.
+    `origin` says in words where it came from; `sha256` is that of a single fetched file, as received. With `only`
+    those files and folders below the folder `path` are meant, by relative path. `notices` and `warnings` are
+    sentences for whoever asked for the corpus.
     """
 
     origin: str
@@ -180,6 +182,9 @@ class Fetched:
     text: str | None = None
     sha256: str | None = None
     details: Mapping[str, str] = field(default_factory=dict)
+    only: frozenset[str] = frozenset()
+    notices: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class Fetcher(Protocol):

@@ -96,7 +96,7 @@ def _open_prefect(session: Session, ahead: Ahead) -> Api:
         raise outcome[0]
     point_client_at(outcome[0])
     if api.server is not None:
-        mark_killed_runs()
+        mark_killed_runs(outcome[0])
     ahead.hand_over()  # last: after it, there must be a flow that goes on
     return dataclasses.replace(api, url=outcome[0])
 

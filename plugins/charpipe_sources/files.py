@@ -10,22 +10,46 @@ from urllib.parse import unquote
 
 from charpipe.plugin import CorpusError, Fetched, Fetcher, existing, printable
 
+_COMPRESSED = ("gz", "bz2", "xz", "zst", "zstd", "lzma")
+_ARCHIVES = (
+    ".zip",
+    ".deb",
+    ".tar",
+    ".tgz",
+    ".tbz2",
+    ".tbz",
+    ".txz",
+    ".tzst",
+    *(f".tar.{one}" for one in _COMPRESSED),
+)
+_VERSION = re.compile(r"\d+(?:[._-]?(?:\d+|rc|alpha|beta|pre))*")
+
 
 def fetch(spec: str, fetcher: Fetcher) -> Fetched | None:
-    """What lies at a path. Of a glob's several matches the highest version is taken, by name."""
+    """What lies at a path. Of a glob all matches are meant, sorted; only of archives whose names differ in nothing
+    but a version the highest is taken, with a notice."""
     found = _find(spec)
-    if found is None:
+    if not found:
         return None
-    if not (found.is_file() or found.is_dir()):
-        raise CorpusError(f"{found} is neither a file nor a folder")
-    if not os.access(found, os.R_OK):
-        raise CorpusError(f"{found} cannot be read: permission denied")
-    return Fetched(origin=printable(str(found)), path=found)
+    for path in found:
+        _check_readable(path)
+    if len(found) == 1:
+        return Fetched(origin=printable(str(found[0])), path=found[0])
+    if _are_versions(found):
+        newest = found[-1]
+        notice = (
+            f"{spec}: of {len(found)} archives whose names differ in the version only, the newest is read, "
+            f"{newest.name}; to read another, name it"
+        )
+        return Fetched(origin=printable(str(newest)), path=newest, notices=(notice,))
+    root = _root(_pattern(spec))
+    only = frozenset(os.path.normpath(path.relative_to(root)) for path in found)
+    return Fetched(origin=f"{printable(_pattern(spec))} ({len(found)} matches)", path=root, only=only)
 
 
 def there(spec: str, cache: Path) -> bool:
     """Whether the path exists, or the glob matches anything."""
-    return _find(spec) is not None
+    return bool(_find(spec))
 
 
 def by_version(name: str) -> list[tuple[int, int, str]]:
@@ -37,16 +61,64 @@ def by_version(name: str) -> list[tuple[int, int, str]]:
     ]
 
 
-def _find(spec: str) -> Path | None:
-    plain = (
-        unquote(spec.removeprefix("file://")) if spec.startswith("file://") else spec.removeprefix("file:")
-    )
+def _find(spec: str) -> list[Path]:
+    """The path that is meant, or everything that the glob matches, by version."""
+    plain = _path(spec)
     if (there := existing(plain)) is not None:
-        return there
-    pattern = os.path.expandvars(os.path.expanduser(plain))  # noqa: PTH111  an unknown user stays as written
-    if Path(pattern).exists():
-        return Path(pattern)
+        return [there]
+    if os.path.lexists(plain):
+        return [Path(plain)]
+    pattern = _pattern(spec)
+    if os.path.lexists(pattern):
+        return [Path(pattern)]
     if not glob.has_magic(pattern):
-        return None
-    matches = sorted(glob.glob(pattern, recursive=True), key=by_version)  # noqa: PTH207 absolute patterns too
-    return Path(matches[-1]) if matches else None
+        return []
+    matches = {Path(path) for path in glob.iglob(pattern, recursive=True)}  # noqa: PTH207 absolute patterns too
+    return sorted(matches, key=lambda path: by_version(str(path)))
+
+
+def _path(spec: str) -> str:
+    """The path in `file:PATH`, `file:///PATH` or a bare path; a file URL's percent signs are decoded."""
+    if not spec.startswith("file:"):
+        return spec
+    parts = spec.removeprefix("file:")
+    if not parts.startswith("//"):
+        return parts
+    host, slash, path = parts.removeprefix("//").partition("/")
+    if host.lower() not in ("", "localhost"):
+        raise CorpusError(
+            f"{spec}: files of another machine ({host}) cannot be read; a file of this one has three slashes, "
+            "as in file:///home/me/text.txt"
+        )
+    return unquote(slash + path, errors="surrogateescape")
+
+
+def _pattern(spec: str) -> str:
+    return os.path.expandvars(os.path.expanduser(_path(spec)))  # noqa: PTH111  an unknown user stays as written
+
+
+def _root(pattern: str) -> Path:
+    """The folder above the first part of the pattern that is a glob: it stays the same whatever matches."""
+    parts = Path(pattern).parts
+    first = next(index for index, part in enumerate(parts) if glob.has_magic(part))
+    return Path(*parts[:first])
+
+
+def _check_readable(path: Path) -> None:
+    if path.is_symlink() and not path.exists():
+        raise CorpusError(f"{path} is a link to {path.readlink()}, which is not there")
+    if not (path.is_file() or path.is_dir()):
+        raise CorpusError(f"{path} is neither a file nor a folder")
+    if not os.access(path, os.R_OK):
+        raise CorpusError(f"{path} cannot be read: permission denied")
+
+
+def _are_versions(paths: list[Path]) -> bool:
+    """Whether these are archives of one name in several versions."""
+    names = {_VERSION.sub("#", path.name.lower()) for path in paths}
+    return (
+        len(names) == 1
+        and "#" in names.pop()
+        and len({path.parent for path in paths}) == 1
+        and all(path.name.lower().endswith(_ARCHIVES) and path.is_file() for path in paths)
+    )

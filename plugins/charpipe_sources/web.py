@@ -1,4 +1,8 @@
-"""Files by URL: downloaded once into the cache, whole or not at all, and checked where a hash is stated."""
+"""Files by URL: downloaded once into the cache, whole or not at all, and checked where a hash is stated.
+
+An empty answer is never kept. A page of HTML or a JSON answer where something else was expected is read with a
+warning (refused where an archive was expected), and asked for again the next time.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from charpipe.plugin import CorpusError, Fetched, Fetcher
 from charpipe.secrets import redact
+from charpipe_sources.answers import expects_archive, suffix_of, unexpected
 
 _CHUNK = 1 << 18
 
@@ -88,14 +93,20 @@ def fetch(spec: str, fetcher: Fetcher, patience: Patience = Patience()) -> Fetch
     """The file behind a URL: the one downloaded before, or to refresh what the server has now, unless it is the same
     or pinned by a hash. Raises CorpusError where it cannot be had; what was there before stays."""
     target = _target(spec, fetcher.cache)
-    here = target.is_file()
-    if here and (fetcher.sha256 or not fetcher.refresh):
+    here = target.is_file() and target.stat().st_size > 0
+    doubtful = here and not fetcher.sha256 and bool(unexpected(_name(spec), target))
+    if here and not doubtful and (fetcher.sha256 or not fetcher.refresh):
         # a copy that is not what it should be is asked for as if it were not there
         return _downloaded(spec, fetcher, target, target, _Validators.beside(target), patience)
-    known = _Validators.of(target)
+    known = _Validators.of(target) if here and not doubtful else _Validators.beside(target)
     fresh = target.with_name(f".fresh-{target.name}") if here else target
     fresh.unlink(missing_ok=True)
-    return _downloaded(spec, fetcher, target, fresh, known, patience)
+    try:
+        return _downloaded(spec, fetcher, target, fresh, known, patience)
+    except CorpusError:
+        if not doubtful or fetcher.refresh:
+            raise
+        return _fetched(spec, target, _sha256(target))
 
 
 def _downloaded(
@@ -128,13 +139,45 @@ def _downloaded(
             ) from error
         except OSError as error:
             raise CorpusError(f"{target.parent} cannot be written to: {error.strerror or error}") from error
+        _refuse_page(spec, fresh, target, fetcher)
         fresh.replace(target)
         return _fetched(spec, target, known.keep(target) if known.fresh else _sha256(target))
     raise CorpusError(f"{spec} could not be downloaded in {patience.attempts} attempts ({reason})")
 
 
 def _fetched(spec: str, target: Path, sha256: str) -> Fetched:
-    return Fetched(origin=spec, path=target, sha256=sha256, details={"name": _name(spec)})
+    came = unexpected(_name(spec), target)
+    warnings = (_warning(spec, came),) if came else ()
+    return Fetched(origin=spec, path=target, sha256=sha256, details={"name": _name(spec)}, warnings=warnings)
+
+
+def _refuse_page(spec: str, fresh: Path, target: Path, fetcher: Fetcher) -> None:
+    """Remove what was downloaded, and raise CorpusError, where a page came instead of an archive, or instead of a
+    newer version of the text that is here."""
+    came = "" if fetcher.sha256 else unexpected(_name(spec), fresh)
+    replaces = fresh != target and not unexpected(_name(spec), target)
+    if not came or not (replaces or expects_archive(_name(spec))):
+        return
+    fresh.unlink()
+    wanted = "a newer version of the text" if replaces else f"a {suffix_of(_name(spec))} file"
+    raise CorpusError(
+        f"{spec}: the server sent {came}, not {wanted}; it was not kept. Open the address in a browser: "
+        "the file may need a login or have moved"
+    )
+
+
+def _warning(spec: str, came: str) -> str:
+    hint = "open the address in a browser: it may need a login, or have moved"
+    parts = urlsplit(spec)
+    if parts.hostname == "github.com" and "/blob/" in parts.path:
+        raw = parts.path.replace("/blob/", "/raw/", 1)
+        hint = f"the file itself is at https://github.com{raw}"
+    elif "LFS" in came:
+        hint = "the file itself has another address, which the download button of its page names"
+    return (
+        f"{spec}: the server sent {came} where a text was expected; it is read as it is, and asked for again "
+        f"the next time. If it is not what you want, {hint}"
+    )
 
 
 def _sha256(path: Path) -> str:
@@ -217,16 +260,39 @@ def _copy(
     length = response.headers.get("Content-Length", "")
     total = int(length) if length.isdigit() else None
     done, started = 0, time.monotonic()
+    decode = _is_encoded(response)
     # read1-like: a slow server is seen at every packet, not at every full chunk
-    while chunk := response.raw.read1(_CHUNK):
+    while chunk := response.raw.read1(_CHUNK, decode_content=decode):
         file.write(chunk)
-        done += len(chunk)
+        done = response.raw.tell()
         progress(done, total)
         seconds = time.monotonic() - started
         if seconds > patience.timeout and done < patience.slowest * seconds:
             raise _TemporaryError(f"only {done / seconds:.0f} bytes a second came")
     if total is not None and done < total:
         raise _TemporaryError(f"it ended after {done:,} of {total:,} bytes")
+    if not file.tell():
+        raise _TemporaryError("the server sent an empty answer, which was not kept")
+
+
+def _is_encoded(response: Any) -> bool:
+    """Whether the answer is compressed for its way here only: some servers do so though it was not asked for.
+
+    A .gz file that a server declares as gzip-encoded is kept as it is, as browsers and wget do.
+    """
+    from urllib3.response import HTTPResponse
+
+    named = response.headers.get("Content-Encoding", "").lower().strip()
+    if named in ("", "identity"):
+        return False
+    if named in ("gzip", "x-gzip") and suffix_of(_name(response.url)) in (".gz", ".tgz"):
+        return False
+    if any(one.strip() not in HTTPResponse.CONTENT_DECODERS for one in named.split(",")):
+        raise CorpusError(
+            f"{response.url}: the server sent it encoded as {named!r}, which was not asked for and cannot be read; "
+            "nothing was kept. Download it with a browser and name the file"
+        )
+    return True
 
 
 def _one_line(error: BaseException) -> str:

@@ -10,13 +10,14 @@ from charpipe.lazy import names
 
 if TYPE_CHECKING:
     from charpipe.corpus.documents import read_batches, read_documents
-    from charpipe.corpus.fetching import fetch, fetched_here
+    from charpipe.corpus.fetching import discard, fetch, fetched_here
     from charpipe.corpus.hashing import fingerprint
     from charpipe.corpus.ingestion import ingest
 
 __getattr__ = names(
     __name__,
     {
+        "discard": "fetching",
         "fetch": "fetching",
         "fetched_here": "fetching",
         "fingerprint": "hashing",
@@ -27,4 +28,13 @@ __getattr__ = names(
 )
 
 
-__all__ = ["CorpusConfig", "fetch", "fetched_here", "fingerprint", "ingest", "read_batches", "read_documents"]
+__all__ = [
+    "CorpusConfig",
+    "discard",
+    "fetch",
+    "fetched_here",
+    "fingerprint",
+    "ingest",
+    "read_batches",
+    "read_documents",
+]

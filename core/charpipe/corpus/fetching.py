@@ -9,11 +9,12 @@ from pathlib import Path
 
 from charpipe.corpus.members import Progress
 from charpipe.corpus.settings import CorpusConfig
-from charpipe.errors import CorpusError, near_match
+from charpipe.errors import CorpusError, RefreshError, near_match
 from charpipe.plugin import Fetched, Source, resolve
 from charpipe.store.digest import digest_of_file
 
-_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):(.*)", re.DOTALL)
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)
+_DOWNLOADS = {"http", "https"}
 
 
 @dataclass(frozen=True)
@@ -28,18 +29,34 @@ class _Fetcher:
 
 
 def source_for(spec: str, sources: Mapping[str, Source]) -> Source:
-    """The source that understands `spec`: by its scheme, or `file` where it has none that is known."""
+    """The source that understands `spec`: by its scheme, in any case of letters, or `file` where it has none that
+    is known. Raises CorpusError for the scheme of a URL that no source understands."""
     match = _SCHEME.fullmatch(spec)
-    if match and match[1] in sources:
-        return sources[match[1]]
-    if match and (match[2].startswith("//") or not Path(spec).exists()):
+    scheme = match[1].lower() if match else ""
+    if match and scheme in sources and (match[1] in sources or not Path(spec).exists()):
+        return sources[scheme]
+    if match and match[2].startswith("//"):
+        fetched = " and ".join(sorted(_DOWNLOADS & set(sources))) or "no"
         raise CorpusError(
-            f"no source understands {spec!r}{near_match(match[1], sources)}; "
+            f"{fetched} URLs can be fetched, {spec!r} cannot{near_match(scheme, sources)}; "
+            "download it by other means, and give the path of the file"
+        )
+    if match and not Path(spec).exists():
+        raise CorpusError(
+            f"no source understands {spec!r}{near_match(scheme, sources)}; "
             "write ./ before the name of a file that holds a colon"
         )
     if "file" not in sources:
         raise CorpusError("no plugin provides the source 'file'; see `charpipe plugins list`")
     return sources["file"]
+
+
+def canonical(spec: str, source: Source) -> str:
+    """`spec` with its scheme as the source writes it, so that `HTTP://` and `http://` are one download."""
+    match = _SCHEME.fullmatch(spec)
+    if match and match[1] != source.scheme and match[1].lower() == source.scheme:
+        return f"{source.scheme}:{match[2]}"
+    return spec
 
 
 def fetch(
@@ -63,13 +80,14 @@ def fetch(
             source = source_for(spec, sources)
             folder = cache / source.scheme
             folder.mkdir(parents=True, exist_ok=True)
-            fetched = resolve(source.fetch)(spec, _Fetcher(folder, config.sha256, progress, refresh))
+            fetcher = _Fetcher(folder, config.sha256, progress, refresh)
+            fetched = resolve(source.fetch)(canonical(spec, source), fetcher)
             if fetched is not None:
                 return _verified(fetched, config.sha256)
             tried.append(f"{spec}: not there")
         except CorpusError as error:
             if refresh and _is_here(spec, cache, sources):
-                raise CorpusError(
+                raise RefreshError(
                     f"it cannot be told whether {name!r} has changed: {error}; what was fetched before is kept"
                 ) from error
             tried.append(f"{spec}: {error}")
@@ -88,9 +106,22 @@ def fetched_here(config: CorpusConfig, cache: Path, sources: Mapping[str, Source
 def _is_here(spec: str, cache: Path, sources: Mapping[str, Source]) -> bool:
     try:
         source = source_for(spec, sources)
-        return bool(resolve(source.there)(spec, cache / source.scheme))
+        return bool(resolve(source.there)(canonical(spec, source), cache / source.scheme))
     except CorpusError:
         return False
+
+
+def discard(fetched: Fetched, config: CorpusConfig, cache: Path) -> bool:
+    """Remove a download that turned out to hold no text, so that it is asked for again; whether it was one.
+
+    What was chosen by its hash is the right file, and what `include` and `exclude` leave nothing of may be.
+    """
+    if config.sha256 or config.include or config.exclude or fetched.path is None:
+        return False
+    if not fetched.path.is_file() or not fetched.path.is_relative_to(cache):
+        return False
+    fetched.path.unlink(missing_ok=True)
+    return True
 
 
 def _verified(fetched: Fetched, sha256: str | None) -> Fetched:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 
 
@@ -13,9 +13,14 @@ class Selection:
 
     A pattern without a slash is about names: of the file for `include`, of the file or any folder above it
     for `exclude`. A pattern with a slash is about the whole relative path, and `*` crosses slashes.
+    With `only` nothing but these files and what these folders hold, by exact relative path, is considered.
     """
 
-    def __init__(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> None:
+    def __init__(
+        self, include: Iterable[str] = (), exclude: Iterable[str] = (), only: Collection[str] = frozenset()
+    ) -> None:
+        self._only = frozenset(only)
+        self._above = {above for path in self._only for above in _folders_above(path)}
         self._include_name, self._include_path = _compile(include)
         self._exclude_name, self._exclude_path = _compile(exclude)
         self._everything = self._include_name is None and self._include_path is None
@@ -25,11 +30,18 @@ class Selection:
     def selects(self, path: str) -> bool:
         """Whether the file at this relative path belongs to the corpus."""
         folder, _, name = path.rpartition("/")
+        if self._only and not self._is_below_only(path):
+            return False
         return self._includes(path, name) and not self._leaves_out(path, name, folder)
 
     def prunes(self, folder: str) -> bool:
         """Whether nothing below this folder can belong to the corpus."""
+        if self._only and folder not in self._above and not self._is_below_only(folder):
+            return True
         return self._excludes and self._folder_excluded(folder)
+
+    def _is_below_only(self, path: str) -> bool:
+        return path in self._only or any(above in self._only for above in _folders_above(path))
 
     def _includes(self, path: str, name: str) -> bool:
         return self._everything or _matches(self._include_name, name) or _matches(self._include_path, path)
@@ -45,6 +57,11 @@ class Selection:
         if _matches(self._exclude_name, name) or _matches(self._exclude_path, folder):
             return True
         return bool(parent) and self._folder_excluded(parent)
+
+
+def _folders_above(path: str) -> Iterator[str]:
+    while path := path.rpartition("/")[0]:
+        yield path
 
 
 def _compile(patterns: Iterable[str]) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None]:

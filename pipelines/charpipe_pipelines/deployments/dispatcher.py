@@ -9,10 +9,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+
+import psutil
 
 from charpipe.workspace import Workspace
 from charpipe_pipelines.deployments import children, strays
@@ -70,7 +73,7 @@ class Dispatcher:
         self._environ |= {"PREFECT_API_URL": url, OWN_API: url if own else ""}
         for run in strays.unfinished(client, self._deployments):
             if run.id not in self.children:
-                pid = children.find(run.id)
+                pid = children.find(run.id, self._workspace.root)
                 child = Child(run.id, run.deployment_id, pid or -1)
                 if pid is None:
                     self._settle(client, child)
@@ -151,11 +154,16 @@ class Dispatcher:
         from prefect.client.schemas.responses import SetStateStatus
         from prefect.states import Pending
 
+        if deployment is None:  # its old process is gone; this one answers for it until the new one has begun
+            client.update_flow_run(flow_run, infrastructure_pid=strays.whose())
         pending: Any = Pending()
         if client.set_flow_run_state(flow_run, pending).status != SetStateStatus.ACCEPT:
             return  # somebody cancelled it, or carries it out already
         child = children.start(flow_run, deployment, environ, folder, self._log(deployment))
         self.children[flow_run] = child
+        if deployment is None:
+            with suppress(psutil.Error):  # it has ended already
+                client.update_flow_run(flow_run, infrastructure_pid=strays.whose(child.pid))
         run = client.read_flow_run(flow_run)
         self._names[flow_run] = run.name
         self._tell(

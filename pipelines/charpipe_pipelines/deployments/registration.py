@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from charpipe.errors import UsageError
 from charpipe.workspace import Workspace
@@ -31,15 +33,30 @@ def connect(url: str, retries: int = 0) -> Iterator[SyncPrefectClient]:
         yield client
 
 
-def prefect_schedule(schedule: Schedule) -> Any:
-    """The same schedule as Prefect's."""
-    from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
+def prefect_schedule(schedule: Schedule, now: datetime | None = None) -> Any:
+    """The same schedule as Prefect's, with the changes of the clock from `now` on taken care of."""
+    from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
 
+    from charpipe_pipelines.deployments.clocks import counted_from, cron_rules, with_gaps
+
+    now = datetime.now(UTC) if now is None else now
+    zone = schedule.timezone
     if schedule.cron is not None:
-        return CronSchedule(cron=schedule.cron, timezone=schedule.timezone)
+        rules = cron_rules(schedule.cron)
+        start = counted_from(rules, now)
+        rule, skips = with_gaps(rules, start, zone, start.replace(tzinfo=UTC))
+        if skips:
+            return RRuleSchedule(rrule=rule, timezone=zone)
+        return CronSchedule(cron=schedule.cron, timezone=zone)
     every = schedule.every
     assert every is not None
-    return IntervalSchedule(interval=every, anchor_date=schedule.start, timezone=schedule.timezone)
+    if zone == "UTC" or every % timedelta(days=1):
+        return IntervalSchedule(interval=every, anchor_date=schedule.start.astimezone(UTC), timezone="UTC")
+    start = schedule.start.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    daily = f"RRULE:FREQ=DAILY;INTERVAL={every.days}"
+    return RRuleSchedule(
+        rrule=with_gaps([daily], start, zone, datetime(now.year - 1, 1, 1, tzinfo=UTC))[0], timezone=zone
+    )
 
 
 def register(
@@ -113,11 +130,17 @@ def find(client: SyncPrefectClient, deployment: Deployment) -> DeploymentRespons
         return None
 
 
-def pause_leftovers(client: SyncPrefectClient, kept: set[UUID], workspace: Workspace) -> list[str]:
-    """Pause what an earlier pipelines.toml registered and this one has no more; returns their names."""
+def pause_leftovers(
+    client: SyncPrefectClient, kept: set[UUID], workspace: Workspace, own: bool = False
+) -> list[str]:
+    """Pause what an earlier pipelines.toml registered and this one has no more; returns their names.
+
+    On the workspace's `own` server all that charpipe registered is meant, also before the workspace was moved.
+    """
     from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
 
-    ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG, workspace_tag(workspace)]))
+    tags = [TAG] if own else [TAG, workspace_tag(workspace)]
+    ours = DeploymentFilter(tags=DeploymentFilterTags(all_=tags))
     left = [
         one
         for one in client.read_deployments(deployment_filter=ours)

@@ -16,6 +16,20 @@ SHORTEST = 10.0
 """Seconds between two runs, at least: a run's process takes some of them to start."""
 CRON_FIELDS = 5
 ANCHOR = datetime(2000, 1, 1)
+_ABBREVIATIONS = {
+    **dict.fromkeys(("PST", "PDT", "PT"), "America/Los_Angeles"),
+    **dict.fromkeys(("MDT", "MT"), "America/Denver"),
+    **dict.fromkeys(("CST", "CDT", "CT"), "America/Chicago"),
+    **dict.fromkeys(("EDT", "ET"), "America/New_York"),
+    **dict.fromkeys(("AKST", "AKDT"), "America/Anchorage"),
+    **dict.fromkeys(("BST",), "Europe/London"),
+    **dict.fromkeys(("CEST", "MESZ", "MEZ"), "Europe/Berlin"),
+    **dict.fromkeys(("EEST",), "Europe/Athens"),
+    **dict.fromkeys(("IST",), "Asia/Kolkata"),
+    **dict.fromkeys(("JST",), "Asia/Tokyo"),
+    **dict.fromkeys(("AEST", "AEDT"), "Australia/Sydney"),
+    **dict.fromkeys(("NZST", "NZDT"), "Pacific/Auckland"),
+}
 
 
 class Schedule(Options):
@@ -28,10 +42,22 @@ class Schedule(Options):
     )
     timezone: str = Field("UTC", description="whose clock is meant; its daylight saving is kept")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_table(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            key = "cron" if " " in value.strip() or value.startswith("@") else "interval"
+            raise ValueError(f'a schedule is a table; write it as schedule = {{{key} = "{value}"}}')
+        return value
+
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
         zones = available_timezones()
+        if value.upper() in _ABBREVIATIONS:
+            raise ValueError(
+                f"an abbreviation knows no daylight saving; did you mean {_ABBREVIATIONS[value.upper()]!r}?"
+            )
         if value not in zones:
             near = near_match(value, zones)
             raise ValueError(

@@ -27,6 +27,53 @@ def test_a_glob_takes_the_highest_version(tmp_path: Path) -> None:
     assert not files.there(f"{tmp_path}/*.zip", tmp_path)
 
 
+def test_a_glob_of_versions_says_what_it_took(tmp_path: Path) -> None:
+    for version in ("6.9", "6.10"):
+        (tmp_path / f"linux-{version}.TAR.XZ").touch()
+    found = files.fetch(f"{tmp_path}/linux-*", Here(tmp_path))
+    assert found is not None and found.path is not None
+    assert found.path.name == "linux-6.10.TAR.XZ"
+    assert not found.only
+    assert "of 2 archives" in found.notices[0] and "linux-6.10.TAR.XZ" in found.notices[0]
+
+
+@pytest.mark.parametrize(
+    "names", [("a.txt", "b.txt", "c.txt"), ("1.txt", "2.txt"), ("a1.zip", "b1.zip"), ("part1", "part2")]
+)
+def test_a_glob_means_all_matches(tmp_path: Path, names: tuple[str, ...]) -> None:
+    (tmp_path / "texts").mkdir()
+    for name in (*names, "left.out"):
+        (tmp_path / "texts" / name).touch()
+    pattern = (
+        f"{tmp_path}/t?xts/*[0-9]" if names[0] == "part1" else f"{tmp_path}/texts/*{Path(names[0]).suffix}"
+    )
+    found = files.fetch(pattern, Here(tmp_path))
+    assert found is not None
+    if names[0] != "part1":
+        assert found.path == tmp_path / "texts"
+        assert found.only == set(names)
+    else:
+        assert found.path == tmp_path
+        assert found.only == {"texts/part1", "texts/part2"}
+    assert not found.notices
+
+
+def test_file_urls(tmp_path: Path) -> None:
+    path = tmp_path / "a b%.txt"
+    path.write_text("x")
+    for spec in (path.as_uri(), path.as_uri().replace("///", "//localhost/"), f"file:{path}"):
+        found = files.fetch(spec, Here(tmp_path))
+        assert found is not None and found.path == path
+    with pytest.raises(CorpusError, match="another machine"):
+        files.fetch("file://server/share/a.txt", Here(tmp_path))
+
+
+def test_a_link_to_nothing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "link.txt").symlink_to(tmp_path / "gone.txt")
+    with pytest.raises(CorpusError, match=r"gone\.txt, which is not there"):
+        files.fetch(str(tmp_path / "link.txt"), Here(tmp_path))
+
+
 def test_names_are_taken_as_they_are_before_they_are_globs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

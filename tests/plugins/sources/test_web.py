@@ -1,6 +1,7 @@
 """Downloads from a real server that misbehaves: the bad file is gone, retries are bounded."""
 
 import functools
+import gzip
 import hashlib
 import threading
 import time
@@ -14,6 +15,7 @@ from charpipe.plugin import CorpusError
 from charpipe_sources.web import Patience, fetch, there
 
 BODY = b"some text\n" * 5000
+PAGE = b"\n<!DOCTYPE html>\n<html><head><title>Please  log in</title></head><body>No.</body></html>\n"
 SHA256 = hashlib.sha256(BODY).hexdigest()
 QUICK = Patience(attempts=3, pause=0.01, timeout=60)
 """For answers that come, however busy the machine is."""
@@ -71,6 +73,33 @@ class Handler(BaseHTTPRequestHandler):
     def do_moved(self, count: int) -> None:
         self.answer(302, b"", location="/good/text.txt")
 
+    def do_empty(self, count: int) -> None:
+        self.answer(200, b"")
+
+    def do_empty_once(self, count: int) -> None:
+        self.answer(200, b"" if count == 1 else BODY)
+
+    def do_page(self, count: int) -> None:
+        self.answer(200, PAGE, content_type="text/html")
+
+    def do_page_once(self, count: int) -> None:
+        self.answer(200, PAGE if count == 1 else BODY)
+
+    def do_page_later(self, count: int) -> None:
+        self.answer(200, PAGE if count > 1 else BODY)
+
+    def do_json(self, count: int) -> None:
+        self.answer(200, b'{"error": "rate limit exceeded"}', content_type="application/json")
+
+    def do_pointer(self, count: int) -> None:
+        self.answer(200, b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")
+
+    def do_gzip(self, count: int) -> None:
+        self.answer(200, gzip.compress(BODY), encoding="gzip")
+
+    def do_strange(self, count: int) -> None:
+        self.answer(200, BODY, encoding="sdch")
+
     def do_tagged(self, count: int) -> None:
         body, tag = Handler.page
         if self.headers.get("If-None-Match") == tag:
@@ -80,9 +109,19 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, body, tag=tag)
 
     def answer(
-        self, status: int, body: bytes, length: int | None = None, location: str = "", tag: str = ""
+        self,
+        status: int,
+        body: bytes,
+        length: int | None = None,
+        location: str = "",
+        tag: str = "",
+        content_type: str = "",
+        encoding: str = "",
     ) -> None:
         self.send_response(status)
+        for name, value in (("Content-Type", content_type), ("Content-Encoding", encoding)):
+            if value:
+                self.send_header(name, value)
         self.send_header("Content-Length", str(len(body) if length is None else length))
         if tag:
             self.send_header("ETag", tag)
@@ -148,6 +187,8 @@ def test_a_file_arrives_and_is_kept(name: str, server: tuple[str, dict[str, int]
         ("dripping", "bytes a second", 3),
         ("elsewhere", "another scheme", 1),
         ("loop", "without end", 6),
+        ("empty", "empty answer", 3),
+        ("strange", "'sdch'", 1),
     ],
 )
 def test_what_cannot_be_had_leaves_nothing(
@@ -242,3 +283,86 @@ def test_a_file_pinned_by_its_hash_is_never_asked_for_again(
     here.refresh = True
     fetch(url, here, QUICK)
     assert hits == {"good": 1}
+
+
+def test_an_empty_answer_is_asked_for_again(server: tuple[str, dict[str, int]], tmp_path: Path) -> None:
+    fetched = fetch(f"{server[0]}/empty_once/text.txt", Here(tmp_path), QUICK)
+    assert fetched.sha256 == SHA256
+    assert server[1] == {"empty_once": 2}
+
+
+def test_an_empty_file_kept_earlier_is_fetched_anew(
+    server: tuple[str, dict[str, int]], tmp_path: Path
+) -> None:
+    url = f"{server[0]}/good/text.txt"
+    path = fetch(url, Here(tmp_path), QUICK).path
+    assert path is not None
+    path.write_bytes(b"")
+    assert fetch(url, Here(tmp_path), QUICK).sha256 == SHA256
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("page", "an HTML page (its title: 'Please log in')"),
+        ("json", "a JSON document"),
+        ("pointer", "a pointer of Git LFS"),
+    ],
+)
+def test_no_text_where_text_was_expected_warns(
+    name: str, what: str, server: tuple[str, dict[str, int]], tmp_path: Path
+) -> None:
+    url = f"{server[0]}/{name}/text.txt"
+    for asked in (1, 2):  # the second time it is there, and asked for again nevertheless
+        fetched = fetch(url, Here(tmp_path), QUICK)
+        assert len(fetched.warnings) == 1
+        assert url in fetched.warnings[0] and what in fetched.warnings[0]
+        assert server[1] == {name: asked}
+
+
+def test_a_page_that_was_once_sent_is_replaced_by_the_text(
+    server: tuple[str, dict[str, int]], tmp_path: Path
+) -> None:
+    url = f"{server[0]}/page_once/text.txt"
+    assert fetch(url, Here(tmp_path), QUICK).warnings
+    second = fetch(url, Here(tmp_path), QUICK)
+    assert second.sha256 == SHA256 and not second.warnings
+    fetch(url, Here(tmp_path), QUICK)
+    assert server[1] == {"page_once": 2}
+
+
+def test_a_page_never_replaces_the_text_that_is_here(
+    server: tuple[str, dict[str, int]], tmp_path: Path
+) -> None:
+    url, here = f"{server[0]}/page_later/text.txt", Here(tmp_path)
+    first = fetch(url, here, QUICK)
+    here.refresh = True
+    with pytest.raises(CorpusError, match=r"HTML page.*not a newer version"):
+        fetch(url, here, QUICK)
+    here.refresh = False
+    assert fetch(url, here, QUICK) == first
+
+
+@pytest.mark.parametrize("suffix", ["zip", "TXT.GZ", "tar.xz", "epub.7z"])
+def test_a_page_for_an_archive_is_refused(
+    suffix: str, server: tuple[str, dict[str, int]], tmp_path: Path
+) -> None:
+    with pytest.raises(CorpusError, match="HTML page"):
+        fetch(f"{server[0]}/page/text.{suffix}?download=1", Here(tmp_path), QUICK)
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["page.html", "page.HTM", "page.xhtml"])
+def test_a_page_that_was_asked_for_is_no_surprise(
+    name: str, server: tuple[str, dict[str, int]], tmp_path: Path
+) -> None:
+    assert not fetch(f"{server[0]}/page/{name}", Here(tmp_path), QUICK).warnings
+
+
+def test_an_answer_that_was_compressed_for_its_way_is_decompressed(
+    server: tuple[str, dict[str, int]], tmp_path: Path
+) -> None:
+    fetched = fetch(f"{server[0]}/gzip/text.txt", Here(tmp_path), QUICK)
+    assert fetched.path is not None and fetched.path.read_bytes() == BODY
+    named = fetch(f"{server[0]}/gzip/text.txt.gz", Here(tmp_path), QUICK)
+    assert named.path is not None and gzip.decompress(named.path.read_bytes()) == BODY
