@@ -77,7 +77,7 @@ def _train(
     """The stages of `train`, one after another."""
     resolved = load_config(pipeline="train-and-sample", preset=preset, settings=settings)
     session = Session(find_workspace(resolved.project_file), resolved, open_plugins(resolved), emit=listen)
-    stages.check(session, corpus, arch)
+    stages.check_here(session, corpus, arch)
     beginning = stages.find_beginning(session, start)
     documents = stages.ingest(session, corpus)
     vocabulary = stages.learn_vocabulary(session, corpus, documents, beginning)
@@ -124,7 +124,7 @@ def compare(
     resolved = load_config(pipeline="compare-architectures", preset=preset, settings=settings)
     session = Session(find_workspace(resolved.project_file), resolved, open_plugins(resolved), emit=listen)
     for arch in archs:
-        stages.check(session, corpus, arch)
+        stages.check_here(session, corpus, arch)
     documents = stages.ingest(session, corpus)
     vocabulary = stages.learn_vocabulary(session, corpus, documents)
     tokens = stages.encode(session, corpus, documents, vocabulary)

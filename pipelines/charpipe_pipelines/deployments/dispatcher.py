@@ -21,6 +21,7 @@ from charpipe.workspace import Workspace
 from charpipe_pipelines.deployments import children, strays
 from charpipe_pipelines.deployments.catalogue import Deployment
 from charpipe_pipelines.deployments.children import Child
+from charpipe_pipelines.deployments.deciding import decided
 from charpipe_pipelines.deployments.policies import Due, decide
 from charpipe_pipelines.server import OWN_API
 
@@ -57,6 +58,8 @@ class Dispatcher:
         self._tell = tell
         self._seen: dict[UUID, datetime] = {}
         self._strays_due = 0.0
+        self._names: dict[UUID, str] = {}
+        """What each run was last called in the log."""
 
     def adopt(
         self,
@@ -76,6 +79,7 @@ class Dispatcher:
                     self._settle(client, child)
                 else:
                     self.children[run.id] = child
+                    self._names[run.id] = run.name
                     self._tell("adopted", deployment=self._name(child), flow_run=run.name, pid=pid)
 
     def tick(self, client: SyncPrefectClient) -> None:
@@ -93,6 +97,8 @@ class Dispatcher:
             self._follow(client, id_, runs)
         if time.monotonic() >= self._strays_due:
             self._strays_due = time.monotonic() + STRAYS_EVERY
+            for child in self.children.values():
+                self._follow_name(child, client.read_flow_run(child.flow_run).name)
             self._look_for_strays(client)
 
     def stop_all(self, why: str = "shutdown") -> None:
@@ -159,6 +165,7 @@ class Dispatcher:
             with suppress(psutil.Error):  # it has ended already
                 client.update_flow_run(flow_run, infrastructure_pid=strays.whose(child.pid))
         run = client.read_flow_run(flow_run)
+        self._names[flow_run] = run.name
         self._tell(
             "started",
             deployment=self._name(child),
@@ -167,6 +174,13 @@ class Dispatcher:
             pid=child.pid,
             run_count=run.run_count,
         )
+
+    def _follow_name(self, child: Child, name: str) -> None:
+        """Say once that Prefect's page calls a run otherwise now: after the training run that it began."""
+        before = self._names.get(child.flow_run)
+        if before is not None and before != name:
+            self._tell("named", deployment=self._name(child), flow_run=name, before=before)
+        self._names[child.flow_run] = name
 
     def _reap(self, client: SyncPrefectClient) -> None:
         for id_, child in list(self.children.items()):
@@ -207,7 +221,10 @@ class Dispatcher:
             again = AwaitingRetry(scheduled_time=moment, message="it goes on from what it had saved")
         if again is not None:
             client.set_flow_run_state(run.id, again, force=True)
+        self._follow_name(child, run.name)
         facts = {} if again is None else {"next": again.message}
+        if state.is_completed() and (decision := decided(self._workspace, run.name)) is not None:
+            facts["decision"] = decision
         seconds = round(time.monotonic() - child.began, 1)
         self._tell(
             "ended",

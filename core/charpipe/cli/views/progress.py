@@ -129,23 +129,37 @@ class Progress:
         """How much of the steps is done, if it is known."""
         return self.step.step / self.step.steps if self.step and self.step.steps else None
 
-    def training(self, bar: str = "") -> str:
-        """The training line: step, bar, validation, speed, time left."""
+    def training(self, bar: str = "", room: int | None = None) -> str:
+        """The training line: step, bar, validation, speed, time left.
+
+        Where there is `room` for so many columns only, bits per character, the bar, the validation loss and the total
+        of steps are left out, in this order: speed and time left stay.
+        """
         if self.step is None:
             return self.stages[self.learning].text or "starting"
         total = f" of {self.step.steps:,}" if self.step.steps else ""
-        parts = [f"step {self.step.step:,}{total}", bar, self._scores()]
-        if len(self._marks) > 1:
-            parts.append(f"{size(self.rate)} chars/s")
-            if self.step.steps and (left := self._left()) is not None:
-                parts.append(f"{left} left")
-        return "  ".join(part for part in parts if part)
+        done, time_left = f"step {self.step.step:,}", self._speed_and_time_left()
+        variants = (
+            (done + total, bar, self._scores(), *time_left),
+            (done + total, bar, self._scores(bits=False), *time_left),
+            (done + total, self._scores(bits=False), *time_left),
+            (done + total, *time_left),
+            (done, *time_left),
+        )
+        lines = ["  ".join(part for part in parts if part) for parts in variants]
+        return next((line for line in lines if room is None or len(line) <= room), lines[-1])
 
-    def _scores(self) -> str:
+    def _speed_and_time_left(self) -> list[str]:
+        if self.step is None or len(self._marks) < 2:
+            return []
+        left = self._left() if self.step.steps else None
+        return [f"{size(self.rate)} chars/s", *([f"{left} left"] if left is not None else [])]
+
+    def _scores(self, bits: bool = True) -> str:
         if "val/loss" not in self.metrics:
             return ""
-        bits = self.metrics.get("val/bits_per_char")
-        return f"val {self.metrics['val/loss']:.3f} nats" + (f", {bits:.3f} bits/char" if bits else "")
+        found = self.metrics.get("val/bits_per_char") if bits else None
+        return f"val {self.metrics['val/loss']:.3f} nats" + (f", {found:.3f} bits/char" if found else "")
 
     def _left(self) -> str | None:
         if self.step is None or self.step.steps is None or not self.rate:
