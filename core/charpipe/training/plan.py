@@ -1,0 +1,123 @@
+"""How many updates a training makes, as planned and as revised: a recorded plan can be replayed bit for bit.
+
+The schedule of the learning rate depends on the progress in [0, 1]. A revision after `step` updates leaves the
+progress as it is and changes how fast it goes on to 1, so the learning rate has no jump.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from charpipe.errors import RunError
+
+EVALUATIONS = 20
+"""In a run, where `evaluate_every` is unset."""
+LONGEST_INTERVAL = 1000
+
+
+class Segment(NamedTuple):
+    """From update `step` on the training has `steps` updates in all; `position` is the progress at `step`, in updates
+    of a training of that length. `evaluations` of the whole progress are due where `evaluate_every` is unset."""
+
+    step: int
+    steps: int
+    position: float
+    evaluations: int = EVALUATIONS
+
+    @property
+    def linear(self) -> bool:
+        """Whether the position is simply the number of updates made: no revision came before."""
+        return self.position == self.step
+
+    def position_after(self, done: int) -> float:
+        """The position after `done` updates."""
+        if self.steps <= self.step:
+            return float(self.steps)
+        return self.position + (self.steps - self.position) * (done - self.step) / (self.steps - self.step)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The segments of a training, in order of their steps."""
+
+    segments: tuple[Segment, ...]
+
+    @classmethod
+    def of(cls, steps: int) -> Plan:
+        """So many steps, never revised."""
+        return cls((Segment(0, steps, 0.0),))
+
+    @classmethod
+    def from_json(cls, value: Any) -> Plan:
+        """What `to_json` gave. Raises RunError where it is none."""
+        try:
+            found = tuple(Segment(int(a), int(n), float(p), int(k)) for a, n, p, k in value)
+        except (TypeError, ValueError) as error:
+            raise RunError("the recorded plan of steps cannot be read; name another checkpoint") from error
+        starts = [segment.step for segment in found]
+        if not found or starts[0] != 0 or starts != sorted(set(starts)) or not all(map(_is_sound, found)):
+            raise RunError("the recorded plan of steps is no plan; name another checkpoint")
+        return cls(found)
+
+    def to_json(self) -> list[list[float]]:
+        """`[[step, steps, position, evaluations], ...]`."""
+        return [list(segment) for segment in self.segments]
+
+    @property
+    def steps(self) -> int:
+        """Updates in all, as planned now."""
+        return self.segments[-1].steps
+
+    def extended(self, segment: Segment) -> Plan:
+        """With one more segment; one at the same step is replaced."""
+        return Plan((*(old for old in self.segments if old.step < segment.step), segment))
+
+    def restarted(self, step: int, steps: int) -> Plan:
+        """From `step` on as a training that was planned with `steps` from its start: the user's own change."""
+        return self.extended(Segment(step, steps, float(step)))
+
+    def revised(self, step: int, steps: int, evaluations: int = EVALUATIONS) -> Plan:
+        """From `step` on with another number of steps and the same progress."""
+        return self.extended(Segment(step, steps, self.progress(step) * steps, evaluations))
+
+    def position(self, done: int) -> tuple[float, int]:
+        """The progress after `done` updates as so many updates (a fraction) of so many."""
+        place = bisect_left(self.segments, done, key=lambda segment: segment.step)
+        segment = self.segments[max(0, place - 1)]
+        return segment.position_after(done), segment.steps
+
+    def progress(self, done: int) -> float:
+        """Of the schedule after `done` updates, from 0 to 1."""
+        position, steps = self.position(done)
+        return min(1.0, position / steps) if steps else 1.0
+
+    def evaluations_between(self, earlier: int, later: int) -> int:
+        """How many evaluations are due after update `earlier` and until `later`, where `evaluate_every` is unset."""
+        segment = self.segments[-1]
+        if segment.linear:
+            return later // self.interval - earlier // self.interval
+        count = segment.evaluations
+        return math.floor(self.progress(later) * count) - math.floor(self.progress(earlier) * count)
+
+    @property
+    def interval(self) -> int:
+        """Steps between two evaluations, about, where `evaluate_every` is unset."""
+        return max(1, min(self.steps // EVALUATIONS, LONGEST_INTERVAL))
+
+
+def _is_sound(segment: Segment) -> bool:
+    step, steps, position, evaluations = segment
+    return 0 <= step <= steps and 0 <= position <= steps and math.isfinite(position) and evaluations > 0
+
+
+def rest_of(plan: Plan, begun: Plan) -> Sequence[Segment]:
+    """The segments of `plan` that a training with the plan `begun` has still before it. Raises RunError where it
+    was begun with another one."""
+    known = len(begun.segments)
+    if plan.segments[:known] != begun.segments:
+        raise RunError("the training to go on with was planned otherwise; leave the plan out, or train anew")
+    return plan.segments[known:]
