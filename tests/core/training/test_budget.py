@@ -1,5 +1,7 @@
 """A budget is kept by revising the plan, whatever else the machine does; a recorded plan gives the same weights."""
 
+import itertools
+
 import pytest
 
 from charpipe.training import TrainConfig, last_checkpoint, train
@@ -47,7 +49,7 @@ def test_learning_rate_never_jumps_and_ends_at_its_end(condition):
     chosen = TrainConfig(learning_rate=1.0, final_learning_rate=0.1, warmup=0.05)
     places = [plan.position(done + 1) for done in range(step)]
     rates = [learning_rate(chosen, position - 1, steps) for position, steps in places]
-    assert max(abs(a - b) for a, b in zip(rates, rates[1:], strict=False)) < 0.05
+    assert max(abs(a - b) for a, b in itertools.pairwise(rates)) < 0.05
     assert rates[-1] == pytest.approx(0.1, abs=1e-6)
 
 
