@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from waiting import LIMIT
+
 pytestmark = pytest.mark.e2e
 
 JOB = ["run", "train-and-sample", "--corpus", "mein Text ü.txt", "--arch", "rnn"]
@@ -76,7 +78,7 @@ class Place:
 
     def run(self, *words: str) -> tuple[int, str, str]:
         process = self.start(*words)
-        out, err = process.communicate(timeout=240)
+        out, err = process.communicate(timeout=LIMIT)
         return process.returncode, out, err
 
 
@@ -168,7 +170,7 @@ def test_a_signal_saves_and_says_how_to_go_on(place: Place, number: signal.Signa
         if json.loads(line)["event"] == "step":
             process.send_signal(number)
             break
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=LIMIT)
     assert process.returncode == code
     assert "Traceback" not in err
     assert "everything up to there is saved" in err

@@ -11,10 +11,11 @@ from charpipe.runs import Run, RunInfo
 from charpipe.tracking import TrackingConfig, locate
 from charpipe.tracking.pages import base_url, comparison_link, experiment_link, link, mlflow_server
 from charpipe.tracking.sync import sync
+from waiting import LIMIT
 
 pytestmark = pytest.mark.e2e
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-WAIT = 90_000
+WAIT = LIMIT * 1000
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import gc
 import json
 import sqlite3
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,10 @@ from charpipe.registry import Registry
 from charpipe.stages import Session
 from charpipe.workspace import Workspace
 from charpipe_pipelines.server import managed_server
+from waiting import until
+
+ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+"""The types of state that a task run ends in."""
 
 
 @pytest.fixture(autouse=True)
@@ -46,17 +50,19 @@ class Server:
         """All flow runs, the newest first."""
         return sorted(self.ask("/flow_runs/filter", {}), key=lambda run: str(run["created"]), reverse=True)
 
-    def states(self, flow_run: dict[str, Any], expected: int = 6) -> dict[str, str]:
-        """The name of each task's state; they arrive a moment after the flow has ended."""
-        import time
+    def states(self, flow_run: dict[str, Any], tasks: Collection[str]) -> dict[str, str]:
+        """The state's name of each task run of a flow run, once all `tasks` are there and have ended.
 
+        Prefect sends them as events, which the server may store after the flow run itself has ended."""
         where = {"flow_runs": {"id": {"any_": [flow_run["id"]]}}}
-        for _ in range(100):
-            tasks = {task["name"]: task["state_name"] for task in self.ask("/task_runs/filter", where)}
-            if len(tasks) >= expected and "Running" not in tasks.values():
-                return tasks
-            time.sleep(0.1)
-        return tasks
+        known: dict[str, dict[str, Any]] = {}
+
+        def all_ended() -> bool:
+            known.update({task["name"]: task for task in self.ask("/task_runs/filter", where)})
+            return known.keys() >= set(tasks) and all(task["state_type"] in ENDED for task in known.values())
+
+        until(all_ended, lambda: {name: task["state_name"] for name, task in known.items()})
+        return {name: task["state_name"] for name, task in known.items()}
 
     def mark_as_scheduled(self, flow_runs: list[Any]) -> None:
         """Let flow runs look as if a schedule had made them; the API does that for no client."""

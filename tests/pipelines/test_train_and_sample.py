@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,7 +54,7 @@ def test_a_run_and_the_same_run_again(
     assert flow_run["parameters"]["settings"]["train.steps"] == 12
     [run] = list_runs(session().workspace.runs)
     assert run.status.prefect["flow_run_id"] == flow_run["id"]
-    assert server.states(flow_run) == dict.fromkeys(STAGES, "Completed")
+    assert server.states(flow_run, STAGES) == dict.fromkeys(STAGES, "Completed")
     artifacts = server.artifacts(flow_run)
     assert artifacts["train-progress"]["data"] == 100
     assert result["sample"][:20] in artifacts["latest-sample"]["data"]
@@ -65,7 +64,7 @@ def test_a_run_and_the_same_run_again(
     assert all(event.skipped for event in heard.of(StageFinished))
     again = server.flow_runs()[0]
     assert again["id"] != flow_run["id"]
-    assert server.states(again) == dict.fromkeys(STAGES, "Cached")
+    assert server.states(again, STAGES) == dict.fromkeys(STAGES, "Cached")
     assert "".join(capfd.readouterr()) == ""
 
 
@@ -98,7 +97,7 @@ def test_what_the_engine_raises_comes_out_as_it_was(
     assert not [notice for notice in heard.of(Notice) if "Prefect" in notice.message]
     flow_run = server.flow_runs()[0]
     assert flow_run["state_name"] == "Failed"
-    assert "Failed" in server.states(flow_run, 1).values()
+    assert server.states(flow_run, {"ingest", "train"})["train"] == "Failed"
 
 
 def test_a_stop_is_a_cancelled_run_that_was_saved(session: Open, server: Any) -> None:
@@ -109,7 +108,7 @@ def test_a_stop_is_a_cancelled_run_that_was_saved(session: Open, server: Any) ->
     assert caught.value.exit_code == 130
     flow_run = server.flow_runs()[0]
     assert flow_run["state_name"] == "Cancelled"
-    assert server.states(flow_run, 4)["train"] == "Cancelled"
+    assert server.states(flow_run, {"ingest", "vocabulary", "encode", "train"})["train"] == "Cancelled"
     run = list_runs(server.workspace.runs)[-1]
     assert run.status.state == "interrupted"
     assert flow_run["name"] == run.name
@@ -124,8 +123,6 @@ def test_cancel_in_the_page_saves_first(session: Open, server: Any, monkeypatch:
         server.ask(f"/flow_runs/{server.flow_runs()[0]['id']}/set_state", state)
 
     on(opened, Sampled, cancel)
-    started = time.monotonic()
     with pytest.raises(InterruptedRun, match="saved"):
         train_and_sample(OPTIONS, opened)
-    assert time.monotonic() - started < 120
     assert server.flow_runs()[0]["state_name"] == "Cancelled"

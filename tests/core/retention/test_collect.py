@@ -287,7 +287,7 @@ def test_a_damaged_run_is_left_to_a_person(workspace: Workspace) -> None:
 def test_one_collects_at_a_time(workspace: Workspace) -> None:
     holder = (
         "import sys, time; from filelock import FileLock\n"
-        "with FileLock(sys.argv[1]): print('held', flush=True); time.sleep(60)"
+        "with FileLock(sys.argv[1]): print('held', flush=True); time.sleep(3600)"
     )
     words = [sys.executable, "-c", holder, str(workspace.store / "gc.lock")]
     with subprocess.Popen(words, stdout=subprocess.PIPE) as other:

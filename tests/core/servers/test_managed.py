@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from charpipe.errors import CharpipeError
 from charpipe.servers.managed import PORT, STATE, ManagedServer
 from charpipe.servers.serve import IdleWatch, bind
+from waiting import until
 
 APPLICATION = """
 import sys
@@ -23,7 +23,7 @@ def make(url, word="ok"):
     if word == "broken":
         raise RuntimeError("no such database")
     if word == "hangs":
-        import time; time.sleep(60)
+        import time; time.sleep(3600)
     async def application(scope, receive, send):
         if scope["type"] == "lifespan":
             while True:
@@ -56,13 +56,16 @@ def pid_of(server: ManagedServer) -> int:
     return int(json.loads((server.folder / STATE).read_text())["pid"])
 
 
-def wait_until_gone(pid: int) -> bool:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+def wait_until_gone(pid: int) -> None:
+    """Wait until a process has ended; somebody may still have to collect it."""
+
+    def gone() -> bool:
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
             return True
-        time.sleep(0.05)
-    return False
+
+    until(gone, lambda: f"process {pid} still runs")
 
 
 def test_one_server_serves_all_who_ask_at_once(server: ManagedServer) -> None:
@@ -83,7 +86,7 @@ def test_stop_ends_it_and_the_next_start_keeps_its_address(server: ManagedServer
     url = server.start()
     pid = pid_of(server)
     assert server.stop()
-    assert wait_until_gone(pid)
+    wait_until_gone(pid)
     assert not server.stop()
     assert server.start() == url
 
@@ -103,7 +106,7 @@ def test_a_killed_server_is_started_again(server: ManagedServer) -> None:
     server.start()
     pid = pid_of(server)
     os.kill(pid, signal.SIGKILL)
-    assert wait_until_gone(pid)
+    wait_until_gone(pid)
     assert server.running() is None
     assert server.start()
     assert pid_of(server) != pid
@@ -120,7 +123,7 @@ def test_a_stale_file_that_names_a_stranger_harms_nobody(server: ManagedServer) 
 def test_it_stops_by_itself_when_nobody_asks(server: ManagedServer) -> None:
     idle = ManagedServer("tiny", server.folder, server.application, "/", server.log, idle=0.4)
     idle.start()
-    assert wait_until_gone(pid_of(idle))
+    wait_until_gone(pid_of(idle))
     assert not (server.folder / STATE).exists()
 
 
@@ -128,7 +131,7 @@ def test_it_stops_when_its_workspace_is_gone(server: ManagedServer) -> None:
     server.start()
     pid = pid_of(server)
     (server.folder / STATE).unlink()
-    assert wait_until_gone(pid)
+    wait_until_gone(pid)
 
 
 def test_one_that_cannot_start_says_where_its_log_is(server: ManagedServer) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from charpipe.errors import StoreError
 from charpipe.store import Action, Store, digest_of_json, digest_of_package
+from waiting import LIMIT
 
 ACTION = Action("vocabulary", 1, {"documents": "d1"}, {"min_count": 1}, {"char": "c1"})
 
@@ -124,7 +125,8 @@ BUILDER = textwrap.dedent(
 
     def make(folder):
         print("making", flush=True)
-        time.sleep(float(sys.argv[2]))
+        while not Path(sys.argv[2]).exists():
+            time.sleep(0.05)
         (folder / "file").write_text("x")
         return {}
 
@@ -135,27 +137,37 @@ BUILDER = textwrap.dedent(
 )
 
 
-def builder(store: Store, seconds: float) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", BUILDER, str(store.root), str(seconds)]
+def builder(store: Store, go_on: Path) -> subprocess.Popen[str]:
+    """A process that builds, and whose work goes on until there is a file `go_on`."""
+    command = [sys.executable, "-c", BUILDER, str(store.root), str(go_on)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-def test_two_processes_build_once_and_the_wait_names_the_holder(store: Store) -> None:
-    with builder(store, 1.5) as first:
-        assert first.stdout is not None
-        assert first.stdout.readline() == "making\n"
-        second_output = builder(store, 0).communicate(timeout=60)[0]
-        assert first.communicate(timeout=60)[0] == "made\n"
-    assert second_output.startswith(f"waiting for process {first.pid} (-c")
-    assert second_output.endswith("reused\n")
+def builder_after(first: subprocess.Popen[str], store: Store, go_on: Path) -> subprocess.Popen[str]:
+    """Another such process, once the first is at work."""
+    assert first.stdout is not None
+    assert first.stdout.readline() == "making\n"
+    return builder(store, go_on)
 
 
-def test_a_crash_frees_the_lock(store: Store) -> None:
-    with builder(store, 600) as first:
+def test_two_processes_build_once_and_the_wait_names_the_holder(store: Store, tmp_path: Path) -> None:
+    with (
+        builder(store, tmp_path / "go on") as first,
+        builder_after(first, store, tmp_path / "go on") as second,
+    ):
+        assert second.stdout is not None
+        assert second.stdout.readline().startswith(f"waiting for process {first.pid} (-c")
+        (tmp_path / "go on").touch()
+        assert first.communicate(timeout=LIMIT)[0] == "made\n"
+        assert second.communicate(timeout=LIMIT)[0] == "reused\n"
+
+
+def test_a_crash_frees_the_lock(store: Store, tmp_path: Path) -> None:
+    with builder(store, tmp_path / "never") as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "making\n"
         first.send_signal(signal.SIGKILL)
-    assert builder(store, 0).communicate(timeout=60)[0] == "making\nmade\n"
+    assert builder(store, tmp_path).communicate(timeout=LIMIT)[0] == "making\nmade\n"
 
 
 def test_the_digest_of_a_package_is_that_of_its_source(

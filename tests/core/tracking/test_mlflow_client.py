@@ -11,6 +11,7 @@ import pytest
 
 from charpipe.tracking import Location, TrackingConfig, locate
 from charpipe.tracking.client import connect
+from waiting import LIMIT
 
 EIGHT = """
 import os, sys
@@ -33,7 +34,7 @@ sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in chi
 
 def test_eight_processes_may_use_a_fresh_workspace_at_once(tmp_path: Path) -> None:
     command = [sys.executable, "-c", EIGHT, str(tmp_path / "mlflow")]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=200, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=LIMIT, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [done.stdout.split()[0]] * 8
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow"]

@@ -8,8 +8,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -27,6 +25,7 @@ from charpipe.stages import Session, TrainRequest
 from charpipe.stages.promote import publish_champions, roll_back
 from charpipe.tracking import Location, TrackingConfig, locate, registered
 from charpipe.tracking.client import connect
+from waiting import LIMIT, until
 
 CORPUS, NAME = "mine.txt", "charpipe-mine_txt"
 TEXT = "the quick brown fox jumps over the lazy dog. " * 60
@@ -167,7 +166,7 @@ def post(port: int, question: dict[str, Any]) -> Any:
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/invocations", data, {"content-type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=60) as response:
+    with urllib.request.urlopen(request, timeout=LIMIT) as response:
         return json.load(response)["predictions"]
 
 
@@ -201,19 +200,21 @@ def served(tracked: Any, tmp_path: Path) -> Iterator[tuple[Session, int]]:
         ) as server,
     ):
         try:
-            for _ in range(1000):
-                with (
-                    suppress(urllib.error.URLError, OSError),
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5),
-                ):
-                    break
+
+            def answers() -> bool:
                 assert server.poll() is None, log.read_text()
-                time.sleep(0.2)
+                try:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=30):
+                        return True
+                except OSError:
+                    return False
+
+            until(answers, log.read_text)
             yield session, port
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(server.pid, 15)
-            server.wait(30)
+            server.wait(LIMIT)
 
 
 @pytest.mark.e2e

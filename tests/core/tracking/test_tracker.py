@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from charpipe.tracking.client import connect
 from charpipe.tracking.logged_models import of_run
 from charpipe.tracking.sync import catch_up, sync
 from charpipe.tracking.tracker import MlflowTracker
+from waiting import until
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -134,10 +134,8 @@ def test_mlflow_away_never_stops_training_and_is_told_once(
     told: list[Event] = []
     tracker = MlflowTracker(away, TrackingConfig(interval=0.1, patience=0.5), run, told.append)
     tracker.start()
-    started = time.monotonic()
     train(run, tracker, history(run))
     assert not tracker.finish("finished")
-    assert time.monotonic() - started < 20
     assert [type(event) for event in told] == [Notice]
     assert f"charpipe runs sync {run.name}" in told[0].message  # type: ignore[attr-defined]
     back = make_location(tmp_path / "back")
@@ -152,8 +150,7 @@ def test_a_locked_database_is_waited_for(run: Run, location: Location) -> None:
     tracker = MlflowTracker(location, TrackingConfig(interval=0.1, patience=60), run, told.append)
     tracker.start()
     train(run, tracker, history(run))
-    while tracker._trouble is None and time.sleep(0.1) is None:
-        pass
+    until(lambda: tracker._trouble)
     blocker.execute("ROLLBACK")
     blocker.close()
     assert tracker.finish("finished")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +19,7 @@ from charpipe_pipelines.deployments.catalogue import Deployment
 from charpipe_pipelines.deployments.dispatcher import Dispatcher
 from charpipe_pipelines.deployments.settings import DeploymentConfig
 from charpipe_pipelines.server import become_client
+from waiting import until
 
 pytestmark = [
     pytest.mark.e2e,
@@ -80,12 +80,9 @@ class Served:
             self.server.mark_as_scheduled([run.id for run in made])
         return [run.id for run in made]
 
-    def until(self, done: Callable[[], bool], seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
-        while not done():
-            assert time.monotonic() < deadline, self.heard
-            self.dispatcher.tick(self.client)
-            time.sleep(0.1)
+    def until(self, done: Callable[[], bool]) -> None:
+        """Go on dispatching until something is true."""
+        until(done, lambda: self.heard, lambda: self.dispatcher.tick(self.client))
 
     def state(self, id_: Any) -> Any:
         return self.client.read_flow_run(id_).state
@@ -97,6 +94,12 @@ class Served:
     def begin(self, times: int = 1) -> None:
         """Go on until the flow itself has begun so often."""
         self.until(lambda: self.notes().count("began") >= times)
+
+    def release(self, starts: int) -> None:
+        """Let the first so many starts of the flow end."""
+        new = self.folder / "released.new"
+        new.write_text(str(starts))
+        new.replace(self.folder / "released")
 
     def notes(self) -> str:
         path = self.folder / "notes.txt"
@@ -142,7 +145,7 @@ def test_a_killed_run_goes_on_by_itself_but_not_for_ever(served: Served) -> None
 
 
 def test_cancel_in_the_page_lets_it_save(served: Served) -> None:
-    served.deploy({"seconds": 60})
+    served.deploy({"waits": True})
     [id_] = served.ask_for(0)
     served.begin()
     served.server.ask(f"/flow_runs/{id_}/set_state", {"state": {"type": "CANCELLING"}})
@@ -164,7 +167,7 @@ def test_retry_in_the_page(served: Served) -> None:
 
 
 def test_a_second_run_waits_is_skipped_or_replaces(served: Served) -> None:
-    served.deploy({"seconds": 60})
+    served.deploy({"waits": True})
     [first] = served.ask_for(0)
     served.begin()
     [second] = served.ask_for(0)
@@ -172,12 +175,12 @@ def test_a_second_run_waits_is_skipped_or_replaces(served: Served) -> None:
         served.dispatcher.tick(served.client)
     assert served.state(second).is_scheduled()
 
-    served.deploy({"seconds": 60}, overlap="skip")
+    served.deploy({"waits": True}, overlap="skip")
     served.dispatcher.tick(served.client)
     assert served.state(second).name == "Skipped"
     assert served.state(first).is_running()
 
-    served.deploy({"seconds": 60}, overlap="replace")
+    served.deploy({"waits": True}, overlap="replace")
     served.ask_for(0)
     served.begin(2)
     assert served.state(first).name == "Cancelled"
@@ -185,24 +188,22 @@ def test_a_second_run_waits_is_skipped_or_replaces(served: Served) -> None:
 
 
 def test_stopping_saves_and_the_next_start_goes_on(served: Served) -> None:
-    served.deploy({"seconds": 2})
+    served.deploy({"waits": True})
     [id_] = served.ask_for(0)
     served.begin()
     served.dispatcher.stop_all()
-    deadline = time.monotonic() + 60
-    while not served.dispatcher.reap(served.client):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    until(lambda: served.dispatcher.reap(served.client))
     assert served.notes() == "began\nsaved\n"
     assert served.state(id_).name == "AwaitingRetry"
     served.dispatcher = served.fresh()
     served.adopt()
+    served.release(2)
     assert served.ended(2)[-1]["state"] == "Completed"
     assert served.notes() == "began\nsaved\nbegan\n"
 
 
 def test_what_outlived_a_killed_server_of_runs_is_adopted_or_told_as_crashed(served: Served) -> None:
-    served.deploy({"seconds": 3}, retries=0)
+    served.deploy({"waits": True}, retries=0)
     lives, dies = served.ask_for(0, 1)
     served.dispatcher = served.fresh()
     served.adopt()
@@ -213,6 +214,7 @@ def test_what_outlived_a_killed_server_of_runs_is_adopted_or_told_as_crashed(ser
     served.dispatcher = served.fresh()  # as if the process had been killed: it knows nothing
     served.adopt()
     assert served.dispatcher.children[running].pid == before.pid
+    served.release(1)
     assert served.ended(1)[0]["state"] == "Completed"
     served.begin(2)
     child = served.dispatcher.children[lives]
@@ -242,7 +244,7 @@ def test_a_run_begun_by_hand_can_be_retried_and_its_death_is_told(served: Served
     assert served.state(id_).is_running()  # its process, this one, lives
     host, pid, _ = strays.whose().split(":")
     served.client.update_flow_run(id_, infrastructure_pid=f"{host}:{pid}:1.00")  # its number was used again
-    served.until(lambda: served.state(id_).name == "Crashed", 20)
+    served.until(lambda: served.state(id_).name == "Crashed")
     retry = {"type": "SCHEDULED", "name": "AwaitingRetry"}
     served.server.ask(f"/flow_runs/{id_}/set_state", {"state": retry, "force": True})
     served.until(lambda: served.state(id_).name == "Completed")
@@ -250,7 +252,7 @@ def test_a_run_begun_by_hand_can_be_retried_and_its_death_is_told(served: Served
 
 def test_only_so_many_at_a_time(served: Served) -> None:
     served.dispatcher = served.fresh(limit=1)
-    served.deploy({"seconds": 60})
+    served.deploy({"waits": True})
     served.ask_for(0)
     served.begin()
     assert children.find(next(iter(served.dispatcher.children))) is not None

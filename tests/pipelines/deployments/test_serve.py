@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import pytest
 
 from charpipe.workspace import Workspace
 from charpipe_pipelines.server import managed_server
+from waiting import LIMIT, until
 
 pytestmark = pytest.mark.e2e
 HERE = Path(__file__).parent
@@ -28,7 +28,7 @@ schedule = {interval = "10s"}
 
 [deployments.long]
 pipeline = "toy"
-seconds = 60
+waits = true
 """
 
 
@@ -86,10 +86,7 @@ class Place:
         )
 
     def _wait(self, look: Callable[[], list[dict[str, Any]]]) -> dict[str, Any]:
-        deadline = time.monotonic() + 120
-        while not (found := look()):
-            assert time.monotonic() < deadline, self.said
-            time.sleep(0.05)
+        found: list[dict[str, Any]] = until(look, lambda: self.said)
         return found[-1]
 
     def notes(self) -> str:
@@ -105,7 +102,7 @@ def place(project: Path) -> Iterator[Place]:
 
 def end(place: Place, process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str]:
     process.send_signal(number)
-    return process.wait(timeout=120), place.errors.read_text()
+    return process.wait(timeout=LIMIT), place.errors.read_text()
 
 
 def test_a_day_in_the_life_of_serve(place: Place) -> None:

@@ -6,8 +6,7 @@ import gc
 import json
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from charpipe_pipelines.deployments import registration
 from charpipe_pipelines.deployments.catalogue import read_deployments
 from charpipe_pipelines.deployments.dispatcher import Dispatcher
 from charpipe_pipelines.server import become_client
+from waiting import until
 
 pytestmark = [
     pytest.mark.e2e,
@@ -28,6 +28,7 @@ pytestmark = [
         "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
     ),
 ]
+TASKS = {"ingest", "vocabulary", "encode", "train"}
 TABLE = """
 [corpora.mine]
 sources = ["text:abcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabc"]
@@ -56,15 +57,6 @@ def _collect() -> Iterator[None]:
     gc.collect()
 
 
-def until(dispatcher: Dispatcher, client: Any, found: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + 120
-    while not (value := found()):
-        assert time.monotonic() < deadline
-        dispatcher.tick(client)
-        time.sleep(0.1)
-    return value
-
-
 def test_killed_cancelled_and_retried(server: Any, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     become_client(server.workspace)
     monkeypatch.setattr(dispatching, "RETRY_SECONDS", 0.0)
@@ -89,23 +81,26 @@ def test_killed_cancelled_and_retried(server: Any, project: Path, monkeypatch: p
             last = new[0].status.last if new else None
             return new[0] if last is not None and last["step"] > step else None
 
+        def tick() -> None:
+            serving.tick(client)
+
         def ends() -> list[dict[str, Any]]:
             return [one for one in heard if one["event"] == "ended"]
 
-        run = until(serving, client, lambda: saved_beyond(0))
+        run = until(lambda: saved_beyond(0), lambda: heard, tick)
         os.kill(serving.children[flow_run].pid, signal.SIGKILL)
-        until(serving, client, ends)
+        until(ends, lambda: heard, tick)
         assert ends()[0]["state"] == "Crashed"
-        assert set(server.states({"id": str(flow_run)}, 4).values()) == {"Completed", "Crashed"}
+        assert set(server.states({"id": str(flow_run)}, TASKS).values()) == {"Completed", "Crashed"}
         saved = run.status.last["step"]
         measured = lines_up_to(run, saved)
         assert measured
 
         # it goes on by itself, from there
-        until(serving, client, lambda: saved_beyond(saved))
+        until(lambda: saved_beyond(saved), lambda: heard, tick)
         assert lines_up_to(run, saved) == measured
         server.ask(f"/flow_runs/{flow_run}/set_state", {"state": {"type": "CANCELLING"}})
-        until(serving, client, lambda: len(ends()) == 2)
+        until(lambda: len(ends()) == 2, lambda: heard, tick)
         assert (ends()[1]["state"], run.status.state) == ("Cancelled", "interrupted")
         assert client.read_flow_run(flow_run).name == run.name
         cancelled = run.status.last["step"]
@@ -113,9 +108,9 @@ def test_killed_cancelled_and_retried(server: Any, project: Path, monkeypatch: p
 
         retry = {"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}, "force": True}
         server.ask(f"/flow_runs/{flow_run}/set_state", retry)
-        until(serving, client, lambda: saved_beyond(cancelled))
+        until(lambda: saved_beyond(cancelled), lambda: heard, tick)
         server.ask(f"/flow_runs/{flow_run}/set_state", {"state": {"type": "CANCELLING"}})
-        until(serving, client, lambda: len(ends()) == 3)
+        until(lambda: len(ends()) == 3, lambda: heard, tick)
         assert len({one.name for one in list_runs(server.workspace.runs)} - before) == 1
         client.delete_deployment(id_)
 

@@ -14,7 +14,9 @@ from prefect.states import Cancelled
 
 @flow(name="toy", validate_parameters=False, persist_result=False)
 def toy(options: dict[str, Any], settings: dict[str, Any], workspace: str) -> Any:
-    """Note the start; then sleep until told to stop, die, fail, or be done at once."""
+    """Note the start; then wait until told to stop or released, die, fail, or be done at once.
+
+    The file `released` holds how many of the starts, counted in `notes.txt`, need not wait."""
     told: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: told.append(number))
     notes = Path(workspace) / "notes.txt"
@@ -24,8 +26,10 @@ def toy(options: dict[str, Any], settings: dict[str, Any], workspace: str) -> An
         os.kill(os.getpid(), signal.SIGKILL)
     if options.get("fail"):
         raise RuntimeError("as it was told")
-    until = time.monotonic() + options.get("seconds", 0)
-    while time.monotonic() < until and not told:
+    start, released = notes.read_text().count("began"), Path(workspace) / "released"
+    while (
+        options.get("waits") and not told and not (released.exists() and int(released.read_text()) >= start)
+    ):
         time.sleep(0.05)
     if told:
         with notes.open("a") as file:

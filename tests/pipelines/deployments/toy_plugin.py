@@ -12,7 +12,7 @@ from charpipe.plugin import Options, Pipeline, hookimpl
 class ToyOptions(Options):
     """What the toy is asked for."""
 
-    seconds: float = Field(0, description="to sleep")
+    waits: bool = Field(False, description="to wait until it is stopped or released")
     die: int = Field(0, description="how often to be killed first")
     fail: bool = Field(False, description="to fail")
 
@@ -20,4 +20,4 @@ class ToyOptions(Options):
 @hookimpl
 def charpipe_pipelines() -> Iterable[Pipeline]:
     """The toy."""
-    yield Pipeline("toy", "Sleeps.", "toy_plugin:run", ToyOptions, flow="toy_flows.toy")
+    yield Pipeline("toy", "Waits.", "toy_plugin:run", ToyOptions, flow="toy_flows.toy")
