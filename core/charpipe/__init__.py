@@ -12,12 +12,15 @@ Importing this package imports none of the heavy libraries behind it.
 from typing import TYPE_CHECKING
 
 from charpipe.lazy import names
+from charpipe.openmp import limit_spinning
 
 if TYPE_CHECKING:
     from charpipe.api import Compared, Trained, compare, load, train
     from charpipe.errors import CharpipeError
     from charpipe.inspecting import Inspection, inspect
     from charpipe.reports import report
+
+limit_spinning()
 
 __getattr__ = names(
     __name__,

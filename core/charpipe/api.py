@@ -12,6 +12,7 @@ from charpipe import stages
 from charpipe.config import load_config
 from charpipe.config.files import find_project_file
 from charpipe.config.load import Resolved
+from charpipe.config.ownership import check_plugin_folder
 from charpipe.errors import Incomplete, UsageError
 from charpipe.events import Listener
 from charpipe.library import find_model
@@ -135,4 +136,6 @@ def open_plugins(resolved: Resolved) -> Registry:
     if resolved.project_file is None:
         return Registry()
     paths = resolved.config.plugins.paths
-    return Registry([resolved.project_file.parent / os.path.expanduser(path) for path in paths])  # noqa: PTH111
+    project = resolved.project_file.parent
+    folders = [project / os.path.expanduser(path) for path in paths]  # noqa: PTH111  an unknown user stays as written
+    return Registry([check_plugin_folder(folder, project) for folder in folders])

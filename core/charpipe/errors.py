@@ -19,6 +19,10 @@ class UsageError(CharpipeError):
     exit_code = 2
 
 
+class OwnershipError(CharpipeError):
+    """A project file or plugin belongs to another user, and is not run."""
+
+
 class CorpusError(CharpipeError):
     """A corpus cannot be found, fetched, verified or read."""
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from charpipe.errors import CharpipeError, CorpusError, PluginError, UsageError
 from charpipe.events import Event, Notice, StageProgress
+from charpipe.identity import existing, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -280,6 +281,8 @@ __all__ = [
     "StageProgress",
     "Tokenizer",
     "UsageError",
+    "existing",
     "hookimpl",
+    "printable",
     "resolve",
 ]

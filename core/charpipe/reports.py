@@ -51,7 +51,7 @@ def _attach(run: Run, page: Path, resolved: Resolved, folder: Path) -> str | Non
     from charpipe.tracking.attachments import attach
 
     location = locate(tracking, folder)
-    if ids.get("uri") != location.uri:
+    if not location.is_where(ids):
         return None
     try:
         attach(location, run.name, page, FOLDER, ids["run_id"])

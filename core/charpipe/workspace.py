@@ -59,9 +59,18 @@ class Workspace:
 
 def find_workspace(project_file: Path | None) -> Workspace:
     """`$CHARPIPE_HOME`, else `.charpipe/` beside the project file, else in the working directory."""
+    found = _find(project_file)
+    if not os.path.isabs(os.path.expanduser("~")):  # noqa: PTH111, PTH117  no HOME, and a user without a name
+        os.environ["HOME"] = str(
+            found.root / "home"
+        )  # libraries ask for one, if only to look for a cache there
+    return found
+
+
+def _find(project_file: Path | None) -> Workspace:
     home = os.environ.get(VARIABLE)
     if home:
         plain = os.path.expanduser(home)  # noqa: PTH111  an unknown user stays as written
-        return Workspace(Path(plain).absolute())
+        return Workspace(Path(os.path.realpath(plain)))  # one workspace has one path, however it is reached
     beside = project_file.parent if project_file else Path.cwd()
-    return Workspace(beside.absolute() / FOLDER)
+    return Workspace(Path(os.path.realpath(beside / FOLDER)))

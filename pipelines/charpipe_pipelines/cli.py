@@ -10,7 +10,8 @@ import typer
 
 from charpipe.cli.environment import open_workspace, settings
 from charpipe.runs import Run, find_run, list_runs
-from charpipe_pipelines.server import choose, managed_server
+from charpipe_pipelines.deployments.strays import mark_killed_runs
+from charpipe_pipelines.server import become_client, choose, managed_server, point_client_at
 
 
 def ui(
@@ -39,6 +40,10 @@ def ui(
         mlflow = experiment_link(base, last, charts) if last is not None else link(base)
     api = choose(workspace, config.prefect.api_url, lambda event: None)
     prefect = api.server.start() if api.server is not None else api.page
+    if api.server is not None:
+        become_client(workspace)
+        point_client_at(f"{prefect}/api")
+        mark_killed_runs()
     for name, url in (("MLflow", mlflow), ("Prefect", f"{prefect}/runs")):
         typer.echo(f"{name:<8} {url}")
         if browser:

@@ -71,7 +71,7 @@ def linked(session: Session, page: Page) -> Session:
 def _session(pipeline: str, settings: Mapping[str, Any], workspace: str | None) -> Session:
     chosen = {key: value for key, value in settings.items() if key.partition(".")[0] in SETTINGS}
     resolved = load_config(pipeline=pipeline, settings=chosen)
-    room = Workspace(Path(workspace)) if workspace else open_workspace()
+    room = Workspace(Path(workspace)) if workspace and Path(workspace).is_dir() else open_workspace()
     return Session(room, resolved, open_registry(), emit=_say)
 
 

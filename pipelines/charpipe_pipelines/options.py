@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from charpipe.errors import near_match
+from charpipe.identity import printable
 from charpipe.plugin import Options
 
 NAMES, NUMBERS = r"^\s*[^,\s]+(\s*,\s*[^,\s]+)*\s*$", r"^\s*[1-9]\d{0,4}(\s*,\s*[1-9]\d{0,4})*\s*$"
@@ -15,10 +16,20 @@ NAMES, NUMBERS = r"^\s*[^,\s]+(\s*,\s*[^,\s]+)*\s*$", r"^\s*[1-9]\d{0,4}(\s*,\s*
 SOURCES = ("paper", "blog")
 
 
+def _as_text(value: Any) -> Any:
+    return printable(value) if isinstance(value, str) else value
+
+
+CorpusName = Annotated[str, BeforeValidator(_as_text)]
+"""A name, path or URL; the bytes of a path that are not UTF-8 are escaped, so that Prefect and JSON can hold it."""
+
+
 class TrainAndSampleOptions(Options):
     """What `train-and-sample` is asked for."""
 
-    corpus: str = Field(description="a corpus of pipelines.toml, a file, a folder, an archive or a URL")
+    corpus: CorpusName = Field(
+        description="a corpus of pipelines.toml, a file, a folder, an archive or a URL"
+    )
     arch: str = Field("lstm", description="the architecture: see `charpipe plugins list`")
     from_: str | None = Field(None, description="a run, or champion:CORPUS, to go on from what it learnt")
 
@@ -26,7 +37,9 @@ class TrainAndSampleOptions(Options):
 class CompareOptions(Options):
     """What `compare-architectures` is asked for."""
 
-    corpus: str = Field(description="a corpus of pipelines.toml, a file, a folder, an archive or a URL")
+    corpus: CorpusName = Field(
+        description="a corpus of pipelines.toml, a file, a folder, an archive or a URL"
+    )
     arch: str = Field(
         "rnn,lstm,gru",
         description="architectures, divided by commas; sizes are those of the first",
@@ -69,7 +82,9 @@ class CompareOptions(Options):
 class RetrainOptions(Options):
     """What `retrain` is asked for."""
 
-    corpus: str = Field(description="a corpus of pipelines.toml, a file, a folder, an archive or a URL")
+    corpus: CorpusName = Field(
+        description="a corpus of pipelines.toml, a file, a folder, an archive or a URL"
+    )
     arch: str = Field("lstm", description="the architecture: see `charpipe plugins list`")
     start: Literal["champion", "fresh"] = Field(
         "champion", description="what training begins with: what the champion learnt, or nothing"

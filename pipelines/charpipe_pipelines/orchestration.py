@@ -11,6 +11,7 @@ from charpipe import comparison, stages
 from charpipe.plugin import Options, resolve
 from charpipe.stages import Session
 from charpipe_pipelines import job
+from charpipe_pipelines.deployments.strays import mark_killed_runs
 from charpipe_pipelines.options import CompareOptions, ReproduceOptions, RetrainOptions, TrainAndSampleOptions
 from charpipe_pipelines.server import Api, become_client, choose, point_client_at
 
@@ -76,6 +77,8 @@ def _open_prefect(session: Session) -> Api:
     if isinstance(outcome[0], Exception):
         raise outcome[0]
     point_client_at(outcome[0])
+    if api.server is not None:
+        mark_killed_runs()
     return dataclasses.replace(api, url=outcome[0])
 
 
@@ -99,7 +102,7 @@ def _as_flow(
     now = Current(linked(session, page), page, api)
     token = current.set(now)
     flows: Any = resolve(flow)
-    named = flows.with_options(flow_run_name=title)
+    named = flows.with_options(flow_run_name=lambda: title)  # a text would be a template: names hold braces
     settings = {key: _plain(session, key) for key in session.resolved.origins}
     asked = options.model_dump(mode="json")
     try:

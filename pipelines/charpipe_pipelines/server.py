@@ -13,6 +13,7 @@ from charpipe.errors import CharpipeError
 from charpipe.events import Listener, Notice
 from charpipe.servers.managed import ManagedServer
 from charpipe.workspace import Workspace
+from charpipe_pipelines.isolation import forget_user_files
 
 LOG_FILE = "CHARPIPE_PREFECT_LOG"
 OWN_API = "CHARPIPE_PREFECT_API"
@@ -113,6 +114,7 @@ def become_client(workspace: Workspace) -> None:
     for variable in ("NO_PROXY", "no_proxy"):  # no proxy stands between this machine and itself
         if loopback not in os.environ.get(variable, ""):
             os.environ[variable] = ",".join(filter(None, (os.environ.get(variable), loopback)))
+    forget_user_files(workspace.prefect.absolute())
     logging.raiseExceptions = False  # a log line that a lost server cannot take is no news for the terminal
     os.environ.update(
         QUIET

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
-from charpipe.plugin import CorpusError, Fetched, Fetcher
+from charpipe.plugin import CorpusError, Fetched, Fetcher, existing, printable
 
 
 def fetch(spec: str, fetcher: Fetcher) -> Fetched | None:
@@ -20,7 +20,7 @@ def fetch(spec: str, fetcher: Fetcher) -> Fetched | None:
         raise CorpusError(f"{found} is neither a file nor a folder")
     if not os.access(found, os.R_OK):
         raise CorpusError(f"{found} cannot be read: permission denied")
-    return Fetched(origin=str(found), path=found)
+    return Fetched(origin=printable(str(found)), path=found)
 
 
 def there(spec: str, cache: Path) -> bool:
@@ -41,8 +41,8 @@ def _find(spec: str) -> Path | None:
     plain = (
         unquote(spec.removeprefix("file://")) if spec.startswith("file://") else spec.removeprefix("file:")
     )
-    if Path(plain).exists():
-        return Path(plain)
+    if (there := existing(plain)) is not None:
+        return there
     pattern = os.path.expandvars(os.path.expanduser(plain))  # noqa: PTH111  an unknown user stays as written
     if Path(pattern).exists():
         return Path(pattern)

@@ -13,6 +13,7 @@ from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
 from charpipe.plugin import CorpusError, Fetched, Fetcher
+from charpipe.secrets import redact
 
 _CHUNK = 1 << 18
 
@@ -201,6 +202,11 @@ def _check_status(url: str, response: Any) -> None:
     status = response.status_code
     if status >= 500 or status in (408, 429):
         raise _TemporaryError(f"the server answered {status}")
+    if status in (401, 403):
+        raise CorpusError(
+            f"{url}: the server answered {status} {response.reason}; if it wants a user and a password, put them "
+            "into ~/.netrc (or the file that NETRC names): machine HOST login USER password PASSWORD"
+        )
     if status != 200:
         raise CorpusError(f"{url}: the server answered {status} {response.reason}")
 
@@ -224,4 +230,4 @@ def _copy(
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    return redact(" ".join(str(error).split()))[:300] or type(error).__name__

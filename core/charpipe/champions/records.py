@@ -14,12 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from charpipe.config.files import find_project_file
 from charpipe.errors import RunError, UsageError, near_match
-from charpipe.store.digest import digest_of_file, digest_of_json
+from charpipe.identity import file_name, spoken
+from charpipe.store.digest import digest_of_file
 from charpipe.workspace import Workspace
 
 SCHEMA = "charpipe.champion/1"
@@ -105,10 +106,7 @@ class Champion:
 
 def room(workspace: Workspace, corpus: str) -> Path:
     """The folder of a corpus's champions, which may not be there."""
-    name = quote(corpus, safe="").replace(".", "%2E", 1) if corpus.startswith(".") else quote(corpus, safe="")
-    if len(name) > 120:
-        name = f"{name[:80]}-{digest_of_json(corpus)[:16]}"
-    return workspace.root / "champions" / name
+    return workspace.root / "champions" / file_name(corpus)
 
 
 def champion(workspace: Workspace, corpus: str) -> Champion | None:
@@ -169,6 +167,7 @@ def named(workspace: Workspace, wanted: str) -> Champion | None:
     which, colon, corpus = wanted.partition(":")
     if not colon or which not in ("champion", "previous"):
         return None
+    corpus = meant(workspace, corpus)
     found = (champion if which == "champion" else previous)(workspace, corpus)
     if found is None:
         known = corpora(workspace)
@@ -179,6 +178,11 @@ def named(workspace: Workspace, wanted: str) -> Champion | None:
             f"charpipe models promote RUN"
         )
     return found
+
+
+def meant(workspace: Workspace, wanted: str) -> str:
+    """The corpus with a champion that a person means by its identity, its path or its URL; see `identity.spoken`."""
+    return spoken(wanted, corpora(workspace), workspace.root, find_project_file())
 
 
 def corpora(workspace: Workspace) -> list[str]:

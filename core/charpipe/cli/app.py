@@ -22,6 +22,7 @@ from charpipe.cli import (
 from charpipe.cli.environment import open_registry
 from charpipe.cli.failures import report
 from charpipe.cli.output import speak_safely
+from charpipe.errors import OwnershipError
 from charpipe.plugin import Command, resolve
 from charpipe.registry import Registry
 
@@ -117,6 +118,19 @@ def _speak_utf8() -> None:
         os.execv(sys.executable, words)  # noqa: S606
 
 
+def _plugins(words: Sequence[str]) -> Registry:
+    """The plugins of a command line. `--version` needs none of the project's, and help can do without them."""
+    if words[:1] == ["--version"]:
+        return Registry()
+    try:
+        return open_registry()
+    except OwnershipError as error:
+        if not {"--help", "-h"} & set(words):
+            raise
+        print(f"charpipe: {error}", file=sys.stderr)  # noqa: T201
+        return Registry()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code: 0 done, 1 failed, 2 usage, 130 or 143 interrupted."""
     if arguments is None:
@@ -126,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [word for word in given if word != "--debug"]
     speak_safely()
     try:
-        app = build_app(open_registry())
+        app = build_app(_plugins(words))
         app(args=words, prog_name="charpipe", standalone_mode=True)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))

@@ -48,7 +48,7 @@ def show_corpus(
     from charpipe.config.load import leaves
     from charpipe.corpus import fetched_here
 
-    found, corpus = resolve_corpus(settings().config, name)
+    found, corpus = resolve_corpus(settings().config, name, open_workspace().root, settings().project_file)
     here = fetched_here(corpus, open_workspace().root / "downloads", open_registry().all("source"))
     if json:
         sources = [{"source": source, "here": there} for source, there in here]

@@ -26,9 +26,11 @@ def show_all(
 ) -> None:
     """Every model that became champion of its corpus and is still kept."""
     from charpipe.champions import corpora
+    from charpipe.champions.records import meant
 
     workspace = open_workspace()
     known = corpora(workspace)
+    corpus = meant(workspace, corpus) if corpus is not None else None
     if corpus is not None and corpus not in known:
         raise UsageError(f"{corpus!r} has no champion{near_match(corpus, known)}")
     rows = [row for name in known if corpus in (None, name) for row in _rows(workspace, name)]
@@ -83,10 +85,10 @@ def _rows(workspace: Any, corpus: str) -> list[dict[str, Any]]:
 def show(corpus: Corpus, json: Json = False) -> None:
     """A corpus's champion: where it came from, what it scores, and the decisions that led to it."""
     from charpipe.champions import corpora, decisions
-    from charpipe.champions.records import read_state
+    from charpipe.champions.records import meant, read_state
 
     workspace = open_workspace()
-    corpus = corpus.removeprefix("champion:")
+    corpus = meant(workspace, corpus.removeprefix("champion:"))
     state = read_state(workspace, corpus)
     if state is None:
         raise UsageError(f"{corpus!r} has no champion{near_match(corpus, corpora(workspace))}")
@@ -164,10 +166,11 @@ def rollback(
     """Make the champion before the present one champion again. The model rolled back from is not promoted again but
     by hand."""
     from charpipe.champions import corpora
+    from charpipe.champions.records import meant
     from charpipe.stages.promote import roll_back
 
     session = _session(None)
-    corpus, known = corpus.removeprefix("champion:"), corpora(session.workspace)
+    corpus, known = meant(session.workspace, corpus.removeprefix("champion:")), corpora(session.workspace)
     if corpus not in known:
         raise UsageError(f"{corpus!r} has no champion{near_match(corpus, known)}")
     found = roll_back(session, corpus, to)

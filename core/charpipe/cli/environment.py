@@ -8,6 +8,7 @@ from typing import Any
 
 from charpipe.config.files import find_project_file, read_toml
 from charpipe.config.load import Resolved, load_config
+from charpipe.config.ownership import check_plugin_folder
 from charpipe.errors import UsageError
 from charpipe.registry import Registry
 from charpipe.workspace import Workspace, find_workspace
@@ -25,7 +26,7 @@ def open_registry() -> Registry:
         folders = [project_file.parent / Path(path).expanduser() for path in paths]
     except (UsageError, AttributeError, TypeError, RuntimeError):
         return Registry()  # what is wrong with the file is said by the command that reads it
-    return Registry(folders)
+    return Registry([check_plugin_folder(folder, project_file.parent) for folder in folders])
 
 
 def open_workspace() -> Workspace:

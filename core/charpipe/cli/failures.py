@@ -9,32 +9,33 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from charpipe.errors import CharpipeError, InterruptedRun
+from charpipe.secrets import redact
 from charpipe.workspace import find_workspace
 
 
 def report(error: BaseException, *, debug: bool) -> int:
     """Print `error` for a person and return the exit code."""
     if debug:
-        traceback.print_exception(error)
+        sys.stderr.write(redact("".join(traceback.format_exception(error))))
     if isinstance(error, BrokenPipeError):
         return 1
     if isinstance(error, KeyboardInterrupt):
         print("charpipe: interrupted", file=sys.stderr)  # noqa: T201
         return 130
     if isinstance(error, InterruptedRun):
-        print(f"charpipe: {error}", file=sys.stderr)  # noqa: T201
+        print(redact(f"charpipe: {error}"), file=sys.stderr)  # noqa: T201
         return error.exit_code
     log = _log(error)
     if isinstance(error, CharpipeError):
-        print(f"charpipe: {error}", file=sys.stderr)  # noqa: T201
+        print(redact(f"charpipe: {error}"), file=sys.stderr)  # noqa: T201
         return error.exit_code
     if isinstance(error, OSError) and error.strerror:
         named = f"{error.filename}: " if error.filename else ""
-        print(f"charpipe: {named}{error.strerror}; what was done before is kept", file=sys.stderr)  # noqa: T201
+        print(redact(f"charpipe: {named}{error.strerror}; what was done before is kept"), file=sys.stderr)  # noqa: T201
         return 1
     where = f"; the traceback is in {log}" if log else ""
     hint = "" if debug else " (or add --debug)"
-    print(f"charpipe: {type(error).__name__}: {error}{where}{hint}", file=sys.stderr)  # noqa: T201
+    print(redact(f"charpipe: {type(error).__name__}: {error}{where}{hint}"), file=sys.stderr)  # noqa: T201
     return 1
 
 
@@ -48,7 +49,9 @@ def _log(error: BaseException) -> Path | None:
         path = root / "logs" / "charpipe.log"
         path.parent.mkdir(exist_ok=True)
         with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"--- {datetime.now(UTC).isoformat(timespec='seconds')} {' '.join(sys.argv[1:])}\n")
-            traceback.print_exception(error, file=file)
+            file.write(
+                f"--- {datetime.now(UTC).isoformat(timespec='seconds')} {redact(' '.join(sys.argv[1:]))}\n"
+            )
+            file.write(redact("".join(traceback.format_exception(error))))
         return path
     return None

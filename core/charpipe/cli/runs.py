@@ -9,7 +9,9 @@ import typer
 from charpipe.cli.comparing import compare
 from charpipe.cli.environment import open_workspace, settings
 from charpipe.cli.output import print_json, print_table
+from charpipe.config.files import find_project_file
 from charpipe.errors import RunError
+from charpipe.identity import spoken
 from charpipe.runs import Run, find_run, list_runs
 
 app = typer.Typer(no_args_is_help=True)
@@ -23,6 +25,9 @@ def show_all(
 ) -> None:
     """All runs of this workspace, oldest first."""
     rows = [row for run in list_runs(open_workspace().root / "runs") if (row := _row(run)) is not None]
+    if corpus is not None:
+        known = [row["corpus"] for row in rows if row["corpus"]]
+        corpus = spoken(corpus, known, open_workspace().root, find_project_file())
     rows = [row for row in rows if corpus is None or row["corpus"] == corpus]
     if json:
         print_json(rows)

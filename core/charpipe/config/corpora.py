@@ -2,50 +2,73 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from charpipe import identity
 from charpipe.config.files import SCHEME
 from charpipe.config.layers import Layers
 from charpipe.config.problems import validate
 from charpipe.config.schema import Config
 from charpipe.corpus.settings import CorpusConfig
 from charpipe.errors import UsageError, near_match
+from charpipe.secrets import redact, refuse_secret
 
 
-def resolve_corpus(config: Config, wanted: str) -> tuple[str, CorpusConfig]:
-    """The name and settings of the corpus `wanted`, the `corpus` table laid over them.
+def resolve_corpus(
+    config: Config, wanted: str, workspace: Path | None = None, project_file: Path | None = None
+) -> tuple[str, CorpusConfig]:
+    """The identity and settings of the corpus `wanted`, the `corpus` table laid over them.
 
-    A path or URL is named after its last part, suffix included, so that it is never taken for an entry of
-    the catalogue. Raises UsageError with a near match.
+    A path or URL is known by where it lies (see `charpipe.identity`), so that it is never taken for another file of
+    that name, nor for an entry of the catalogue. Raises UsageError with a near match.
     """
-    name, corpus = _find(config, wanted)
+    name, corpus = _find(config, wanted, workspace, project_file)
     layers = Layers()
     layers.lay("catalogue", corpus.model_dump(exclude_unset=True))
     layers.lay("corpus", config.corpus)
     return name, validate(CorpusConfig, layers.values, prefix="corpus")
 
 
-def _last_part(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-    except ValueError as error:
-        raise UsageError(f"{url!r} is not a URL: {error}") from error
-    return Path(parts.path).name or parts.hostname or parts.scheme
-
-
-def _find(config: Config, wanted: str) -> tuple[str, CorpusConfig]:
+def _find(
+    config: Config, wanted: str, workspace: Path | None, project_file: Path | None
+) -> tuple[str, CorpusConfig]:
     if wanted in config.corpora:
         return wanted, config.corpora[wanted]
     if not wanted.strip():
         raise UsageError("the corpus has no name; give --corpus a name, a path or a URL")
-    path = Path(wanted)
-    if SCHEME.match(wanted) and not path.exists():
-        return _last_part(wanted), CorpusConfig(sources=[wanted])
-    if path.exists():
-        absolute = path.absolute()
-        return absolute.name or "root", CorpusConfig(sources=[str(absolute)])
+    path = identity.existing(wanted)
+    if path is not None:
+        name = _name(config, path, workspace, project_file)
+        whole = os.path.abspath(path)  # noqa: PTH100  takes .. away without following links
+        return name, CorpusConfig(sources=[identity.printable(whole)])
+    try:
+        refuse_secret(wanted)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if SCHEME.match(wanted):
+        return _free(config, identity.of_url(wanted), wanted), CorpusConfig(sources=[wanted])
     raise UsageError(
-        f"there is no corpus {wanted!r} in the catalogue, nor a file or folder of that name"
+        f"there is no corpus {identity.printable(redact(wanted))!r} in the catalogue, nor a file or folder of that name"
         f"{near_match(wanted, config.corpora)}"
     )
+
+
+def _name(config: Config, path: Path, workspace: Path | None, project_file: Path | None) -> str:
+    if workspace is None:
+        folder = project_file.parent if project_file else Path.cwd()
+        return _free(config, identity.of_path(path, folder), str(path))
+    base = identity.base_of(workspace, project_file)
+    earlier = identity.earlier_name(workspace, path, base)
+    if earlier is not None and earlier not in config.corpora:
+        return earlier
+    return _free(config, identity.of_path(path, base), str(path))
+
+
+def _free(config: Config, name: str, wanted: str) -> str:
+    if name in config.corpora:
+        raise UsageError(
+            f"{identity.printable(wanted)!r} would be kept as {name!r}, the name of a corpus in pipelines.toml; "
+            "give that corpus another name there"
+        )
+    return name

@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from charpipe.config.ownership import check_project_file
 from charpipe.errors import UsageError
 
 NAME = "pipelines.toml"
@@ -23,11 +24,14 @@ def default_catalogue() -> Path:
 
 
 def find_project_file(start: Path | None = None) -> Path | None:
-    """The nearest pipelines.toml from `start` (the working directory) upwards."""
+    """The nearest pipelines.toml from `start` (the working directory) upwards.
+
+    Raises OwnershipError where it belongs to another user.
+    """
     here = (start or Path.cwd()).absolute()
     for folder in (here, *here.parents):
         if (folder / NAME).is_file():
-            return folder / NAME
+            return check_project_file(folder / NAME)
     return None
 
 

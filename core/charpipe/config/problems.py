@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from charpipe.errors import UsageError, near_match
+from charpipe.secrets import redact
 
 
 def explain(
@@ -25,7 +26,7 @@ def explain(
         known = _fields(model, path[:-1])
         return UsageError(f"{source}{key} is not a setting{near_match(path[-1], known)}")
     message = problem["msg"].removeprefix("Value error, ")
-    given = "" if isinstance(problem["input"], Mapping) else f" (it is {problem['input']!r})"
+    given = "" if isinstance(problem["input"], Mapping) else f" (it is {redact(repr(problem['input']))})"
     return UsageError(f"{source}{key or 'settings'}: {message[:1].lower()}{message[1:]}{given}")
 
 

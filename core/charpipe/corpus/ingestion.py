@@ -20,6 +20,7 @@ from charpipe.corpus.members import Member, Progress, folder_members
 from charpipe.corpus.selection import Selection
 from charpipe.corpus.settings import CorpusConfig
 from charpipe.errors import CorpusError
+from charpipe.identity import printable
 from charpipe.plugin import Fetched
 
 _SPOOL_CHUNK = 4 * 2**20
@@ -214,11 +215,6 @@ class _Ingestion:
             "shards": self._documents.shards,
             "encodings": dict(sorted(self._encodings.items())),
         }
-
-
-def printable(path: str) -> str:
-    """A path whose bytes are not UTF-8 with those bytes escaped, so that every reader can show it."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _nothing(fetched: Fetched, facts: dict[str, Any], config: CorpusConfig) -> str:

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from charpipe.plugin import Options
+from charpipe.secrets import refuse_secret
 from charpipe.text.settings import SplitConfig, TokenizerConfig
 
 
@@ -32,6 +33,11 @@ class CorpusConfig(Options):
     )
     split: SplitConfig = Field(default_factory=SplitConfig)
     tokenizer: TokenizerConfig = Field(default_factory=TokenizerConfig)
+
+    @field_validator("sources")
+    @classmethod
+    def _hold_no_secret(cls, sources: list[str]) -> list[str]:
+        return [source if source.startswith("text:") else refuse_secret(source) for source in sources]
 
     @field_validator("encoding")
     @classmethod

@@ -45,7 +45,7 @@ def references(workspace: Workspace, policy: RetentionConfig) -> References:
     _keep_by_policy(kept, runs, policy)
     for corpus in {run.info.corpus for run in runs}:
         try:
-            kept.runs[find_run(workspace.root / "runs", f"best:{corpus}").name] = f"best:{corpus}"
+            kept.runs[find_run(workspace.root / "runs", f"best:name:{corpus}").name] = f"best:{corpus}"
         except RunError:
             continue
     for run in runs:

@@ -9,7 +9,9 @@ import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
+from charpipe.config.files import find_project_file
 from charpipe.errors import RunError, UsageError, near_match
+from charpipe.identity import spoken
 from charpipe.runs.folder import Run
 from charpipe.workspace import Workspace
 
@@ -44,7 +46,7 @@ def find_run(folder: Path, wanted: str) -> Run:
     if wanted == "last":
         return _last(runs, "there is no run yet; type: charpipe run train-and-sample --corpus hello")
     if wanted.startswith("best:"):
-        return _best(readable_runs(folder), wanted.removeprefix("best:"))
+        return _best(readable_runs(folder), wanted.removeprefix("best:"), folder.parent)
     if wanted.startswith(("champion:", "previous:")):
         return _champion(folder, wanted)
     by_name = {run.name: run for run in runs}
@@ -82,9 +84,9 @@ def _champion(folder: Path, wanted: str) -> Run:
     return Run(folder / found.run)
 
 
-def _best(runs: list[Run], corpus: str) -> Run:
+def _best(runs: list[Run], corpus: str, workspace: Path) -> Run:
     """The finished run of a corpus with the lowest bits per character, on the test split where it has one."""
-    scored = []
+    corpus, scored = spoken(corpus, [run.info.corpus for run in runs], workspace, find_project_file()), []
     for run in runs:
         try:
             status = run.status

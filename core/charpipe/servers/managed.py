@@ -50,7 +50,7 @@ class ManagedServer:
     def running(self) -> str | None:
         """The base URL of the server if it is up and answers."""
         state = self._state()
-        if state is None or not _is_ours(state["pid"], self.folder):
+        if state is None or not _is_ours(state["pid"], self.folder) or not _knows(state["pid"], self.folder):
             return None
         return state["url"] if self._answers(state["url"]) else None
 
@@ -151,8 +151,32 @@ def _is_ours(pid: int, folder: Path) -> bool:
 
     try:
         process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and {MODULE, str(folder)} <= set(process.cmdline())
+        words = process.cmdline()
+        if process.status() == psutil.STATUS_ZOMBIE or MODULE not in words:
+            return False
+        if str(folder) in words:
+            return True
+        return _is_same(process.cwd(), folder)  # begun by another path, or before the folder was moved
     except psutil.Error:
+        return False
+
+
+def _knows(pid: int, folder: Path) -> bool:
+    """Whether the folder is still where that server was told that it is: it was not moved since."""
+    import psutil
+
+    try:
+        return any(
+            _is_same(word, folder) for word in psutil.Process(pid).cmdline() if Path(word).is_absolute()
+        )
+    except psutil.Error:
+        return False
+
+
+def _is_same(one: str, other: Path) -> bool:
+    try:
+        return Path(one).samefile(other)
+    except (OSError, ValueError):
         return False
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from charpipe.corpus.settings import CorpusConfig
 from charpipe.errors import StoreError
+from charpipe.identity import file_name
 from charpipe.stages.session import Made, Session
 from charpipe.store import Action
 from charpipe.store.atomic import write_json
@@ -43,7 +44,7 @@ def earlier_documents(
         except StoreError:
             continue
         from charpipe.corpus.earlier import Earlier
-        from charpipe.corpus.ingestion import printable
+        from charpipe.identity import printable
 
         return Earlier(folder, {printable(path): content for path, content in contents.items()})
     return None
@@ -98,20 +99,22 @@ def earlier_tokens(session: Session, corpus: str, documents: Made, settings: Map
 def split_settings(session: Session, corpus: str, config: CorpusConfig, documents: Made) -> SplitConfig:
     """The settings of the split with nothing left open: the mode and salt that this corpus got first, unless asked
     for otherwise by the user."""
-    path = session.workspace.store / "lineage" / f"{_key(session, corpus, config)}.json"
-    wanted, known = config.split, _read(path)
+    path = session.workspace.store / "lineage" / f"{file_name(corpus)}.json"
+    wanted, known = config.split, _read(path) or _read_earlier(session, corpus, config)
     by = known["by"] if wanted.by == "auto" and known else split_by(wanted, documents.facts["documents"])
     salt = wanted.salt or known.get("salt") or corpus
-    if not known:
+    if not _read(path):
         write_json(path, {"by": by, "salt": salt, "documents": documents.digest})
     return wanted.model_copy(update={"by": by, "salt": salt})
 
 
-def _key(session: Session, corpus: str, config: CorpusConfig) -> str:
-    """A corpus of the catalogue is known by its name; one named by its path, by where it lies as well."""
-    if corpus in session.config.corpora:
-        return corpus
-    return f"{corpus}-{digest_of_json(config.sources)[:12]}"
+def _read_earlier(session: Session, corpus: str, config: CorpusConfig) -> dict[str, Any]:
+    """What charpipe 0.1 kept: a corpus of the catalogue by its name, one named by its path by its file name and a
+    digest of where it lies."""
+    name = corpus
+    if corpus not in session.config.corpora:
+        name = f"{PurePath(config.sources[0]).name}-{digest_of_json(config.sources)[:12]}"
+    return _read(session.workspace.store / "lineage" / f"{name}.json")
 
 
 def _read(path: Path) -> dict[str, Any]:

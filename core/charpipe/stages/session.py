@@ -95,7 +95,7 @@ class Session:
 
     def corpus(self, wanted: str) -> tuple[str, CorpusConfig]:
         """The name and settings of a corpus; see `charpipe.config.resolve_corpus`."""
-        return resolve_corpus(self.config, wanted)
+        return resolve_corpus(self.config, wanted, self.workspace.root, self.resolved.project_file)
 
     def path(self, made: Made) -> Path:
         """Where the files of a stage's result lie."""

@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from charpipe.errors import CharpipeError
 from charpipe.tracking.location import Location
+from charpipe.tracking.relocation import follow_move
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -57,6 +58,7 @@ def connect(location: Location) -> MlflowClient:
         if location.is_own:
             _make_whole(Path(location.uri.removeprefix("sqlite:///")))
             _migrate(location.uri)
+            follow_move(location)
         client = MlflowClient(location.uri, location.uri)
         client.search_experiments(max_results=1)  # the schema is made on the first question
     return client

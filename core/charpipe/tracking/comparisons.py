@@ -72,7 +72,7 @@ def publish(location: Location, board: Board) -> str:
 def _child(client: MlflowClient, location: Location, board: Board, run: Run) -> MlflowRun:
     """The training's own run; one that MLflow does not have, or not to its end, is brought there first."""
     remembered = run.status.mlflow
-    known = remembered.get("run_id") if remembered.get("uri") == location.uri else None
+    known = remembered.get("run_id") if location.is_where(remembered) else None
     found = experiments.find_run(client, run.name, known)
     if (
         found is None

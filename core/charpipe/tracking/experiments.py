@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -57,7 +58,9 @@ def find_run(client: MlflowClient, name: str, run_id: str | None = None) -> Mlfl
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-    runs = _search(client, f"tags.`{RUN_TAG}` = '{_quoted(name)}'")
+    if re.search(r"['\\]", name):
+        return None  # no run is called so
+    runs = _search(client, f"tags.`{RUN_TAG}` = '{name}'")
     return runs[0] if runs else None
 
 
@@ -69,10 +72,10 @@ def look_up(client: MlflowClient, wanted: str, shown: str) -> MlflowRun:
     exact = find_run(client, wanted, wanted if len(wanted) == 32 and wanted.isalnum() else None)
     if exact is not None:
         return exact
-    beginning = wanted.replace("%", "").replace("_", "_")
+    beginning = re.split(r"['\\%]", wanted)[0]  # what LIKE finds more than that is sorted out below
     runs = [
         run
-        for run in _search(client, f"tags.`{RUN_TAG}` LIKE '{_quoted(beginning)}%'")
+        for run in _search(client, f"tags.`{RUN_TAG}` LIKE '{beginning}%'")
         if run.data.tags[RUN_TAG].startswith(wanted)
     ]
     names = sorted({run.data.tags[RUN_TAG] for run in runs})
@@ -90,7 +93,3 @@ def _search(client: MlflowClient, where: str) -> list[MlflowRun]:
         if experiments
         else []
     )
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "").replace("\\", "")

@@ -9,9 +9,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from charpipe.errors import UsageError
+from charpipe.secrets import redact
 from charpipe.tracking.settings import TrackingConfig
 
 DATABASE_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -37,6 +39,18 @@ class Location:
     def is_own(self) -> bool:
         """Whether this is the workspace's own database."""
         return self.origin == "workspace"
+
+    @property
+    def key(self) -> str:
+        """What a run remembers of where it was logged: no password, and no path that changes when it is moved."""
+        return "workspace" if self.is_own else self.shown
+
+    def is_where(self, remembered: Mapping[str, Any]) -> bool:
+        """Whether what a run remembers (its `mlflow` attributes) is about this MLflow."""
+        uri = str(remembered.get("uri", ""))
+        if self.is_own:
+            return uri == "workspace" or (uri.startswith("sqlite:") and uri.endswith("/mlflow/mlflow.db"))
+        return uri in (self.uri, self.shown)
 
     @property
     def shown(self) -> str:
@@ -71,5 +85,4 @@ def _elsewhere(uri: str, artifacts: str, folder: Path, origin: str, notice: str 
 
 def without_password(uri: str) -> str:
     """A URI that may be shown."""
-    password = urlsplit(uri).password
-    return uri.replace(f":{password}@", ":***@") if password else uri
+    return redact(uri)

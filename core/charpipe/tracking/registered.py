@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import shutil
 import tempfile
 import warnings
@@ -19,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 from charpipe.champions import records
 from charpipe.champions.audit import decisions
 from charpipe.champions.records import BUNDLE, State, Version
-from charpipe.errors import CharpipeError, RunError
+from charpipe.errors import CharpipeError, RunError, UsageError
 from charpipe.events import Listener, Notice
 from charpipe.runs import Run
 from charpipe.store.atomic import write_json
 from charpipe.store.digest import digest_of_json
+from charpipe.store.locks import exclusive
 from charpipe.tracking import experiments
 from charpipe.tracking.client import connect, explain
 from charpipe.tracking.describe import RUN_TAG
@@ -36,12 +38,34 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 VERSION_TAG, MODEL_TAG = "charpipe.version", "charpipe.model"
+CORPUS_TAG, OWNER_TAG = "charpipe.corpus", "charpipe.workspace"
 ALIASES = ("champion", "previous")
 
 
-def model_name(corpus: str) -> str:
-    """`charpipe-linux_src`: what a corpus's registered model is called."""
+def model_name(corpus: str, owner: str = "") -> str:
+    """`charpipe-linux_src`: what a corpus's registered model is called. A name that had to be altered to be legal
+    there, and one for an `owner` (a workspace, where another has the plain name), ends with a digest."""
+    plain = re.sub(r"[^a-zA-Z0-9_-]", "_", corpus)[:100]
+    if plain == corpus and not owner and not re.search(r"-[0-9a-f]{10}$", corpus):
+        return f"charpipe-{plain}"
+    return f"charpipe-{plain}-{digest_of_json([corpus, owner])[:10]}"
+
+
+def _earlier_name(corpus: str) -> str:
+    """As charpipe 0.1 called it: the same for several corpora, and used only where its tags say that it is ours."""
     return "charpipe-" + re.sub(r"[^\w-]", "_", corpus)
+
+
+def workspace_id(workspace: Workspace) -> str:
+    """What tells this workspace from others in a shared MLflow, wherever it is moved."""
+    path = workspace.root / "workspace.json"
+    with exclusive(path.with_name("workspace.lock"), lambda holder: None, lambda: None):
+        try:
+            return str(json.loads(path.read_text(encoding="utf-8"))["id"])
+        except (OSError, ValueError, KeyError, TypeError):
+            made = secrets.token_hex(8)
+            write_json(path, {"id": made})
+            return made
 
 
 def follow(location: Location, workspace: Workspace, corpus: str, experiment: str | None = None) -> int:
@@ -84,7 +108,7 @@ def keep_up(
 def _told(location: Location, workspace: Workspace, state: State) -> str:
     """All that MLflow should know, as a digest."""
     there = [version.version for version in records.versions(workspace, state.corpus)]
-    return digest_of_json([location.uri, state.decision.get("digest"), state.champion.version, there])
+    return digest_of_json([location.key, state.decision.get("digest"), state.champion.version, there])
 
 
 def _known(workspace: Workspace, corpus: str) -> str | None:
@@ -104,8 +128,9 @@ class _Following:
     def __init__(self, location: Location, workspace: Workspace, state: State, experiment: str) -> None:
         self._location, self._workspace, self._state = location, workspace, state
         self._experiment = experiment
-        self._name = model_name(state.corpus)
+        self._owner = workspace_id(workspace)
         self._client: MlflowClient = connect(location)
+        self._name = self._own_name()
 
     def everything(self) -> int:
         """Register what is kept, set the aliases, take back what is not kept any more."""
@@ -121,20 +146,60 @@ class _Following:
         self._retire({_key(version) for version in kept}, there)
         return added
 
+    def _own_name(self) -> str:
+        """The name that charpipe 0.1 gave, if it is this corpus's and of this workspace; else the plain one; else,
+        where another workspace has that, one with a digest."""
+        corpus = self._state.corpus
+        earlier, plain = _earlier_name(corpus), model_name(corpus)
+        tags = self._tags_of(earlier)
+        if tags is not None and tags.get(CORPUS_TAG) == corpus and self._is_ours(earlier, tags):
+            return earlier
+        tags = self._tags_of(plain)
+        if tags is None or (tags.get(CORPUS_TAG) == corpus and self._is_ours(plain, tags)):
+            return plain
+        return model_name(corpus, self._owner)
+
+    def _tags_of(self, name: str) -> dict[str, str] | None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return dict(self._client.get_registered_model(name).tags)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+
+    def _is_ours(self, name: str, tags: Mapping[str, str]) -> bool:
+        """Whether this workspace registered the model; of one without an owner, whether it holds a version of ours."""
+        if OWNER_TAG in tags:
+            return tags[OWNER_TAG] == self._owner
+        ours = {_key(version) for version in records.versions(self._workspace, self._state.corpus)}
+        there = self._there(name)
+        return self._location.is_own or not there or bool(ours & set(there))
+
     def _ensure_model(self) -> None:
         from mlflow.exceptions import MlflowException
 
         corpus = self._state.corpus
+        tags = {CORPUS_TAG: corpus, OWNER_TAG: self._owner}
         try:
             self._client.create_registered_model(
-                self._name, {"charpipe.corpus": corpus}, f"charpipe's models of the corpus {corpus}"
+                self._name, tags, f"charpipe's models of the corpus {corpus}"
             )
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+        found = self._tags_of(self._name) or {}
+        if found.get(CORPUS_TAG) != corpus or found.get(OWNER_TAG, self._owner) != self._owner:
+            raise CharpipeError(
+                f"the registered model {self._name} belongs to another corpus; nothing was registered; "
+                "rename it in MLflow and type: charpipe runs sync"
+            )
+        if OWNER_TAG not in found:
+            self._client.set_registered_model_tag(self._name, OWNER_TAG, self._owner)
 
-    def _there(self) -> dict[tuple[str, str], ModelVersion]:
-        found = self._client.search_model_versions(f"name='{self._name}'")
+    def _there(self, name: str | None = None) -> dict[tuple[str, str], ModelVersion]:
+        found = self._client.search_model_versions(f"name='{name or self._name}'")
         return {
             (one.tags[VERSION_TAG], one.tags[MODEL_TAG]): one
             for one in found
@@ -190,7 +255,7 @@ class _Following:
             MODEL_TAG: version.model,
             FILES_TAG: json.dumps(version.files),
             RUN_TAG: version.run,
-            "charpipe.corpus": version.corpus,
+            CORPUS_TAG: version.corpus,
             "charpipe.arch": version.architecture,
             "charpipe.settings": version.action,
             "charpipe.by": version.by,
@@ -276,9 +341,10 @@ def _download(location: Location, wanted: str, folder: Path) -> Path:
     from mlflow.exceptions import MlflowException
 
     alias, _, corpus = wanted.partition(":")
-    name = model_name(corpus)
+    client = connect(location)
+    name = _registered(client, corpus)
     try:
-        version = connect(location).get_model_version_by_alias(name, alias)
+        version = client.get_model_version_by_alias(name, alias)
     except MlflowException as error:
         raise RunError(f"the MLflow at {location.shown} knows no {alias} of {corpus!r} ({name})") from error
     expected = json.loads(version.tags.get(FILES_TAG, "{}"))
@@ -303,6 +369,29 @@ def _download(location: Location, wanted: str, folder: Path) -> Path:
     return target
 
 
+def _registered(client: MlflowClient, corpus: str) -> str:
+    """The registered model of a corpus, by its tag; or one that is called so. Raises UsageError where there are
+    several: of several workspaces, that is."""
+    found = [
+        one.name
+        for one in client.search_registered_models(_where(corpus))
+        if one.tags.get(CORPUS_TAG) == corpus or one.name == corpus
+    ]
+    if len(found) > 1:
+        listed = ", ".join(f"champion:{name}" for name in sorted(found))
+        raise UsageError(
+            f"{len(found)} workspaces have a champion of {corpus!r} there; type one of: {listed}"
+        )
+    if found:
+        return found[0]
+    return corpus if corpus.startswith("charpipe-") else model_name(corpus)
+
+
+def _where(corpus: str) -> str | None:
+    """MLflow's filter for the tag; none for a name that its language cannot spell: then all are looked through."""
+    return None if re.search(r"['\\]", corpus) else f"tags.`{CORPUS_TAG}` = '{corpus}'"
+
+
 def _description(version: Version, tags: Mapping[str, str]) -> str:
     """What people look for first: the score, where it came from, and why it was kept."""
     score = version.scores.get("val/bits_per_char")
@@ -319,7 +408,7 @@ def _mlflow_id(workspace: Workspace, version: Version, location: Location) -> st
         remembered = Run(workspace.runs / version.run).status.mlflow
     except RunError:
         return None
-    return remembered.get("run_id") if remembered.get("uri") == location.uri else None
+    return remembered.get("run_id") if location.is_where(remembered) else None
 
 
 def _local(uri: str) -> Path:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from charpipe.plugin import Options
+from charpipe.secrets import find_secret, redact
 
 
 class TrackingConfig(Options):
@@ -30,3 +31,14 @@ class TrackingConfig(Options):
         allow_inf_nan=False,
         description="seconds that the end of a run waits for a slow or absent MLflow",
     )
+
+    @field_validator("uri", "artifacts")
+    @classmethod
+    def _hold_no_secret(cls, uri: str | None) -> str | None:
+        if uri is not None and (found := find_secret(uri)) is not None:
+            raise ValueError(
+                f"{redact(uri)} holds {found}, and settings are written down; give it in the environment: "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, MLFLOW_TRACKING_TOKEN, or the whole URI "
+                "in MLFLOW_TRACKING_URI"
+            )
+        return uri

@@ -45,14 +45,14 @@ class Upload:
     @property
     def ids(self) -> dict[str, str]:
         """What the run's status remembers of MLflow."""
-        return {"uri": self.location.uri, "experiment_id": self.experiment_id, "run_id": self.run_id}
+        return {"uri": self.location.key, "experiment_id": self.experiment_id, "run_id": self.run_id}
 
     def open(self) -> None:
         """Find the run in MLflow, or make it; describe it; learn which of its metrics are there."""
         self.client = connect(self.location)
         self._metrics, self._samples = Tail(self.run.metrics_file), Tail(self.run.samples_file)
         remembered = self.run.status.mlflow
-        known_id = remembered.get("run_id") if remembered.get("uri") == self.location.uri else None
+        known_id = remembered.get("run_id") if self.location.is_where(remembered) else None
         found = experiments.find_run(self.client, self.info.name, known_id)
         if found is None:
             self.experiment_id = experiments.ensure(self.client, self.experiment, self.location)

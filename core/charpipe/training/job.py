@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from charpipe.errors import RunError
 from charpipe.events import Notice
 from charpipe.models import Model, State
-from charpipe.models.engine import Descend, choose_engine, obstacle
+from charpipe.models.engine import Descend, choose_engine, is_uncertain, obstacle
 from charpipe.models.engine.cuda import fitting_precision
 from charpipe.models.precision import Precision, choose_device, choose_precision
 from charpipe.training.averaging import Average
@@ -25,7 +26,7 @@ from charpipe.training.lanes import Lanes, fit_lanes
 from charpipe.training.optimisers import build_optimizer, restore_memory
 from charpipe.training.plan import Plan
 from charpipe.training.recording import Recorded, check_recordable
-from charpipe.training.settings import TrainConfig
+from charpipe.training.settings import TrainConfig, parse_budget
 from charpipe.training.start import Start, begin_from
 
 
@@ -125,11 +126,15 @@ def prepare(
     precision = _precision(settings, device, checkpoint, network, lanes.batch_size)
     scaler = _scaler(device, precision)
     threads = torch.get_num_threads()
+    asked = _engine(settings, checkpoint, network, device, precision)
+    tried = None
+    if asked == "auto" and is_uncertain(network, device, precision):
+        asked, tried = _try_engines(network, settings, lanes, precision, threads)
     engine, descend = choose_engine(
         network,
         device,
         precision,
-        _engine(settings, checkpoint, network, device, precision),
+        asked,
         lanes=lanes.batch_size,
         threads=threads,
         scaler=scaler,
@@ -149,6 +154,8 @@ def prepare(
         threads=threads,
         average=Average(network, settings.average) if settings.average else None,
     )
+    if tried is not None:
+        job.notices.append(Notice(f"engine {engine}: {tried}"))
     began = checkpoint.state.get("engine") if checkpoint is not None else None
     if (settings.engine, began, engine) == ("auto", "fast", "plain"):
         job.notices.append(
@@ -220,6 +227,19 @@ def _engine(
     if began == "fast" and obstacle(network, device, precision) is None:
         return "fast"
     return "plain" if began == "plain" else "auto"
+
+
+def _try_engines(
+    network: nn.Module, settings: TrainConfig, lanes: Lanes, precision: Precision, threads: int
+) -> tuple[str, str]:
+    """The engine that a short trial prefers, and why; a training too short for one takes the fast engine."""
+    from charpipe.models.engine.trial import SHARE, TRIES, choose_by_trial
+
+    seconds = math.inf if settings.steps is not None else parse_budget(settings.budget) * SHARE
+    if settings.steps is not None and settings.steps * SHARE < 2 * (TRIES + 1):
+        return "fast", "this training is too short to try both engines"
+    state = network.initial_state(lanes.batch_size)  # type: ignore[operator]
+    return choose_by_trial(network, precision, threads, (*lanes.read(0), state), seconds)
 
 
 def _scaler(device: torch.device, precision: Precision) -> torch.amp.GradScaler:

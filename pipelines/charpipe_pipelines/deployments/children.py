@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
-ENGINE = "prefect.engine"
+ENGINE = "charpipe_pipelines.deployments.engine"
 LOG_BYTES = 1_000_000
 """A deployment's log is begun anew beyond this; the one before is kept."""
 

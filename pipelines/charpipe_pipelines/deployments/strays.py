@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -12,28 +14,62 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import FlowRun
 
+CLOCK_SECONDS = 60.0
 UNFINISHED = ("PENDING", "RUNNING", "CANCELLING")
 
 
 def whose(pid: int | None = None) -> str:
-    """The name of a process that a reused process number does not share: host, number, moment of its start."""
+    """The name of a process that no other process shares: host, number, moment of its start, and the boot and process
+    namespace in which both of these mean something. Raises psutil.Error where there is none."""
     import psutil
 
     number = os.getpid() if pid is None else pid
-    return f"{socket.gethostname()}:{number}:{psutil.Process(number).create_time():.2f}"
+    host = socket.gethostname()
+    ticks = _start_ticks(number)
+    if ticks is None:
+        return f"{host}:{number}:{psutil.Process(number).create_time():.2f}"
+    return f"{host}:{number}:{ticks}:{_boot()}"
+
+
+def _start_ticks(pid: int) -> str | None:
+    """The moment of a process's start as Linux counts it, from the boot, so that setting the clock does not change it;
+    None elsewhere. Raises psutil.NoSuchProcess."""
+    import psutil
+
+    if not Path("/proc/self/stat").is_file():
+        return None
+    try:
+        fields = (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        )
+    except OSError as error:
+        raise psutil.NoSuchProcess(pid) from error
+    if fields[0] == "Z":  # dead, and not yet waited for
+        raise psutil.NoSuchProcess(pid)
+    return fields[19]
+
+
+def _boot() -> str:
+    """This boot of this machine, and the process namespace (a container has its own)."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+    return f"{boot}/{os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115  it is no path
 
 
 def is_alive(name: str) -> bool | None:
     """Whether the process of that name still runs; None where it is another machine's, or no such name."""
     import psutil
 
-    host, _, rest = name.partition(":")
-    pid, _, _ = rest.partition(":")
+    host, pid, started, boot = ([*name.split(":", 3), "", "", "", ""])[:4]
     if host != socket.gethostname() or not pid.isdigit():
         return None
     try:
+        if not boot:  # the form of earlier releases, by a clock that may have been set since
+            return abs(psutil.Process(int(pid)).create_time() - float(started)) < CLOCK_SECONDS
+        if boot != _boot():
+            # another boot of this machine has ended; another namespace cannot be looked into
+            return False if boot.partition("/")[2] == _boot().partition("/")[2] else None
         return whose(int(pid)) == name
-    except psutil.Error:
+    except (psutil.Error, ValueError, OSError):
         return False
 
 
@@ -59,6 +95,14 @@ def mark_crashed(client: SyncPrefectClient, watched: set[UUID], tell: Callable[.
             client.set_flow_run_state(run.id, state, force=True)
             end_tasks(client, run.id)
             tell("crashed", deployment="by-hand", flow_run=run.name, id=str(run.id))
+
+
+def mark_killed_runs() -> None:
+    """`mark_crashed` on the server that this process's Prefect is a client of; a courtesy, whose failure is none."""
+    from prefect.client.orchestration import get_client
+
+    with suppress(Exception), get_client(sync_client=True) as client:
+        mark_crashed(client, set(), lambda *_, **__: None)
 
 
 def end_tasks(client: SyncPrefectClient, flow_run: UUID) -> None:

@@ -24,7 +24,7 @@ from charpipe.runs import find_run
 from charpipe.stages.promote import roll_back
 from charpipe.tracking import TrackingConfig
 
-CORPUS = "mine.txt"
+CORPUS = "./mine.txt"
 
 
 def test_the_first_finite_model_is_champion_then_only_a_better_one(lab: Lab, heard) -> None:
@@ -138,7 +138,7 @@ def test_a_gone_or_altered_champion_is_said_and_nothing_is_decided(lab: Lab) -> 
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
-    with pytest.raises(RunError, match=r"model.safetensors has been changed.*models rollback mine.txt"):
+    with pytest.raises(RunError, match=r"model.safetensors has been changed.*models rollback ./mine.txt"):
         champions.champion(lab.workspace, CORPUS)
     with pytest.raises(RunError, match="damaged"):
         lab.challenge(160)
@@ -156,7 +156,7 @@ def test_a_damaged_record_is_said_and_mended_by_naming_a_version(lab: Lab) -> No
     lab.challenge(20)
     path = room(lab.workspace, CORPUS) / "champion.json"
     path.write_text("{")
-    with pytest.raises(RunError, match=r"champion.json is damaged .* rollback mine.txt --to VERSION"):
+    with pytest.raises(RunError, match=r"champion.json is damaged .* rollback ./mine.txt --to VERSION"):
         champions.champion(lab.workspace, CORPUS)
     roll_back(lab.session, CORPUS, 1)
     assert champions.champion(lab.workspace, CORPUS) is not None

@@ -136,7 +136,7 @@ def test_a_path_is_a_corpus_named_after_the_file(project) -> None:
         overrides=["corpus.split.train=1", "corpus.split.val=0", "corpus.split.test=0"]
     ).config
     name, corpus = resolve_corpus(config, "mine.txt")
-    assert name == "mine.txt"
+    assert name == "./mine.txt"
     assert corpus.sources == [str(folder / "mine.txt")]
     assert corpus.split.train == 1
     assert resolve_corpus(config, "./tiny_shakespeare")[1].sources == [str(folder / "tiny_shakespeare")]

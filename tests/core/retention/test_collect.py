@@ -85,9 +85,9 @@ def test_what_is_referred_to_stays_whole_and_the_rest_goes(workspace: Workspace,
     assert only_second
     assert not any(store.object(digest).exists() for digest in only_second)
     subjects = {r["subject"] for _, r in store.records() if r["action"]["stage"] == "baselines"}
-    assert subjects == {"mine.txt"}  # so the newest of the corpus stays, not one of each of its versions
+    assert subjects == {"./mine.txt"}  # so the newest of the corpus stays, not one of each of its versions
     assert {one.kind for one in removed} == {"run", "object", "leftover"}
-    assert champions.champion(workspace, "mine.txt").run == first.name  # type: ignore[union-attr]
+    assert champions.champion(workspace, "./mine.txt").run == first.name  # type: ignore[union-attr]
     assert all(one.bytes >= 0 for one in removed)
     assert collect(workspace, STRICT) == []
 
@@ -202,7 +202,7 @@ def test_leftovers_of_killed_processes_go(workspace: Workspace) -> None:
         run.checkpoints / ".saving-abc" / "model.safetensors",
         run.folder / ".status.json.k2j",
         workspace.runs / "20200101-0000-x-rnn-0000" / "status.json",
-        room(workspace, "mine.txt") / "versions" / ".keeping-abc" / "version.json",
+        room(workspace, "./mine.txt") / "versions" / ".keeping-abc" / "version.json",
         workspace.store / "locks" / f"{'0' * 64}.lock",
     ]
     for path in left:
@@ -222,7 +222,7 @@ def test_a_model_beyond_the_policy_goes_but_neither_champion_nor_previous(
 ) -> None:
     for number in range(3):
         train(open_session(train__steps=5 + number), promote=True)
-    folder = room(workspace, "mine.txt") / "versions"
+    folder = room(workspace, "./mine.txt") / "versions"
     (folder / "0099").mkdir()
     (folder / "0099" / "version.json").write_text("{}")
     age(workspace.root)
@@ -232,15 +232,15 @@ def test_a_model_beyond_the_policy_goes_but_neither_champion_nor_previous(
         "champions/mine.txt/versions/0002": "beyond the models that are kept",
         "champions/mine.txt/versions/0099": "never became champion",
     }
-    assert [version.version for version in champions.versions(workspace, "mine.txt")] == [3, 4]
-    assert champions.previous(workspace, "mine.txt") is not None
-    assert len(champions.decisions(workspace, "mine.txt")) == 4
+    assert [version.version for version in champions.versions(workspace, "./mine.txt")] == [3, 4]
+    assert champions.previous(workspace, "./mine.txt") is not None
+    assert len(champions.decisions(workspace, "./mine.txt")) == 4
 
 
 def test_a_version_that_the_audit_does_not_know_any_more_stays(workspace: Workspace, open_session) -> None:
     for number in range(2):
         train(open_session(train__steps=5 + number), promote=True)
-    (room(workspace, "mine.txt") / "audit.jsonl").write_text("damaged")
+    (room(workspace, "./mine.txt") / "audit.jsonl").write_text("damaged")
     age(workspace.root)
     assert not [one for one in collect(workspace, STRICT) if one.kind == "model"]
 
@@ -257,19 +257,19 @@ def test_what_stays_is_decided_while_nobody_can_roll_back(
 
     def after_a_rollback(*arguments: Any) -> Any:
         monkeypatch.setattr(promotion, "deciding", deciding)
-        champions.roll_back(workspace, "mine.txt", 2)
+        champions.roll_back(workspace, "./mine.txt", 2)
         age(workspace.root)
         return deciding(*arguments)
 
     monkeypatch.setattr(promotion, "deciding", after_a_rollback)
     removed = [one.path for one in collect(workspace, STRICT) if one.kind == "model"]
     assert removed == []  # 1 is the previous champion now, 2 the champion; 3 and 4 were kept when it began
-    assert champions.champion(workspace, "mine.txt").version.version == 2  # type: ignore[union-attr]
-    assert champions.previous(workspace, "mine.txt").version.version == 1  # type: ignore[union-attr]
+    assert champions.champion(workspace, "./mine.txt").version.version == 2  # type: ignore[union-attr]
+    assert champions.previous(workspace, "./mine.txt").version.version == 1  # type: ignore[union-attr]
 
 
 def test_with_a_damaged_record_of_a_champion_nothing_is_removed(workspace: Workspace) -> None:
-    (room(workspace, "mine.txt") / "champion.json").write_text("{")
+    (room(workspace, "./mine.txt") / "champion.json").write_text("{")
     before = tree(workspace.root)
     with pytest.raises(RunError, match="nothing was removed"):
         collect(workspace, STRICT)

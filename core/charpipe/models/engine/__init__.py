@@ -91,6 +91,11 @@ def _pays(network: nn.Module, precision: Precision) -> bool:
     return not (matrices and isinstance(layer, nn.LSTM))
 
 
+def is_uncertain(network: nn.Module, device: torch.device, precision: Precision) -> bool:
+    """Whether both engines can train this, and only a trial says which one is faster."""
+    return obstacle(network, device, precision) is None and not _pays(network, precision)
+
+
 def plain_forward(network: nn.Module, device: torch.device, precision: Precision) -> Forward:
     """The network's own."""
 
@@ -131,4 +136,12 @@ def unusual_layers(network: nn.Module) -> str | None:
     return None
 
 
-__all__ = ["Descend", "Forward", "by_autograd", "choose_engine", "obstacle", "scoring_by_engine"]
+__all__ = [
+    "Descend",
+    "Forward",
+    "by_autograd",
+    "choose_engine",
+    "is_uncertain",
+    "obstacle",
+    "scoring_by_engine",
+]

@@ -18,6 +18,8 @@ from charpipe.models.compiling import compiled
 RNN, RELU, LSTM, GRU = range(4)
 SPINS = 2000
 """Looks at the others before a thread offers its core to whoever waits for it."""
+YIELDS, PAUSE = 200, 50
+"""Offers before it sleeps between looks, and microseconds of such a sleep: waiting long takes no processor time."""
 f32 = np.float32
 
 
@@ -182,6 +184,7 @@ def _count(context: Any, counter: Any) -> Any:
 
 
 _yield = types.ExternalFunction("sched_yield", types.int32())
+_sleep = types.ExternalFunction("usleep", types.int32(types.uint32))
 
 
 @compiled
@@ -191,7 +194,9 @@ def meet(counter: Any, awaited: Any) -> None:
     spins = 0
     while _count(counter) < awaited:
         spins += 1
-        if spins > SPINS:
+        if spins > SPINS + YIELDS:
+            _sleep(np.uint32(PAUSE))
+        elif spins > SPINS:
             _yield()
 
 

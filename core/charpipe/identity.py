@@ -1,0 +1,173 @@
+"""The identity of a corpus: the one name under which its runs, champions, splits and MLflow records are kept.
+
+A corpus of the catalogue keeps its name. A path inside the project is known by where it lies there
+(`./A/input.txt`), so a moved project keeps its corpora; a path elsewhere and a URL by their last part and a digest
+(`input.txt@3f2a91c07b`). Different corpora have different identities. An identity is printable text of at most 160
+bytes, without quotes, braces, wildcards or control characters: these are replaced, and a digest of the whole is added.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from charpipe.errors import UsageError
+
+LONGEST = 120
+"""Bytes of an identity before its digest."""
+PUNCTUATION = "./ +,()=~-_@"
+DIGEST = re.compile(r"@[0-9a-f]{10}$")
+_ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
+
+
+def printable(path: str) -> str:
+    """A path whose bytes are not UTF-8 with those bytes escaped (`bad\\xff.txt`), so that JSON can hold it."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def existing(text: str) -> Path | None:
+    """The file or folder that `text` names, escaped as `printable` does or not; None where there is none."""
+    try:
+        if os.path.lexists(text) and Path(text).exists():
+            return Path(text)
+        raw = _ESCAPED.sub(lambda found: bytes([int(found[1], 16)]), os.fsencode(text))
+        plain = Path(os.fsdecode(raw))
+        return plain if "\\x" in text and plain.exists() else None
+    except (OSError, ValueError):  # too long for a name, or a NUL within
+        return None
+
+
+def of_path(path: Path, base: Path | None) -> str:
+    """The identity of a file or folder; `base` is the project's folder, or None where there is none to rely on."""
+    place = _real(path)
+    if base is not None:
+        home = Path(os.path.realpath(base))
+        if place == home:
+            return "./"
+        if place.is_relative_to(home):
+            return _readable(f"./{place.relative_to(home).as_posix()}")
+    return _with_digest(place.name or "root", os.fsencode(place))
+
+
+def of_url(url: str) -> str:
+    """The identity of a URL; user and password are no part of it. Raises UsageError where it is none."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError as error:
+        raise UsageError(f"that is not a URL: {error}") from error
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    last = Path(parts.path).name or host or parts.scheme
+    return _with_digest(last, bare.encode("utf-8", "surrogateescape"))
+
+
+def base_of(workspace: Path, project_file: Path | None) -> Path | None:
+    """The folder that paths are relative to: the project's, if the workspace lies in it. A workspace elsewhere may
+    serve several projects, whose equal relative paths are different corpora."""
+    folder = project_file.parent if project_file else Path.cwd()
+    inside = Path(os.path.realpath(workspace)).is_relative_to(os.path.realpath(folder))
+    return folder if inside else None
+
+
+@lru_cache(maxsize=256)
+def earlier_name(workspace: Path, path: Path, base: Path | None) -> str | None:
+    """The plain file name under which a workspace of charpipe 0.1 knows this corpus, or None.
+
+    There all files of one name were one corpus. The name belongs to the file that the champion was trained on, else to
+    the only one that was trained on under that name.
+    """
+    name, place = path.absolute().name, _real(path)
+    slug = re.sub(r"[^\w.]+", "_", name).strip("_.")[:40] or "corpus"
+    infos = [_json(file) for file in sorted((workspace / "runs").glob(f"*-{slug}-*/run.json"))]
+    places = {
+        str(info.get("name")): _real((base or Path.cwd()) / _asked(info))
+        for info in infos
+        if info.get("corpus") == name and _asked(info)
+    }
+    champion = _json(workspace / "champions" / file_name(name) / "champion.json").get("champion")
+    if isinstance(champion, dict) and (owner := places.get(str(champion.get("run")))) is not None:
+        return name if owner == place else None
+    return name if set(places.values()) == {place} else None
+
+
+def spoken(wanted: str, known: Iterable[str], workspace: Path, project_file: Path | None) -> str:
+    """The identity among `known` that a person means by `wanted`: the identity itself, the path or URL given to
+    --corpus, or a file name that only one has. `name:X` means the corpus called X, never a path.
+
+    Returns `wanted` where none fits. Raises UsageError that lists them where several do.
+    """
+    there = sorted(set(known))
+    if wanted.startswith("name:") and wanted[5:] in there:
+        return wanted[5:]
+    found = {wanted} if wanted in there else set()
+    path, base = existing(wanted), base_of(workspace, project_file)
+    if path is not None:
+        ours = {of_path(path, base), earlier_name(workspace, path, base)}
+        found |= {one for one in there if one in ours}
+    elif "://" in wanted and (url := of_url(wanted)) in there:
+        found.add(url)
+    if not found:
+        found = {one for one in there if DIGEST.sub("", one).rpartition("/")[2] == wanted}
+    if len(found) > 1:
+        listed = ", ".join(f"name:{one}" if one == wanted else one for one in sorted(found))
+        raise UsageError(f"{wanted!r} may mean {len(found)} corpora; type one of: {listed}")
+    return found.pop() if found else wanted
+
+
+def file_name(text: str) -> str:
+    """A name of at most 120 bytes that any file system takes, another for every text."""
+    name = quote(text, safe="", errors="surrogateescape")
+    name = name.replace(".", "%2E", 1) if name.startswith(".") else name
+    if len(name) > 120:
+        name = f"{name[:80]}-{_digest(json.dumps(text).encode())[:16]}"
+    return name
+
+
+def _readable(text: str) -> str:
+    """The text itself where it is plain, else what is plain of it and a digest."""
+    plain = _plain(text)
+    fits = len(plain.encode()) <= LONGEST and plain == text and not DIGEST.search(text)
+    return text if fits else _with_digest(text, os.fsencode(text))
+
+
+def _with_digest(text: str, raw: bytes) -> str:
+    plain = _plain(text).encode()[:LONGEST].decode("utf-8", "ignore")
+    return f"{plain or 'corpus'}@{_digest(raw)[:10]}"
+
+
+def _plain(text: str) -> str:
+    composed = unicodedata.normalize("NFC", text)
+    kept = (one if one in PUNCTUATION or unicodedata.category(one)[0] in "LMN" else "_" for one in composed)
+    return re.sub(r"^[-~ ]", "_", "".join(kept)).rstrip(" .")
+
+
+def _digest(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()
+
+
+def _real(path: Path) -> Path:
+    """The path with links in its folders followed; its own name stays, be it a link or not."""
+    whole = Path(os.path.abspath(path))  # noqa: PTH100  takes .. away without following links
+    return Path(os.path.realpath(whole.parent)) / whole.name
+
+
+def _asked(info: dict[str, Any]) -> str:
+    request = info.get("request")
+    options = request.get("options") if isinstance(request, dict) else None
+    return str(options.get("corpus") or "") if isinstance(options, dict) else ""
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,51 @@
+"""Secrets in URLs: refused where a URL is configured, and left out of everything that is shown or written."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qsl, urlsplit
+
+HIDDEN = "***"
+SECRET_PARAMETER = re.compile(
+    r"(?i)^(.*[-_.])?(token|secret|password|passwd|pwd|sig|signature|credential|credentials|api[-_]?key|key|auth"
+    r"|authorization|access[-_]?key([-_]?id)?|accesstoken|awsaccesskeyid|jwt|sas|code|session)$"
+)
+_USER = re.compile(r"(?i)([a-z][a-z0-9+.-]*:/{1,2})[^\s/?#'\"<>]*@")
+_PARAMETER = re.compile(r"([?&#;])([^=&#\s'\"<>]+)=([^&#\s'\"<>]*)")
+ADVICE = (
+    "charpipe writes its settings down, so a URL must hold no secret; put user and password into ~/.netrc "
+    "(or the file that NETRC names) and leave them out of the URL, or download the file and give its path"
+)
+
+
+def find_secret(url: str) -> str | None:
+    """What in `url` is a secret, in words; None where nothing is."""
+    try:
+        parts = urlsplit(url)
+        pairs = parse_qsl(parts.query, keep_blank_values=True) + parse_qsl(parts.fragment)
+    except ValueError:
+        return None
+    if not parts.netloc:
+        # `https:/user:secret@host` and its like: no URL, but a secret nevertheless
+        return "a password" if _USER.match(url) else None
+    if "@" in parts.netloc:
+        return "a user name or password"
+    named = [name for name, value in pairs if value and SECRET_PARAMETER.match(name)]
+    return f"a secret in its parameter {named[0]!r}" if named else None
+
+
+def refuse_secret(url: str) -> str:
+    """`url`, if it holds no secret. Raises ValueError whose message does not repeat the secret."""
+    if (found := find_secret(url)) is not None:
+        raise ValueError(f"{redact(url)} holds {found}; {ADVICE}")
+    return url
+
+
+def redact(text: str) -> str:
+    """`text` with the users, passwords and secret parameters of the URLs in it replaced by `***`."""
+    return _PARAMETER.sub(_hide_parameter, _USER.sub(rf"\1{HIDDEN}@", text))
+
+
+def _hide_parameter(found: re.Match[str]) -> str:
+    before, name, _ = found.groups()
+    return f"{before}{name}={HIDDEN}" if SECRET_PARAMETER.match(name) else found.group()

@@ -1,0 +1,72 @@
+"""A workspace that was moved or copied: MLflow stores where artifacts lie as absolute URIs, which are rewritten.
+
+The MLflow folder remembers its own place in `place.json`; a database of a release that did not is asked where its
+experiments put their artifacts. Only the database in this folder is changed: the original of a copy is not touched.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from charpipe.store.atomic import write_json
+from charpipe.tracking.location import Location
+
+PLACE = "place.json"
+TAIL = "/mlflow/artifacts"
+COLUMNS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+
+
+def follow_move(location: Location) -> None:
+    """Rewrite the artifacts' places in our own database, where the folder is not where it was. To be called under the
+    lock of the database."""
+    here = (location.folder / "artifacts").as_uri()
+    file = location.folder / PLACE
+    known = _read(file)
+    if known == here:
+        return
+    with closing(sqlite3.connect(location.folder / "mlflow.db", timeout=60)) as database, database:
+        for old in {known} if known else set(_former(database)):
+            if old != here:
+                _rewrite(database, old, here)
+        # MLflow puts its own empty experiment into ./mlruns of the working directory
+        database.execute(
+            "update experiments set artifact_location = ? "
+            "where experiment_id = 0 and artifact_location like '%/mlruns/0'",
+            (f"{here}/Default",),
+        )
+    write_json(file, {"artifacts": here})
+
+
+def _read(file: Path) -> str | None:
+    try:
+        return str(json.loads(file.read_text(encoding="utf-8"))["artifacts"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _former(database: sqlite3.Connection) -> Iterator[str]:
+    for (place,) in database.execute("select artifact_location from experiments"):
+        base, found, _ = str(place).rpartition("/")
+        if found and base.startswith("file:") and base.endswith(TAIL):
+            yield base
+
+
+def _rewrite(database: sqlite3.Connection, old: str, new: str) -> None:
+    for table, column in COLUMNS:
+        present = {row[1] for row in database.execute(f"pragma table_info({table})")}
+        if column in present:
+            database.execute(
+                f"update {table} set {column} = ? || substr({column}, ?) "  # noqa: S608  names of our own
+                f"where substr({column}, 1, ?) = ?",
+                (new, len(old) + 1, len(old) + 1, f"{old}/"),
+            )
