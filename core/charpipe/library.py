@@ -74,7 +74,7 @@ def find_model(
     try:
         if (kept := named(workspace, wanted)) is not None:
             return load_bundle(kept.run, kept.folder, registry)
-        return load_run(find_run(workspace.root / "runs", wanted), registry, which)
+        return load_run(find_run(workspace.root / "runs", wanted, use="model"), registry, which)
     except (UsageError, RunError) as error:
         location = locate(tracking, workspace.root / "mlflow")
         if location.is_own or not isinstance(error, UsageError):

@@ -28,7 +28,7 @@ def report(run: str = "last", output: str | Path | None = None) -> Path:
 def write(run: str, output: str | Path | None, resolved: Resolved) -> tuple[Path, str | None]:
     """As `report`; also says why MLflow did not get it, where it did not."""
     workspace = find_workspace(find_project_file())
-    found = find_run(workspace.runs, run)
+    found = find_run(workspace.runs, run, use="model")
     place = Path(output).expanduser() if output is not None else found.folder / FILE
     if place.is_dir():
         place /= f"{found.name}.html"

@@ -67,6 +67,8 @@ def _open_prefect(session: Session) -> Api:
     """Make this process a client of a server that answers. Prefect is imported while the server starts."""
     become_client(session.workspace)
     api = choose(session.workspace, session.config.prefect.api_url, session.emit)
+    if api.server is not None and api.server.running() is None:
+        session.notice("starting this workspace's Prefect server; the first time takes 15 s or more")
     outcome: list[str | Exception] = []
     starting = threading.Thread(target=lambda: outcome.append(_answering(api)), daemon=True)
     starting.start()

@@ -22,6 +22,7 @@ from charpipe.cli import (
 from charpipe.cli.environment import open_registry
 from charpipe.cli.failures import report
 from charpipe.cli.output import speak_safely
+from charpipe.cli.suggesting import Suggesting
 from charpipe.errors import OwnershipError
 from charpipe.plugin import Command, resolve
 from charpipe.registry import Registry
@@ -52,6 +53,7 @@ def build_app(registry: Registry) -> typer.Typer:
     """The whole command line, with the pipelines and commands of these plugins."""
     app = typer.Typer(
         name="charpipe",
+        cls=Suggesting,
         help=HELP,
         no_args_is_help=True,
         rich_markup_mode=None,

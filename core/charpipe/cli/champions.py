@@ -134,7 +134,7 @@ def promote(
     from charpipe.stages.promote import promote_run
 
     session = _session(device)
-    found = find_run(session.workspace.runs, run)
+    found = find_run(session.workspace.runs, run, use="model")
     tokens = session.store.object(found.info.inputs.get("tokens", ""))
     if not (tokens / "splits.parquet").is_file():
         raise RunError(

@@ -27,7 +27,7 @@ def compare(
     from charpipe.reporting.side_by_side import side_by_side
 
     folder = open_workspace().runs
-    found = {run.name: run for run in (find_run(folder, wanted) for wanted in runs)}
+    found = {run.name: run for run in (find_run(folder, wanted, use="model") for wanted in runs)}
     if len(found) < 2:
         raise UsageError("comparing takes two runs or more; type: charpipe runs list")
     compared = side_by_side(list(found.values()))

@@ -191,7 +191,7 @@ def _tokens_of(run: str) -> tuple[Any, Path]:
     from charpipe.runs import find_run
 
     workspace = open_workspace()
-    found = find_run(workspace.runs, run)
+    found = find_run(workspace.runs, run, use="model")
     return found, workspace.store / "objects" / found.info.inputs["tokens"]
 
 

@@ -24,8 +24,21 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, ensure_ascii=escaped, default=str))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
-    """A plain table, or the sentence `empty` where there is nothing."""
+PROSE = 24
+"""A column of longer cells holds prose, which may be wrapped, down to `NARROWEST`."""
+NARROWEST = 16
+GAP = 3
+"""Spaces between two columns."""
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str, drop: Sequence[str] = ()
+) -> None:
+    """A plain table, or the sentence `empty` where there is nothing.
+
+    On a terminal that is too narrow, columns are left out: first those of `drop` in their order, then from the
+    right. The first column holds names and is never cut. Where output is no terminal nothing is left out.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -34,13 +47,47 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty:
     if not listed:
         typer.echo(empty)
         return
-    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    console = Console(soft_wrap=False, markup=False, highlight=False)
+    widths = [max(map(cell_len, cells)) for cells in zip(columns, *listed, strict=True)]
+    shown = list(range(len(columns)))
+    if console.is_terminal:
+        shown = fitting(columns, widths, console.width, drop)
+    else:
+        console.width = sum(widths) + GAP * len(widths) + GAP
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for index in shown:
+        table.add_column(columns[index], no_wrap=index == 0 or widths[index] <= PROSE, overflow="fold")
     for row in listed:
-        table.add_row(*row)
-    console = Console(soft_wrap=False, markup=False)
-    if not console.is_terminal:
-        console.width = max(console.width, 200)
+        table.add_row(*(row[index] for index in shown))
+    if widths[0] > console.width:
+        for row in listed:
+            typer.echo(row[0])
+        return
     console.print(table)
+
+
+def fitting(columns: Sequence[str], widths: Sequence[int], width: int, drop: Sequence[str]) -> list[int]:
+    """The columns that have room in `width`, by number; the first is always among them."""
+    shown = list(range(len(columns)))
+    first = [columns.index(name) for name in drop if name in columns]
+    order = [*first, *(index for index in reversed(shown) if index not in first)]
+
+    def needed() -> int:
+        least = [widths[n] if n == 0 or widths[n] <= PROSE else NARROWEST for n in shown]
+        return sum(least) + GAP * (len(shown) - 1)
+
+    for index in order:
+        if needed() <= width or index == 0:
+            break
+        shown.remove(index)
+    return shown
+
+
+def cell_len(text: str) -> int:
+    """The terminal columns that a text takes."""
+    from rich.cells import cell_len as measure
+
+    return max(map(measure, text.split("\n")))
 
 
 def _cell(value: object) -> str:

@@ -34,7 +34,8 @@ def show_all(
         return
     columns = ("run", "state", "step", "val/loss", "val/bits_per_char", "test/bits_per_char")
     cells = [[row.get(column) for column in columns] for row in rows]
-    print_table(columns, cells, "There are no runs yet; type: charpipe run train-and-sample --corpus hello")
+    empty = "There are no runs yet; type: charpipe run train-and-sample --corpus hello"
+    print_table(columns, cells, empty, drop=("val/loss", "val/bits_per_char", "step", "state"))
 
 
 def _row(run: Run) -> dict[str, Any] | None:
@@ -65,7 +66,7 @@ def show(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Everything about one run: how it stands, its scores, lineage, settings."""
-    found = find_run(open_workspace().root / "runs", run)
+    found = find_run(open_workspace().root / "runs", run, use="any")
     info, status = found.info, found.status
     if json:
         print_json({**info.model_dump(by_alias=True), "status": status.model_dump()})
@@ -103,7 +104,7 @@ def sync(
     location = locate(config.tracking, workspace.mlflow)
     if location.notice:
         typer.echo(location.notice)
-    runs = [find_run(workspace.runs, run)] if run is not None else list_runs(workspace.runs)
+    runs = [find_run(workspace.runs, run, use="any")] if run is not None else list_runs(workspace.runs)
     for one in runs:
         added = fill(location, one, config.tracking.experiment)
         typer.echo(f"{one.name}  {added:,} metrics added")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from json import dumps as json_of
+from typing import Annotated, Any
 
 import typer
 
@@ -19,10 +20,12 @@ def show(
     pipeline: Annotated[str | None, typer.Option(help="As this pipeline sees them.")] = None,
     preset: Annotated[str | None, typer.Option(help="With this preset.")] = None,
     set_: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="With this setting.")] = [],  # noqa: B006
-    everything: Annotated[bool, typer.Option("--all", help="The catalogue of corpora as well.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="The defaults and the catalogue of corpora as well.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
-    """Print every setting, its value, and where it came from."""
+    """Print the settings that are set, and where; with --all every setting and the catalogue."""
     registry = open_registry()
     if pipeline is not None:
         registry.pipeline(pipeline)
@@ -38,7 +41,18 @@ def show(
         for key, value in sorted(values.items())
         if everything or not key.startswith("corpora.")
     ]
+    rows = [row for row in rows if everything or json or row[2] not in ("default", "built in")]
     if json:
         print_json([{"key": key, "value": value, "origin": origin} for key, value, origin in rows])
         return
-    print_table(("setting", "value", "from"), [(key, repr(value), origin) for key, value, origin in rows], "")
+    cells = [(key, _spelling(value), origin) for key, value, origin in rows]
+    print_table(
+        ("setting", "value", "from"),
+        cells,
+        "Every setting is its default; to see them, type: charpipe config show --all",
+    )
+
+
+def _spelling(value: Any) -> str:
+    """A value as pipelines.toml spells it; what is unset has no spelling there."""
+    return "(unset)" if value is None else json_of(value, ensure_ascii=False, default=str)

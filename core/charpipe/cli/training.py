@@ -135,6 +135,8 @@ def execute(
     resume: Any = None,
 ) -> None:
     """Run a pipeline in front of a person or a program, and print what came of it."""
+    if not json:  # at once, before what takes seconds to import; on stderr, so that results stay apart
+        typer.echo(f"starting {pipeline.name}: loading PyTorch and Prefect", err=True)
     from charpipe.cli.signals import until_done
     from charpipe.cli.views import open_view
     from charpipe.events import Notice
@@ -183,7 +185,7 @@ def resume(
     """
     from charpipe.runs import find_run
 
-    found = find_run(open_workspace().runs, run)
+    found = find_run(open_workspace().runs, run, use="resume")
     info, status = found.info, found.status
     if status.state == "finished":
         raise RunError(

@@ -10,6 +10,15 @@ from pydantic import BaseModel, ValidationError
 from charpipe.errors import UsageError, near_match
 from charpipe.secrets import redact
 
+FLAGS = {
+    "train.steps": "--steps",
+    "train.budget": "--budget",
+    "train.device": "--device",
+    "train.engine": "--engine",
+    "train.deterministic": "--deterministic",
+}
+"""Settings that have a flag of their own, as messages name them."""
+
 
 def explain(
     error: ValidationError, model: type[BaseModel], prefix: str, origins: Mapping[str, str]
@@ -21,6 +30,8 @@ def explain(
     path = [str(part) for part in problem["loc"]]
     key = ".".join([prefix, *path] if prefix else path)
     where = origins.get(key, "")
+    if where == "flag" and key in FLAGS:
+        key, where = FLAGS[key], ""
     source = f"{where}: " if where and where != "default" else ""
     if problem["type"] == "extra_forbidden":
         known = _fields(model, path[:-1])

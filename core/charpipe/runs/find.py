@@ -1,5 +1,5 @@
-"""Finding a run by what a person types: its name, a unique beginning of it, `last`, `best:CORPUS`,
-`champion:CORPUS`, `previous:CORPUS`, an MLflow id."""
+"""Finding a run by what a person types: its name, a unique beginning of it, its short name or title as pages show
+it (`31a4`, `lstm 1x128 · 31a4`), `last`, `best:CORPUS`, `champion:CORPUS`, `previous:CORPUS`, an MLflow id."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ import re
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from charpipe.config.files import find_project_file
 from charpipe.errors import RunError, UsageError, near_match
 from charpipe.identity import spoken
 from charpipe.runs.folder import Run
+from charpipe.runs.titles import run_title, seeded_title, short_name
 from charpipe.workspace import Workspace
+
+Use = Literal["any", "model", "resume"]
+"""What `last` must be good for: nothing in particular, having a model, or being resumed."""
+LISTED = 5
+"""Candidates that an error about an ambiguous name lists."""
 
 
 def new_name(corpus: str, architecture: str) -> str:
@@ -40,11 +47,14 @@ def _created(run: Run) -> str:
         return ""
 
 
-def find_run(folder: Path, wanted: str) -> Run:
-    """The run that `wanted` names. Raises UsageError with near matches, or RunError where there is none yet."""
+def find_run(folder: Path, wanted: str, use: Use = "any") -> Run:
+    """The run that `wanted` names; `use` decides which runs `last` passes over.
+
+    Raises UsageError with near matches where none or several fit, or RunError where there is none yet.
+    """
     runs = list_runs(folder)
     if wanted == "last":
-        return _last(runs, "there is no run yet; type: charpipe run train-and-sample --corpus hello")
+        return _last(runs, use)
     if wanted.startswith("best:"):
         return _best(readable_runs(folder), wanted.removeprefix("best:"), folder.parent)
     if wanted.startswith(("champion:", "previous:")):
@@ -52,13 +62,13 @@ def find_run(folder: Path, wanted: str) -> Run:
     by_name = {run.name: run for run in runs}
     if wanted in by_name:
         return by_name[wanted]
-    starting = [run for run in runs if wanted and run.name.startswith(wanted)]
-    if len(starting) == 1:
-        return starting[0]
-    if starting:
-        raise UsageError(
-            f"{wanted!r} begins the names of {len(starting)} runs: {', '.join(r.name for r in starting[-5:])}"
-        )
+    found = [run for run in runs if wanted and _is_called(run, wanted)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        listed = ", ".join(run.name for run in found[-LISTED:])
+        how = "begins the names of" if all(run.name.startswith(wanted) for run in found) else "may be any of"
+        raise UsageError(f"{wanted!r} {how} {len(found)} runs; type more of the name of one: {listed}")
     for run in readable_runs(folder):
         with contextlib.suppress(RunError):
             if run.status.mlflow.get("run_id") == wanted:
@@ -66,10 +76,61 @@ def find_run(folder: Path, wanted: str) -> Run:
     raise UsageError(f"there is no run {wanted!r} in {folder}{near_match(wanted, list(by_name)[-20:])}")
 
 
-def _last(runs: list[Run], otherwise: str) -> Run:
+def _is_called(run: Run, wanted: str) -> bool:
+    """Whether a run's name begins so, or its short name or one of its titles is exactly so."""
+    if run.name.startswith(wanted) or short_name(run.name) == wanted:
+        return True
+    if "·" not in wanted:
+        return False
+    words = wanted.split()
+    try:
+        return words in (run_title(run.info).split(), seeded_title(run.info).split())
+    except RunError:
+        return False
+
+
+def _last(runs: list[Run], use: Use) -> Run:
+    """The newest run that is good for `use`."""
     if not runs:
-        raise RunError(otherwise)
-    return runs[-1]
+        raise RunError("there is no run yet; type: charpipe run train-and-sample --corpus hello")
+    fits = {"any": lambda run: True, "model": has_model, "resume": is_resumable}[use]
+    for run in reversed(runs):
+        if fits(run):
+            return run
+    if use == "resume":
+        raise RunError(
+            f"no run here can be resumed; the newest, {runs[-1].name}, is {_state(runs[-1])}; "
+            "for all of them, type: charpipe runs list"
+        )
+    raise RunError(
+        f"no run here has a model yet; the newest, {runs[-1].name}, is {_state(runs[-1])}; "
+        "for all of them, type: charpipe runs list"
+    )
+
+
+def has_model(run: Run) -> bool:
+    """Whether a run has a checkpoint to sample from."""
+    try:
+        run.checkpoint("best")
+    except RunError:
+        return False
+    return True
+
+
+def is_resumable(run: Run) -> bool:
+    """Whether a run is unfinished and did not fail before its first checkpoint."""
+    try:
+        status = run.status
+    except RunError:
+        return False
+    return status.state != "finished" and (status.state != "failed" or has_model(run))
+
+
+def _state(run: Run) -> str:
+    try:
+        return run.status.state
+    except RunError:
+        return "damaged"
 
 
 def _champion(folder: Path, wanted: str) -> Run:

@@ -50,7 +50,7 @@ def find_beginning(session: Session, wanted: str | None) -> Beginning | None:
     if (kept := named(session.workspace, wanted)) is not None:
         found = beginning_at(session, kept.run, kept.folder)
     else:
-        run = find_run(session.workspace.runs, wanted)
+        run = find_run(session.workspace.runs, wanted, use="model")
         found = beginning_at(session, run.name, run.checkpoint("best"))
     session.notice(f"starts from {found.run}, {found.offset:,} steps into the data")
     return found

@@ -140,9 +140,30 @@ def check(session: Session, corpus: str, arch: str) -> None:
     if session.resume is None:
         _, config = session.corpus(corpus)
         session.registry.find("tokenizer", config.tokenizer.name)
-    architecture(session, arch)
+    provided, _ = architecture(session, arch)
+    if provided.spec.build is not None:
+        check_device(session)
     if session.config.tracking.enabled:
         locate(session.config.tracking, session.workspace.root / "mlflow")
+
+
+def check_device(session: Session) -> None:
+    """Raise UsageError where the device, precision or engine that was asked for is not to be had here.
+
+    `auto` and the CPU's usual settings need no check, and so no import of torch.
+    """
+    train = session.config.train
+    if train.device in ("auto", "cpu") and train.precision != "float16" and train.engine != "cuda-graphs":
+        return
+    from charpipe.models.precision import choose_device, choose_precision
+
+    device = choose_device(train.device)
+    choose_precision(train.precision, device)
+    if train.engine == "cuda-graphs" and device.type != "cuda":
+        raise UsageError(
+            "the engine cuda-graphs needs a CUDA device, and there is none here; leave --engine out, "
+            "or use --engine plain"
+        )
 
 
 def make_plan(session: Session, request: TrainRequest, tokens: Made, vocabulary: Made) -> Plan:

@@ -40,8 +40,8 @@ def run(project: Path, open_session) -> str:
             2,
             "give one of them",
         ),
-        (["run", "train-and-sample", "--corpus", "hello", "--budget", "soon"], 2, "train.budget"),
-        (["run", "train-and-sample", "--corpus", "hello", "--device", "tpu"], 2, "train.device"),
+        (["run", "train-and-sample", "--corpus", "hello", "--budget", "soon"], 2, "charpipe: --budget"),
+        (["run", "train-and-sample", "--corpus", "hello", "--device", "tpu"], 2, "charpipe: --device"),
         (["run", "train-and-sample", "--corpus", "hello", "--force", "trian"], 2, "did you mean 'train'?"),
         (["run", "train-and-sample"], 2, "--corpus is needed"),
         (["sample", "last"], 1, "there is no run yet; type:"),
@@ -53,6 +53,11 @@ def run(project: Path, open_session) -> str:
         (["plugins", "info", "lsmt"], 2, "did you mean 'lstm'?"),
         (["config", "show", "--pipeline", "trian"], 2, "there is no pipeline 'trian'"),
         (["frobnicate"], 2, "frobnicate"),
+        (["train"], 2, "type: charpipe run train-and-sample"),
+        (["generate"], 2, "type: charpipe sample"),
+        (["list"], 2, "type: charpipe runs list"),
+        (["sampel"], 2, "did you mean 'sample'?"),
+        (["run", "train-and-sample", "--corpus", "hello", "--device", "cuda:99"], 2, "no device 'cuda:99'"),
     ],
 )
 def test_usage_errors(

@@ -39,7 +39,12 @@ def _table(standings: list[Standing]) -> Iterator[str]:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     numbers = HEAD[1:-1]
     for column in HEAD:
-        table.add_column(column, justify="right" if column in numbers else "left", no_wrap=column in numbers)
+        table.add_column(
+            column,
+            justify="right" if column in numbers else "left",
+            no_wrap=column in numbers or column == HEAD[0],
+            overflow="fold",
+        )
     for one in standings:
         table.add_row(*cells_of(one))
     width = min(shutil.get_terminal_size((WIDEST, 24)).columns - 2, WIDEST)

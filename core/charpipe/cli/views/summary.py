@@ -82,5 +82,7 @@ def _wrapped(line: str) -> list[str]:
 
 def _next(run: str) -> Iterator[tuple[str, str]]:
     yield f"charpipe sample {run}", "let it write more"
+    yield f"charpipe report {run}", "its report, as a web page"
+    yield f"charpipe inspect {run}", "what its units respond to"
     yield f"charpipe runs show {run}", "everything about the run"
     yield "charpipe ui", "see it in MLflow and Prefect"

@@ -1,0 +1,42 @@
+"""Tables: which columns a narrow terminal shows, and that piped output is whole."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charpipe.cli.output import GAP, NARROWEST, PROSE, fitting, print_table
+
+
+@given(st.lists(st.integers(1, 90), min_size=1, max_size=8), st.integers(10, 200))
+def test_columns_shown_fit_and_the_first_is_among_them(widths: list[int], width: int) -> None:
+    columns = [str(n) for n in range(len(widths))]
+    shown = fitting(columns, widths, width, drop=("2", "1"))
+    assert shown[0] == 0
+    least = [widths[n] if n == 0 or widths[n] <= PROSE else NARROWEST for n in shown]
+    assert shown == [0] or sum(least) + GAP * (len(shown) - 1) <= width
+
+
+def test_columns_named_first_are_dropped_first() -> None:
+    assert fitting(["run", "step", "score"], [20, 10, 10], 36, drop=("step",)) == [0, 2]
+
+
+def test_piped_table_cuts_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    row = ["n" * 150, "p" * 400]
+    print_table(("run", "prose"), [row], "")
+    out = capsys.readouterr().out
+    assert all(cell in out for cell in row)
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 100])
+def test_name_is_whole_at_every_width(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(width))
+    name = "20261129-0217-tiny_shakespeare-lstm-31a4"
+    columns = ("run", "state", "step", "val/loss", "val/bits_per_char", "test/bits_per_char")
+    print_table(columns, [[name, "finished", 1000, 1.5, 2.1, 2.2]], "")
+    lines = capsys.readouterr().out.splitlines()
+    assert any(name in line for line in lines)
