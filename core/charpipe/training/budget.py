@@ -11,7 +11,7 @@ from statistics import median
 
 from charpipe.training.plan import EVALUATIONS, LONGEST_INTERVAL, Plan, Segment
 
-SHARE = 0.02
+SHARE = 0.012
 """Of the budget, for measuring before training; one step is measured in any case."""
 LEAST, MOST = 5, 200
 """Steps measured."""
@@ -19,8 +19,9 @@ CERTAIN = 4
 """If even the slowest step measured, taken so many times, leaves time for all, there is nothing more to know."""
 OTHER_WORK = 0.06
 """Of the budget, for evaluation, samples and checkpoints, until they have been measured."""
-TARGET, LIMIT = 0.985, 1.05
-"""Of the budget: where a plan ends, and where training stops although its plan has not ended."""
+TARGET, LIMIT, EARLIEST = 0.975, 1.0, 0.92
+"""Of the budget: where a plan ends; where training stops although its plan has not ended, which leaves a tenth for a
+step that takes long; and before which training goes on although its plan has ended."""
 CHECKS_APART, NEARER = 0.01, 0.25
 """Between two checks of the plan: this share of the budget, but no more than this share of what is left of it."""
 TOLERANCE, EARLY_TOLERANCE = 0.01, 0.08
@@ -97,7 +98,7 @@ class Pace:
         self._speed = Speed(budget * WINDOW, expected)
         self._evaluation = budget * OTHER_WORK / EVALUATIONS / expected
         """What an evaluation with its sample and checkpoint takes, in steps: it slows down as they do."""
-        self._measured = False
+        self._measured, self._latest = False, 0.0
         self._last = now
         self._next = now + budget * CHECKS_APART
         self._next_step = step + self._stride(plan, step)
@@ -109,17 +110,19 @@ class Pace:
 
     def evaluated(self, now: float) -> None:
         """An evaluation has ended, with its sample and checkpoint."""
-        taken = max(0.0, now - self._last) / self._speed.seconds
+        self._latest = max(0.0, now - self._last)
+        taken = self._latest / self._speed.seconds
         self._evaluation = (self._evaluation + taken) / 2 if self._measured else taken
         self._measured, self._last = True, now
 
-    def is_over(self, now: float) -> bool:
-        """Whether the training has to stop, although its plan has not ended."""
-        return now > self._budget * LIMIT
-
     def revision(self, plan: Plan, step: int, now: float, writing: float = 0.0) -> Segment | None:
-        """The plan's next segment, where it would end too early or too late; `writing` a checkpoint takes so long."""
-        if step >= plan.steps or (now < self._next and step < self._next_step):
+        """The plan's next segment, where it would end too early or too late, or where there is time left for the
+        last evaluation only; `writing` a checkpoint takes so long."""
+        if step < plan.steps and now + self._latest > self._budget * LIMIT:
+            return plan.ended(step).segments[-1]
+        if step >= self._most or (now < self._next and step < self._next_step):
+            return None
+        if step >= plan.steps and now + self._latest >= self._budget * EARLIEST:
             return None
         left = self._budget * TARGET - now
         self._next = now + max(0.0, min(self._budget * CHECKS_APART, left * NEARER))

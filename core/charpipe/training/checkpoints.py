@@ -26,7 +26,7 @@ from charpipe.models.safe import check_fits, read_tensors
 from charpipe.store.atomic import publish_folder, write_json
 from charpipe.store.manifest import describe, read_manifest
 from charpipe.training.optimisers import memory
-from charpipe.training.plan import Plan
+from charpipe.training.plan import EVALUATIONS, Plan
 from charpipe.training.settings import FREE, TrainConfig
 
 if TYPE_CHECKING:
@@ -175,8 +175,8 @@ def _state(job: Job, seconds: float) -> dict[str, Any]:
 
 def plan_of(state: Mapping[str, Any]) -> Plan:
     """The plan in a checkpoint's state; earlier releases never revised one. Raises RunError where it is unusable."""
-    steps = int(state["steps"])
-    plan = Plan.from_json(state["plan"]) if "plan" in state else Plan.of(steps)
+    steps = state["steps"]
+    plan = Plan.from_json(state.get("plan", [[0, steps, 0.0, EVALUATIONS]]))
     if plan.steps != steps or plan.segments[-1].step > state["step"]:
         raise RunError("the recorded plan does not fit the checkpoint's steps; name another checkpoint")
     return plan

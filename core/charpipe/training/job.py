@@ -235,7 +235,7 @@ def _try_engines(
     """The engine that a short trial prefers, and why; a training too short for one takes the fast engine."""
     from charpipe.models.engine.trial import SHARE, TRIES, choose_by_trial
 
-    seconds = math.inf if settings.steps is not None else parse_budget(settings.budget) * SHARE
+    seconds = math.inf if settings.steps is not None else parse_budget(settings.budget) * SHARE / 2
     if settings.steps is not None and settings.steps * SHARE < 2 * (TRIES + 1):
         return "fast", "this training is too short to try both engines"
     state = network.initial_state(lanes.batch_size)  # type: ignore[operator]

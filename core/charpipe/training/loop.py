@@ -82,7 +82,7 @@ def train(
             job, validation, encoding, sampling or SampleConfig(), checkpoints, began, decoders=decoders
         )
         try:
-            yield from _loop(job, observer, stop, rest_of(plan, job.plan) if plan else None)
+            yield from _loop(job, observer, stop, rest_of(plan, job.plan, job.step) if plan else None)
         except Exception:
             yield from observer.writer.written(wait=True)  # what was saved before it went wrong counts
             raise
@@ -119,13 +119,6 @@ def _loop(
         yield from observer.after_step()
         if pace is not None and evaluated:
             pace.evaluated(observer.seconds)
-        if pace is not None and pace.is_over(observer.seconds) and job.step < job.steps:
-            yield Notice(
-                f"the machine became too slow for its plan: the budget of {settings.budget} is spent, stopping at "
-                f"step {job.step:,} of {job.steps:,}",
-                "warning",
-            )
-            break
 
     if observer.saved != job.step and (job.step > job.started or job.steps == 0):
         yield from observer.save()
@@ -178,7 +171,7 @@ def _fix_steps(job: Job, stop: Callable[[], bool], plan: Plan | None, began: flo
     settings = job.settings
     if plan is not None:
         job.plan = Plan(plan.segments[:1]) if job.before is None else job.plan
-        rest_of(plan, job.plan)
+        rest_of(plan, job.plan, job.step)
         return
     if settings.steps is not None:
         _restart(job, max(settings.steps, job.step))
@@ -214,15 +207,22 @@ def _pace(job: Job, now: float) -> Pace:
 
 def _revise(
     job: Job, observer: Observer, pace: Pace | None, recorded: Sequence[Segment]
-) -> Iterator[PlanRevised]:
+) -> Iterator[PlanRevised | Notice]:
     """Revise the plan where the budget wants it, or where it was revised in the training that is replayed."""
-    revision = next((segment for segment in recorded if segment.step == job.step), None)
+    before, revision = job.plan, next((segment for segment in recorded if segment.step == job.step), None)
     if pace is not None:
         pace.stepped(observer.seconds)
         revision = pace.revision(job.plan, job.step, observer.seconds, observer.writer.seconds)
-    if revision is not None:
-        job.plan = job.plan.extended(revision)
-        yield PlanRevised(revision.step, revision.steps, revision.position, revision.evaluations)
+    if revision is None:
+        return
+    job.plan = before.extended(revision)
+    yield PlanRevised(*revision)
+    if pace is not None and revision.steps == job.step < before.steps:
+        yield Notice(
+            f"the machine became too slow for the plan of {before.steps:,} steps: the budget of {job.settings.budget} "
+            f"is spent, ending at step {job.step:,}",
+            "warning",
+        )
 
 
 def _place(job: Job, step: int) -> tuple[float, int]:

@@ -17,6 +17,10 @@ from charpipe.errors import RunError
 EVALUATIONS = 20
 """In a run, where `evaluate_every` is unset."""
 LONGEST_INTERVAL = 1000
+MOST_STEPS = 2**53
+"""Up to which all numbers of steps are exact as floats, too."""
+SEGMENTS = [int, int, float, int], [int, int, int, int]
+"""The types of a recorded segment's parts."""
 
 
 class Segment(NamedTuple):
@@ -27,6 +31,11 @@ class Segment(NamedTuple):
     steps: int
     position: float
     evaluations: int = EVALUATIONS
+
+    @property
+    def interval(self) -> int:
+        """Steps between two evaluations, about, where `evaluate_every` is unset."""
+        return max(1, min(self.steps // EVALUATIONS, LONGEST_INTERVAL))
 
     @property
     def linear(self) -> bool:
@@ -54,13 +63,12 @@ class Plan:
     @classmethod
     def from_json(cls, value: Any) -> Plan:
         """What `to_json` gave. Raises RunError where it is none."""
-        try:
-            found = tuple(Segment(int(a), int(n), float(p), int(k)) for a, n, p, k in value)
-        except (TypeError, ValueError) as error:
-            raise RunError("the recorded plan of steps cannot be read; name another checkpoint") from error
+        if not isinstance(value, list) or not value or not all(map(_is_segment, value)):
+            raise RunError("the recorded plan of steps cannot be read; name another checkpoint")
+        found = tuple(Segment(step, steps, float(position), count) for step, steps, position, count in value)
         starts = [segment.step for segment in found]
-        if not found or starts[0] != 0 or starts != sorted(set(starts)) or not all(map(_is_sound, found)):
-            raise RunError("the recorded plan of steps is no plan; name another checkpoint")
+        if starts[0] != 0 or starts != sorted(set(starts)):
+            raise RunError("the recorded plan of steps is in no order; name another checkpoint")
         return cls(found)
 
     def to_json(self) -> list[list[float]]:
@@ -95,29 +103,47 @@ class Plan:
         position, steps = self.position(done)
         return min(1.0, position / steps) if steps else 1.0
 
+    def ended(self, step: int) -> Plan:
+        """With its end after `step` updates, whatever the progress."""
+        return self.extended(Segment(step, step, float(step)))
+
     def evaluations_between(self, earlier: int, later: int) -> int:
-        """How many evaluations are due after update `earlier` and until `later`, where `evaluate_every` is unset."""
-        segment = self.segments[-1]
+        """How many evaluations are due after update `earlier` and until `later`, where `evaluate_every` is unset: as
+        the segments say that were in force then."""
+        found = 0
+        for place, segment in enumerate(self.segments):
+            last = place + 1 == len(self.segments)
+            begin = max(earlier, segment.step - 1) if place else earlier
+            end = later if last else min(later, self.segments[place + 1].step - 1)
+            if begin < end:
+                found += self._evaluations(segment, begin, end)
+        return found
+
+    def _evaluations(self, segment: Segment, begin: int, end: int) -> int:
         if segment.linear:
-            return later // self.interval - earlier // self.interval
+            return end // segment.interval - begin // segment.interval
         count = segment.evaluations
-        return math.floor(self.progress(later) * count) - math.floor(self.progress(earlier) * count)
+        return math.floor(self.progress(end) * count) - math.floor(self.progress(begin) * count)
 
     @property
     def interval(self) -> int:
-        """Steps between two evaluations, about, where `evaluate_every` is unset."""
-        return max(1, min(self.steps // EVALUATIONS, LONGEST_INTERVAL))
+        """Steps between two evaluations, about, as planned now."""
+        return self.segments[-1].interval
 
 
-def _is_sound(segment: Segment) -> bool:
-    step, steps, position, evaluations = segment
-    return 0 <= step <= steps and 0 <= position <= steps and math.isfinite(position) and evaluations > 0
+def _is_segment(value: Any) -> bool:
+    """Whether `value`, read from JSON, is a segment as `to_json` gives it."""
+    if not isinstance(value, list) or [type(each) for each in value] not in SEGMENTS:
+        return False
+    step, steps, position, count = value
+    return 0 <= step <= steps <= MOST_STEPS and 0 <= position <= steps and 1 <= count <= MOST_STEPS
 
 
-def rest_of(plan: Plan, begun: Plan) -> Sequence[Segment]:
-    """The segments of `plan` that a training with the plan `begun` has still before it. Raises RunError where it
-    was begun with another one."""
+def rest_of(plan: Plan, begun: Plan, step: int) -> Sequence[Segment]:
+    """The segments of `plan` that a training with the plan `begun` has still before it after `step` updates. Raises
+    RunError where it was begun with another one."""
     known = len(begun.segments)
-    if plan.segments[:known] != begun.segments:
+    rest = plan.segments[known:]
+    if plan.segments[:known] != begun.segments or any(segment.step <= step for segment in rest[:1]):
         raise RunError("the training to go on with was planned otherwise; leave the plan out, or train anew")
-    return plan.segments[known:]
+    return rest
