@@ -122,14 +122,15 @@ class Pace:
             return plan.ended(step).segments[-1]
         if step >= self._most or (now < self._next and step < self._next_step):
             return None
-        if step >= plan.steps and now + self._latest >= self._budget * EARLIEST:
+        ended = step >= plan.steps
+        if ended and now + self._latest >= self._budget * EARLIEST:
             return None
         left = self._budget * TARGET - now
         self._next = now + max(0.0, min(self._budget * CHECKS_APART, left * NEARER))
         segment = self._proposed(plan, step, left - writing)
         tolerance = max(self._budget * TOLERANCE, left * EARLY_TOLERANCE)
         miss = abs(left - writing - self._needed(plan, step))
-        if segment.steps == plan.steps or miss <= tolerance:
+        if not ended and (segment.steps == plan.steps or miss <= tolerance):
             self._next_step = step + self._stride(plan, step)
             return None
         self._next_step = step + self._stride(plan.extended(segment), step)

@@ -4,7 +4,7 @@ import itertools
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from charpipe.errors import RunError
@@ -79,6 +79,7 @@ LONGEST = 0.1 * BUDGET
 """A step that alone is longer than this cannot be foreseen."""
 
 
+@example([(3.0, 1), (0.125, 1), (1.0, 3), (4.0, 3), (1.0, 1), (8.0, 2)], 1.0)
 @given(
     st.lists(st.tuples(st.floats(0.02, LONGEST), st.integers(1, 400)), min_size=1),
     st.floats(0.0, 0.01 * BUDGET),
@@ -86,7 +87,7 @@ LONGEST = 0.1 * BUDGET
 def test_budget_is_kept_with_any_step_times(phases, evaluation):
     steps = itertools.cycle([seconds for seconds, count in phases for _ in range(count)])
     _, _, now = simulated(lambda now: next(steps), evaluation)
-    assert 0.9 * BUDGET <= now <= 1.1 * BUDGET + 1e-6
+    assert 0.9 * BUDGET <= now <= 1.1 * BUDGET + evaluation  # the first one's length is not known before
 
 
 @given(st.lists(st.tuples(st.integers(1, 30), st.integers(1, 60), st.integers(1, 30)), max_size=5))
