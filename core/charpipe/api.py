@@ -32,6 +32,8 @@ class Trained:
     metrics: Mapping[str, float]
     sample: str
     predictions: tuple[Mapping[str, Any], ...] = ()
+    warning: str | None = None
+    """Where the model is worse than guessing: how bad it is, and what to set."""
 
 
 def train(
@@ -62,7 +64,14 @@ def train(
     scores = stages.evaluate(session, trained, tokens)
     written = stages.sample(session, trained)
     folder = session.workspace.root / trained.path
-    return Trained(trained.run, folder, scores["metrics"], written["text"], tuple(scores["predictions"]))
+    return Trained(
+        trained.run,
+        folder,
+        scores["metrics"],
+        written["text"],
+        tuple(scores["predictions"]),
+        scores["warning"],
+    )
 
 
 @dataclass(frozen=True)
