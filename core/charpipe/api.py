@@ -33,6 +33,8 @@ class Trained:
     metrics: Mapping[str, float]
     sample: str
     predictions: tuple[Mapping[str, Any], ...] = ()
+    warning: str | None = None
+    """Where the model is worse than guessing: how bad it is, and what to set."""
 
 
 def train(
@@ -77,7 +79,7 @@ def _train(
     """The stages of `train`, one after another."""
     resolved = load_config(pipeline="train-and-sample", preset=preset, settings=settings)
     session = Session(find_workspace(resolved.project_file), resolved, open_plugins(resolved), emit=listen)
-    stages.check(session, corpus, arch)
+    stages.check_here(session, corpus, arch)
     beginning = stages.find_beginning(session, start)
     documents = stages.ingest(session, corpus)
     vocabulary = stages.learn_vocabulary(session, corpus, documents, beginning)
@@ -88,7 +90,14 @@ def _train(
     scores = stages.evaluate(session, trained, tokens)
     written = stages.sample(session, trained)
     folder = session.workspace.root / trained.path
-    return Trained(trained.run, folder, scores["metrics"], written["text"], tuple(scores["predictions"]))
+    return Trained(
+        trained.run,
+        folder,
+        scores["metrics"],
+        written["text"],
+        tuple(scores["predictions"]),
+        scores["warning"],
+    )
 
 
 @dataclass(frozen=True)
@@ -124,7 +133,7 @@ def compare(
     resolved = load_config(pipeline="compare-architectures", preset=preset, settings=settings)
     session = Session(find_workspace(resolved.project_file), resolved, open_plugins(resolved), emit=listen)
     for arch in archs:
-        stages.check(session, corpus, arch)
+        stages.check_here(session, corpus, arch)
     documents = stages.ingest(session, corpus)
     vocabulary = stages.learn_vocabulary(session, corpus, documents)
     tokens = stages.encode(session, corpus, documents, vocabulary)

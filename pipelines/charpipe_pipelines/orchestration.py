@@ -24,14 +24,14 @@ WITHOUT = "going on without its page; nothing else changes"
 
 def train_and_sample(options: TrainAndSampleOptions, session: Session) -> dict[str, Any]:
     """The pipeline `train-and-sample`, as `charpipe run` calls it."""
-    stages.check(session, options.corpus, options.arch)
+    stages.check_here(session, options.corpus, options.arch, options.from_)
     flow = "charpipe_pipelines.train_and_sample:train_and_sample"
     return carry_out(job.train_and_sample, flow, options, session, f"{options.corpus} {options.arch}")
 
 
 def retrain(options: RetrainOptions, session: Session) -> dict[str, Any]:
     """The pipeline `retrain`, as `charpipe run` calls it."""
-    stages.check(session, options.corpus, options.arch)
+    stages.check_here(session, options.corpus, options.arch)
     flow = "charpipe_pipelines.retrain:retrain"
     return carry_out(job.retrain, flow, options, session, f"{options.corpus} {options.arch}")
 
@@ -40,7 +40,7 @@ def compare_architectures(options: CompareOptions, session: Session) -> dict[str
     """The pipeline `compare-architectures`, as `charpipe run` calls it."""
     comparison.check_match(session, options.match)
     for arch in options.archs:
-        stages.check(session, options.corpus, arch)
+        stages.check_here(session, options.corpus, arch)
     flow = "charpipe_pipelines.compare_architectures:compare_architectures"
     title = f"{options.corpus} {', '.join(options.archs)}"
     return carry_out(job.compare_architectures, flow, options, session, title)
@@ -96,7 +96,7 @@ def _open_prefect(session: Session, ahead: Ahead) -> Api:
         raise outcome[0]
     point_client_at(outcome[0])
     if api.server is not None:
-        mark_killed_runs()
+        mark_killed_runs(outcome[0])
     ahead.hand_over()  # last: after it, there must be a flow that goes on
     return dataclasses.replace(api, url=outcome[0])
 

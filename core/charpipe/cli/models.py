@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from charpipe.cli.defaults import with_default
 from charpipe.cli.environment import open_registry, open_workspace, settings
 from charpipe.cli.output import print_json
 from charpipe.errors import UsageError
+from charpipe.generation.settings import SampleConfig
 
 RunName = Annotated[
     str,
     typer.Argument(
-        help="A run: name, unique beginning, MLflow run id, `last`, `best:CORPUS` or `champion:CORPUS`."
+        help="A run: name, unique beginning, short name or title as MLflow shows it, MLflow run id, `last`, "
+        "`best:CORPUS` or `champion:CORPUS`."
     ),
 ]
 Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Any setting; may be repeated.")]
@@ -30,27 +33,60 @@ FRAME = 0.04
 
 def sample(
     run: RunName = "last",
-    prompt: Annotated[str | None, typer.Option(help="Text the model reads before it writes.")] = None,
-    prompt_file: Annotated[Path | None, typer.Option(help="A file with that text.")] = None,
-    length: Annotated[int | None, typer.Option(help="Tokens to write.")] = None,
-    temperature: Annotated[
-        float | None, typer.Option(help="0: always the likeliest; above 1: wilder.")
+    prompt: Annotated[
+        str | None,
+        typer.Option(help=with_default("Text the model reads before it writes.", SampleConfig, "prompt")),
     ] = None,
-    top_k: Annotated[int | None, typer.Option(help="Choose among so many of the likeliest.")] = None,
+    prompt_file: Annotated[Path | None, typer.Option(help="A file with that text.")] = None,
+    length: Annotated[
+        int | None, typer.Option(help=with_default("Tokens to write.", SampleConfig, "length"))
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(
+            help=with_default("0: always the likeliest; above 1: wilder.", SampleConfig, "temperature")
+        ),
+    ] = None,
+    top_k: Annotated[
+        int | None,
+        typer.Option(help=with_default("Choose among so many of the likeliest.", SampleConfig, "top_k")),
+    ] = None,
     top_p: Annotated[
-        float | None, typer.Option(help="Choose among the likeliest that together have this probability.")
+        float | None,
+        typer.Option(
+            help=with_default(
+                "Choose among the likeliest that together have this probability.", SampleConfig, "top_p"
+            )
+        ),
     ] = None,
     min_p: Annotated[
         float | None,
-        typer.Option(help="Leave out what has less than this share of the greatest probability."),
+        typer.Option(
+            help=with_default(
+                "Leave out what has less than this share of the greatest probability.", SampleConfig, "min_p"
+            )
+        ),
     ] = None,
     greedy: Annotated[bool, typer.Option("--greedy", help="Always the likeliest.")] = False,
-    stop: Annotated[str | None, typer.Option(help="Stop writing before this text.")] = None,
-    seed: Annotated[int | None, typer.Option(help="The same seed writes the same text.")] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="float32, bfloat16, float16 or int8; for many texts, and on CUDA.")
+    stop: Annotated[
+        str | None, typer.Option(help=with_default("Stop writing before this text.", SampleConfig, "stop"))
     ] = None,
-    engine: Annotated[str | None, typer.Option(help="auto, compiled, arrays or plain.")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help=with_default("The same seed writes the same text.", SampleConfig, "seed")),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help=with_default(
+                "float32, bfloat16, float16 or int8; for many texts, and on CUDA.", SampleConfig, "precision"
+            )
+        ),
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(help=with_default("auto, compiled, arrays or plain.", SampleConfig, "engine")),
+    ] = None,
     count: Annotated[int, typer.Option(min=1, max=4096, help="Texts to write side by side.")] = 1,
     which: Which = "best",
     device: Device = "auto",
@@ -147,6 +183,8 @@ def evaluate(
         return
     for key, value in scored["metrics"].items():
         typer.echo(f"{key:<26} {value:.4f}")
+    if scored["warning"]:
+        typer.echo(f"charpipe: {scored['warning']}", err=True)
 
 
 def _find(run: str, which: str, resolved: Any) -> Any:
@@ -174,7 +212,25 @@ def _score_file(
         training, tokens = _trained_on(loaded.name), loaded.encoding.encode(text)
         adapted = score_dynamically(predictor, tokens, training, characters=len(text), full=full)
         metrics |= adapted.metrics("text")
-    return {"run": loaded.name, "file": str(file), "metrics": metrics, "whole": scores.whole}
+    warning = _warning(loaded, metrics)
+    return {
+        "run": loaded.name,
+        "file": str(file),
+        "metrics": metrics,
+        "whole": scores.whole,
+        "warning": warning,
+    }
+
+
+def _warning(loaded: Any, metrics: Mapping[str, float]) -> str | None:
+    """What to say if the text is scored worse than guessing; the run itself may be elsewhere."""
+    from charpipe.guessing import warn_about, warning
+    from charpipe.runs import Run
+
+    run = Run(open_workspace().runs / loaded.name)
+    if (run.folder / "run.json").is_file():
+        return warn_about(run, metrics, ["text"])
+    return warning(loaded.name, metrics, loaded.encoding.size, {}, splits=["text"])
 
 
 def _read(file: Path) -> str:
@@ -207,6 +263,7 @@ def _trained_on(run: str) -> Any:
 
 def _score_splits(run: str, which: str, device: str, full: bool, dynamic: bool) -> dict[str, Any]:
     from charpipe.evaluation import score
+    from charpipe.guessing import warn_about
     from charpipe.library import load_run
     from charpipe.stages.baselines import recorded_baselines
     from charpipe.text import open_tokens
@@ -232,4 +289,8 @@ def _score_splits(run: str, which: str, device: str, full: bool, dynamic: bool) 
                     predictor, held.tokens, _trained_on(run), characters=held.characters, full=full
                 )
                 metrics |= adapted.metrics(split)
-    return {"run": found.name, "metrics": metrics | recorded_baselines(found.status.metrics)}
+    return {
+        "run": found.name,
+        "metrics": metrics | recorded_baselines(found.status.metrics),
+        "warning": warn_about(found, metrics),
+    }

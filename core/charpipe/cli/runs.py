@@ -11,6 +11,7 @@ from charpipe.cli.environment import open_workspace, settings
 from charpipe.cli.output import print_json, print_table
 from charpipe.config.files import find_project_file
 from charpipe.errors import RunError
+from charpipe.guessing import warn_about
 from charpipe.identity import spoken
 from charpipe.runs import Run, find_run, list_runs
 
@@ -61,15 +62,18 @@ def _row(run: Run) -> dict[str, Any] | None:
 @app.command("show")
 def show(
     run: Annotated[
-        str, typer.Argument(help="A run: name, unique beginning, MLflow run id, `last`, `best:CORPUS`.")
+        str,
+        typer.Argument(
+            help="A run: name, unique beginning, short name, MLflow run id, `last`, `best:CORPUS`."
+        ),
     ] = "last",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Everything about one run: how it stands, its scores, lineage, settings."""
     found = find_run(open_workspace().root / "runs", run, use="any")
-    info, status = found.info, found.status
+    info, status, warning = found.info, found.status, warn_about(found)
     if json:
-        print_json({**info.model_dump(by_alias=True), "status": status.model_dump()})
+        print_json({**info.model_dump(by_alias=True), "status": status.model_dump(), "warning": warning})
         return
     row = _row(found) or {}
     typer.echo(f"{found.name}\n")
@@ -78,6 +82,8 @@ def show(
             typer.echo(f"  {key:<24} {f'{value:.4f}' if isinstance(value, float) else value}")
     if status.error:
         typer.echo(f"  {'error':<24} {status.error}")
+    if warning is not None:
+        typer.echo(f"  {'warning':<24} {warning}")
     for title, table in (("lineage (content digests)", info.inputs), ("versions", info.versions)):
         typer.echo(f"\n{title}")
         for key, value in table.items():
