@@ -14,10 +14,10 @@ from charpipe.workspace import find_workspace
 QUESTION = """
 import os
 from pathlib import Path
-if os.geteuid() == 0:
-    os.setuid(12345)
 from charpipe.workspace import find_workspace
-root = find_workspace(Path("pipelines.toml").absolute()).root
+project = Path("pipelines.toml").absolute()
+os.setuid(12345)
+root = find_workspace(project).root
 print(Path.home().relative_to(root))
 """
 
