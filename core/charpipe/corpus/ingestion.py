@@ -179,7 +179,7 @@ class _Ingestion:
             try:
                 text = b"".join(to_utf8([data], verdict.encoding, self._config.newline, self._config.errors))
             except UnicodeError as error:
-                self._reject(path, _not_throughout(verdict.encoding, error), len(data))
+                self._reject(path, _not_throughout(verdict.encoding, error, len(data)), len(data))
                 return
         self._write(path, 0, hashlib.sha256(data).hexdigest(), len(data), verdict.encoding, text)
         self._count(path, len(data), verdict)
@@ -209,7 +209,7 @@ class _Ingestion:
             for _ in to_utf8(chunks, encoding, "keep", self._config.errors):
                 pass
         except UnicodeError as error:
-            return _not_throughout(encoding, error)
+            return _not_throughout(encoding, error, spool.tell())
         return None
 
     def _spool(self, spool: BinaryIO, start: bytes, member: Member) -> tuple[str, int, Verdict]:
@@ -259,8 +259,13 @@ class _Ingestion:
         }
 
 
-def _not_throughout(encoding: str, error: UnicodeError) -> str:
-    return f"begins as {encoding} and does not go on so: {error}; {WAYS_OUT}"
+def _not_throughout(encoding: str, error: UnicodeError, read: int) -> str:
+    """Names the first bad byte; `read` is how much had been read when it was met."""
+    fault = str(error)
+    if isinstance(error, UnicodeDecodeError):
+        offset = read - len(error.object) + error.start
+        fault = f"byte 0x{error.object[error.start]:02X} at offset {offset:,}"
+    return f"begins as {encoding} and does not go on so: {fault}; {WAYS_OUT}"
 
 
 def _nothing(fetched: Fetched, facts: dict[str, Any], config: CorpusConfig, rejected: list[str]) -> str:

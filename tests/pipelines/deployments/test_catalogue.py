@@ -138,10 +138,10 @@ def test_an_interval_counts_from_its_anchor(project: Path) -> None:
 def test_command_for_running_here_keeps_options_preset_and_settings(project: Path) -> None:
     text = GOOD.replace(
         'settings = {"train.budget" = "30m"}',
-        'preset = "small"\nsettings = {train.budget = "30m", train.deterministic = true, corpus.encoding = "12"}',
+        'preset = "small"\nsettings = {train.budget = "30m", train.deterministic = true, sample.prompt = "12"}',
     )
     [nightly] = read(project, text + "[presets.small]\ntrain.batch_size = 4\n")
     assert shlex.split(nightly.command) == [
         *("charpipe", "run", "train-and-sample", "--corpus", "mine", "--arch", "gru", "--preset", "small"),
-        *("--set", "train.budget=30m", "--set", "train.deterministic=true", "--set", 'corpus.encoding="12"'),
+        *("--set", "train.budget=30m", "--set", "train.deterministic=true", "--set", 'sample.prompt="12"'),
     ]
