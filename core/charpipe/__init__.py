@@ -49,3 +49,8 @@ __all__ = [
     "report",
     "train",
 ]
+
+
+def __dir__() -> list[str]:
+    """The public names too, although they are imported when they are first used."""
+    return sorted({*globals(), *__all__})

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from charpipe import stages
+from charpipe.bar import Bar, wanted
 from charpipe.config import load_config
 from charpipe.config.files import find_project_file
 from charpipe.config.load import Resolved
 from charpipe.config.ownership import check_plugin_folder
 from charpipe.errors import Incomplete, UsageError
-from charpipe.events import Listener
+from charpipe.events import Event, Listener
 from charpipe.library import find_model
 from charpipe.registry import Registry
 from charpipe.rnn import Rnn
@@ -44,16 +45,41 @@ def train(
     settings: Mapping[str, Any] | None = None,
     start: str | None = None,
     listen: Listener = ignore,
+    progress: bool | None = None,
 ) -> Trained:
     """Train `arch` on a corpus (a name of the catalogue, a path or a URL), score it and let it write.
 
     With `start`, the name of a run or `champion:CORPUS`, it goes on from what that one learnt.
-    `settings` has dotted keys, as in `{"train.steps": 500}`; `listen` is called with every event. The same call
-    again returns the same run. Raises CharpipeError.
+    `settings` has dotted keys, as in `{"train.steps": 500}`; `listen` is called with every event. A bar shows
+    the progress in a terminal and in a notebook; `progress` turns it on or off. The same call again returns the
+    same run. Raises CharpipeError.
     """
+    if not wanted(progress):
+        return _train(corpus, arch, preset, settings, start, listen)
+    bar = Bar()
+
+    def both(event: Event) -> None:
+        bar(event)
+        listen(event)
+
+    try:
+        return _train(corpus, arch, preset, settings, start, both)
+    finally:
+        bar.close()
+
+
+def _train(
+    corpus: str,
+    arch: str,
+    preset: str | None,
+    settings: Mapping[str, Any] | None,
+    start: str | None,
+    listen: Listener,
+) -> Trained:
+    """The stages of `train`, one after another."""
     resolved = load_config(pipeline="train-and-sample", preset=preset, settings=settings)
     session = Session(find_workspace(resolved.project_file), resolved, open_plugins(resolved), emit=listen)
-    stages.check(session, corpus, arch)
+    stages.check_here(session, corpus, arch)
     beginning = stages.find_beginning(session, start)
     documents = stages.ingest(session, corpus)
     vocabulary = stages.learn_vocabulary(session, corpus, documents, beginning)
@@ -107,7 +133,7 @@ def compare(
     resolved = load_config(pipeline="compare-architectures", preset=preset, settings=settings)
     session = Session(find_workspace(resolved.project_file), resolved, open_plugins(resolved), emit=listen)
     for arch in archs:
-        stages.check(session, corpus, arch)
+        stages.check_here(session, corpus, arch)
     documents = stages.ingest(session, corpus)
     vocabulary = stages.learn_vocabulary(session, corpus, documents)
     tokens = stages.encode(session, corpus, documents, vocabulary)

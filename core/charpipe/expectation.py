@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -50,6 +51,17 @@ class Expectation(Mapping[str, float]):
         ]
         rest = 1 - sum(list(self.values())[:SHOWN])
         return "\n".join(rows + [f"{'others':>8} {rest:7.2%}"] * (len(self) > SHOWN))
+
+    def _repr_html_(self) -> str:
+        """Bars for a notebook: the likeliest characters, as `print` shows them."""
+        rows = "".join(
+            f"<tr><td><code>{html.escape(repr(character))}</code></td><td>{share:.2%}</td><td style='width:16em'>"
+            f"<div style='background:#4c8bc9;height:.8em;width:{100 * share:.1f}%'></div></td></tr>"
+            for character, share in list(self.items())[:SHOWN]
+        )
+        rest = max(0.0, 1 - sum(list(self.values())[:SHOWN]))
+        others = f"<tr><td>others</td><td>{rest:.2%}</td><td></td></tr>" if len(self) > SHOWN else ""
+        return f"<table>{rows}{others}</table>"
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{character!r}: {share:.3f}" for character, share in list(self.items())[:3])

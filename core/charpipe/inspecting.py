@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,13 @@ class Inspection:
     reading: inspection.Reading
     search: inspection.Search | None
     notices: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Inspection of {self.run} on {self.source}: {self.reading!r}, {self.search!r}, page {self.page}>"
+
+    def _repr_html_(self) -> str:
+        """The text coloured by surprise, for a notebook; the page has the units."""
+        return f"<p>{html.escape(repr(self))}</p>{self.reading._repr_html_()}"
 
     def as_json(self) -> dict[str, Any]:
         """The findings as a JSON object, without the activations."""

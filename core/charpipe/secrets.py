@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 HIDDEN = "***"
 SECRET_PARAMETER = re.compile(
@@ -18,6 +18,10 @@ ADVICE = (
 )
 
 
+class SecretInUrlError(ValueError):
+    """A URL that holds a secret; the message does not repeat it."""
+
+
 def find_secret(url: str) -> str | None:
     """What in `url` is a secret, in words; None where nothing is."""
     try:
@@ -28,17 +32,33 @@ def find_secret(url: str) -> str | None:
     if not parts.netloc:
         # `https:/user:secret@host` and its like: no URL, but a secret nevertheless
         return "a password" if _USER.match(url) else None
-    if "@" in parts.netloc:
+    if "@" in parts.netloc or _has_password_with_a_slash(parts):
         return "a user name or password"
     named = [name for name, value in pairs if value and SECRET_PARAMETER.match(name)]
     return f"a secret in its parameter {named[0]!r}" if named else None
 
 
 def refuse_secret(url: str) -> str:
-    """`url`, if it holds no secret. Raises ValueError whose message does not repeat the secret."""
+    """`url`, if it holds no secret. Raises SecretInUrlError."""
     if (found := find_secret(url)) is not None:
-        raise ValueError(f"{redact(url)} holds {found}; {ADVICE}")
+        raise SecretInUrlError(f"{without_secret(url)} holds {found}; {ADVICE}")
     return url
+
+
+def without_secret(url: str) -> str:
+    """`url` as it may be shown: where it holds a secret, without what stands before its host and its parameters."""
+    if find_secret(url) is None:
+        return url
+    scheme, _, rest = url.partition("://") if "://" in url else url.partition(":")
+    place, _, _ = rest.strip("/").rpartition("@")[2].partition("?")
+    place = place.partition("#")[0]
+    return f"{scheme}://{f'{HIDDEN}@' if '@' in rest else ''}{place}{f'?{HIDDEN}' if '?' in rest else ''}"
+
+
+def _has_password_with_a_slash(parts: SplitResult) -> bool:
+    """`https://user:pass/word@host/file`: whoever forgot to escape the slash meant no port."""
+    port = parts.netloc.rpartition(":")[2] if ":" in parts.netloc.rpartition("]")[2] else ""
+    return bool(port) and not port.isdigit() and "@" in f"{parts.path}{parts.query}{parts.fragment}"
 
 
 def redact(text: str) -> str:

@@ -11,7 +11,7 @@ import typer
 from charpipe.cli.environment import open_workspace, settings
 from charpipe.runs import Run, find_run, list_runs
 from charpipe_pipelines.deployments.strays import mark_killed_runs
-from charpipe_pipelines.server import become_client, choose, managed_server, point_client_at
+from charpipe_pipelines.server import become_client, choose, managed_server
 
 
 def ui(
@@ -42,8 +42,7 @@ def ui(
     prefect = api.server.start() if api.server is not None else api.page
     if api.server is not None:
         become_client(workspace)
-        point_client_at(f"{prefect}/api")
-        mark_killed_runs()
+        mark_killed_runs(f"{prefect}/api")
     for name, url in (("MLflow", mlflow), ("Prefect", f"{prefect}/runs")):
         typer.echo(f"{name:<8} {url}")
         if browser:

@@ -22,8 +22,8 @@ from charpipe.config.schema import SETTINGS
 from charpipe.events import Event, Notice, StageFinished, TrainingStarted
 from charpipe.runs import Run
 from charpipe.stages import Session
-from charpipe.workspace import Workspace
-from charpipe_pipelines.current import Current, current
+from charpipe.workspace import VARIABLE, Workspace
+from charpipe_pipelines.current import Current, current, flow_run
 from charpipe_pipelines.page import Page
 from charpipe_pipelines.server import choose
 
@@ -53,15 +53,10 @@ def opened(pipeline: str, settings: Mapping[str, Any], workspace: str | None) ->
 
 def linked(session: Session, page: Page) -> Session:
     """The same session, whose events go to the flow run's page too, and whose training run names the flow run."""
-    import prefect.runtime
 
     def emit(event: Event) -> None:
         if isinstance(event, TrainingStarted):
-            flow_run = {
-                "flow_run_id": str(prefect.runtime.flow_run.id),
-                "url": prefect.runtime.flow_run.ui_url,
-            }
-            Run(session.workspace.runs / event.run).update(prefect=flow_run)
+            Run(session.workspace.runs / event.run).update(prefect=flow_run())
         page(event)
         session.emit(event)
 
@@ -71,7 +66,7 @@ def linked(session: Session, page: Page) -> Session:
 def _session(pipeline: str, settings: Mapping[str, Any], workspace: str | None) -> Session:
     chosen = {key: value for key, value in settings.items() if key.partition(".")[0] in SETTINGS}
     resolved = load_config(pipeline=pipeline, settings=chosen)
-    room = Workspace(Path(workspace)) if workspace and Path(workspace).is_dir() else open_workspace()
+    room = Workspace(Path(workspace)) if workspace and not os.environ.get(VARIABLE) else open_workspace()
     return Session(room, resolved, open_registry(), emit=_say)
 
 

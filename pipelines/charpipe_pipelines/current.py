@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from charpipe.stages import Session
+from charpipe_pipelines.ahead import Ahead
 from charpipe_pipelines.page import Page
 from charpipe_pipelines.server import Api
 
@@ -19,6 +20,8 @@ class Current:
     session: Session
     page: Page
     api: Api
+    ahead: Ahead | None = None
+    """What was begun before the server answered."""
     result: dict[str, Any] | None = None
     error: BaseException | None = None
     settings: ExitStack = field(default_factory=ExitStack)
@@ -26,3 +29,10 @@ class Current:
 
 
 current: ContextVar[Current] = ContextVar("charpipe-session")
+
+
+def flow_run() -> dict[str, Any]:
+    """The id and page of the flow run that this thread works for, as a training run remembers it."""
+    import prefect.runtime
+
+    return {"flow_run_id": str(prefect.runtime.flow_run.id), "url": prefect.runtime.flow_run.ui_url}

@@ -46,7 +46,7 @@ def read_no_files() -> None:
 
     before = BaseSettings.__dict__.get("__pydantic_init_subclass__")
 
-    def on_subclass(cls: type[Any], **_: Any) -> None:
+    def on_subclass(cls: type[Any], /, **_: Any) -> None:
         if cls.__module__.startswith("prefect."):
             cls.model_config["env_file"] = None
         if (cls.__module__, cls.__name__) == ("prefect.settings.base", "PrefectBaseSettings"):

@@ -8,27 +8,30 @@ from contextlib import suppress
 from typing import Any
 
 from charpipe import comparison, stages
+from charpipe.errors import InterruptedRun
 from charpipe.plugin import Options, resolve
 from charpipe.stages import Session
 from charpipe_pipelines import job
+from charpipe_pipelines.ahead import Ahead
 from charpipe_pipelines.deployments.strays import mark_killed_runs
 from charpipe_pipelines.options import CompareOptions, ReproduceOptions, RetrainOptions, TrainAndSampleOptions
 from charpipe_pipelines.server import Api, become_client, choose, point_client_at
 
 SETTLE_SECONDS = 10.0
+POLL_SECONDS = 0.1
 WITHOUT = "going on without its page; nothing else changes"
 
 
 def train_and_sample(options: TrainAndSampleOptions, session: Session) -> dict[str, Any]:
     """The pipeline `train-and-sample`, as `charpipe run` calls it."""
-    stages.check(session, options.corpus, options.arch)
+    stages.check_here(session, options.corpus, options.arch, options.from_)
     flow = "charpipe_pipelines.train_and_sample:train_and_sample"
     return carry_out(job.train_and_sample, flow, options, session, f"{options.corpus} {options.arch}")
 
 
 def retrain(options: RetrainOptions, session: Session) -> dict[str, Any]:
     """The pipeline `retrain`, as `charpipe run` calls it."""
-    stages.check(session, options.corpus, options.arch)
+    stages.check_here(session, options.corpus, options.arch)
     flow = "charpipe_pipelines.retrain:retrain"
     return carry_out(job.retrain, flow, options, session, f"{options.corpus} {options.arch}")
 
@@ -37,7 +40,7 @@ def compare_architectures(options: CompareOptions, session: Session) -> dict[str
     """The pipeline `compare-architectures`, as `charpipe run` calls it."""
     comparison.check_match(session, options.match)
     for arch in options.archs:
-        stages.check(session, options.corpus, arch)
+        stages.check_here(session, options.corpus, arch)
     flow = "charpipe_pipelines.compare_architectures:compare_architectures"
     title = f"{options.corpus} {', '.join(options.archs)}"
     return carry_out(job.compare_architectures, flow, options, session, title)
@@ -55,32 +58,46 @@ def carry_out(work: job.Work, flow: str, options: Options, session: Session, tit
     part."""
     if session.dry_run:
         return work(job.directly(session), options)
+    ahead = Ahead(work, options, session)
     try:
-        api = _open_prefect(session)
+        api = _open_prefect(session, ahead)
+    except InterruptedRun:
+        raise
     except Exception as error:  # a Prefect that cannot even be imported included
         session.notice(f"Prefect does not take part: {_first_line(error)}; {WITHOUT}", level="warning")
-        return work(job.directly(session), options)
-    return _as_flow(work, flow, options, session, api, title)
+        ahead.start()
+        return ahead.result()
+    return _as_flow(work, flow, options, session, api, title, ahead)
 
 
-def _open_prefect(session: Session) -> Api:
-    """Make this process a client of a server that answers. Prefect is imported while the server starts."""
+def _open_prefect(session: Session, ahead: Ahead) -> Api:
+    """Make this process a client of a server that answers.
+
+    Prefect is imported while the server starts; the first stages are then carried out `ahead` until it answers.
+    Raises InterruptedRun where they were stopped before.
+    """
     become_client(session.workspace)
     api = choose(session.workspace, session.config.prefect.api_url, session.emit)
     if api.server is not None and api.server.running() is None:
-        session.notice("starting this workspace's Prefect server; the first time takes 15 s or more")
+        session.notice("starting this workspace's Prefect server; the work begins meanwhile")
     outcome: list[str | Exception] = []
     starting = threading.Thread(target=lambda: outcome.append(_answering(api)), daemon=True)
     starting.start()
     import prefect.flow_engine
     import prefect.task_engine  # noqa: F401
 
-    starting.join()
+    if starting.is_alive():
+        ahead.start()
+    while starting.is_alive():
+        starting.join(POLL_SECONDS)
+        if (stopped := ahead.was_stopped()) is not None:
+            raise stopped
     if isinstance(outcome[0], Exception):
         raise outcome[0]
     point_client_at(outcome[0])
     if api.server is not None:
-        mark_killed_runs()
+        mark_killed_runs(outcome[0])
+    ahead.hand_over()  # last: after it, there must be a flow that goes on
     return dataclasses.replace(api, url=outcome[0])
 
 
@@ -92,7 +109,7 @@ def _answering(api: Api) -> str | Exception:
 
 
 def _as_flow(
-    work: job.Work, flow: str, options: Options, session: Session, api: Api, title: str
+    work: job.Work, flow: str, options: Options, session: Session, api: Api, title: str, ahead: Ahead
 ) -> dict[str, Any]:
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
@@ -101,7 +118,7 @@ def _as_flow(
     from charpipe_pipelines.page import Page
 
     page = Page(session.stop)
-    now = Current(linked(session, page), page, api)
+    now = Current(linked(session, page), page, api, ahead)
     token = current.set(now)
     flows: Any = resolve(flow)
     named = flows.with_options(flow_run_name=lambda: title)  # a text would be a template: names hold braces
@@ -117,6 +134,7 @@ def _as_flow(
             raise
         session.notice(f"Prefect was lost in mid-run ({_first_line(error)}); {WITHOUT}", level="warning")
     finally:
+        ahead.wait()
         current.reset(token)
         _settle(api)
     if now.error is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
+import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +13,13 @@ from typing import Any
 
 from charpipe.errors import CharpipeError
 from charpipe.events import Listener, Notice
+from charpipe.secrets import redact, without_secret
 from charpipe.servers.managed import ManagedServer
 from charpipe.workspace import Workspace
 from charpipe_pipelines.isolation import forget_user_files
 
 LOG_FILE = "CHARPIPE_PREFECT_LOG"
+CHECK_SECONDS = 20.0
 OWN_API = "CHARPIPE_PREFECT_API"
 """What this process set PREFECT_API_URL to, to tell it from the user's."""
 LOGGING = Path(__file__).with_name("logging.yml")
@@ -51,7 +55,9 @@ class Api:
         try:
             urllib.request.urlopen(f"{self.url}/health", timeout=10).close()
         except (OSError, ValueError) as error:
-            raise CharpipeError(f"the Prefect server at {self.url} does not answer ({error})") from error
+            raise CharpipeError(
+                f"the Prefect server at {without_secret(self.url)} does not answer ({redact(str(error))})"
+            ) from error
         return self.url
 
     @property
@@ -94,7 +100,17 @@ def application(url: str, home: str, log: str) -> Any:
     )
     from prefect.server.api.server import create_app
 
+    threading.Thread(target=_check_runs, args=(f"{url}/api",), daemon=True).start()
     return create_app(final=True)
+
+
+def _check_runs(url: str) -> None:
+    """Mark runs whose process was killed as crashed, for as long as this server is up."""
+    from charpipe_pipelines.deployments.strays import mark_killed_runs
+
+    while True:
+        time.sleep(CHECK_SECONDS)
+        mark_killed_runs(url)
 
 
 def choose(workspace: Workspace, configured: str | None, notify: Listener) -> Api:
@@ -103,7 +119,11 @@ def choose(workspace: Workspace, configured: str | None, notify: Listener) -> Ap
         return Api(configured.rstrip("/"), None)
     url = os.environ.get("PREFECT_API_URL")
     if url and url != os.environ.get(OWN_API):
-        notify(Notice(f"runs are shown on the Prefect server at {url}, because PREFECT_API_URL is set"))
+        notify(
+            Notice(
+                f"runs are shown on the Prefect server at {without_secret(url)}, because PREFECT_API_URL is set"
+            )
+        )
         return Api(url.rstrip("/"), None)
     return Api("", managed_server(workspace))
 

@@ -12,7 +12,7 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Cancelled, Completed
 
 from charpipe.errors import CharpipeError, InterruptedRun
-from charpipe_pipelines.current import current
+from charpipe_pipelines.current import current, flow_run
 from charpipe_pipelines.job import STAGES
 
 DOWNLOAD_RETRIES = (5, 20)
@@ -25,7 +25,10 @@ def _work(stage: str, *arguments: Any) -> Any:
     now.error = None
     now.page.enter(stage)
     try:
-        result = STAGES[stage](now.session, *arguments)
+        if now.ahead is not None and now.ahead.has_begun(stage):
+            result = now.ahead.take(now.page, flow_run())
+        else:
+            result = STAGES[stage](now.session, *arguments)
     except InterruptedRun as error:
         now.error = error
         return Cancelled(message=str(error))

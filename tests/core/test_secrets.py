@@ -57,3 +57,18 @@ def test_ordinary_urls_hold_no_secret() -> None:
 )
 def test_redacted_text_lacks_any_password(password: str) -> None:
     assert password not in redact(f"cannot open https://user:{password}@host/file?x=1: refused")
+
+
+@pytest.mark.parametrize(
+    "password", ["pa/ss", "p@ss", "pa?ss", "pa#ss", "pa ss", "'pa\"ss", "pa%2Fss", "pä:ss"]
+)
+def test_password_with_special_characters_is_refused_too(project: Path, password: str) -> None:
+    with pytest.raises(UsageError, match="netrc") as refused:
+        resolve_corpus(load_config().config, f"https://user:{password}@host/a.txt")
+    assert password not in str(refused.value)
+    (project / "pipelines.toml").write_text(
+        f"[corpora.x]\nsources = ['''https://user:{password}@host/a.txt''']\n"
+    )
+    with pytest.raises(UsageError, match="netrc") as refused:
+        load_config()
+    assert password not in str(refused.value)

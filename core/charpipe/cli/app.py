@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 import typer
@@ -116,8 +117,14 @@ def _speak_utf8() -> None:
     """Where the locale is not UTF-8, begin anew in Python's UTF-8 mode: corpora and file names are UTF-8 everywhere."""
     if sys.getfilesystemencoding().lower() != "utf-8" and sys.flags.utf8_mode == 0:
         os.environ["PYTHONUTF8"] = "1"
-        words = [os.fsencode(word) for word in (sys.executable, "-m", "charpipe", *sys.argv[1:])]
+        words = [os.fsencode(word) for word in (sys.executable, "-P", "-m", "charpipe", *sys.argv[1:])]
         os.execv(sys.executable, words)  # noqa: S606
+
+
+def _own_process() -> None:
+    """Set what libraries read from the user's environment and what is not meant for this program."""
+    os.environ["MPLBACKEND"] = "agg"  # charts are written to files
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"mlflow\b")
 
 
 def _plugins(words: Sequence[str]) -> Registry:
@@ -137,6 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code: 0 done, 1 failed, 2 usage, 130 or 143 interrupted."""
     if arguments is None:
         _speak_utf8()
+        _own_process()
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     words = [word for word in given if word != "--debug"]

@@ -118,7 +118,7 @@ def show(corpus: Corpus, json: Json = False) -> None:
 @app.command("promote")
 def promote(
     run: Annotated[
-        str, typer.Argument(help="A finished run: name, unique beginning, `last`, `best:CORPUS`.")
+        str, typer.Argument(help="A finished run: name, unique beginning, short name, `last`, `best:CORPUS`.")
     ],
     anyway: Annotated[
         bool,

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 def compare(
     runs: Annotated[
-        list[str], typer.Argument(help="Two runs or more: names, unique beginnings, `best:CORPUS`...")
+        list[str],
+        typer.Argument(help="Two runs or more: names, unique beginnings, short names, `best:CORPUS`..."),
     ],
     json: Json = False,
 ) -> None:

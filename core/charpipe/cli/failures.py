@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from charpipe.errors import CharpipeError, InterruptedRun
-from charpipe.secrets import redact
+from charpipe.secrets import redact, without_secret
 from charpipe.workspace import find_workspace
 
 
@@ -49,9 +49,8 @@ def _log(error: BaseException) -> Path | None:
         path = root / "logs" / "charpipe.log"
         path.parent.mkdir(exist_ok=True)
         with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(
-                f"--- {datetime.now(UTC).isoformat(timespec='seconds')} {redact(' '.join(sys.argv[1:]))}\n"
-            )
+            words = redact(" ".join(map(without_secret, sys.argv[1:])))
+            file.write(f"--- {datetime.now(UTC).isoformat(timespec='seconds')} {words}\n")
             file.write(redact("".join(traceback.format_exception(error))))
         return path
     return None

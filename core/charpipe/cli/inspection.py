@@ -10,6 +10,7 @@ import typer
 
 from charpipe.cli.environment import settings
 from charpipe.cli.models import Device, Json, RunName, Set, Which
+from charpipe.cli.opening import Open, open_page
 from charpipe.cli.output import print_json, print_table
 from charpipe.errors import UsageError
 
@@ -48,6 +49,7 @@ def inspect(
     ] = 65_536,
     which: Which = "best",
     device: Device = "cpu",
+    open_: Open = False,
     set_: Set = [],  # noqa: B006
     json: Json = False,
 ) -> None:
@@ -68,6 +70,8 @@ def inspect(
         resolved=resolved,
         tell=_say,
     )
+    if open_:
+        open_page(found.page)
     if json:
         print_json(found.as_json())
     else:

@@ -10,14 +10,17 @@ from typing import Annotated, Any
 
 import typer
 
+from charpipe.cli.defaults import with_default
 from charpipe.cli.environment import open_registry, open_workspace, settings
 from charpipe.cli.output import print_json
 from charpipe.errors import UsageError
+from charpipe.generation.settings import SampleConfig
 
 RunName = Annotated[
     str,
     typer.Argument(
-        help="A run: name, unique beginning, MLflow run id, `last`, `best:CORPUS` or `champion:CORPUS`."
+        help="A run: name, unique beginning, short name or title as MLflow shows it, MLflow run id, `last`, "
+        "`best:CORPUS` or `champion:CORPUS`."
     ),
 ]
 Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Any setting; may be repeated.")]
@@ -30,27 +33,60 @@ FRAME = 0.04
 
 def sample(
     run: RunName = "last",
-    prompt: Annotated[str | None, typer.Option(help="Text the model reads before it writes.")] = None,
-    prompt_file: Annotated[Path | None, typer.Option(help="A file with that text.")] = None,
-    length: Annotated[int | None, typer.Option(help="Tokens to write.")] = None,
-    temperature: Annotated[
-        float | None, typer.Option(help="0: always the likeliest; above 1: wilder.")
+    prompt: Annotated[
+        str | None,
+        typer.Option(help=with_default("Text the model reads before it writes.", SampleConfig, "prompt")),
     ] = None,
-    top_k: Annotated[int | None, typer.Option(help="Choose among so many of the likeliest.")] = None,
+    prompt_file: Annotated[Path | None, typer.Option(help="A file with that text.")] = None,
+    length: Annotated[
+        int | None, typer.Option(help=with_default("Tokens to write.", SampleConfig, "length"))
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(
+            help=with_default("0: always the likeliest; above 1: wilder.", SampleConfig, "temperature")
+        ),
+    ] = None,
+    top_k: Annotated[
+        int | None,
+        typer.Option(help=with_default("Choose among so many of the likeliest.", SampleConfig, "top_k")),
+    ] = None,
     top_p: Annotated[
-        float | None, typer.Option(help="Choose among the likeliest that together have this probability.")
+        float | None,
+        typer.Option(
+            help=with_default(
+                "Choose among the likeliest that together have this probability.", SampleConfig, "top_p"
+            )
+        ),
     ] = None,
     min_p: Annotated[
         float | None,
-        typer.Option(help="Leave out what has less than this share of the greatest probability."),
+        typer.Option(
+            help=with_default(
+                "Leave out what has less than this share of the greatest probability.", SampleConfig, "min_p"
+            )
+        ),
     ] = None,
     greedy: Annotated[bool, typer.Option("--greedy", help="Always the likeliest.")] = False,
-    stop: Annotated[str | None, typer.Option(help="Stop writing before this text.")] = None,
-    seed: Annotated[int | None, typer.Option(help="The same seed writes the same text.")] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="float32, bfloat16, float16 or int8; for many texts, and on CUDA.")
+    stop: Annotated[
+        str | None, typer.Option(help=with_default("Stop writing before this text.", SampleConfig, "stop"))
     ] = None,
-    engine: Annotated[str | None, typer.Option(help="auto, compiled, arrays or plain.")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help=with_default("The same seed writes the same text.", SampleConfig, "seed")),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help=with_default(
+                "float32, bfloat16, float16 or int8; for many texts, and on CUDA.", SampleConfig, "precision"
+            )
+        ),
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(help=with_default("auto, compiled, arrays or plain.", SampleConfig, "engine")),
+    ] = None,
     count: Annotated[int, typer.Option(min=1, max=4096, help="Texts to write side by side.")] = 1,
     which: Which = "best",
     device: Device = "auto",

@@ -9,6 +9,7 @@ import typer
 
 from charpipe.cli.environment import settings
 from charpipe.cli.models import Json, RunName
+from charpipe.cli.opening import Open, open_page
 from charpipe.cli.output import print_json
 
 
@@ -17,12 +18,15 @@ def report(
     output: Annotated[
         Path | None, typer.Option(help="Where to write the page; else into the run's folder.")
     ] = None,
+    open_: Open = False,
     json: Json = False,
 ) -> None:
     """Write a run's report: curves, samples by step, baselines, settings and lineage on one HTML page."""
     from charpipe.reports import FOLDER, write
 
     page, missing = write(run, output, settings())
+    if open_:
+        open_page(page)
     if json:
         print_json({"page": str(page), "notice": missing})
         return

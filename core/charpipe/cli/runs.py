@@ -65,7 +65,10 @@ def _row(run: Run) -> dict[str, Any] | None:
 @app.command("show")
 def show(
     run: Annotated[
-        str, typer.Argument(help="A run: name, unique beginning, MLflow run id, `last`, `best:CORPUS`.")
+        str,
+        typer.Argument(
+            help="A run: name, unique beginning, short name, MLflow run id, `last`, `best:CORPUS`."
+        ),
     ] = "last",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

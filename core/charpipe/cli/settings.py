@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from json import dumps as json_of
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from charpipe.cli.defaults import spelled
 from charpipe.cli.environment import open_registry
 from charpipe.cli.output import print_json, print_table
 from charpipe.config.load import leaves, load_config
@@ -45,14 +45,9 @@ def show(
     if json:
         print_json([{"key": key, "value": value, "origin": origin} for key, value, origin in rows])
         return
-    cells = [(key, _spelling(value), origin) for key, value, origin in rows]
+    cells = [(key, spelled(value), origin) for key, value, origin in rows]
     print_table(
         ("setting", "value", "from"),
         cells,
         "Every setting is its default; to see them, type: charpipe config show --all",
     )
-
-
-def _spelling(value: Any) -> str:
-    """A value as pipelines.toml spells it; what is unset has no spelling there."""
-    return "(unset)" if value is None else json_of(value, ensure_ascii=False, default=str)

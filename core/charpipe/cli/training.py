@@ -8,18 +8,32 @@ from typing import Annotated, Any
 
 import typer
 
+from charpipe.cli.defaults import with_default
 from charpipe.cli.environment import chosen, open_registry, open_workspace
 from charpipe.config.load import Resolved, load_config
 from charpipe.config.problems import validate
 from charpipe.errors import RunError, UsageError
 from charpipe.plugin import Pipeline
 from charpipe.registry import Registry
+from charpipe.training.settings import TrainConfig
 
-Preset = Annotated[str | None, typer.Option(help="A named bundle of settings.")]
-Steps = Annotated[int | None, typer.Option(help="Updates to make.", min=0)]
-Budget = Annotated[str | None, typer.Option(help="Time to train for: 90s, 2m, 1h.")]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-Engine = Annotated[str | None, typer.Option(help="auto, fast, plain or cuda-graphs.")]
+Preset = Annotated[str | None, typer.Option(help="A named bundle of settings.  [default: none]")]
+Steps = Annotated[
+    int | None,
+    typer.Option(
+        help=with_default("Updates to make.", TrainConfig, "steps", unset="as many as the budget allows"),
+        min=0,
+    ),
+]
+Budget = Annotated[
+    str | None, typer.Option(help=with_default("Time to train for: 90s, 2m, 1h.", TrainConfig, "budget"))
+]
+Device = Annotated[
+    str | None, typer.Option(help=with_default("auto, cpu, cuda, cuda:N or mps.", TrainConfig, "device"))
+]
+Engine = Annotated[
+    str | None, typer.Option(help=with_default("auto, fast, plain or cuda-graphs.", TrainConfig, "engine"))
+]
 Deterministic = Annotated[
     bool, typer.Option("--deterministic", help="On CUDA, the same numbers bit for bit every time.")
 ]
@@ -62,7 +76,11 @@ def _command(pipeline: Pipeline, registry: Registry) -> Any:
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = []
     for name, field in pipeline.options.model_fields.items():
-        shown = "needed" if field.is_required() else f"default: {field.default}"
+        shown = (
+            "needed"
+            if field.is_required()
+            else f"default: {'none' if field.default in (None, '') else field.default}"
+        )
         flag = f"--{name.strip('_').replace('_', '-')}"
         option = typer.Option(None, flag, help=f"{field.description}  [{shown}]")
         annotation: Any = field.annotation
@@ -169,13 +187,22 @@ def execute(
 
 
 def resume(
-    run: Annotated[str, typer.Argument(help="A run: name, unique beginning, `last`.")] = "last",
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="A run: name, unique beginning, short name, or `last`: the newest that can be resumed."
+        ),
+    ] = "last",
     steps: Annotated[int | None, typer.Option(help="Train for so many steps in all.", min=0)] = None,
     budget: Annotated[
         str | None, typer.Option(help="Train for so long in all, what is done included.")
     ] = None,
-    device: Device = None,
-    engine: Engine = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.  [default: as it was started]")
+    ] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="auto, fast, plain or cuda-graphs.  [default: as it was started]")
+    ] = None,
     set_: Set = [],  # noqa: B006
     json: Json = False,
 ) -> None:

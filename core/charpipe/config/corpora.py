@@ -12,7 +12,7 @@ from charpipe.config.problems import validate
 from charpipe.config.schema import Config
 from charpipe.corpus.settings import CorpusConfig
 from charpipe.errors import UsageError, near_match
-from charpipe.secrets import redact, refuse_secret
+from charpipe.secrets import SecretInUrlError, redact, refuse_secret
 
 
 def resolve_corpus(
@@ -44,7 +44,7 @@ def _find(
         return name, CorpusConfig(sources=[identity.printable(whole)])
     try:
         refuse_secret(wanted)
-    except ValueError as error:
+    except SecretInUrlError as error:
         raise UsageError(str(error)) from None
     if SCHEME.match(wanted):
         return _free(config, identity.of_url(wanted), wanted), CorpusConfig(sources=[wanted])

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from charpipe.errors import UsageError, near_match
-from charpipe.secrets import redact
+from charpipe.secrets import SecretInUrlError, redact
 
 FLAGS = {
     "train.steps": "--steps",
@@ -37,7 +37,12 @@ def explain(
         known = _fields(model, path[:-1])
         return UsageError(f"{source}{key} is not a setting{near_match(path[-1], known)}")
     message = problem["msg"].removeprefix("Value error, ")
-    given = "" if isinstance(problem["input"], Mapping) else f" (it is {redact(repr(problem['input']))})"
+    secret = isinstance(problem.get("ctx", {}).get("error"), SecretInUrlError)
+    given = (
+        ""
+        if secret or isinstance(problem["input"], Mapping)
+        else f" (it is {redact(repr(problem['input']))})"
+    )
     return UsageError(f"{source}{key or 'settings'}: {message[:1].lower()}{message[1:]}{given}")
 
 
@@ -51,7 +56,7 @@ def validate(
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise explain(error, model, prefix, origins or {}) from error
+        raise explain(error, model, prefix, origins or {}) from None  # it repeats what was given
 
 
 def _fields(model: type[BaseModel], path: Iterable[str]) -> list[str]:

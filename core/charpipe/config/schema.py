@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from charpipe.champions.settings import PromotionConfig
 from charpipe.corpus.settings import CorpusConfig
 from charpipe.generation.settings import SampleConfig
 from charpipe.plugin import Options
 from charpipe.retention.settings import RetentionConfig
+from charpipe.secrets import SecretInUrlError, find_secret, without_secret
 from charpipe.tracking.settings import TrackingConfig
 from charpipe.training.settings import TrainConfig
 
@@ -27,6 +28,16 @@ class PrefectConfig(Options):
     """Which Prefect server runs are told to."""
 
     api_url: str | None = Field(None, description="an existing server's API; unset: the workspace's own")
+
+    @field_validator("api_url")
+    @classmethod
+    def _hold_no_secret(cls, url: str | None) -> str | None:
+        if url is not None and (found := find_secret(url)) is not None:
+            raise SecretInUrlError(
+                f"{without_secret(url)} holds {found}, and settings are written down; give PREFECT_API_AUTH_STRING or "
+                "PREFECT_API_KEY in the environment"
+            )
+        return url
 
 
 class Config(Options):

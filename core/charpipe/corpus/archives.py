@@ -11,6 +11,8 @@ from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from charpipe.corpus.compressed import prepend
+from charpipe.corpus.formats import zip_document
 from charpipe.corpus.limits import Limits
 from charpipe.corpus.members import Member, read_fully, refused
 from charpipe.corpus.selection import Selection
@@ -40,7 +42,9 @@ class FileMembers:
     def __iter__(self) -> Iterator[Member]:
         kind = kind_of(self._source.read(HEAD))
         self._source.seek(0)
-        if kind == "zip":
+        if kind == "zip" and (what := zip_document(self._source)):
+            yield refused(self._name, what, Path(self._source.name).stat().st_size)
+        elif kind == "zip":
             yield from zip_members(self._source, self._name, self._selection, self._limits, self.admit)
         elif kind == "deb":
             yield from self._package()
@@ -54,7 +58,7 @@ class FileMembers:
         """The members of a tar, compressed or not, or the one file that was compressed."""
         head = read_fully(read, HEAD)
         kind = kind_of(head)
-        read = _prepend(head, read)
+        read = prepend(head, read)
         if kind in ("tar", "plain"):
             chunks = iter(lambda: read(CHUNK), b"")
         else:
@@ -129,14 +133,3 @@ class _Region:
         data = self._source.read(min(size, self._left))
         self._left -= len(data)
         return data
-
-
-def _prepend(head: bytes, read: Callable[[int], bytes]) -> Callable[[int], bytes]:
-    def prepended(size: int) -> bytes:
-        nonlocal head
-        if not head:
-            return read(size)
-        data, head = head[:size], head[size:]
-        return data
-
-    return prepended

@@ -1,4 +1,4 @@
-"""Bytes to text: UTF-8; UTF-16 with a byte order mark; else Latin-1 where it looks like text; else binary.
+"""Bytes to text: UTF-8, UTF-16, UTF-32; else the legacy encoding that a detector finds; else binary.
 
 Text is exact: a byte order mark stays as U+FEFF, and newlines stay as they are unless the corpus asks.
 """
@@ -6,91 +6,172 @@ Text is exact: a byte order mark stays as U+FEFF, and newlines stay as they are 
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
+from charpipe.corpus.detection import SAMPLE, is_iso_2022_jp, legacy_encoding, nearly_utf8, wide_encoding
 
 PART = 16_000_000
 """Most bytes of UTF-8 in one row of the documents."""
 CONTROL_SHARE = 0.01
-_NOT_CONTROL = bytes(byte for byte in range(256) if byte in b"\t\n\v\f\r" or 32 <= byte < 127 or byte >= 0xA0)
-_MARKS = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+NULS, NUL_SHARE = 8, 0.1
+"""Text in UTF-8 has at most so many NULs, or so many in one byte."""
+_NOT_CONTROL = bytes(byte for byte in range(256) if byte in b"\t\n\v\f\r" or (byte >= 32 and byte != 127))
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_HIDDEN = re.compile(rb"[\x00-\x08\x0c\x1b]")
+"""What ASCII has only where it may be another encoding: UTF-16, ISO-2022-JP."""
+WAYS_OUT = "name its encoding with --set corpus.encoding=NAME, or read on with --set corpus.errors=replace"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The encoding of a document, or (with `encoding` empty) why it is no text."""
+    """The encoding of a document, or (with `encoding` empty) why it is no text; `note` says what was tolerated."""
 
     encoding: str
     why_not: str = ""
+    note: str = ""
 
 
 class Classifier:
     """Tells a document's encoding from its chunks, in memory that does not grow."""
 
-    def __init__(self, encoding: str | None = None) -> None:
+    def __init__(self, encoding: str | None = None, errors: str = "strict") -> None:
         self._forced = encoding
+        self._errors = errors
         self._head = b""
+        self._near = b""
+        self._start: bytes | None = b""
         self._length = self._controls = self._nuls = 0
         self._utf8 = _Trial("utf-8")
         self._other = _Trial(encoding) if encoding else None
 
     def update(self, chunk: bytes) -> None:
         """Look at the next bytes."""
-        if not self._length:
-            self._head = chunk[:2]
-            if self._other is None and self._head in dict(_MARKS):
-                self._other = _Trial(dict(_MARKS)[self._head])
-        self._length += len(chunk)
+        self._look_for_mark(chunk)
+        if len(self._head) < SAMPLE:
+            self._head += chunk[: SAMPLE - len(self._head)]
+        was_ok = self._utf8.ok
         self._utf8.feed(chunk)
-        if self._other:
-            self._other.feed(chunk)
+        if not was_ok:
+            self._near += chunk[: SAMPLE - len(self._near)]
+        elif not self._utf8.ok:
+            self._near = self._utf8.rest[:SAMPLE]
+        self._length += len(chunk)
         self._nuls += chunk.count(0)
         self._controls += len(chunk.translate(None, _NOT_CONTROL))
 
+    def _look_for_mark(self, chunk: bytes, final: bool = False) -> None:
+        """Feed the trial of the stated or marked encoding; a mark is at most four bytes long."""
+        if self._other is None and self._start is not None:
+            self._start += chunk
+            if len(self._start) < 4 and not final:
+                return
+            chunk, start = self._start, self._start
+            self._start = None
+            marked = next((name for mark, name in _MARKS if start.startswith(mark)), None)
+            self._other = _Trial(marked) if marked else None
+        if self._other is not None:
+            self._other.feed(chunk)
+
     def verdict(self) -> Verdict:
         """What it is, after the last chunk."""
-        if self._forced:
-            if self._other is not None and self._other.end():
-                return Verdict(self._forced)
-            return Verdict("", f"not {self._forced}, the encoding that the corpus names")
-        if self._utf8.end():
-            return Verdict("utf-8")
-        if self._other is not None and self._other.end():
-            return Verdict(self._other.encoding)
+        self._look_for_mark(b"", final=True)
+        if self._other is not None and (self._forced or self._other.ok):
+            return self._named(self._other)
+        if (self._nuls or self._controls) and (wide := wide_encoding(self._head)):
+            return Verdict(wide, note=f"read as {wide}")
+        if self._utf8.ok and is_iso_2022_jp(self._head):
+            return Verdict("iso2022_jp", note="read as iso2022_jp")
+        sample = self._head + (self._near if self._utf8.bad_at >= SAMPLE else b"")
+        near = nearly_utf8(sample)
+        cut = self._utf8.cut
+        if self._utf8.ok and (not cut or near or len(cut) > 1):
+            if self._nuls > max(NULS, NUL_SHARE * self._length):
+                return Verdict("", "binary: with many NUL")
+            return Verdict("utf-8", note=_cut_off(cut) or ("holds NUL characters" if self._nuls else ""))
         if self._nuls:
             return Verdict("", "binary: not UTF-8, and with NUL")
         if self._controls >= CONTROL_SHARE * self._length:
             return Verdict("", "binary: not UTF-8, and with many control characters")
-        return Verdict("latin-1")
+        if not near and (found := legacy_encoding(sample)):
+            return Verdict(found, note=f"read as {found}")
+        if self._errors == "replace":
+            return Verdict("utf-8", note="bytes that are not UTF-8 were replaced by U+FFFD")
+        problem = "not quite UTF-8" if near else "in no encoding that was recognised"
+        return Verdict("", f"{problem}: {self._utf8.fault}; {WAYS_OUT}")
+
+    def _named(self, trial: _Trial) -> Verdict:
+        if trial.ok:
+            return Verdict(trial.encoding, note=_cut_off(trial.cut))
+        if self._errors == "replace":
+            return Verdict(
+                trial.encoding, note=f"bytes that are not {trial.encoding} were replaced by U+FFFD"
+            )
+        return Verdict(
+            "", f"not {trial.encoding}, the encoding that the corpus names: {trial.fault}; {WAYS_OUT}"
+        )
 
 
 class _Trial:
-    """Whether a stream is valid in an encoding; UTF-16 that holds NUL is not taken for text."""
+    """Whether a stream is valid in an encoding, and its first bad byte; UTF-16 that holds NUL is not text."""
 
     def __init__(self, encoding: str) -> None:
         self.encoding = encoding
         self.ok = True
+        self.bad_at = 0
+        self.rest = b""
+        """What followed the first bad byte in its chunk."""
+        self._bad = b""
+        self._fed = 0
         self._decoder = codecs.getincrementaldecoder(encoding)()
 
-    def feed(self, chunk: bytes, final: bool = False) -> None:
+    @property
+    def cut(self) -> bytes:
+        """The bytes of a last character that is incomplete so far."""
+        return _pending(self._decoder)
+
+    @property
+    def fault(self) -> str:
+        """The first bad byte, in words."""
+        if not self._bad:
+            return "its last character is incomplete" if self.ok else "it holds NUL"
+        return f"byte 0x{self._bad[0]:02X} at offset {self.bad_at:,}"
+
+    def feed(self, chunk: bytes) -> None:
         if not self.ok:
             return
+        held = len(self.cut)
         try:
-            text = self._decoder.decode(chunk, final)
+            text = self._decoder.decode(chunk)
             self.ok = not (self.encoding.startswith("utf-16") and "\0" in text)
-        except UnicodeError:
+        except UnicodeDecodeError as error:
             self.ok = False
+            self.bad_at = self._fed - held + error.start
+            self.rest = error.object[error.start :]
+            self._bad = error.object[error.start : error.start + 1]
+        self._fed += len(chunk)
 
-    def end(self) -> bool:
-        self.feed(b"", final=True)
-        return self.ok
+
+def _pending(decoder: codecs.IncrementalDecoder) -> bytes:
+    held = decoder.getstate()[0]
+    return held if isinstance(held, bytes) else b""
 
 
-def classify(data: bytes, encoding: str | None = None) -> Verdict:
+def _cut_off(cut: bytes) -> str:
+    return f"its last character is cut off: {len(cut)} bytes at its end were left out" if cut else ""
+
+
+def classify(data: bytes, encoding: str | None = None, errors: str = "strict") -> Verdict:
     """The verdict on a whole document."""
-    if encoding is None and data.isascii():
+    if encoding is None and data.isascii() and not _HIDDEN.search(data):
         return Verdict("utf-8")
-    classifier = Classifier(encoding)
+    classifier = Classifier(encoding, errors)
     classifier.update(data)
     return classifier.verdict()
 
@@ -100,12 +181,18 @@ def chunk_bytes(encoding: str) -> int:
     return PART - 8 if encoding == "utf-8" else PART // 4
 
 
-def to_utf8(chunks: Iterable[bytes], encoding: str, newline: str = "keep") -> Iterator[bytes]:
-    """The document's text in UTF-8, part by part; a character is never cut in two."""
-    decoder = codecs.getincrementaldecoder(encoding)()
+def to_utf8(
+    chunks: Iterable[bytes], encoding: str, newline: str = "keep", errors: str = "strict"
+) -> Iterator[bytes]:
+    """The document's text in UTF-8, part by part; a character is never cut in two.
+
+    A last character that is incomplete is left out. Raises UnicodeDecodeError for other bad bytes, unless `errors`
+    is "replace".
+    """
+    decoder = codecs.getincrementaldecoder(encoding)(errors)
     held = b""
     for chunk, final in _with_last(chunks):
-        part = held + decoder.decode(chunk, final).encode()
+        part = held + decoder.decode(chunk, final and not _pending(decoder)).encode()
         held = b""
         if newline == "lf":
             if part.endswith(b"\r") and not final:

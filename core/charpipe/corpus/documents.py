@@ -33,6 +33,7 @@ SCHEMA = pa.schema(
     metadata={"charpipe.schema": SCHEMA_NAME},
 )
 REJECTED = pa.schema([("path", pa.string()), ("reason", pa.string()), ("bytes", pa.int64())])
+NOTES = pa.schema([("path", pa.string()), ("note", pa.string())])
 GROUP_BYTES = 24 * 10**6
 """Text in a row group before it is written; a last part may add 16 MB."""
 GROUP_ROWS = 1 << 16
@@ -175,6 +176,64 @@ class RejectedWriter:
             columns = zip(*self._rows, strict=True)
             self._writer.write_batch(pa.record_batch([list(column) for column in columns], schema=REJECTED))
         self._rows = []
+
+
+class NotesWriter:
+    """Writes `notes.parquet`: what was tolerated in which document. No notes, no file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "notes.parquet"
+        self._writer: pq.ParquetWriter | None = None
+        self._rows: list[tuple[str, str]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._flush()
+        if self._writer is not None:
+            self._writer.close()
+
+    def add(self, path: str, note: str) -> None:
+        """Write down one document's note."""
+        self._rows.append((path, note))
+        if len(self._rows) >= GROUP_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._writer = self._writer or pq.ParquetWriter(self._path, NOTES, compression="zstd")
+            columns = zip(*self._rows, strict=True)
+            self._writer.write_batch(pa.record_batch([list(column) for column in columns], schema=NOTES))
+        self._rows = []
+
+
+def read_notes(folder: Path, limit: int | None = None) -> list[tuple[str, str]]:
+    """(path, note) of the documents that have one. Raises CorpusError for a damaged file."""
+    return _pairs(folder / "notes.parquet", ("path", "note"), limit)
+
+
+def read_rejected(folder: Path, limit: int | None = None) -> list[tuple[str, str]]:
+    """(path, reason) of the files that are not in the documents. Raises CorpusError for a damaged file."""
+    return _pairs(folder / "rejected.parquet", ("path", "reason"), limit)
+
+
+def _pairs(path: Path, columns: tuple[str, str], limit: int | None) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    if not path.is_file():
+        return found
+    try:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            for batch in file.iter_batches(columns=list(columns)):
+                rows = zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
+                found += [(str(name), str(text)) for name, text in rows]
+                if limit is not None and len(found) >= limit:
+                    return found[:limit]
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise CorpusError(
+            f"{path} is damaged ({error}); nothing was changed. Run the ingest stage again (--force ingest)"
+        ) from error
+    return found
 
 
 def shards(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from charpipe.corpus.documents import read_batches
+from charpipe.corpus.documents import read_batches, read_notes
 
 _OUTLINE = ("path", "part", "sha256", "bytes", "encoding", "characters")
 
@@ -26,6 +26,7 @@ class Kept:
     bytes: int
     encoding: str
     characters: int
+    note: str = ""
 
     @property
     def stop(self) -> int:
@@ -84,4 +85,7 @@ def _outline(folder: Path) -> dict[str, Kept]:
             kept = found[path]
             kept.rows, kept.characters = kept.rows + 1, kept.characters + characters
             row += 1
+    for path, note in read_notes(folder):
+        if path in found:
+            found[path].note = note
     return {path: kept for path, kept in found.items() if path not in twice}

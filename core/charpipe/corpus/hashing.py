@@ -11,14 +11,16 @@ import json
 import os
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from charpipe.corpus.members import walk
+from charpipe.corpus.left_out import LeftOut
+from charpipe.corpus.members import NOTHING, walk
 from charpipe.corpus.selection import Selection
 from charpipe.corpus.settings import CorpusConfig
 from charpipe.errors import CorpusError, StoreError
+from charpipe.identity import printable
 from charpipe.plugin import Fetched
 from charpipe.store.atomic import write_text
 from charpipe.store.digest import digest_of_file
@@ -35,13 +37,31 @@ class Survey:
     digest: str
     contents: Mapping[str, str] = field(default_factory=dict)
 
+    def changed_since(self, earlier: Survey) -> list[str]:
+        """The files of a folder that were added, removed or changed."""
+        paths = sorted({*self.contents, *earlier.contents})
+        return [path for path in paths if self.contents.get(path) != earlier.contents.get(path)]
+
+
+class ChangedError(CorpusError):
+    """Files of a folder changed while it was read: `paths`, relative to the folder."""
+
+    def __init__(self, origin: str, paths: Iterable[str]) -> None:
+        self.paths = frozenset(paths)
+        names = sorted(printable(path) for path in self.paths)
+        more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+        super().__init__(
+            f"{origin} changed while it was read: {', '.join(names[:3])}{more}; nothing was kept. "
+            "Go on without what changes: --set corpus.changed=skip, or leave it out with corpus.exclude"
+        )
+
 
 def fingerprint(fetched: Fetched, config: CorpusConfig, cache: Path) -> str:
     """The digest of `survey`."""
     return survey(fetched, config, cache).digest
 
 
-def survey(fetched: Fetched, config: CorpusConfig, cache: Path) -> Survey:
+def survey(fetched: Fetched, config: CorpusConfig, cache: Path, left_out: LeftOut = NOTHING) -> Survey:
     """What would be ingested: the file's bytes, or every selected file's path and bytes.
 
     `cache` is a folder where digests of unchanged files are kept. Raises CorpusError where a single file
@@ -56,9 +76,8 @@ def survey(fetched: Fetched, config: CorpusConfig, cache: Path) -> Survey:
         if not fetched.path.is_dir():
             return Survey(known.sha256(fetched.path, fetched.path.stat()))
         digest, contents = hashlib.sha256(b"folder\0"), {}
-        for path, found, why_not in walk(
-            fetched.path, Selection(config.include, config.exclude, fetched.only)
-        ):
+        selection = Selection(config.include, config.exclude, fetched.only)
+        for path, found, why_not in walk(fetched.path, selection, left_out):
             content = why_not or _content(known, fetched.path / path, found)
             digest.update(f"{path}\0{content}\n".encode("utf-8", "surrogateescape"))
             contents[path] = content

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from charpipe.corpus.archives import FileMembers
-from charpipe.corpus.decoding import PART, Classifier, Verdict, chunk_bytes, classify, to_utf8
-from charpipe.corpus.documents import DocumentWriter, Part, RejectedWriter
+from charpipe.corpus.compressed import Unpacker
+from charpipe.corpus.decoding import PART, WAYS_OUT, Classifier, Verdict, chunk_bytes, classify, to_utf8
+from charpipe.corpus.documents import DocumentWriter, NotesWriter, Part, RejectedWriter
 from charpipe.corpus.earlier import Earlier, Kept
+from charpipe.corpus.left_out import LeftOut
 from charpipe.corpus.limits import Limits
-from charpipe.corpus.members import Member, Progress, folder_members
+from charpipe.corpus.members import NOTHING, Member, Progress, folder_members
 from charpipe.corpus.selection import Selection
 from charpipe.corpus.settings import CorpusConfig
 from charpipe.errors import CorpusError
@@ -25,6 +27,8 @@ from charpipe.plugin import Fetched
 
 _SPOOL_CHUNK = 4 * 2**20
 _TELL_EVERY = 4 * 2**20
+LISTED = 10
+"""Most rejected files that an error names."""
 
 
 def ingest(
@@ -36,6 +40,7 @@ def ingest(
     unchanged: Callable[[], bool] = lambda: True,
     earlier: Earlier | None = None,
     limits: Limits | None = None,
+    left_out: LeftOut = NOTHING,
 ) -> dict[str, Any]:
     """Write `documents-*.parquet` and `rejected.parquet` into the empty `folder`; returns what was counted.
 
@@ -44,13 +49,15 @@ def ingest(
     Raises CorpusError where nothing of the source is text, where it changed meanwhile, and for damaged or
     hostile archives.
     """
+    limits = limits or Limits()
     selection = Selection(config.include, config.exclude, fetched.only)
     with (
-        _open(fetched, selection, limits or Limits(), earlier) as (members, position, total),
+        _open(fetched, selection, limits, earlier, left_out) as (members, position, total),
         DocumentWriter(folder, config.newline) as documents,
         RejectedWriter(folder) as rejected,
+        NotesWriter(folder) as notes,
     ):
-        work = _Ingestion(config, folder, documents, rejected, earlier)
+        work = _Ingestion(config, folder, documents, rejected, notes, earlier, Unpacker(limits))
         told = 0
         for member in members:
             work.take(member)
@@ -59,7 +66,7 @@ def ingest(
                 progress(position() if position else told, total)
         facts = work.finish()
     if not facts["characters"]:
-        raise CorpusError(_nothing(fetched, facts, config))
+        raise CorpusError(_nothing(fetched, facts, config, work.listed))
     if not unchanged():
         raise CorpusError(
             f"{fetched.origin} changed while it was read; nothing was kept. Run the command again"
@@ -69,7 +76,7 @@ def ingest(
 
 @contextmanager
 def _open(
-    fetched: Fetched, selection: Selection, limits: Limits, earlier: Earlier | None
+    fetched: Fetched, selection: Selection, limits: Limits, earlier: Earlier | None, left_out: LeftOut
 ) -> Iterator[tuple[Iterator[Member], Callable[[], int] | None, int | None]]:
     """The members of what was fetched, how far its file has been read, and its size, where it is a file."""
     if fetched.text is not None:
@@ -79,7 +86,7 @@ def _open(
     elif fetched.path is None:
         raise CorpusError(f"{fetched.origin} holds neither a file nor a text")
     elif fetched.path.is_dir():
-        yield folder_members(fetched.path, selection, _known(earlier)), None, None
+        yield folder_members(fetched.path, selection, _known(earlier), left_out), None, None
     else:
         try:
             source = fetched.path.open("rb", buffering=0)
@@ -104,8 +111,11 @@ class _Ingestion:
         folder: Path,
         documents: DocumentWriter,
         rejected: RejectedWriter,
+        notes: NotesWriter,
         earlier: Earlier | None,
+        unpacker: Unpacker,
     ) -> None:
+        self._unpacker = unpacker
         self._config = config
         self._folder = folder
         self._documents = documents
@@ -114,6 +124,9 @@ class _Ingestion:
         self._taking = (0, 0)
         self._encodings: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
+        self._notes = notes
+        self._noted: Counter[str] = Counter()
+        self.listed: list[str] = []
         self.facts: dict[str, Any] = {"documents": 0, "bytes": 0, "characters": 0}
 
     def take(self, member: Member) -> None:
@@ -121,12 +134,16 @@ class _Ingestion:
         path = printable(member.path)
         kept = self._earlier.find(path) if self._earlier is not None and not member.why_not else None
         if kept is not None:
-            self._take_again(kept)
+            self._take_again(path, kept)
             return
         if member.why_not:
             self._reject(path, member.why_not, member.size)
             return
         try:
+            member = self._unpacker.open(member)
+            if member.why_not:
+                self._reject(path, member.why_not, member.size)
+                return
             data = member.read(PART + 1)
             if len(data) <= PART // 4 or (len(data) <= PART and data.isascii()):
                 self._take_small(path, data)
@@ -135,7 +152,7 @@ class _Ingestion:
         except OSError as error:
             self._reject(path, f"unreadable: {error.strerror or error}", member.size)
 
-    def _take_again(self, kept: Kept) -> None:
+    def _take_again(self, path: str, kept: Kept) -> None:
         """Mark an unchanged document's rows; those that follow one another are taken together."""
         assert self._earlier is not None
         if kept.start != self._taking[1]:
@@ -144,7 +161,7 @@ class _Ingestion:
         self._earlier.claim(kept)
         self._taking = (self._taking[0], kept.stop)
         self.facts["characters"] += kept.characters
-        self._count(kept.bytes, kept.encoding)
+        self._count(path, kept.bytes, Verdict(kept.encoding, note=kept.note))
 
     def _write_taken(self) -> None:
         if self._earlier is not None:
@@ -153,15 +170,19 @@ class _Ingestion:
             self._taking = (self._taking[1], self._taking[1])
 
     def _take_small(self, path: str, data: bytes) -> None:
-        verdict = classify(data, self._config.encoding)
+        verdict = classify(data, self._config.encoding, self._config.errors)
         if not verdict.encoding:
             self._reject(path, verdict.why_not, len(data))
             return
         text = data
-        if verdict.encoding != "utf-8" or self._config.newline != "keep":
-            text = b"".join(to_utf8([data], verdict.encoding, self._config.newline))
+        if verdict.encoding != "utf-8" or verdict.note or self._config.newline != "keep":
+            try:
+                text = b"".join(to_utf8([data], verdict.encoding, self._config.newline, self._config.errors))
+            except UnicodeError as error:
+                self._reject(path, _not_throughout(verdict.encoding, error, len(data)), len(data))
+                return
         self._write(path, 0, hashlib.sha256(data).hexdigest(), len(data), verdict.encoding, text)
-        self._count(len(data), verdict.encoding)
+        self._count(path, len(data), verdict)
 
     def _take_large(self, path: str, start: bytes, member: Member) -> None:
         """Twice through a document that one row cannot hold: what it is is known only at its end."""
@@ -170,15 +191,30 @@ class _Ingestion:
             if not verdict.encoding:
                 self._reject(path, verdict.why_not, size)
                 return
+            if (fault := self._fault(spool, verdict.encoding)) is not None:
+                self._reject(path, fault, size)
+                return
             spool.seek(0)
             chunks = iter(lambda: spool.read(chunk_bytes(verdict.encoding)), b"")
-            for part, text in enumerate(to_utf8(chunks, verdict.encoding, self._config.newline)):
+            parts = to_utf8(chunks, verdict.encoding, self._config.newline, self._config.errors)
+            for part, text in enumerate(parts):
                 self._write(path, part, sha256, size, verdict.encoding, text)
-        self._count(size, verdict.encoding)
+        self._count(path, size, verdict)
+
+    def _fault(self, spool: BinaryIO, encoding: str) -> str | None:
+        """Why the whole is not in the encoding that its sample showed, or None."""
+        spool.seek(0)
+        chunks = iter(lambda: spool.read(chunk_bytes(encoding)), b"")
+        try:
+            for _ in to_utf8(chunks, encoding, "keep", self._config.errors):
+                pass
+        except UnicodeError as error:
+            return _not_throughout(encoding, error, spool.tell())
+        return None
 
     def _spool(self, spool: BinaryIO, start: bytes, member: Member) -> tuple[str, int, Verdict]:
         digest = hashlib.sha256()
-        classifier = Classifier(self._config.encoding)
+        classifier = Classifier(self._config.encoding, self._config.errors)
         size = 0
         rest = memoryview(start)
         while chunk := bytes(rest[:_SPOOL_CHUNK]) or member.read(_SPOOL_CHUNK):
@@ -195,12 +231,17 @@ class _Ingestion:
         self._documents.add(Part(path, part, sha256, size, encoding, characters, text))
         self.facts["characters"] += characters
 
-    def _count(self, size: int, encoding: str) -> None:
+    def _count(self, path: str, size: int, verdict: Verdict) -> None:
         self.facts["documents"] += 1
         self.facts["bytes"] += size
-        self._encodings[encoding] += 1
+        self._encodings[verdict.encoding] += 1
+        if verdict.note:
+            self._notes.add(path, verdict.note)
+            self._noted[verdict.note.partition(":")[0]] += 1
 
     def _reject(self, path: str, reason: str, size: int) -> None:
+        if len(self.listed) < LISTED:
+            self.listed.append(f"{path}: {reason}")
         self._rejected.add(path, reason, size)
         self._reasons[reason.partition(":")[0]] += 1
 
@@ -214,14 +255,25 @@ class _Ingestion:
             "reasons": dict(sorted(self._reasons.items())),
             "shards": self._documents.shards,
             "encodings": dict(sorted(self._encodings.items())),
+            **({"notes": dict(sorted(self._noted.items()))} if self._noted else {}),
         }
 
 
-def _nothing(fetched: Fetched, facts: dict[str, Any], config: CorpusConfig) -> str:
+def _not_throughout(encoding: str, error: UnicodeError, read: int) -> str:
+    """Names the first bad byte; `read` is how much had been read when it was met."""
+    fault = str(error)
+    if isinstance(error, UnicodeDecodeError):
+        offset = read - len(error.object) + error.start
+        fault = f"byte 0x{error.object[error.start]:02X} at offset {offset:,}"
+    return f"begins as {encoding} and does not go on so: {fault}; {WAYS_OUT}"
+
+
+def _nothing(fetched: Fetched, facts: dict[str, Any], config: CorpusConfig, rejected: list[str]) -> str:
     seen = facts["documents"] + facts["rejected"]
     reasons = ", ".join(f"{count} {reason}" for reason, count in facts["reasons"].items())
+    listed = "".join(f"\n  {line}" for line in rejected)
     patterns = f" that match {', '.join(config.include)}" if config.include else ""
     return (
         f"{fetched.origin} holds no text: {seen} files{patterns}{f' ({reasons})' if reasons else ''}; "
-        "nothing was kept. Name another path, or change the corpus's include and exclude"
+        "nothing was kept. Name another path, or change the corpus's include and exclude" + listed
     )

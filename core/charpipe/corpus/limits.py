@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from charpipe.errors import CorpusError
 
 
+class LimitError(CorpusError):
+    """An archive or a compressed file asks for more than is allowed."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """Bounds on what an archive may hold; beyond them ingestion stops, and nothing of it is kept."""
@@ -24,30 +28,30 @@ class Limits:
     """Most bytes in a zip archive's central directory, which has to be held in memory."""
 
     def check_output(self, subject: str, received: int, produced: int) -> None:
-        """Raise CorpusError where `received` compressed bytes became too many `produced` ones."""
+        """Raise LimitError where `received` compressed bytes became too many `produced` ones."""
         if produced > self.total_bytes:
-            raise CorpusError(
+            raise LimitError(
                 f"{subject} unpacks to more than {self.total_bytes:,} bytes, the most an archive may hold; "
                 "nothing of it was kept. Unpack it yourself and name the folder"
             )
         if produced > self.ratio_after and produced > self.ratio * max(received, 1):
-            raise CorpusError(
+            raise LimitError(
                 f"{subject} unpacks to more than {self.ratio} times its size, like an archive made to fill a "
                 "disk; nothing of it was kept. Unpack it yourself and name the folder if you trust it"
             )
 
     def check_members(self, subject: str, members: int) -> None:
-        """Raise CorpusError where an archive lists too many members."""
+        """Raise LimitError where an archive lists too many members."""
         if members > self.members:
-            raise CorpusError(
+            raise LimitError(
                 f"{subject} holds more than {self.members:,} members, the most an archive may hold; "
                 "nothing of it was kept. Unpack it yourself and name the folder"
             )
 
     def check_claim(self, subject: str, member: str, size: int) -> None:
-        """Raise CorpusError where a member claims to be larger than any may be."""
+        """Raise LimitError where a member claims to be larger than any may be."""
         if not 0 <= size <= self.member_bytes:
-            raise CorpusError(
+            raise LimitError(
                 f"{subject} claims {size:,} bytes for its member {member!r}, more than the {self.member_bytes:,} "
                 "a member may have; nothing of it was kept. The archive is damaged or hostile"
             )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from charpipe.corpus.left_out import LeftOut
 from charpipe.corpus.selection import Selection
 
 Progress = Callable[[int, int | None], None]
@@ -29,7 +30,8 @@ class Member:
 
 
 NEVER = frozenset({".charpipe", ".git"})
-"""Folders that are never part of a corpus: what charpipe writes changes while it is read."""
+"""Folders that are never part of a corpus."""
+NOTHING = LeftOut()
 
 
 def refused(path: str, why_not: str, size: int = 0) -> Member:
@@ -37,28 +39,35 @@ def refused(path: str, why_not: str, size: int = 0) -> Member:
     return Member(path, size, lambda _: b"", why_not)
 
 
-def walk(root: Path, selection: Selection) -> Iterator[tuple[str, os.stat_result | None, str]]:
+def walk(
+    root: Path, selection: Selection, left_out: LeftOut = NOTHING
+) -> Iterator[tuple[str, os.stat_result | None, str]]:
     """(relative path, stat, reason it cannot be read) of the selected files of a folder, sorted by path.
 
     Links to files are followed, links to folders are not, so that no loop is ever walked.
     """
-    yield from _walk(root, "", selection)
+    yield from _walk(root, "", selection, left_out)
 
 
-def _walk(root: Path, folder: str, selection: Selection) -> Iterator[tuple[str, os.stat_result | None, str]]:
+def _walk(
+    root: Path, folder: str, selection: Selection, left_out: LeftOut
+) -> Iterator[tuple[str, os.stat_result | None, str]]:
     try:
-        with os.scandir(root / folder) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
+        with os.scandir(root / folder) as scanned:
+            entries = sorted(scanned, key=lambda entry: entry.name)
     except OSError as error:
         yield folder or ".", None, f"unreadable folder: {error.strerror}"
         return
     for entry in entries:
         path = f"{folder}/{entry.name}" if folder else entry.name
         if entry.is_dir(follow_symlinks=False):
-            if entry.name not in NEVER and not selection.prunes(path):
-                yield from _walk(root, path, selection)
+            if entry.name in NEVER or selection.prunes(path) or left_out.leaves_out_folder(Path(entry.path)):
+                continue
+            yield from _walk(root, path, selection, left_out)
         elif selection.selects(path):
-            yield path, *_look(entry)
+            found, why_not = _look(entry)
+            if found is None or not left_out.leaves_out_file(path, found):
+                yield path, found, why_not
 
 
 def _look(entry: os.DirEntry[str]) -> tuple[os.stat_result | None, str]:
@@ -72,10 +81,13 @@ def _look(entry: os.DirEntry[str]) -> tuple[os.stat_result | None, str]:
 
 
 def folder_members(
-    root: Path, selection: Selection, known: Callable[[str], bool] = lambda path: False
+    root: Path,
+    selection: Selection,
+    known: Callable[[str], bool] = lambda path: False,
+    left_out: LeftOut = NOTHING,
 ) -> Iterator[Member]:
     """The selected files of a folder, sorted by path; one whose content is `known` is named, and not opened."""
-    for path, found, why_not in walk(root, selection):
+    for path, found, why_not in walk(root, selection, left_out):
         if found is None or why_not:
             yield refused(path, why_not)
             continue

@@ -25,8 +25,16 @@ class CorpusConfig(Options):
         description="files to read: patterns of names, or of paths where they hold a slash; none: all",
     )
     exclude: list[str] = Field(default_factory=list, description="patterns of files and folders to leave out")
-    encoding: str | None = Field(None, description="of every file; unset: UTF-8, UTF-16, else Latin-1")
+    encoding: str | None = Field(
+        None, description="of every file; unset: UTF-8, UTF-16, UTF-32, else what a detector finds"
+    )
+    errors: Literal["strict", "replace"] = Field(
+        "strict", description="replace: bytes that the encoding cannot read become U+FFFD"
+    )
     newline: Literal["keep", "lf"] = Field("keep", description="lf: CR LF and lone CR become LF")
+    changed: Literal["stop", "skip"] = Field(
+        "stop", description="skip: a file of a folder that changes while it is read is left out"
+    )
     license: str = Field("", description="the licence of the text")
     sha256: str | None = Field(
         None, pattern="^[0-9a-f]{64}$", description="SHA-256 of the single file that is fetched"

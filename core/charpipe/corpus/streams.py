@@ -50,6 +50,16 @@ def kind_of(head: bytes) -> Kind:
     return "tar" if head[257:262] == b"ustar" else "plain"
 
 
+class DamagedError(CorpusError):
+    """The compressed stream `subject` is damaged or cut short."""
+
+    def __init__(self, subject: str, reason: object) -> None:
+        super().__init__(
+            f"{subject} is damaged ({reason}); nothing of it was kept. Fetch it again, or name another file"
+        )
+        self.subject, self.reason = subject, reason
+
+
 class _Decompressor(Protocol):
     @property
     def eof(self) -> bool: ...
@@ -70,7 +80,7 @@ def decompress(
     """The decompressed content of what `read` hands out, in chunks of at most CHUNK bytes.
 
     `received` says how much of the outermost file has been read: archives within archives share one limit.
-    Raises CorpusError where the stream is damaged, cut short or unpacks beyond `limits`.
+    Raises DamagedError where the stream is damaged or cut short, LimitError where it unpacks beyond `limits`.
     """
     produced = 0
 
@@ -84,9 +94,7 @@ def decompress(
             limits.check_output(subject, received(), produced)
             yield chunk
     except (OSError, EOFError, lzma.LZMAError, zlib.error, zstandard.ZstdError) as error:
-        raise CorpusError(
-            f"{subject} is damaged ({error}); nothing of it was kept. Fetch it again, or name another file"
-        ) from error
+        raise DamagedError(subject, error) from error
 
 
 def _stream_chunks(pull: Callable[[], bytes], kind: Kind) -> Iterator[bytes]:

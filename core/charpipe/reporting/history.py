@@ -62,7 +62,10 @@ def _samples(run: Run) -> list[dict[str, Any]]:
         {"step": line["step"], "prompt": str(line.get("prompt", "")), "text": str(line.get("text", ""))}
         for line in read_metrics(run.samples_file)
     ]
-    return sorted(found, key=lambda sample: int(sample["step"]))
+    latest = {
+        int(sample["step"]): sample for sample in found
+    }  # of two at one step the later: the final sample
+    return [latest[step] for step in sorted(latest)]
 
 
 def _clock(times: list[float]) -> tuple[list[float], bool]:

@@ -69,13 +69,7 @@ def _figures(status: Status, metrics: Mapping[str, float]) -> list[tuple[str, st
 def _charts(history: History, metrics: Mapping[str, float]) -> list[tuple[Any, str]]:
     """Each chart with its caption; those without data are left out."""
     bits = history.curve(BITS)
-    levels = [
-        Level(label, metrics[key])
-        for key, label in (
-            (f"{split}/{name}_bits_per_char", name) for split in ("test", "val") for name in ("xz", "zstd")
-        )
-        if key in metrics
-    ][:2]
+    levels = _levels(metrics)
     steps, clock = Axes("step", "bits per character"), Axes("time", "bits per character", _duration)
     beside = "; dashed, what compressors need for the held-out text" if levels else ""
     loss = [
@@ -95,6 +89,19 @@ def _charts(history: History, metrics: Mapping[str, float]) -> list[tuple[Any, s
         (chart(rate, Axes("step", "learning rate")), "The learning rate."),
     ]
     return [(drawn, caption) for drawn, caption in found if drawn is not None]
+
+
+def _levels(metrics: Mapping[str, float]) -> list[Level]:
+    """What compressors need for the held-out text: of the test text, else of the validation text."""
+    for split in ("test", "val"):
+        found = [
+            Level(name.replace("_", " "), metrics[f"{split}/{name}_bits_per_char"])
+            for name in ("xz", "zstd", "xz_after_training", "zstd_after_training")
+            if f"{split}/{name}_bits_per_char" in metrics
+        ]
+        if found:
+            return found
+    return []
 
 
 def _over_steps(points: list[Point]) -> list[tuple[float, float]]:

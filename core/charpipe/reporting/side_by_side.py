@@ -70,7 +70,8 @@ def sparkline(points: Sequence[Point], low: float, high: float, width: int = WID
 
 
 def _settings(info: RunInfo) -> dict[str, Any]:
-    shown = {key: value for key, value in info.settings.items() if key.split(".")[0] in ("train", "sample")}
+    tables = ("train", "sample") if info.is_trained_by_steps else ("sample",)
+    shown = {key: value for key, value in info.settings.items() if key.split(".")[0] in tables}
     model = {f"model.{key}": value for key, value in info.architecture_config.items()}
     return {"corpus": info.corpus, "arch": info.architecture, **model, **shown}
 

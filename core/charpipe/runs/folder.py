@@ -56,6 +56,11 @@ class RunInfo(_Model):
     facts: dict[str, Any] = Field(default_factory=dict)
     parent: str | None = None
 
+    @property
+    def is_trained_by_steps(self) -> bool:
+        """Whether the settings of training mean anything to the model; False for one that is fitted by counting."""
+        return not self.facts.get("counted", False)
+
 
 class Status(_Model):
     """How a run stands. `best` and `last` hold a checkpoint's step, relative path and metrics."""

@@ -81,7 +81,7 @@ class ManagedServer:
         if self._state():  # up but deaf: a second server on the same database would do harm
             self.stop()
         command = [
-            *(sys.executable, "-m", MODULE, self.application, str(self.folder)),
+            *(sys.executable, "-P", "-m", MODULE, self.application, str(self.folder)),
             *("--port", str(self._last_port()), "--idle", str(self.idle)),
             *("--arguments", json.dumps(dict(self.arguments))),
         ]

@@ -25,6 +25,8 @@ from charpipe.servers.managed import IDLE_SECONDS, PORT, STATE
 HOST = "127.0.0.1"
 WATCH_SECONDS = 2.0
 GRACE_SECONDS = 4
+UNCOUNTED = "x-charpipe-check"
+"""A request with this header comes from the server's own process, and does not keep it from being idle."""
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -41,6 +43,8 @@ class IdleWatch:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
+            return await self.application(scope, receive, send)
+        if any(name == UNCOUNTED.encode() for name, _ in scope.get("headers", ())):
             return await self.application(scope, receive, send)
         self.open += 1
         try:

@@ -7,7 +7,7 @@ there is now. They know no Prefect and no terminal: they tell a session's listen
 from charpipe.stages.beginning import Beginning, find_beginning
 from charpipe.stages.data import encode, ingest, learn_vocabulary
 from charpipe.stages.outcome import evaluate, sample
-from charpipe.stages.plan import TrainRequest, check
+from charpipe.stages.plan import TrainRequest, check, check_here
 from charpipe.stages.promote import Promotion, promote
 from charpipe.stages.retraining import Night, conclude, refresh, skip
 from charpipe.stages.session import Made, Session
@@ -22,6 +22,7 @@ __all__ = [
     "TrainRequest",
     "TrainedRun",
     "check",
+    "check_here",
     "conclude",
     "encode",
     "evaluate",

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from charpipe.corpus.left_out import LeftOut, own_files
+from charpipe.corpus.settings import CorpusConfig
 from charpipe.errors import CorpusError, RefreshError
 from charpipe.events import StageProgress
 from charpipe.plugin import Fetched
 from charpipe.stages.beginning import Beginning, vocabulary_of
 from charpipe.stages.lineage import division_before, earlier_documents, earlier_tokens, split_settings
 from charpipe.stages.quantities import size
+from charpipe.stages.reading import listed, tell_of_texts
 from charpipe.stages.session import Made, Session, WouldRun
 from charpipe.store import Action, digest_of_json
 
 INGEST, VOCABULARY, ENCODE = 1, 1, 1
-"""The versions of the stages: raised by hand when a stage would make something else of the same input."""
+"""The versions of the stages: raised by hand when a stage would make something else of the same input.
+
+What ingest makes depends on the detector of encodings, whose version is among the settings of its actions: another one
+reads the source again, and where the text is the same, nothing after it runs again.
+"""
+_ATTEMPTS = 4
+"""How often a folder is read again without what changed in it."""
 
 
 def ingest(session: Session, wanted: str) -> Made:
@@ -24,8 +34,8 @@ def ingest(session: Session, wanted: str) -> Made:
 
     Fetches the source if it is not here yet. Raises CorpusError.
     """
-    from charpipe.corpus import discard, fetched_here
-    from charpipe.corpus.hashing import fingerprint, survey
+    from charpipe.corpus import fetched_here
+    from charpipe.corpus.hashing import ChangedError
 
     if (recorded := session.recorded("ingest")) is not None:
         return session.skip(recorded, _documents)
@@ -35,11 +45,39 @@ def ingest(session: Session, wanted: str) -> Made:
         here for _, here in fetched_here(config, session.workspace.downloads, sources)
     ):
         raise WouldRun("ingest: would fetch the corpus and run, and all after it")
-    cache, progress = session.workspace.downloads, _progress(session, "ingest")
     fetched = _fetched(session, wanted)
-    found = survey(fetched, config, cache)
-    settings = config.model_dump(include={"include", "exclude", "encoding", "newline"})
-    settings["name"] = fetched.details.get("name", "")
+    left_out = LeftOut.of(session.workspace.root)
+    for path in own_files(fetched.path, left_out):
+        session.notice(
+            f"{path} is left out: this command writes to it (name it in corpus.exclude to leave it out always)"
+        )
+    for _ in range(_ATTEMPTS):
+        try:
+            made = _ingested(session, name, config, fetched, left_out)
+        except ChangedError as error:
+            if config.changed != "skip":
+                raise
+            left_out = replace(left_out, paths=left_out.paths | error.paths)
+            session.notice(
+                f"left out, because they change while they are read: {listed(error.paths)}", "warning"
+            )
+        else:
+            tell_of_texts(session, made)
+            return made
+    raise CorpusError(
+        f"{fetched.origin} keeps changing while it is read; nothing was kept. Copy it, and name the copy"
+    )
+
+
+def _ingested(session: Session, name: str, config: CorpusConfig, fetched: Fetched, left_out: LeftOut) -> Made:
+    from charpipe.corpus import discard
+    from charpipe.corpus.detection import DETECTOR
+    from charpipe.corpus.hashing import ChangedError, survey
+
+    cache, progress = session.workspace.downloads, _progress(session, "ingest")
+    found = survey(fetched, config, cache, left_out)
+    settings = config.model_dump(include={"include", "exclude", "encoding", "errors", "newline"})
+    settings |= {"name": fetched.details.get("name", ""), "detector": DETECTOR}
     action = Action("ingest", INGEST, {"source": found.digest}, settings)
     taken = [0]
 
@@ -47,11 +85,18 @@ def ingest(session: Session, wanted: str) -> Made:
         from charpipe.corpus import ingest
 
         def unchanged() -> bool:
-            return fingerprint(fetched, config, cache) == found.digest
+            after = survey(fetched, config, cache, left_out)
+            if changed := after.changed_since(found):
+                raise ChangedError(fetched.origin, changed)
+            return after.digest == found.digest
 
         earlier = earlier_documents(session, action, name, found.contents)
         try:
-            facts = ingest(fetched, config, folder, progress, unchanged=unchanged, earlier=earlier)
+            facts = ingest(
+                fetched, config, folder, progress, unchanged=unchanged, earlier=earlier, left_out=left_out
+            )
+        except ChangedError:
+            raise
         except CorpusError as error:
             if not discard(fetched, config, cache):
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from charpipe.registry import Provided
 from charpipe.runs import Run, RunInfo
 from charpipe.runs.find import new_name
 from charpipe.runs.folder import SCHEMA, PluginUsed
-from charpipe.stages.beginning import Beginning, settled_config
+from charpipe.stages.beginning import Beginning, find_beginning, settled_config
 from charpipe.stages.session import Made, Session
 from charpipe.store import Action
 from charpipe.store.actions import flatten
@@ -119,7 +120,8 @@ class Plan:
             origins=dict(session.resolved.origins),
             versions={name: version(name) for name in ("charpipe", "torch")}
             | {"python": platform.python_version()},
-            facts={"tokens": dict(self.tokens.facts)} | ({"start": begun.to_json()} if begun else {}),
+            facts={"tokens": dict(self.tokens.facts), "counted": self.counted}
+            | ({"start": begun.to_json()} if begun else {}),
             parent=begun.run if begun else None,
         )
 
@@ -140,11 +142,18 @@ def check(session: Session, corpus: str, arch: str) -> None:
     if session.resume is None:
         _, config = session.corpus(corpus)
         session.registry.find("tokenizer", config.tokenizer.name)
-    provided, _ = architecture(session, arch)
-    if provided.spec.build is not None:
-        check_device(session)
+    architecture(session, arch)
     if session.config.tracking.enabled:
         locate(session.config.tracking, session.workspace.root / "mlflow")
+
+
+def check_here(session: Session, corpus: str, arch: str, beginning: str | None = None) -> None:
+    """As `check`, and what only the machine that does the work can know: its device, and the run to start from."""
+    check(session, corpus, arch)
+    if architecture(session, arch)[0].spec.build is not None:
+        check_device(session)
+    if beginning is not None and session.resume is None:
+        find_beginning(dataclasses.replace(session, emit=lambda event: None), beginning)
 
 
 def check_device(session: Session) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ def write_text(path: Path, text: str) -> None:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+                os.fchmod(file.fileno(), _mode(path))
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
@@ -30,6 +32,25 @@ def write_text(path: Path, text: str) -> None:
         raise StoreError(
             f"{path} cannot be written: {error.strerror or error}; what was there before is whole"
         ) from error
+
+
+def _mode(path: Path) -> int:
+    """The permissions of the file that is replaced; of a new one, what the umask leaves."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return 0o666 & ~_umask()
+
+
+def _umask() -> int:
+    """The process's umask, read without changing it where the system tells it (other threads create files)."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+        return next(int(line.split()[1], 8) for line in lines if line.startswith("Umask:"))
+    except (OSError, StopIteration):
+        current = os.umask(0o077)
+        os.umask(current)
+        return current
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -16,6 +16,7 @@ from charpipe.errors import CharpipeError, PluginError
 from charpipe.models import Model, State, build_model, load_model, save_model
 from charpipe.plugin import Architecture, ModelConfig
 from charpipe.testing import counted
+from charpipe.testing.finding import find_architecture
 
 C = TypeVar("C")
 VOCABULARY, STEPS, LANES = 11, 9, 3
@@ -222,8 +223,13 @@ def _broken(
             yield BrokenRule(rule.__name__, seen)
 
 
-def check_architecture(architecture: Architecture, **settings: Any) -> None:
-    """Raise PluginError naming the rules that are broken, if any is."""
+def check_architecture(architecture: Architecture | str, **settings: Any) -> None:
+    """Raise PluginError naming the rules that are broken, if any is.
+
+    A name is looked up among the installed plugins and those of the project in reach, as `--arch` is.
+    """
+    if isinstance(architecture, str):
+        architecture = find_architecture(architecture)
     broken = list(broken_rules(architecture, **settings))
     if broken:
         raise PluginError(f"architecture {architecture.name!r} breaks {'; '.join(map(str, broken))}")

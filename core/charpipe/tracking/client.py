@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from charpipe.errors import CharpipeError
+from charpipe.secrets import redact
 from charpipe.tracking.location import Location
 from charpipe.tracking.relocation import follow_move
 
@@ -23,21 +24,41 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 FORCED = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-DEFAULTS = {
+HONOURED = (
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_TRACKING_USERNAME",
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+    "MLFLOW_TRACKING_AUTH",
+    "MLFLOW_TRACKING_AWS_SIGV4",
+    "MLFLOW_TRACKING_CLIENT_CERT_PATH",
+    "MLFLOW_TRACKING_SERVER_CERT_PATH",
+    "MLFLOW_TRACKING_INSECURE_TLS",
+    "MLFLOW_WORKSPACE",
+    "MLFLOW_S3_ENDPOINT_URL",
+    "MLFLOW_S3_IGNORE_TLS",
+    "MLFLOW_S3_UPLOAD_EXTRA_ARGS",
+)
+"""The user's variables that say which MLflow is meant and how to log in there; docs/environment.md lists them."""
+OWN = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the tracker tries again by itself
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+SERVER = ("MLFLOW_SERVER_ENABLE_JOB_EXECUTION",)
+"""What the process of our own server sets for itself."""
 LOCK_SECONDS = 300.0
 
 
 def quiet_environment() -> None:
-    """Set what MLflow reads from the environment, before it is imported."""
-    os.environ.update(FORCED)
-    for variable, value in DEFAULTS.items():
-        os.environ.setdefault(variable, value)
+    """Set what MLflow reads from the environment, before it is imported: of the user's variables only those in
+    HONOURED stay."""
+    for variable in [name for name in os.environ if name.upper().startswith("MLFLOW_")]:
+        if variable not in HONOURED and variable not in SERVER:
+            del os.environ[variable]
+    os.environ.update(FORCED | OWN)
     loopback = "127.0.0.1,localhost"
     for variable in ("NO_PROXY", "no_proxy"):  # no proxy stands between this machine and itself
         if loopback not in os.environ.get(variable, ""):
@@ -122,5 +143,5 @@ def explain(error: Exception, location: Location) -> CharpipeError:
     """What went wrong with MLflow, in one sentence and without its traceback."""
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     return CharpipeError(
-        f"MLflow at {location.shown} does not take part ({reason}); nothing of the run is lost"
+        f"MLflow at {location.shown} does not take part ({redact(reason)}); nothing of the run is lost"
     )

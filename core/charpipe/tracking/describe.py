@@ -9,6 +9,8 @@ from typing import Any
 from charpipe.runs import RunInfo
 
 PARAM_TABLES = ("corpus", "train", "sample")
+COUNTED_TABLES = ("corpus", "sample")
+"""A count-based model has no use for a learning rate and its like."""
 VALUE_LIMIT = 6000
 DIGEST_LIMIT = 36
 RUN_TAG = "charpipe.run"
@@ -17,7 +19,8 @@ CONTEXTS = {"train": "training", "val": "validation", "test": "test"}
 
 def params(info: RunInfo) -> dict[str, str]:
     """The resolved settings that shape the model, by dotted name; the architecture's under `model.`."""
-    chosen = {key: value for key, value in info.settings.items() if key.split(".")[0] in PARAM_TABLES}
+    tables = PARAM_TABLES if info.is_trained_by_steps else COUNTED_TABLES
+    chosen = {key: value for key, value in info.settings.items() if key.split(".")[0] in tables}
     chosen |= {f"model.{key}": value for key, value in info.architecture_config.items()}
     chosen |= {
         "corpus": info.corpus,

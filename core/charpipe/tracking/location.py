@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from charpipe.errors import UsageError
-from charpipe.secrets import redact
+from charpipe.secrets import redact, without_secret
 from charpipe.tracking.settings import TrackingConfig
 
 DATABASE_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -85,4 +85,4 @@ def _elsewhere(uri: str, artifacts: str, folder: Path, origin: str, notice: str 
 
 def without_password(uri: str) -> str:
     """A URI that may be shown."""
-    return redact(uri)
+    return redact(without_secret(uri))

@@ -372,7 +372,7 @@ def _download(location: Location, wanted: str, folder: Path) -> Path:
 def _registered(client: MlflowClient, corpus: str) -> str:
     """The registered model of a corpus, by its tag; or one that is called so. Raises UsageError where there are
     several: of several workspaces, that is."""
-    found = [
+    found: list[str] = [
         one.name
         for one in client.search_registered_models(_where(corpus))
         if one.tags.get(CORPUS_TAG) == corpus or one.name == corpus

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, field_validator
 
 from charpipe.plugin import Options
-from charpipe.secrets import find_secret, redact
+from charpipe.secrets import SecretInUrlError, find_secret, without_secret
 
 
 class TrackingConfig(Options):
@@ -36,8 +36,8 @@ class TrackingConfig(Options):
     @classmethod
     def _hold_no_secret(cls, uri: str | None) -> str | None:
         if uri is not None and (found := find_secret(uri)) is not None:
-            raise ValueError(
-                f"{redact(uri)} holds {found}, and settings are written down; give it in the environment: "
+            raise SecretInUrlError(
+                f"{without_secret(uri)} holds {found}, and settings are written down; give it in the environment: "
                 "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, MLFLOW_TRACKING_TOKEN, or the whole URI "
                 "in MLFLOW_TRACKING_URI"
             )

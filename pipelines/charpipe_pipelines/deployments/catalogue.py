@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from charpipe.config import load_config
+from charpipe.config.layers import parse_setting
 from charpipe.config.load import Resolved
 from charpipe.config.problems import validate
 from charpipe.errors import CharpipeError, UsageError, near_match
 from charpipe.plugin import Pipeline
 from charpipe.registry import Registry
 from charpipe.stages import Session, check
+from charpipe.store.actions import flatten
 from charpipe.workspace import Workspace
 from charpipe_pipelines.deployments.settings import DeploymentConfig, Schedule
 
@@ -48,6 +52,19 @@ class Deployment:
     def subject(self) -> str:
         """What it works on, for lists."""
         return " ".join(str(self.options[key]) for key in ("corpus", "arch") if self.options.get(key))
+
+    @property
+    def command(self) -> str:
+        """What does the same now, in this terminal: its options, preset and settings included."""
+        words = ["charpipe", "run", self.pipeline.name]
+        for key, value in self.options.items():
+            if value is not None and value != self.pipeline.options.model_fields[key].default:
+                words += [f"--{key.strip('_').replace('_', '-')}", str(value)]
+        if self.config.preset is not None:
+            words += ["--preset", self.config.preset]
+        for key, value in flatten(dict(self.settings)):
+            words += ["--set", _setting(key, value)]
+        return shlex.join(words)
 
 
 def read_deployments(workspace: Workspace, registry: Registry) -> list[Deployment]:
@@ -95,6 +112,14 @@ def _read(
     options = _options(where, pipeline, {**resolved.options, **given}, folder, resolved)
     _check_request(where, options, Session(workspace, resolved, registry))
     return Deployment(name, config, pipeline, options, config.settings, folder)
+
+
+def _setting(key: str, value: Any) -> str:
+    """`KEY=VALUE` as --set reads it: a text in quotes only where it would be read as something else."""
+    plain = f"{key}={value}"
+    if isinstance(value, str) and parse_setting(plain) == (key, value):
+        return plain
+    return f"{key}={json.dumps(value, ensure_ascii=False, default=str)}"
 
 
 def _refuse_unknown(where: str, table: Mapping[str, Any], pipeline: Pipeline) -> None:

@@ -10,7 +10,11 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID
+
+if TYPE_CHECKING:
+    import psutil
 
 ENGINE = "charpipe_pipelines.deployments.engine"
 LOG_BYTES = 1_000_000
@@ -69,7 +73,7 @@ def start(flow_run: UUID, deployment: UUID | None, environ: dict[str, str], fold
     _turn(log)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", ENGINE, str(flow_run)],
+            [sys.executable, "-P", "-m", ENGINE, str(flow_run)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -80,16 +84,35 @@ def start(flow_run: UUID, deployment: UUID | None, environ: dict[str, str], fold
     return Child(flow_run, deployment, process.pid, process)
 
 
-def find(flow_run: UUID) -> int | None:
-    """The number of the process that carries a run out on this machine, if there is one."""
+def find(flow_run: UUID, workspace: Path | None = None) -> int | None:
+    """The number of the process that carries a run out on this machine, if there is one.
+
+    With a `workspace`, only if it works there: the copy of a workspace knows of the same runs.
+    """
     import psutil
 
     wanted = [ENGINE, str(flow_run)]
     for process in psutil.process_iter(["cmdline", "status"]):
         facts = process.info
-        if facts["cmdline"] and facts["cmdline"][-2:] == wanted and facts["status"] != psutil.STATUS_ZOMBIE:
+        carries_it = facts["cmdline"] and facts["cmdline"][-2:] == wanted
+        if carries_it and facts["status"] != psutil.STATUS_ZOMBIE and _works_in(process, workspace):
             return int(process.pid)
     return None
+
+
+def _works_in(process: psutil.Process, workspace: Path | None) -> bool:
+    """Whether a process was started for this workspace, reached by whatever path; True where that is not to be seen."""
+    import psutil
+
+    if workspace is None:
+        return True
+    try:
+        home = process.environ().get("CHARPIPE_HOME")
+        return home is None or Path(home).samefile(workspace)
+    except FileNotFoundError:  # that workspace was moved, or is gone
+        return False
+    except (psutil.Error, OSError):
+        return True
 
 
 def _turn(log: Path) -> None:

@@ -209,10 +209,9 @@ def _registered(client: Any, deployment: Deployment) -> Any:
 
 
 def _nobody(deployment: Deployment) -> CharpipeError:
-    flags = " ".join(f"--{key} {value}" for key, value in deployment.options.items() if value is not None)
     return CharpipeError(
         f"nobody serves this workspace, so {deployment.name} would not start; type `charpipe serve` in another "
-        f"terminal, or run it here: charpipe run {deployment.pipeline.name} {flags}"
+        f"terminal, or run it here: {deployment.command}"
     )
 
 

@@ -9,15 +9,19 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import psutil
+
 from charpipe.workspace import Workspace
 from charpipe_pipelines.deployments import children, strays
 from charpipe_pipelines.deployments.catalogue import Deployment
 from charpipe_pipelines.deployments.children import Child
+from charpipe_pipelines.deployments.deciding import decided
 from charpipe_pipelines.deployments.policies import Due, decide
 from charpipe_pipelines.server import OWN_API
 
@@ -54,6 +58,8 @@ class Dispatcher:
         self._tell = tell
         self._seen: dict[UUID, datetime] = {}
         self._strays_due = 0.0
+        self._names: dict[UUID, str] = {}
+        """What each run was last called in the log."""
 
     def adopt(
         self,
@@ -67,12 +73,13 @@ class Dispatcher:
         self._environ |= {"PREFECT_API_URL": url, OWN_API: url if own else ""}
         for run in strays.unfinished(client, self._deployments):
             if run.id not in self.children:
-                pid = children.find(run.id)
+                pid = children.find(run.id, self._workspace.root)
                 child = Child(run.id, run.deployment_id, pid or -1)
                 if pid is None:
                     self._settle(client, child)
                 else:
                     self.children[run.id] = child
+                    self._names[run.id] = run.name
                     self._tell("adopted", deployment=self._name(child), flow_run=run.name, pid=pid)
 
     def tick(self, client: SyncPrefectClient) -> None:
@@ -90,6 +97,8 @@ class Dispatcher:
             self._follow(client, id_, runs)
         if time.monotonic() >= self._strays_due:
             self._strays_due = time.monotonic() + STRAYS_EVERY
+            for child in self.children.values():
+                self._follow_name(child, client.read_flow_run(child.flow_run).name)
             self._look_for_strays(client)
 
     def stop_all(self, why: str = "shutdown") -> None:
@@ -145,12 +154,18 @@ class Dispatcher:
         from prefect.client.schemas.responses import SetStateStatus
         from prefect.states import Pending
 
+        if deployment is None:  # its old process is gone; this one answers for it until the new one has begun
+            client.update_flow_run(flow_run, infrastructure_pid=strays.whose())
         pending: Any = Pending()
         if client.set_flow_run_state(flow_run, pending).status != SetStateStatus.ACCEPT:
             return  # somebody cancelled it, or carries it out already
         child = children.start(flow_run, deployment, environ, folder, self._log(deployment))
         self.children[flow_run] = child
+        if deployment is None:
+            with suppress(psutil.Error):  # it has ended already
+                client.update_flow_run(flow_run, infrastructure_pid=strays.whose(child.pid))
         run = client.read_flow_run(flow_run)
+        self._names[flow_run] = run.name
         self._tell(
             "started",
             deployment=self._name(child),
@@ -159,6 +174,13 @@ class Dispatcher:
             pid=child.pid,
             run_count=run.run_count,
         )
+
+    def _follow_name(self, child: Child, name: str) -> None:
+        """Say once that Prefect's page calls a run otherwise now: after the training run that it began."""
+        before = self._names.get(child.flow_run)
+        if before is not None and before != name:
+            self._tell("named", deployment=self._name(child), flow_run=name, before=before)
+        self._names[child.flow_run] = name
 
     def _reap(self, client: SyncPrefectClient) -> None:
         for id_, child in list(self.children.items()):
@@ -199,7 +221,10 @@ class Dispatcher:
             again = AwaitingRetry(scheduled_time=moment, message="it goes on from what it had saved")
         if again is not None:
             client.set_flow_run_state(run.id, again, force=True)
+        self._follow_name(child, run.name)
         facts = {} if again is None else {"next": again.message}
+        if state.is_completed() and (decision := decided(self._workspace, run.name)) is not None:
+            facts["decision"] = decision
         seconds = round(time.monotonic() - child.began, 1)
         self._tell(
             "ended",

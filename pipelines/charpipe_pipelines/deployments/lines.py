@@ -56,7 +56,11 @@ def _sentence(event: str, facts: dict[str, Any]) -> str:
         case "ended":
             message = f": {facts['message']}" if facts["message"] else ""
             after = f"; {facts['next']}" if "next" in facts else ""
-            return f"{who}: {facts['state'].lower()} after {facts['seconds']:.0f} s{message}{after}"
+            decision = f"; {facts['decision']}" if "decision" in facts else ""
+            ended = f"{facts['state'].lower()} after {facts['seconds']:.0f} s"
+            return f"{who}: {facts['flow_run']} {ended}{message}{decision}{after}"
+        case "named":
+            return f"{who}: {facts['before']} is now called {facts['flow_run']}"
         case "saving":
             return f"stopping: {facts['runs']} saved first (Ctrl-C once more leaves at once; it saves all the same)"
         case "skipped":

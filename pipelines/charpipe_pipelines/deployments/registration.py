@@ -130,11 +130,17 @@ def find(client: SyncPrefectClient, deployment: Deployment) -> DeploymentRespons
         return None
 
 
-def pause_leftovers(client: SyncPrefectClient, kept: set[UUID], workspace: Workspace) -> list[str]:
-    """Pause what an earlier pipelines.toml registered and this one has no more; returns their names."""
+def pause_leftovers(
+    client: SyncPrefectClient, kept: set[UUID], workspace: Workspace, own: bool = False
+) -> list[str]:
+    """Pause what an earlier pipelines.toml registered and this one has no more; returns their names.
+
+    On the workspace's `own` server all that charpipe registered is meant, also before the workspace was moved.
+    """
     from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
 
-    ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG, workspace_tag(workspace)]))
+    tags = [TAG] if own else [TAG, workspace_tag(workspace)]
+    ours = DeploymentFilter(tags=DeploymentFilterTags(all_=tags))
     left = [
         one
         for one in client.read_deployments(deployment_filter=ours)

@@ -71,7 +71,7 @@ def serve(
         try:
             url = api.reach()
             with connect(url) as client:
-                registered = _register(client, deployments, workspace, tell)
+                registered = _register(client, deployments, workspace, tell, own=api.server is not None)
                 dispatcher.adopt(client, registered, url, own=api.server is not None)
                 if lost or not served:
                     tell("serving", url=url, again=lost)
@@ -90,10 +90,10 @@ def serve(
 
 
 def _register(
-    client: SyncPrefectClient, deployments: Sequence[Deployment], workspace: Workspace, tell: Tell
+    client: SyncPrefectClient, deployments: Sequence[Deployment], workspace: Workspace, tell: Tell, own: bool
 ) -> dict[UUID, Deployment]:
     registered = {register(client, one, workspace): one for one in deployments}
-    for name in pause_leftovers(client, set(registered), workspace):
+    for name in pause_leftovers(client, set(registered), workspace, own):
         tell("paused", deployment=name, why="it is in pipelines.toml no more")
     return registered
 

@@ -6,15 +6,21 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+
+from charpipe.servers.serve import UNCOUNTED
+from charpipe_pipelines.deployments.children import find
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import FlowRun
 
 CLOCK_SECONDS = 60.0
+"""By how much two readings of a process's start may differ."""
+UNSIGNED = timedelta(minutes=10)
 UNFINISHED = ("PENDING", "RUNNING", "CANCELLING")
 
 
@@ -64,7 +70,7 @@ def is_alive(name: str) -> bool | None:
         return None
     try:
         if not boot:  # the form of earlier releases, by a clock that may have been set since
-            return abs(psutil.Process(int(pid)).create_time() - float(started)) < CLOCK_SECONDS
+            return bool(abs(psutil.Process(int(pid)).create_time() - float(started)) < CLOCK_SECONDS)
         if boot != _boot():
             # another boot of this machine has ended; another namespace cannot be looked into
             return False if boot.partition("/")[2] == _boot().partition("/")[2] else None
@@ -90,18 +96,30 @@ def mark_crashed(client: SyncPrefectClient, watched: set[UUID], tell: Callable[.
     from prefect.states import Crashed
 
     for run in _by_hand(client, UNFINISHED):
-        if run.id not in watched and run.infrastructure_pid and is_alive(run.infrastructure_pid) is False:
+        if run.id not in watched and _was_killed(run):
             state: Any = Crashed(message="its process was killed; type: charpipe resume, or retry it here")
             client.set_flow_run_state(run.id, state, force=True)
             end_tasks(client, run.id)
             tell("crashed", deployment="by-hand", flow_run=run.name, id=str(run.id))
 
 
-def mark_killed_runs() -> None:
-    """`mark_crashed` on the server that this process's Prefect is a client of; a courtesy, whose failure is none."""
-    from prefect.client.orchestration import get_client
+def _was_killed(run: FlowRun) -> bool:
+    """Whether the process that carried out a run of ours is gone; False where that cannot be known."""
+    if find(run.id) is not None:
+        return False
+    if run.infrastructure_pid:
+        return is_alive(run.infrastructure_pid) is False
+    # killed before it could write its name: a living process does so in its first moments
+    began = run.start_time or run.created
+    late = began is not None and datetime.now(UTC) - began > UNSIGNED
+    return late and {"options", "settings", "workspace"} <= set(run.parameters)
 
-    with suppress(Exception), get_client(sync_client=True) as client:
+
+def mark_killed_runs(url: str) -> None:
+    """`mark_crashed` on our own server, at `url`; a courtesy to whoever looks at its page: a failure is ignored."""
+    from prefect.client.orchestration import SyncPrefectClient
+
+    with suppress(Exception), SyncPrefectClient(url, httpx_settings={"headers": {UNCOUNTED: "1"}}) as client:
         mark_crashed(client, set(), lambda *_, **__: None)
 
 

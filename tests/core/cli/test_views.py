@@ -163,3 +163,23 @@ def test_a_failed_stage_is_no_end_and_what_came_of_the_rest_is_shown(
     JsonLines().fail(Incomplete("1 of 1 trainings failed", result))
     last = json.loads(capsys.readouterr().out)
     assert (last["event"], last["exit_code"], last["corpus"]) == ("failed", 1, "hello")
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_live_training_line_keeps_speed_and_time_left(width: int) -> None:
+    [line] = [line for line in picture(width) if "train " in line and "step 1,000" in line]
+    assert "chars/s" in line
+    assert line.rstrip().endswith("left")
+
+
+def test_live_training_line_shows_everything_where_there_is_room() -> None:
+    [line] = [line for line in picture(120) if "train " in line and "step 1,000" in line]
+    assert "step 1,000 of 2,000" in line
+    assert "bits/char" in line
+    assert "█" in line
+
+
+def test_summary_suggests_the_report_and_the_inspection() -> None:
+    lines = "\n".join(summary({"run": "a-run", "metrics": {}}))
+    for command in ("sample", "report", "inspect", "runs show"):
+        assert f"charpipe {command} a-run" in lines

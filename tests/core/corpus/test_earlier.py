@@ -86,7 +86,7 @@ def test_only_what_changed_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     read = []
     classify = ingestion.classify
     monkeypatch.setattr(
-        ingestion, "classify", lambda data, encoding: read.append(data) or classify(data, encoding)
+        ingestion, "classify", lambda data, *settings: read.append(data) or classify(data, *settings)
     )
     facts, earlier = run(tmp_path / "in", tmp_path / "two", tmp_path / "one")
     assert read == [b"changed", b"new"]

@@ -94,3 +94,20 @@ def test_the_first_score_at_a_step_makes_the_curve_and_pauses_take_no_time(make_
         file.write(json.dumps({"step": 21, "val/bits_per_char": 1.9, "time": 1e9 + 90_000}) + "\n")
     history = read_history(run)
     assert history.paused and history.curve("val/bits_per_char")[-1].seconds < 60
+
+
+def test_the_final_sample_stands_once_and_each_step_once(make_run):
+    run = make_run()
+    with run.samples_file.open("a") as file:
+        file.write(json.dumps({"step": 20, "prompt": "h", "text": "the final one"}) + "\n")
+    page = report(run)
+    assert page.count("the final one") == 1 and page.count("Step 20<") == 1
+    assert "text after 20" not in page
+
+
+def test_compressors_after_training_are_in_the_chart(make_run):
+    run = make_run()
+    scores = {"test/xz_bits_per_char": 2.9, "test/xz_after_training_bits_per_char": 2.4}
+    run.update(metrics=scores | {"val/zstd_after_training_bits_per_char": 1.0})
+    chart = report(run).partition("<svg")[2].partition("</svg>")[0]
+    assert ">xz<" in chart and ">xz after training<" in chart and ">zstd after training<" not in chart

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -172,3 +173,49 @@ def test_bind_prefers_the_port_it_is_given() -> None:
             assert second.getsockname()[1] != port
     with bind(port) as again:
         assert again.getsockname()[1] == port
+
+
+def alias(server: ManagedServer, folder: Path) -> ManagedServer:
+    """The same server, whose folder is reached by another path."""
+    return ManagedServer("tiny", folder, server.application, "/", server.log)
+
+
+def test_folder_reached_by_another_path_has_the_same_server(server: ManagedServer, tmp_path: Path) -> None:
+    url = server.start()
+    pid = pid_of(server)
+    (tmp_path / "link").symlink_to(server.folder)
+    (tmp_path / "beside").mkdir()
+    for folder in (tmp_path / "link", tmp_path / "beside" / ".." / server.folder.name):
+        assert alias(server, folder).running() == url
+        assert alias(server, folder).start() == url
+    assert pid_of(server) == pid
+    assert alias(server, tmp_path / "link").stop()
+    wait_until_gone(pid)
+
+
+def test_moved_folder_gets_a_server_that_knows_its_place(server: ManagedServer, tmp_path: Path) -> None:
+    server.start()
+    pid = pid_of(server)
+    server.folder.rename(tmp_path / "moved")
+    moved = alias(server, tmp_path / "moved")
+    try:
+        assert moved.running() is None
+        moved.start()
+        wait_until_gone(pid)
+        assert not server.folder.exists()
+    finally:
+        moved.stop()
+
+
+def test_server_of_a_copied_folder_is_left_alone(server: ManagedServer, tmp_path: Path) -> None:
+    url = server.start()
+    shutil.copytree(server.folder, tmp_path / "copy")
+    copy = alias(server, tmp_path / "copy")
+    assert not copy.stop()
+    shutil.copy(server.folder / STATE, tmp_path / "copy" / STATE)
+    try:
+        assert copy.start() != url
+        assert server.running() == url
+    finally:
+        copy.stop()
+    assert server.running() == url

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -132,3 +133,15 @@ def test_an_interval_counts_from_its_anchor(project: Path) -> None:
     moments = due(project, 'interval = "6h", anchor = 2026-01-01T00:30:00Z', "UTC", after, 3)
     assert [f"{moment:%H:%M}" for moment in moments] == ["06:30", "12:30", "18:30"]
     assert moments[1] - moments[0] == timedelta(hours=6)
+
+
+def test_command_for_running_here_keeps_options_preset_and_settings(project: Path) -> None:
+    text = GOOD.replace(
+        'settings = {"train.budget" = "30m"}',
+        'preset = "small"\nsettings = {train.budget = "30m", train.deterministic = true, sample.prompt = "12"}',
+    )
+    [nightly] = read(project, text + "[presets.small]\ntrain.batch_size = 4\n")
+    assert shlex.split(nightly.command) == [
+        *("charpipe", "run", "train-and-sample", "--corpus", "mine", "--arch", "gru", "--preset", "small"),
+        *("--set", "train.budget=30m", "--set", "train.deterministic=true", "--set", 'sample.prompt="12"'),
+    ]

@@ -242,8 +242,10 @@ def test_a_run_begun_by_hand_can_be_retried_and_its_death_is_told(served: Served
     served.client.update_flow_run(id_, infrastructure_pid=strays.whose())
     strays.mark_crashed(served.client, set(), served.tell)
     assert served.state(id_).is_running()  # its process, this one, lives
-    host, pid, _ = strays.whose().split(":")
-    served.client.update_flow_run(id_, infrastructure_pid=f"{host}:{pid}:1.00")  # its number was used again
+    host, pid, _, boot = strays.whose().split(":", 3)
+    served.client.update_flow_run(
+        id_, infrastructure_pid=f"{host}:{pid}:1:{boot}"
+    )  # its number was used again
     served.until(lambda: served.state(id_).name == "Crashed")
     retry = {"type": "SCHEDULED", "name": "AwaitingRetry"}
     served.server.ask(f"/flow_runs/{id_}/set_state", {"state": retry, "force": True})

@@ -83,7 +83,8 @@ class Live(View):
             (mark, style), f" {stage.name:<{self.progress.width}}", no_wrap=True, overflow="ellipsis"
         )
         if stage.name == self.progress.learning and stage.state == "running" and not stage.text:
-            line.append(self.progress.training(self._bar()))
+            room = self._console.width - len(line.plain)
+            line.append(self.progress.training(self._bar(), room))
             return [line, *self._sample()]
         text = stage.text or (stage.why if stage.state == "running" else "")
         line.append(f"{text:<44}")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from charpipe.evaluation.inspection.lanes import RUN_UP
 from charpipe.evaluation.inspection.packing import Packed, pack
 from charpipe.evaluation.inspection.reading import Reading
 from charpipe.evaluation.inspection.search import LEAST, MARGIN, Finding, Search
+from charpipe.evaluation.inspection.signals import SIGNALS, measure
 from charpipe.evaluation.inspection.units import Unit
 from charpipe.evaluation.inspection.words import metric, shown
 from charpipe.pages import render
@@ -33,6 +37,9 @@ def page(
 ) -> str:
     """The page, self-contained. `labels` are the vocabulary's; the texts may hold anything at all."""
     packed = pack(reading.units, reading.groups)
+    rows = [_row(finding, reading) for finding in search.findings if finding.best] if search else []
+    for row, place in zip(rows, _places(search), strict=True):
+        row["runs"], row["contrast"] = _seen(reading, packed, row["best"], place)
     return render(
         "inspection.html",
         run=run,
@@ -44,7 +51,8 @@ def page(
         bits_per_char=reading.bits_per_char,
         groups=reading.groups,
         search=search,
-        rows=[_row(finding, reading) for finding in search.findings if finding.best] if search else [],
+        rows=rows,
+        chips=sorted((row for row in rows if row["verdict"] == "found"), key=lambda row: -row["contrast"]),
         rare=[finding for finding in search.findings if not finding.best] if search else [],
         run_up=RUN_UP,
         least=(1 + LEAST) / 2,
@@ -52,6 +60,30 @@ def page(
         data=_embeddable(_data(reading, labels, packed)),
         units=packed.data,
     )
+
+
+def _places(search: Search | None) -> list[int]:
+    """The place in SIGNALS of each finding with a unit."""
+    keys = [signal.key for signal in SIGNALS]
+    return [keys.index(finding.signal.key) for finding in search.findings if finding.best] if search else []
+
+
+def _seen(
+    reading: Reading, packed: Packed, best: dict[str, Any], place: int
+) -> tuple[list[list[int]], float]:
+    """Where a signal is on in the shown text, as `[first, after last]` pieces, and how much the unit's colour
+    differs there from elsewhere: the difference of means over the spread within; 0 without an example."""
+    ends = np.cumsum([len(cell.text) for cell in reading.cells]) - 1
+    values = measure(reading.text)[ends, place]
+    on = values > np.median(values) if SIGNALS[place].graded else values > 0
+    changes = np.flatnonzero(np.diff(np.concatenate([[0], on.astype(np.int8), [0]])))
+    runs = [[int(first), int(last)] for first, last in changes.reshape(-1, 2)]
+    if not on.any() or on.all():
+        return runs, 0.0
+    units = np.frombuffer(base64.b64decode(packed.data), np.int8).reshape(-1, len(reading.cells))
+    shown = best["sign"] * units[best["column"]].astype(np.float64)
+    spread = shown[on].std() + shown[~on].std() + 32  # a difference of a quarter of the scale is plain to see
+    return runs, float((shown[on].mean() - shown[~on].mean()) / spread)
 
 
 def _data(reading: Reading, labels: Sequence[str], packed: Packed) -> dict[str, Any]:

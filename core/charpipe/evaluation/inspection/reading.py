@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from charpipe.models import Predictor, open_stream
 from charpipe.plugin import Encoding
 
 TOP = 5
+SHOWN_IN_NOTEBOOK = 2000
+"""Characters of a reading that a notebook shows."""
 Progress = Callable[[int, int], None]
 
 
@@ -36,6 +39,22 @@ class Reading:
     likeliest: NDArray[np.int64]
     chances: NDArray[np.float32]
     bits: NDArray[np.float32]
+
+    def __repr__(self) -> str:
+        bits = f"{self.bits_per_char:.3f} bits each" if len(self.bits) > 1 else "nothing foreseen"
+        return f"<Reading: {len(self.text):,} characters, {bits}, {self.units.shape[1]:,} units>"
+
+    def _repr_html_(self) -> str:
+        """The beginning of the text for a notebook, the redder the more surprising (8 bits and more are full)."""
+        pieces = []
+        for cell, bits in zip(self.cells[:SHOWN_IN_NOTEBOOK], self.bits.tolist(), strict=False):
+            strength = 0.0 if math.isnan(bits) else min(1.0, bits / 8)
+            title = "" if not math.isfinite(bits) else f' title="{bits:.2f} bits"'
+            pieces.append(
+                f'<span style="background:rgba(224,80,64,{0.7 * strength:.2f})"{title}>{html.escape(cell.text)}</span>'
+            )
+        cut = "…" if len(self.cells) > SHOWN_IN_NOTEBOOK else ""
+        return f'<pre style="white-space:pre-wrap">{"".join(pieces)}{cut}</pre>'
 
     @property
     def text(self) -> str:

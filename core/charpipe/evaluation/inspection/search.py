@@ -76,6 +76,10 @@ class Search:
     untrained: int
     shifts: int = SHIFTS
 
+    def __repr__(self) -> str:
+        found = sum(finding.verdict == "found" for finding in self.findings)
+        return f"<Search: {found} of {len(self.findings)} signals found in {self.units:,} units>"
+
 
 def search(
     predictor: Predictor,

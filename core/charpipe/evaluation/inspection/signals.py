@@ -22,6 +22,11 @@ TAB = 8
 _URL = re.compile(r"""\b(?:https?|ftp)://[^\s"'<>()\[\]{}]*(?<![.,;:!?])""", re.IGNORECASE)
 _WORD = re.compile(r"\w+")
 _CONDITION = re.compile(r"\b(?:if|for|while|switch)\b\s*\(")
+_SPEAKER = re.compile(r"^[A-Z][\w'. -]{0,38}:[ \t]*$", re.MULTILINE)
+_SENTENCE_START = re.compile(
+    r"(?:(?<=[.!?] )|(?<=[.!?]\n)|(?<=[.!?][\"'”’»] )|(?<=[.!?][\"'”’»]\n)|\A|(?<=\n\n))\w+"
+)
+_AFTER_BLANK = re.compile(r"(?<=\n\n)[^\n]+")
 _PYTHON_CONDITION = re.compile(r"^[ \t]*(?:if|elif|for|while)\b(?!\s*\()[^\n]*?(?=:[ \t]*$)", re.MULTILINE)
 
 
@@ -112,6 +117,24 @@ def _word_ends(text: str, lexed: Lexed) -> Values:
     return _marked(len(text), [(m.end() - 1, m.end()) for m in _WORD.finditer(text)])
 
 
+def _matches(pattern: re.Pattern[str]) -> Callable[[str, Lexed], Values]:
+    """The characters that `pattern` matches, without its lookarounds."""
+
+    def values(text: str, lexed: Lexed) -> Values:
+        return _marked(len(text), [match.span() for match in pattern.finditer(text)])
+
+    return values
+
+
+def _capital_word(text: str, lexed: Lexed) -> Values:
+    return _marked(len(text), [m.span() for m in _WORD.finditer(text) if m.group()[0].isupper()])
+
+
+def _in_word(text: str, lexed: Lexed) -> Values:
+    """From the second letter of a word to its last."""
+    return _marked(len(text), [(m.start() + 1, m.end()) for m in _WORD.finditer(text)])
+
+
 def _marked(length: int, spans: list[tuple[int, int]]) -> Values:
     found = np.zeros(length, np.float32)
     for start, end in spans:
@@ -136,6 +159,11 @@ def _signals() -> Iterator[Signal]:
     yield Signal("bracket_depth", "depth of all brackets", True, _depth("(", "[", "{"))
     yield Signal("indentation", "indentation of the line", True, _indentation)
     yield Signal("position", "position in the line", True, _position)
+    yield Signal("speaker", "inside a speaker's name", False, _matches(_SPEAKER))
+    yield Signal("capital_word", "inside a capitalised word", False, _capital_word)
+    yield Signal("sentence_start", "first word of a sentence", False, _matches(_SENTENCE_START))
+    yield Signal("in_word", "inside a word", False, _in_word)
+    yield Signal("after_blank", "first line after a blank line", False, _matches(_AFTER_BLANK))
 
 
 SIGNALS: tuple[Signal, ...] = tuple(_signals())

@@ -71,10 +71,11 @@
   // --- Colours: the sign and size of the unit, or bits of surprise. ---
   function paint() {
     const byUnit = view.colour === "unit", shown = byUnit ? values() : null;
-    const scale = byUnit && view.stretch ? stretched(shown) : { middle: 0, reach: STEPS };
+    const scale = byUnit && view.stretch ? stretched(shown) : { middle: 0, low: -STEPS, high: STEPS };
+    const sign = signOf(view.unit);
     for (let n = 0; n < total; n++) {
       const bits = data.bits[n] === IMPOSSIBLE ? FULL_BITS : data.bits[n] ?? 0;
-      const value = byUnit ? (shown[n] - scale.middle) / scale.reach : Math.min(1, bits / FULL_BITS);
+      const value = byUnit ? sign * part(shown[n], scale) : Math.min(1, bits / FULL_BITS);
       const made = spans[n];
       made.style.setProperty("--a", (100 * Math.abs(value)).toFixed(1) + "%");
       made.classList.toggle("pos", byUnit && value > 0);
@@ -83,16 +84,23 @@
     }
     legend(byUnit, scale);
   }
-  function stretched(shown) { // from the unit's usual value to the one farthest from it
-    const middle = Int8Array.from(shown).sort()[total >> 1];
-    return { middle, reach: shown.reduce((most, value) => Math.max(most, Math.abs(value - middle)), 1) };
+  function stretched(shown) { // each side from the unit's median to the farthest value that it really has
+    const sorted = Int8Array.from(shown).sort();
+    return { middle: sorted[total >> 1], low: sorted[0], high: sorted[total - 1] };
+  }
+  function part(value, scale) { // -1 to 1
+    const end = value < scale.middle ? scale.middle - scale.low : scale.high - scale.middle;
+    return (value - scale.middle) / Math.max(1, end);
+  }
+  function signOf(unit) { // -1 where the signal that the chosen chip names is on when the unit falls
+    return view.sign !== undefined && view.signed === unit ? view.sign : 1;
   }
   function legend(byUnit, scale) {
     const named = (value) => (value > 0 ? "+" : "") + number(value / STEPS);
     $("scale").className = "scale " + (byUnit ? "unit" : "bits");
-    $("low").textContent = byUnit ? named(scale.middle - scale.reach) : "0 bits";
+    $("low").textContent = byUnit ? named(signOf(view.unit) < 0 ? scale.high : scale.low) : "0 bits";
     $("middle").textContent = byUnit ? named(scale.middle) : "";
-    $("high").textContent = byUnit ? named(scale.middle + scale.reach) + " " + unitName() : FULL_BITS + " bits of surprise, or more";
+    $("high").textContent = byUnit ? named(signOf(view.unit) < 0 ? scale.low : scale.high) + " " + unitName() + (view.signed === view.unit ? ", orange: on" : "") : FULL_BITS + " bits of surprise, or more";
     $("chances").hidden = !view.guesses;
   }
   function unitName() {
@@ -157,6 +165,7 @@
     view.guesses = wanted;
     $("guesses").checked = wanted;
     build();
+    mark();
     paint();
     choose(view.cell, true);
   }
@@ -173,7 +182,9 @@
     PageDown: () => layer(1), PageUp: () => layer(-1),
     s: () => setColour(view.colour === "unit" ? "bits" : "unit"), p: () => setGuesses(!view.guesses),
   };
-  $("text").addEventListener("keydown", (event) => {
+  const WIDGETS = "input, select, textarea, button, summary, a, [role=region]";
+  document.addEventListener("keydown", (event) => { // without a click too; a control that has the focus keeps its keys
+    if (event.defaultPrevented || event.target.closest?.(WIDGETS)) return;
     const act = event.ctrlKey || event.metaKey || event.altKey ? undefined : KEYS[event.key];
     if (!act || (!width && ["ArrowDown", "ArrowUp", "PageDown", "PageUp"].includes(event.key))) return;
     event.preventDefault();
@@ -183,10 +194,34 @@
     const made = event.target.closest(".c");
     if (made) choose(Number(made.dataset.n), false);
   });
+  function chooseButton(button) {
+    view.signed = Number(button.dataset.column);
+    view.sign = Number(button.dataset.sign ?? 1);
+    chooseUnit(view.signed);
+    if (!button.classList.contains("chip")) return;
+    view.runs = JSON.parse(button.dataset.runs);
+    mark();
+    example(0);
+  }
+  function mark() { // where the signal is on
+    const runs = view.runs ?? [];
+    spans.forEach((made) => made.classList.remove("on"));
+    runs.forEach(([first, last]) => { for (let n = first; n < last; n++) spans[n].classList.add("on"); });
+  }
+  function example(n) {
+    const many = view.runs.length;
+    view.example = many ? (n + many) % many : 0;
+    $("examples").hidden = false;
+    $("which").textContent = many ? `example ${view.example + 1} of ${many} in this text` : "no example in this text";
+    $("earlier").disabled = $("later").disabled = many < 2;
+    if (many) choose(view.runs[view.example][0], true);
+  }
   document.querySelectorAll("[data-column]").forEach((button) => button.addEventListener("click", () => {
-    chooseUnit(Number(button.dataset.column));
+    chooseButton(button);
     if (!button.classList.contains("chip")) $("text").focus();
   }));
+  $("earlier")?.addEventListener("click", () => example(view.example - 1));
+  $("later")?.addEventListener("click", () => example(view.example + 1));
   $("guesses").addEventListener("change", (event) => setGuesses(event.target.checked));
   if (width) {
     $("group").addEventListener("change", (event) => chooseUnit(data.groups[event.target.value].first));
@@ -203,8 +238,8 @@
 
   build();
   const first = document.querySelector(".chip");
-  if (first) chooseUnit(Number(first.dataset.column));
+  if (first) chooseButton(first);
   else if (width) chooseUnit(data.groups[data.groups.length - 1].first);
   else paint();
-  choose(0, false);
+  if (!view.runs?.length) choose(0, false);
 })();

@@ -54,6 +54,11 @@ def told(text: str, key: str) -> str:
         ("indentation", "  ab\n\tc", "1222088"),
         ("indentation", " \ta", "188"),
         ("position", "ab\ncd", "12012"),
+        ("speaker", "x\nROMEO:\nAy: no", "001111110000000"),
+        ("capital_word", "ab Cd É x", "000110100"),
+        ("sentence_start", "Ab c. De? f", "11000011001"),
+        ("in_word", "abc d ef", "01100001"),
+        ("after_blank", "a\n\nbc\nd", "0001100"),
     ],
 )
 def test_a_signal_of_a_small_text(key: str, text: str, values: str) -> None:

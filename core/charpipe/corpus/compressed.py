@@ -1,0 +1,100 @@
+"""Files in a folder or archive that are compressed, read as what they hold. Archives among them are not."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+
+from charpipe.corpus.formats import document_format
+from charpipe.corpus.limits import Limits
+from charpipe.corpus.members import Member, read_fully, refused
+from charpipe.corpus.streams import HEAD, DamagedError, Kind, decompress, kind_of
+
+_ARCHIVE = "an archive within the corpus: unpack it, or name it as a corpus of its own"
+
+
+class Unpacker:
+    """Opens members, under limits that hold for each and for all of them together."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._received = self._produced = 0
+
+    def open(self, member: Member) -> Member:
+        """The member itself, what it holds if it is compressed, or it with the reason why it cannot be read.
+
+        Raises OSError where it cannot be read or is damaged, LimitError where it unpacks beyond the limits; reading
+        from what is returned raises the same.
+        """
+        head = read_fully(member.read, HEAD)
+        if what := document_format(head):
+            return refused(member.path, what, member.size)
+        kind = kind_of(head)
+        read = prepend(head, member.read)
+        if kind == "plain":
+            return Member(member.path, member.size, read)
+        if kind in ("tar", "zip", "deb"):
+            return refused(member.path, _ARCHIVE, member.size)
+        return self._decompressed(member, read, kind)
+
+    def _decompressed(self, member: Member, read: Callable[[int], bytes], kind: Kind) -> Member:
+        received = 0
+
+        def counted(size: int) -> bytes:
+            nonlocal received
+            data = read(size)
+            received += len(data)
+            self._received += len(data)
+            return data
+
+        chunks = decompress(counted, kind, member.path, self._limits, lambda: received)
+        stream = _Stream(self._checked(chunks, member.path))
+        head = stream.read(HEAD)
+        why_not = document_format(head)
+        if (inner := kind_of(head)) != "plain":
+            why_not = _ARCHIVE if inner in ("tar", "zip", "deb") else "compressed twice: decompress it once"
+        if why_not:
+            return refused(member.path, why_not, member.size)
+        return Member(member.path, -1, prepend(head, stream.read))
+
+    def _checked(self, chunks: Iterator[bytes], path: str) -> Iterator[bytes]:
+        try:
+            for chunk in chunks:
+                self._produced += len(chunk)
+                self._limits.check_output(path, self._received, self._produced)
+                yield chunk
+        except DamagedError as error:
+            if error.subject != path:
+                raise  # it is the archive around it that is damaged
+            raise OSError(errno.EIO, f"its compressed content is damaged ({error.reason})") from error
+
+
+class _Stream:
+    """Chunks as a stream."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._left = b""
+
+    def read(self, size: int) -> bytes:
+        """Exactly `size` bytes unless the stream ends before."""
+        parts, missing = [self._left[:size]], size - len(self._left)
+        self._left = self._left[size:]
+        while missing > 0 and (chunk := next(self._chunks, b"")):
+            parts.append(chunk[:missing])
+            self._left, missing = chunk[missing:], missing - len(chunk)
+        return b"".join(parts)
+
+
+def prepend(head: bytes, read: Callable[[int], bytes]) -> Callable[[int], bytes]:
+    """`read`, with `head` before what it returns; every call but the last returns the size that is asked for."""
+    left = head
+
+    def prepended(size: int) -> bytes:
+        nonlocal left
+        if not left:
+            return read(size)
+        data, left = left[:size], left[size:]
+        return data + read(size - len(data)) if len(data) < size else data
+
+    return prepended

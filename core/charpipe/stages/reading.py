@@ -1,0 +1,56 @@
+"""What a person is told of a corpus's files: which were rejected, and which were not plain UTF-8."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from charpipe.identity import printable
+
+if TYPE_CHECKING:
+    from charpipe.stages.session import Made, Session
+
+SHOWN = 10
+"""Rejected files that are named; `charpipe corpora show` names them all."""
+_NAMES = 3
+
+
+def tell_of_texts(session: Session, made: Made) -> None:
+    """Notices of what was rejected and of what was tolerated; the files are named when they have just been read."""
+    rejected, documents = made.facts.get("rejected", 0), made.facts["documents"]
+    if made.facts.get("notes") and not made.reused:
+        from charpipe.corpus.documents import read_notes
+
+        for line in grouped(read_notes(session.path(made))):
+            session.notice(line)
+    if rejected and not made.reused:
+        from charpipe.corpus.documents import read_rejected
+
+        for path, reason in read_rejected(session.path(made), SHOWN):
+            session.notice(f"rejected {path}: {reason}")
+        if rejected > SHOWN:
+            session.notice(
+                f"and {rejected - SHOWN:,} more rejected files; `charpipe corpora show` lists them all"
+            )
+    if rejected >= documents:
+        session.notice(
+            f"much of the corpus was rejected: {rejected:,} of {rejected + documents:,} files; "
+            "the model learns from the others alone",
+            "warning",
+        )
+
+
+def grouped(notes: Iterable[tuple[str, str]]) -> list[str]:
+    """One sentence for each kind of note, with the files it is about."""
+    files: dict[str, list[str]] = defaultdict(list)
+    for path, note in notes:
+        files[note].append(path)
+    return [f"{listed(paths)}: {note}" for note, paths in sorted(files.items())]
+
+
+def listed(paths: Iterable[str]) -> str:
+    """The first paths, and how many more there are."""
+    every: Sequence[str] = sorted(printable(path) for path in paths)
+    more = f" and {len(every) - _NAMES:,} more" if len(every) > _NAMES else ""
+    return ", ".join(every[:_NAMES]) + more

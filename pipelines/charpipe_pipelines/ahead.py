@@ -1,0 +1,164 @@
+"""The first stages of a pipeline, done while the workspace's Prefect server is still starting.
+
+A thread carries out the pipeline's stages directly. Once the server answers it begins no further stage. The flow then
+starts, and the tasks of the stages that were begun take over their results, or wait for the one that is still at
+work: the flow run shows the same tasks, states and dependencies as any other. What a stage told its listener is told
+to the flow run's page when its task runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from charpipe.errors import InterruptedRun
+from charpipe.events import Event, Listener, StageProgress, Step, TrainingStarted
+from charpipe.plugin import Options
+from charpipe.runs import Run
+from charpipe.stages import Session
+from charpipe_pipelines.job import STAGES, Work
+
+
+class _HandOver(BaseException):
+    """The server answers: the next stage is the flow's."""
+
+
+class _Stage:
+    """A stage that was begun: the events that its task has not seen yet, and its outcome once it is over."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self._events: deque[Event] = deque()
+        self._over = False
+        self._changed = threading.Condition()
+
+    def add(self, event: Event) -> None:
+        """Keep an event; of successive steps only the newest matters to a page."""
+        with self._changed:
+            latest = self._events[-1] if self._events else None
+            if isinstance(event, Step | StageProgress) and type(latest) is type(event):
+                self._events.pop()
+            self._events.append(event)
+            self._changed.notify()
+
+    def end(self) -> None:
+        """There are no more events, and the outcome is known."""
+        with self._changed:
+            self._over = True
+            self._changed.notify()
+
+    def follow(self, listener: Listener) -> None:
+        """Tell the listener every event, in this thread, until the stage is over."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._events or self._over)
+                if not self._events:
+                    return
+                event = self._events.popleft()
+            listener(event)
+
+
+class Ahead:
+    """Carries out a pipeline's stages in a thread until `hand_over`; `take` gives their results to the flow."""
+
+    def __init__(self, work: Work, options: Options, session: Session) -> None:
+        self._work, self._options = work, options
+        self._tell = session.emit
+        self._session = dataclasses.replace(session, emit=self._emit)
+        self._begun: deque[_Stage] = deque()
+        self._at: _Stage | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+        self._result: dict[str, Any] | None = None
+        self._error: BaseException | None = None
+        self._run: str | None = None
+        self._flow_run: Mapping[str, Any] | None = None
+        self._thread = threading.Thread(target=self._carry_out, name="charpipe-ahead", daemon=True)
+
+    def start(self) -> None:
+        """Begin with the first stage, where that has not happened yet."""
+        if self._thread.ident is None:
+            self._thread.start()
+
+    def was_stopped(self) -> InterruptedRun | None:
+        """The interruption that ended the work, if one did."""
+        return self._error if isinstance(self._error, InterruptedRun) else None
+
+    def result(self) -> dict[str, Any]:
+        """What the pipeline returns, where there is no flow to hand over to; raises what a stage raised."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        assert self._result is not None
+        return self._result
+
+    def hand_over(self) -> None:
+        """Begin no further stage; the one at work goes on."""
+        with self._lock:
+            self._closed = True
+
+    def wait(self) -> None:
+        """Wait, after `hand_over`, until the stage at work is over."""
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def has_begun(self, stage: str) -> bool:
+        """Whether the next result to take is that of `stage`."""
+        return bool(self._begun) and self._begun[0].name == stage
+
+    def take(self, listener: Listener, flow_run: Mapping[str, Any]) -> Any:
+        """The result of the next stage that was begun, once it is over; raises what it raised.
+
+        The listener hears its events in this thread; its training run remembers the flow run.
+        """
+        self._flow_run = flow_run
+        stage = self._begun.popleft()
+        stage.follow(listener)
+        if not self._begun:
+            self._thread.join()
+            self._remember_flow_run()
+        if stage.error is not None:
+            raise stage.error
+        return stage.result
+
+    def _carry_out(self) -> None:
+        try:
+            self._result = self._work(self._call, self._options)
+        except _HandOver:
+            pass
+        except BaseException as error:  # raised where the result is asked for
+            self._error = error
+
+    def _call(self, stage: str, *arguments: Any) -> Any:
+        with self._lock:
+            if self._closed:
+                raise _HandOver
+            at = self._at = _Stage(stage)
+            self._begun.append(at)
+        try:
+            at.result = STAGES[stage](self._session, *arguments)
+        except BaseException as error:
+            at.error = error
+            raise
+        finally:
+            at.end()
+        return at.result
+
+    def _emit(self, event: Event) -> None:
+        if isinstance(event, TrainingStarted):
+            self._run = event.run
+        self._remember_flow_run()
+        if self._at is not None:
+            self._at.add(event)
+        self._tell(event)
+
+    def _remember_flow_run(self) -> None:
+        """Note the flow run in the training run, in the thread that writes its status."""
+        if self._run is not None and self._flow_run is not None:
+            Run(self._session.workspace.runs / self._run).update(prefect=dict(self._flow_run))
+            self._run = None
