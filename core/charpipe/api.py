@@ -33,6 +33,8 @@ class Trained:
     metrics: Mapping[str, float]
     sample: str
     predictions: tuple[Mapping[str, Any], ...] = ()
+    warning: str | None = None
+    """Where the model is worse than guessing: how bad it is, and what to set."""
 
 
 def train(
@@ -88,7 +90,14 @@ def _train(
     scores = stages.evaluate(session, trained, tokens)
     written = stages.sample(session, trained)
     folder = session.workspace.root / trained.path
-    return Trained(trained.run, folder, scores["metrics"], written["text"], tuple(scores["predictions"]))
+    return Trained(
+        trained.run,
+        folder,
+        scores["metrics"],
+        written["text"],
+        tuple(scores["predictions"]),
+        scores["warning"],
+    )
 
 
 @dataclass(frozen=True)

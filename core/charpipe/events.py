@@ -106,6 +106,19 @@ class Step(Event):
     tokens: int
     seconds: float
     """Seconds since training began in this process."""
+    budget_left: float | None = None
+    """Seconds of the budget that are left, where there is one."""
+
+
+@dataclass(frozen=True)
+class PlanRevised(Event):
+    """After `step` updates the number of `steps` was revised; `position` is the progress of the schedule
+    then, in updates of so many, and `evaluations` the number in the whole of it."""
+
+    step: int
+    steps: int
+    position: float
+    evaluations: int
 
 
 @dataclass(frozen=True)

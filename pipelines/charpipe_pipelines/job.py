@@ -47,7 +47,7 @@ def directly(session: Session) -> Call:
 
 
 def train_and_sample(call: Call, options: TrainAndSampleOptions) -> dict[str, Any]:
-    """From raw text to a sample: `{"run", "corpus", "metrics", "predictions", "sample"}`."""
+    """From raw text to a sample: `{"run", "corpus", "metrics", "warning", "predictions", "sample"}`."""
     corpus = options.corpus
     beginning = call("start", options.from_) if options.from_ else None
     documents = call("ingest", corpus)
@@ -62,6 +62,7 @@ def train_and_sample(call: Call, options: TrainAndSampleOptions) -> dict[str, An
         "run": trained.run,
         "corpus": corpus,
         "metrics": dict(scores["metrics"]),
+        "warning": scores["warning"],
         "predictions": list(scores.get("predictions", [])),
         "sample": f"{written.get('prompt', '')}{written['text']}",
     }
@@ -88,6 +89,7 @@ def retrain(call: Call, options: RetrainOptions) -> dict[str, Any]:
         "run": trained.run,
         "corpus": night.corpus,
         "metrics": dict(scores["metrics"]),
+        "warning": scores["warning"],
         "predictions": [],
         "sample": f"{written.get('prompt', '')}{written['text']}",
         **report,

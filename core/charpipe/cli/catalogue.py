@@ -43,16 +43,21 @@ def list_corpora(json: Json = False) -> None:
 def show_corpus(
     name: str, json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
 ) -> None:
-    """A corpus: its sources, which of them have been fetched here, its settings."""
+    """A corpus: its sources, which of them have been fetched here, its settings, which of its files were rejected."""
     from charpipe.config import resolve_corpus
     from charpipe.config.load import leaves
     from charpipe.corpus import fetched_here
 
     found, corpus = resolve_corpus(settings().config, name, open_workspace().root, settings().project_file)
     here = fetched_here(corpus, open_workspace().root / "downloads", open_registry().all("source"))
+    rejected, notes = _read_before(found)
     if json:
         sources = [{"source": source, "here": there} for source, there in here]
-        print_json({"name": found, **corpus.model_dump(), "sources": sources})
+        files = {
+            "rejected": [{"path": path, "reason": reason} for path, reason in rejected],
+            "notes": [{"path": path, "note": note} for path, note in notes],
+        }
+        print_json({"name": found, **corpus.model_dump(), "sources": sources, **files})
         return
     typer.echo(f"{found}: {corpus.summary or 'a corpus of your own'}\n")
     for source, there in here:
@@ -61,6 +66,24 @@ def show_corpus(
     for key, value in leaves(corpus).items():
         if key not in ("summary", "sources"):
             typer.echo(f"  {key} = {value!r}")
+    for title, listed in (("rejected", rejected), ("read with a notice", notes)):
+        if listed:
+            typer.echo(f"\n{title}: {len(listed):,} files, when it was last read")
+            for path, why in listed:
+                typer.echo(f"  {path}: {why}")
+
+
+def _read_before(corpus: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Which files of the corpus were rejected when it was last ingested, and which were read with a notice."""
+    from charpipe.store import Store
+
+    store = Store(open_workspace().root / "store")
+    folder = store.last(corpus, "ingest")
+    if folder is None:
+        return [], []
+    from charpipe.corpus.documents import read_notes, read_rejected
+
+    return read_rejected(folder), read_notes(folder)
 
 
 @plugins.command("list")

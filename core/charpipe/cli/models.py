@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -183,6 +183,8 @@ def evaluate(
         return
     for key, value in scored["metrics"].items():
         typer.echo(f"{key:<26} {value:.4f}")
+    if scored["warning"]:
+        typer.echo(f"charpipe: {scored['warning']}", err=True)
 
 
 def _find(run: str, which: str, resolved: Any) -> Any:
@@ -210,7 +212,25 @@ def _score_file(
         training, tokens = _trained_on(loaded.name), loaded.encoding.encode(text)
         adapted = score_dynamically(predictor, tokens, training, characters=len(text), full=full)
         metrics |= adapted.metrics("text")
-    return {"run": loaded.name, "file": str(file), "metrics": metrics, "whole": scores.whole}
+    warning = _warning(loaded, metrics)
+    return {
+        "run": loaded.name,
+        "file": str(file),
+        "metrics": metrics,
+        "whole": scores.whole,
+        "warning": warning,
+    }
+
+
+def _warning(loaded: Any, metrics: Mapping[str, float]) -> str | None:
+    """What to say if the text is scored worse than guessing; the run itself may be elsewhere."""
+    from charpipe.guessing import warn_about, warning
+    from charpipe.runs import Run
+
+    run = Run(open_workspace().runs / loaded.name)
+    if (run.folder / "run.json").is_file():
+        return warn_about(run, metrics, ["text"])
+    return warning(loaded.name, metrics, loaded.encoding.size, {}, splits=["text"])
 
 
 def _read(file: Path) -> str:
@@ -243,6 +263,7 @@ def _trained_on(run: str) -> Any:
 
 def _score_splits(run: str, which: str, device: str, full: bool, dynamic: bool) -> dict[str, Any]:
     from charpipe.evaluation import score
+    from charpipe.guessing import warn_about
     from charpipe.library import load_run
     from charpipe.stages.baselines import recorded_baselines
     from charpipe.text import open_tokens
@@ -268,4 +289,8 @@ def _score_splits(run: str, which: str, device: str, full: bool, dynamic: bool) 
                     predictor, held.tokens, _trained_on(run), characters=held.characters, full=full
                 )
                 metrics |= adapted.metrics(split)
-    return {"run": found.name, "metrics": metrics | recorded_baselines(found.status.metrics)}
+    return {
+        "run": found.name,
+        "metrics": metrics | recorded_baselines(found.status.metrics),
+        "warning": warn_about(found, metrics),
+    }

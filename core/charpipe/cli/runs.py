@@ -11,6 +11,7 @@ from charpipe.cli.environment import open_workspace, settings
 from charpipe.cli.output import print_json, print_table
 from charpipe.config.files import find_project_file
 from charpipe.errors import RunError
+from charpipe.guessing import warn_about
 from charpipe.identity import spoken
 from charpipe.runs import Run, find_run, list_runs
 
@@ -70,9 +71,9 @@ def show(
 ) -> None:
     """Everything about one run: how it stands, its scores, lineage, settings."""
     found = find_run(open_workspace().root / "runs", run, use="any")
-    info, status = found.info, found.status
+    info, status, warning = found.info, found.status, warn_about(found)
     if json:
-        print_json({**info.model_dump(by_alias=True), "status": status.model_dump()})
+        print_json({**info.model_dump(by_alias=True), "status": status.model_dump(), "warning": warning})
         return
     row = _row(found) or {}
     typer.echo(f"{found.name}\n")
@@ -81,6 +82,8 @@ def show(
             typer.echo(f"  {key:<24} {f'{value:.4f}' if isinstance(value, float) else value}")
     if status.error:
         typer.echo(f"  {'error':<24} {status.error}")
+    if warning is not None:
+        typer.echo(f"  {'warning':<24} {warning}")
     for title, table in (("lineage (content digests)", info.inputs), ("versions", info.versions)):
         typer.echo(f"\n{title}")
         for key, value in table.items():

@@ -23,8 +23,8 @@ class Unpacker:
     def open(self, member: Member) -> Member:
         """The member itself, what it holds if it is compressed, or it with the reason why it cannot be read.
 
-        Raises OSError where it cannot be read or is damaged (reading it later does, too), LimitError where it
-        unpacks beyond the limits.
+        Raises OSError where it cannot be read or is damaged, LimitError where it unpacks beyond the limits; reading
+        from what is returned raises the same.
         """
         head = read_fully(member.read, HEAD)
         if what := document_format(head):

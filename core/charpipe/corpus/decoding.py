@@ -6,14 +6,17 @@ Text is exact: a byte order mark stays as U+FEFF, and newlines stay as they are 
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from charpipe.corpus.detection import SAMPLE, legacy_encoding, nearly_utf8, wide_encoding
+from charpipe.corpus.detection import SAMPLE, is_iso_2022_jp, legacy_encoding, nearly_utf8, wide_encoding
 
 PART = 16_000_000
 """Most bytes of UTF-8 in one row of the documents."""
 CONTROL_SHARE = 0.01
+NULS, NUL_SHARE = 8, 0.1
+"""Text in UTF-8 has at most so many NULs, or so many in one byte."""
 _NOT_CONTROL = bytes(byte for byte in range(256) if byte in b"\t\n\v\f\r" or (byte >= 32 and byte != 127))
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -21,6 +24,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_HIDDEN = re.compile(rb"[\x00-\x08\x0c\x1b]")
+"""What ASCII has only where it may be another encoding: UTF-16, ISO-2022-JP."""
 WAYS_OUT = "name its encoding with --set corpus.encoding=NAME, or read on with --set corpus.errors=replace"
 
 
@@ -79,25 +84,27 @@ class Classifier:
         self._look_for_mark(b"", final=True)
         if self._other is not None and (self._forced or self._other.ok):
             return self._named(self._other)
-        if self._nuls and (wide := wide_encoding(self._head)):
+        if (self._nuls or self._controls) and (wide := wide_encoding(self._head)):
             return Verdict(wide, note=f"read as {wide}")
+        if self._utf8.ok and is_iso_2022_jp(self._head):
+            return Verdict("iso2022_jp", note="read as iso2022_jp")
         sample = self._head + (self._near if self._utf8.bad_at >= SAMPLE else b"")
         near = nearly_utf8(sample)
         cut = self._utf8.cut
         if self._utf8.ok and (not cut or near or len(cut) > 1):
-            return Verdict("utf-8", note=_cut_off(cut))
+            if self._nuls > max(NULS, NUL_SHARE * self._length):
+                return Verdict("", "binary: with many NUL")
+            return Verdict("utf-8", note=_cut_off(cut) or ("holds NUL characters" if self._nuls else ""))
         if self._nuls:
             return Verdict("", "binary: not UTF-8, and with NUL")
         if self._controls >= CONTROL_SHARE * self._length:
             return Verdict("", "binary: not UTF-8, and with many control characters")
-        if near or self._errors == "replace":
-            if self._errors == "replace":
-                return Verdict("utf-8", note="bytes that are not UTF-8 were replaced by U+FFFD")
-            return Verdict("", f"not quite UTF-8: {self._utf8.fault}; {WAYS_OUT}")
-        found = legacy_encoding(sample)
-        if not found:
-            return Verdict("", f"in no encoding that was recognised: {self._utf8.fault}; {WAYS_OUT}")
-        return Verdict(found, note=f"read as {found}")
+        if not near and (found := legacy_encoding(sample)):
+            return Verdict(found, note=f"read as {found}")
+        if self._errors == "replace":
+            return Verdict("utf-8", note="bytes that are not UTF-8 were replaced by U+FFFD")
+        problem = "not quite UTF-8" if near else "in no encoding that was recognised"
+        return Verdict("", f"{problem}: {self._utf8.fault}; {WAYS_OUT}")
 
     def _named(self, trial: _Trial) -> Verdict:
         if trial.ok:
@@ -162,7 +169,7 @@ def _cut_off(cut: bytes) -> str:
 
 def classify(data: bytes, encoding: str | None = None, errors: str = "strict") -> Verdict:
     """The verdict on a whole document."""
-    if encoding is None and data.isascii() and b"\0" not in data:
+    if encoding is None and data.isascii() and not _HIDDEN.search(data):
         return Verdict("utf-8")
     classifier = Classifier(encoding, errors)
     classifier.update(data)

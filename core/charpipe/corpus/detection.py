@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections import Counter
 from importlib.metadata import version
 from itertools import pairwise
 
@@ -13,69 +15,127 @@ DETECTOR = f"{RULES}, charset-normalizer {version('charset-normalizer')}"
 
 SAMPLE = 1 << 16
 """Bytes from the start, and again from the neighbourhood of the first byte that is not UTF-8."""
+_MULTIBYTE = ("cp932", "euc_jp", "gb18030", "big5", "euc_kr", "cp949")
 CANDIDATES = (
-    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257"),
-    *("koi8_r", "mac_roman", "iso8859_2", "iso8859_5", "iso8859_7"),
-    *("shift_jis", "cp932", "euc_jp", "gb18030", "big5", "euc_kr"),
+    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp874"),
+    *("iso8859_2", "iso8859_5", "iso8859_7", "iso8859_9", "iso8859_13", "iso8859_15"),
+    *("koi8_r", "koi8_u", "cp866", "mac_roman", "mac_cyrillic"),
+    *_MULTIBYTE,
 )
-_FEW = 0.1
-_MANY = 0.45
+_CHAOS = 0.35
+"""The most of the detector's measure of mess that still counts as text."""
+_FEW = 16
+"""So few bytes beyond ASCII tell a detector of languages nothing."""
 _NEWLINES = "\t\n\v\f\r"
+_COMMON = frozenset(" \n\u3000\u3001\u3002\uff0c")
+"""Characters that text in UTF-16 has, and that need bytes which text of 8-bit encodings does not have."""
+_JIS = (b"\x1b$B", b"\x1b$@")
+_C1 = re.compile("[\x80-\x9f]")
 
 
 def wide_encoding(sample: bytes) -> str:
     """UTF-16 or UTF-32 without a byte order mark, or empty."""
     for name in ("utf-32-le", "utf-32-be"):
-        if len(sample) >= 8 and _reads_as_text(sample[: len(sample) // 4 * 4], name):
+        if len(sample) >= 8 and _wide_text(sample, name, 4) is not None:
             return name
-    even, odd = sample[::2].count(0), sample[1::2].count(0)
-    for name, right, wrong in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
-        likely = right > 3 * wrong and (right >= 0.2 * len(sample) or not _is_utf8(sample))
-        if len(sample) >= 8 and likely and _reads_as_text(sample[: len(sample) // 2 * 2], name):
-            return name
-    return ""
+    found = [(name, _wide_text(sample, name, 2)) for name in ("utf-16-le", "utf-16-be")]
+    ranked = sorted(((_common(text), name, text) for name, text in found if text), reverse=True)
+    if not ranked or len(sample) < 8:
+        return ""
+    common, name, text = ranked[0]
+    if common < 0.02 * len(text) or (len(ranked) > 1 and common == ranked[1][0]):
+        return ""
+    return name if _coherent(text) or not _decodes(sample[: max(len(sample) - 3, 0)], "utf-8") else ""
+
+
+def is_iso_2022_jp(sample: bytes) -> bool:
+    """Whether it shifts to Japanese and back: bytes below 0x80 alone, so that it would pass for ASCII."""
+    return any(mark in sample for mark in _JIS) and _decodes(trimmed(sample), "iso2022_jp")
 
 
 def legacy_encoding(sample: bytes) -> str:
     """The legacy encoding of text that is not UTF-8, or empty where none fits."""
+    sample = trimmed(sample)
     high = [at for at, byte in enumerate(sample) if byte >= 0x80]
-    pairs = sum(after - before == 1 for before, after in pairwise(high))
+    alone = len(high) - sum(after - before == 1 for before, after in pairwise(high))
     western = "latin-1" if all(sample[at] >= 0xA0 for at in high) else ""
     if not western and _decodes(sample, "cp1252"):
         western = "windows-1252"
     # the accents and quotes of Western text stand alone; the letters of other scripts stand together
-    if western and (len(high) < _FEW * len(sample) or 2 * pairs < len(high) < _MANY * len(sample)):
+    if western and (len(high) <= _FEW or 50 * len(high) < len(sample)) and 2 * alone > len(high):
         return western
+    return _detected(sample, western) or (western if western == "latin-1" else "")
+
+
+def _detected(sample: bytes, western: str) -> str:
     from charset_normalizer import from_bytes
 
-    found = from_bytes(sample, cp_isolation=list(CANDIDATES), enable_fallback=False).best()
-    if found is None:
-        return western if western == "latin-1" else ""
-    return found.encoding.replace("cp125", "windows-125")
+    found = from_bytes(sample, cp_isolation=list(CANDIDATES), enable_fallback=False, threshold=_CHAOS)
+    matches = [match for match in found if not _C1.search(str(match))]
+    if not matches:
+        return ""
+    best = matches[0]
+    for match in matches:
+        names = (match.encoding, *match.could_be_from_charset)
+        as_good = match.chaos <= best.chaos and match.coherence >= best.coherence
+        if western and "cp1252" in names and as_good:
+            return western
+    if best.encoding in ("cp1251", "koi8_r", "koi8_u", "mac_cyrillic") and _is_hebrew(sample):
+        return "windows-1255"
+    if best.encoding == "cp1250" and any(
+        match.encoding == "iso8859_2" and match.chaos <= best.chaos for match in matches
+    ):
+        # the Slavic letters of Windows-1250 include bytes below 0xA0, those of ISO 8859-2 do not
+        return "iso8859_2" if all(byte < 0x80 or byte >= 0xA0 for byte in sample) else "windows-1250"
+    if western == "latin-1" and not best.coherence and best.encoding not in _MULTIBYTE:
+        return western  # no language was recognised
+    return best.encoding.replace("cp125", "windows-125")
+
+
+def _is_hebrew(sample: bytes) -> bool:
+    """Whether it has the letters of Windows-1255 only: Russian always has capitals, or one of the last five."""
+    letters = [byte for byte in sample if byte >= 0xC0]
+    return len(letters) >= _FEW and all(0xE0 <= byte <= 0xFA for byte in letters)
 
 
 def nearly_utf8(sample: bytes) -> bool:
     """Whether well-formed multi-byte characters are at least twice as many as what is malformed."""
     text = sample.decode("utf-8", "replace")
-    bad = text.count("�")
+    bad = text.count("\ufffd")
     return sum(character > "\x7f" for character in text) - bad >= 2 * max(bad, 1)
 
 
-def _reads_as_text(data: bytes, encoding: str) -> bool:
+def trimmed(sample: bytes) -> bytes:
+    """A sample up to its last line end, so that no character is cut in two; a short one as it is."""
+    if len(sample) < SAMPLE:
+        return sample
+    end = sample.rfind(b"\n") + 1
+    return sample[:end] if end > len(sample) // 2 else sample[: len(sample) // 2 * 2]
+
+
+def _wide_text(data: bytes, encoding: str, width: int) -> str | None:
+    """The text, if all its characters are assigned and printable; a last one that is cut off is left out."""
+    data = data[: len(data) // width * width]
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        if error.end < len(data):
-            return False
+        if len(data) - error.start > 2:
+            return None
         text = data[: error.start].decode(encoding)
-    return bool(text) and all(
-        character in _NEWLINES or unicodedata.category(character) not in ("Cc", "Cn", "Co", "Cs")
-        for character in set(text)
-    )
+    bad = ("Cc", "Cn", "Co", "Cs")
+    if any(character not in _NEWLINES and unicodedata.category(character) in bad for character in set(text)):
+        return None
+    return text
 
 
-def _is_utf8(data: bytes) -> bool:
-    return _decodes(data[: max(len(data) - 3, 0)], "utf-8")
+def _common(text: str) -> int:
+    return sum(character in _COMMON for character in text)
+
+
+def _coherent(text: str) -> bool:
+    """Whether nearly all characters are of few blocks, as those of one script are."""
+    blocks = Counter(ord(character) >> 8 for character in text)
+    return sum(count for _, count in blocks.most_common(3)) >= 0.8 * len(text)
 
 
 def _decodes(data: bytes, encoding: str) -> bool:

@@ -20,6 +20,7 @@ from charpipe.corpus.members import NOTHING, walk
 from charpipe.corpus.selection import Selection
 from charpipe.corpus.settings import CorpusConfig
 from charpipe.errors import CorpusError, StoreError
+from charpipe.identity import printable
 from charpipe.plugin import Fetched
 from charpipe.store.atomic import write_text
 from charpipe.store.digest import digest_of_file
@@ -47,7 +48,7 @@ class ChangedError(CorpusError):
 
     def __init__(self, origin: str, paths: Iterable[str]) -> None:
         self.paths = frozenset(paths)
-        names = sorted(self.paths)
+        names = sorted(printable(path) for path in self.paths)
         more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
         super().__init__(
             f"{origin} changed while it was read: {', '.join(names[:3])}{more}; nothing was kept. "

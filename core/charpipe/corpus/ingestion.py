@@ -176,7 +176,11 @@ class _Ingestion:
             return
         text = data
         if verdict.encoding != "utf-8" or verdict.note or self._config.newline != "keep":
-            text = b"".join(to_utf8([data], verdict.encoding, self._config.newline, self._config.errors))
+            try:
+                text = b"".join(to_utf8([data], verdict.encoding, self._config.newline, self._config.errors))
+            except UnicodeError as error:
+                self._reject(path, _not_throughout(verdict.encoding, error, len(data)), len(data))
+                return
         self._write(path, 0, hashlib.sha256(data).hexdigest(), len(data), verdict.encoding, text)
         self._count(path, len(data), verdict)
 
@@ -188,7 +192,7 @@ class _Ingestion:
                 self._reject(path, verdict.why_not, size)
                 return
             if (fault := self._fault(spool, verdict.encoding)) is not None:
-                self._reject(path, f"not {verdict.encoding} throughout: {fault}", size)
+                self._reject(path, fault, size)
                 return
             spool.seek(0)
             chunks = iter(lambda: spool.read(chunk_bytes(verdict.encoding)), b"")
@@ -205,7 +209,7 @@ class _Ingestion:
             for _ in to_utf8(chunks, encoding, "keep", self._config.errors):
                 pass
         except UnicodeError as error:
-            return f"{error}; {WAYS_OUT}"
+            return _not_throughout(encoding, error, spool.tell())
         return None
 
     def _spool(self, spool: BinaryIO, start: bytes, member: Member) -> tuple[str, int, Verdict]:
@@ -253,6 +257,15 @@ class _Ingestion:
             "encodings": dict(sorted(self._encodings.items())),
             **({"notes": dict(sorted(self._noted.items()))} if self._noted else {}),
         }
+
+
+def _not_throughout(encoding: str, error: UnicodeError, read: int) -> str:
+    """Names the first bad byte; `read` is how much had been read when it was met."""
+    fault = str(error)
+    if isinstance(error, UnicodeDecodeError):
+        offset = read - len(error.object) + error.start
+        fault = f"byte 0x{error.object[error.start]:02X} at offset {offset:,}"
+    return f"begins as {encoding} and does not go on so: {fault}; {WAYS_OUT}"
 
 
 def _nothing(fetched: Fetched, facts: dict[str, Any], config: CorpusConfig, rejected: list[str]) -> str:

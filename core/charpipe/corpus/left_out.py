@@ -7,6 +7,8 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from charpipe.identity import printable
+
 _Inode = tuple[int, int]
 _ROOMS = ("store", "runs", "downloads", "mlflow", "prefect", "logs", "champions", "home")
 """The folders of a workspace."""
@@ -42,6 +44,13 @@ class LeftOut:
 
     def _is_workspace(self, folder: Path) -> bool:
         return is_workspace(folder) or (bool(self.folders) and _inode(folder) in self.folders)
+
+
+def own_files(root: Path | None, left_out: LeftOut) -> list[str]:
+    """The files at the top of a corpus's folder that the command writes to, which is where a shell puts them."""
+    if root is None or not left_out.files or not root.is_dir():
+        return []
+    return sorted(printable(path.name) for path in root.iterdir() if _inode(path) in left_out.files)
 
 
 def is_workspace(folder: Path) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from typing import Any, Literal
 
 import torch
@@ -57,4 +60,24 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     """Lower precision around float32 weights and state, or nothing."""
     if precision == "float32":
         return nullcontext()
-    return torch.autocast(device.type, dtype=getattr(torch, precision))
+    lower = torch.autocast(device.type, dtype=getattr(torch, precision))
+    return _without_onednn(lower) if device.type == "cpu" and not _onednn_has_bfloat16() else lower
+
+
+@cache
+def _onednn_has_bfloat16() -> bool:
+    """Without AVX-512 oneDNN has no LSTM in bfloat16 and raises; PyTorch's own kernels have one everywhere."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+@contextmanager
+def _without_onednn(inner: AbstractContextManager[Any]) -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of TF32 on GPUs, which the flags set as well
+        off = torch.backends.mkldnn.flags(enabled=False)
+        off.__enter__()
+    try:
+        with inner:
+            yield
+    finally:
+        off.__exit__(None, None, None)

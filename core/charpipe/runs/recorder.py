@@ -15,6 +15,7 @@ from charpipe.events import (
     Evaluated,
     Event,
     Finished,
+    PlanRevised,
     Sampled,
     Step,
     TrainingStarted,
@@ -74,6 +75,10 @@ class Recorder:
                 line = {"step": step, "losses": losses, "metrics": dict(self._latest)}
                 _append(self._run.pending_file, line)  # before the checkpoint is there to go on from
                 self._begun[step] = dict(self._latest)
+            case PlanRevised():
+                plan = [event.step, event.steps, event.position, event.evaluations]
+                self._write({"step": event.step, "plan": plan})
+                self._run.update(steps=event.steps)
             case Checkpointed():
                 self._checkpointed(event)
             case TrainingStarted():

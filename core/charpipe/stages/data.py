@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from charpipe.corpus.left_out import LeftOut
+from charpipe.corpus.left_out import LeftOut, own_files
 from charpipe.corpus.settings import CorpusConfig
 from charpipe.errors import CorpusError, RefreshError
 from charpipe.events import StageProgress
@@ -47,6 +47,10 @@ def ingest(session: Session, wanted: str) -> Made:
         raise WouldRun("ingest: would fetch the corpus and run, and all after it")
     fetched = _fetched(session, wanted)
     left_out = LeftOut.of(session.workspace.root)
+    for path in own_files(fetched.path, left_out):
+        session.notice(
+            f"{path} is left out: this command writes to it (name it in corpus.exclude to leave it out always)"
+        )
     for _ in range(_ATTEMPTS):
         try:
             made = _ingested(session, name, config, fetched, left_out)

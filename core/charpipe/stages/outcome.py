@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from charpipe.events import Evaluated, Event, Sampled, StageFinished, StageProgress, StageStarted
+from charpipe.guessing import warn_about
 from charpipe.library import load_run
 from charpipe.runs import Recorder, Run
 from charpipe.stages.session import Made, Session, WouldRun
@@ -22,7 +23,10 @@ SHOWN_IN_FULL = 64
 
 
 def evaluate(session: Session, trained: TrainedRun, tokens: Made) -> Mapping[str, Any]:
-    """Score the run's best checkpoint on validation and test: `{"metrics": {...}, "predictions": [...]}`."""
+    """Score the run's best checkpoint on validation and test: `{"metrics": {...}, "predictions": [...]}`.
+
+    Where it is worse than guessing, a warning says so, each time that it is asked for.
+    """
     run = Run(session.workspace.root / trained.path)
     digest = digest_of_json({"version": EVALUATE, "checkpoint": _checkpoint(run), "tokens": tokens.digest})
 
@@ -32,7 +36,11 @@ def evaluate(session: Session, trained: TrainedRun, tokens: Made) -> Mapping[str
         run.update(metrics={**run.status.metrics, **found["metrics"]})
         return found
 
-    return _once(session, run, "evaluate", digest, work, _scores)
+    found = _once(session, run, "evaluate", digest, work, _scores)
+    warning = warn_about(run, found["metrics"])
+    if warning is not None:
+        session.notice(warning, "warning")
+    return {**found, "warning": warning}
 
 
 def sample(session: Session, trained: TrainedRun) -> Mapping[str, Any]:

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from charpipe.identity import printable
+
 if TYPE_CHECKING:
     from charpipe.stages.session import Made, Session
 
@@ -49,6 +51,6 @@ def grouped(notes: Iterable[tuple[str, str]]) -> list[str]:
 
 def listed(paths: Iterable[str]) -> str:
     """The first paths, and how many more there are."""
-    every: Sequence[str] = sorted(paths)
+    every: Sequence[str] = sorted(printable(path) for path in paths)
     more = f" and {len(every) - _NAMES:,} more" if len(every) > _NAMES else ""
     return ", ".join(every[:_NAMES]) + more

@@ -70,6 +70,12 @@ class Store:
         paths = sorted((self.root / "actions").glob("*.json"))
         return [(path, record) for path in paths if (record := _read(path)) is not None]
 
+    def last(self, subject: str, stage: str) -> Path | None:
+        """The folder of the object that this stage made last for the subject, if it is there."""
+        record = self._last(stage, subject)
+        folder = self.object(record["object"]) if record else None
+        return folder if folder is not None and folder.is_dir() else None
+
     def why(self, action: Action, subject: str) -> str:
         """What differs from the last action of this stage for the same subject, in words."""
         last = self._last(action.stage, subject)

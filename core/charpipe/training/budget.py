@@ -1,20 +1,39 @@
-"""A budget of time becomes a number of steps: the rate is measured for a moment on a copy that is
-thrown away, so that training under a budget is exactly training for that many steps."""
+"""A budget of time becomes a number of steps: first measured for a moment on a copy that is thrown away, then revised
+while the training goes on, so that it ends when the budget does whatever else the machine has to do."""
 
 from __future__ import annotations
 
+import math
 import time
+from collections import deque
 from collections.abc import Callable
 from statistics import median
 
-SHARE = 0.03
-"""Of the budget, for measuring."""
+from charpipe.training.plan import EVALUATIONS, LONGEST_INTERVAL, Plan, Segment
+
+SHARE = 0.012
+"""Of the budget, for measuring before training; one step is measured in any case."""
 LEAST, MOST = 5, 200
 """Steps measured."""
 CERTAIN = 4
 """If even the slowest step measured, taken so many times, leaves time for all, there is nothing more to know."""
 OTHER_WORK = 0.06
-"""Of the budget, for evaluation, samples and checkpoints."""
+"""Of the budget, for evaluation, samples and checkpoints, until they have been measured."""
+TARGET, LIMIT, EARLIEST = 0.975, 1.0, 0.92
+"""Of the budget: where a plan ends; where training stops although its plan has not ended, which leaves a tenth for a
+step that takes long; and before which training goes on although its plan has ended."""
+CHECKS_APART, NEARER = 0.01, 0.25
+"""Between two checks of the plan: this share of the budget, but no more than this share of what is left of it."""
+TOLERANCE, EARLY_TOLERANCE = 0.01, 0.08
+"""A plan stays while it ends within this share of the budget, or of what is left of it."""
+WINDOW, BUCKETS = 0.05, 8
+"""The speed is that of this latest share of the budget, measured in so many parts."""
+ENOUGH = 4
+"""Steps from which on the slowest one does not count: a pause of the machine is no slower speed."""
+FINAL_STEPS = 8
+"""In which the learning rate falls to its end at least, if there is time for them before the limit."""
+EVALUATION_SHARE, FEWEST_EVALUATIONS = 0.1, 2
+"""Of the time left for evaluations at most; beyond that there are fewer of them."""
 
 
 def steps_within(
@@ -28,10 +47,118 @@ def steps_within(
         before = time.perf_counter()
         step(number)
         times.append(time.perf_counter() - before)
-        enough = time.perf_counter() - began > seconds * SHARE or most * max(times) * CERTAIN < seconds
-        if stop() or (number + 1 >= LEAST and enough):
+        spent = time.perf_counter() - began + min(times) > seconds * SHARE
+        if stop() or spent or (number + 1 >= LEAST and most * max(times) * CERTAIN < seconds):
             break
     # The first steps also allocate memory and warm caches up.
     rate = median(times[len(times) // 3 :])
     left = seconds * (1 - OTHER_WORK) - (time.perf_counter() - began)
     return max(1, min(most, int(left / rate)))
+
+
+class Speed:
+    """Seconds a step, lately: over a window of time, without its slowest step."""
+
+    def __init__(self, window: float, expected: float) -> None:
+        """`expected` seconds a step until one has been measured."""
+        self._part, self._expected = window / BUCKETS, expected
+        self._parts: deque[list[float]] = deque(maxlen=BUCKETS)
+
+    def add(self, seconds: float) -> None:
+        """A step took so long."""
+        if not self._parts or self._parts[-1][1] >= self._part:
+            self._parts.append([0, 0.0, 0.0])
+        part = self._parts[-1]
+        part[0] += 1
+        part[1] += seconds
+        part[2] = max(part[2], seconds)
+
+    @property
+    def seconds(self) -> float:
+        """Of a step."""
+        count = sum(part[0] for part in self._parts)
+        total = sum(part[1] for part in self._parts)
+        if not count:
+            return self._expected
+        if count >= ENOUGH:
+            return max(1e-9, (total - max(part[2] for part in self._parts)) / (count - 1))
+        return max(1e-9, total / count)
+
+
+class Pace:
+    """Keeps a training within its budget by revising its plan. Reads no clock: it is told the time."""
+
+    def __init__(
+        self, budget: float, plan: Plan, step: int, now: float, most: int, every: int | None = None
+    ) -> None:
+        """`now` seconds of the `budget` are spent after `step` updates; there are `most` in all at most. `every` is
+        the interval of evaluations where it is set."""
+        self._budget, self._most, self._every = budget, most, every
+        expected = max(1e-9, budget * (1 - OTHER_WORK) - now) / max(1, plan.steps - step)
+        self._speed = Speed(budget * WINDOW, expected)
+        self._evaluation = budget * OTHER_WORK / EVALUATIONS / expected
+        """What an evaluation with its sample and checkpoint takes, in steps: it slows down as they do."""
+        self._measured, self._latest = False, 0.0
+        self._last = now
+        self._next = now + budget * CHECKS_APART
+        self._next_step = step + self._stride(plan, step)
+
+    def stepped(self, now: float) -> None:
+        """A step has ended."""
+        self._speed.add(max(0.0, now - self._last))
+        self._last = now
+
+    def evaluated(self, now: float) -> None:
+        """An evaluation has ended, with its sample and checkpoint."""
+        self._latest = max(0.0, now - self._last)
+        taken = self._latest / self._speed.seconds
+        self._evaluation = (self._evaluation + taken) / 2 if self._measured else taken
+        self._measured, self._last = True, now
+
+    def revision(self, plan: Plan, step: int, now: float, writing: float = 0.0) -> Segment | None:
+        """The plan's next segment, where it would end too early or too late, or where there is time left for the
+        last evaluation only; `writing` a checkpoint takes so long."""
+        if step < plan.steps and now + self._latest > self._budget * LIMIT:
+            return plan.ended(step).segments[-1]
+        if step >= self._most or (now < self._next and step < self._next_step):
+            return None
+        ended = step >= plan.steps
+        if ended and now + self._latest >= self._budget * EARLIEST:
+            return None
+        left = self._budget * TARGET - now
+        self._next = now + max(0.0, min(self._budget * CHECKS_APART, left * NEARER))
+        segment = self._proposed(plan, step, left - writing)
+        tolerance = max(self._budget * TOLERANCE, left * EARLY_TOLERANCE)
+        miss = abs(left - writing - self._needed(plan, step))
+        if not ended and (segment.steps == plan.steps or miss <= tolerance):
+            self._next_step = step + self._stride(plan, step)
+            return None
+        self._next_step = step + self._stride(plan.extended(segment), step)
+        return segment
+
+    def _stride(self, plan: Plan, step: int) -> int:
+        return max(1, int((plan.steps - step) * NEARER))
+
+    def _needed(self, plan: Plan, step: int) -> float:
+        """Seconds until the plan's end."""
+        steps = plan.steps - step
+        counted = plan.evaluations_between(step, plan.steps)
+        evaluations = counted if self._every is None else steps / self._every
+        return (steps + max(1.0, evaluations) * self._evaluation) * self._speed.seconds
+
+    def _proposed(self, plan: Plan, step: int, left: float) -> Segment:
+        """The segment that ends after `left` seconds."""
+        fitting = left / self._speed.seconds  # in steps
+        rest = 1 - plan.progress(step)
+        count = EVALUATIONS
+        if self._every is not None:
+            steps = (fitting - self._evaluation) / (1 + self._evaluation / self._every)
+        else:
+            affordable = EVALUATION_SHARE * max(0.0, fitting) / max(self._evaluation * rest, 1e-9)
+            wanted = max(EVALUATIONS, math.ceil((step + max(0.0, fitting)) / LONGEST_INTERVAL))
+            count = int(max(FEWEST_EVALUATIONS, min(wanted, affordable)))
+            steps = fitting - max(1.0, rest * count) * self._evaluation
+        beyond = fitting + self._budget * (LIMIT - TARGET) / self._speed.seconds - self._evaluation
+        steps = max(1.0, steps, min(FINAL_STEPS, beyond))
+        total = max(step + 1, min(self._most, step + int(steps)))
+        return plan.revised(step, total, count).segments[-1]

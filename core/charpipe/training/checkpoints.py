@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from charpipe.models.safe import check_fits, read_tensors
 from charpipe.store.atomic import publish_folder, write_json
 from charpipe.store.manifest import describe, read_manifest
 from charpipe.training.optimisers import memory
+from charpipe.training.plan import EVALUATIONS, Plan
 from charpipe.training.settings import FREE, TrainConfig
 
 if TYPE_CHECKING:
@@ -156,6 +157,7 @@ def _state(job: Job, seconds: float) -> dict[str, Any]:
     return {
         "step": job.step,
         "steps": job.steps,
+        "plan": job.plan.to_json(),
         "seconds": seconds,
         "tokens": len(job.lanes.tokens),
         "offset": job.lanes.offset,
@@ -169,6 +171,15 @@ def _state(job: Job, seconds: float) -> dict[str, Any]:
         "metrics": dict(job.metrics),
         "scaler": job.scaler.state_dict() if job.scaler.is_enabled() else {},
     }
+
+
+def plan_of(state: Mapping[str, Any]) -> Plan:
+    """The plan in a checkpoint's state; earlier releases never revised one. Raises RunError where it is unusable."""
+    steps = state["steps"]
+    plan = Plan.from_json(state.get("plan", [[0, steps, 0.0, EVALUATIONS]]))
+    if plan.steps != steps or plan.segments[-1].step > state["step"]:
+        raise RunError("the recorded plan does not fit the checkpoint's steps; name another checkpoint")
+    return plan
 
 
 def _newest_first(folder: Path) -> Iterator[Path]:

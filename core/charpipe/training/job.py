@@ -21,9 +21,10 @@ from charpipe.models.engine import Descend, choose_engine, is_uncertain, obstacl
 from charpipe.models.engine.cuda import fitting_precision
 from charpipe.models.precision import Precision, choose_device, choose_precision
 from charpipe.training.averaging import Average
-from charpipe.training.checkpoints import Checkpoint, read_checkpoint
+from charpipe.training.checkpoints import Checkpoint, plan_of, read_checkpoint
 from charpipe.training.lanes import Lanes, fit_lanes
 from charpipe.training.optimisers import build_optimizer, restore_memory
+from charpipe.training.plan import Plan
 from charpipe.training.recording import Recorded, check_recordable
 from charpipe.training.settings import TrainConfig, parse_budget
 from charpipe.training.start import Start, begin_from
@@ -31,7 +32,7 @@ from charpipe.training.start import Start, begin_from
 
 @dataclass
 class Job:
-    """The parts of a run, and how far it has come: `step` updates made out of `steps`."""
+    """The parts of a run, and how far it has come: `step` updates made out of `plan.steps`."""
 
     model: Model
     settings: TrainConfig
@@ -49,7 +50,7 @@ class Job:
     threads: int = 1
     """Those that work on a CPU, in all."""
     step: int = 0
-    steps: int = 0
+    plan: Plan = field(default_factory=lambda: Plan.of(0))
     started: int = 0
     """The step at which this process began."""
     seconds: float = 0.0
@@ -64,6 +65,11 @@ class Job:
     average: Average | None = None
     recorded: Recorded | None = None
     """The update as it is replayed, once the engine cuda-graphs has recorded it."""
+
+    @property
+    def steps(self) -> int:
+        """Updates in all, as planned now."""
+        return self.plan.steps
 
     @property
     def shown(self) -> nn.Module:
@@ -229,7 +235,7 @@ def _try_engines(
     """The engine that a short trial prefers, and why; a training too short for one takes the fast engine."""
     from charpipe.models.engine.trial import SHARE, TRIES, choose_by_trial
 
-    seconds = math.inf if settings.steps is not None else parse_budget(settings.budget) * SHARE
+    seconds = math.inf if settings.steps is not None else parse_budget(settings.budget) * SHARE / 2
     if settings.steps is not None and settings.steps * SHARE < 2 * (TRIES + 1):
         return "fast", "this training is too short to try both engines"
     state = network.initial_state(lanes.batch_size)  # type: ignore[operator]
@@ -252,7 +258,7 @@ def _restore(job: Job, checkpoint: Checkpoint) -> None:
         raise RunError("the checkpoint carries another state than this model and batch; name an earlier one")
     job.state = {name: values.to(job.device) for name, values in checkpoint.carried.items()}
     job.recent = torch.tensor(saved["recent"], device=job.device)
-    job.step, job.steps, job.seconds = saved["step"], saved["steps"], saved["seconds"]
+    job.step, job.seconds, job.plan = saved["step"], saved["seconds"], plan_of(saved)
     job.started, job.before = job.step, {**TrainConfig().model_dump(), **saved["settings"]}
     job.look, job.best, job.metrics = saved["look"], saved["best"], saved["metrics"]
     if job.scaler.is_enabled() and saved["scaler"]:

@@ -23,8 +23,6 @@ from charpipe.training.job import Job
 from charpipe.training.threads import threads_for_looks
 from charpipe.training.writing import Writer
 
-EVALUATIONS = 20
-LONGEST_INTERVAL = 1000
 SLICE_SHARE = 0.1
 """Validation tokens for each training token between looks. Reading costs a third of learning: under 5 %."""
 SMALLEST_SLICE, LARGEST_SLICE = 2_000, 200_000
@@ -56,8 +54,7 @@ class Observer:
     """Those that the sampling settings may name; without them the installed ones."""
 
     def __post_init__(self) -> None:
-        settings, steps = self.job.settings, self.job.steps
-        self.every = settings.evaluate_every or max(1, min(steps // EVALUATIONS, LONGEST_INTERVAL))
+        every = self.job.settings.evaluate_every or self.job.plan.interval
         self.sampling = replace_length(self.sampling)
         if self.encoding is not None:
             Decoding(
@@ -65,7 +62,7 @@ class Observer:
             )  # settings that do not fit are said now
         self.looked = (self.job.step, self.began)
         if not self.job.look:  # else it stays: the best of all looks is of the same tokens
-            wanted = int(SLICE_SHARE * self.every * self.job.lanes.inputs)
+            wanted = int(SLICE_SHARE * every * self.job.lanes.inputs)
             self.job.look = max(SMALLEST_SLICE, min(LARGEST_SLICE, wanted))
         self.writer = Writer(self.folder)
 
@@ -86,14 +83,26 @@ class Observer:
         patience, best = self.job.settings.patience, self.job.best
         if patience is None or best is None:
             return False
-        return self.job.step - best["step"] >= patience * self.every
+        every, best_step = self.job.settings.evaluate_every, int(best["step"])
+        if every is None:
+            return self.job.plan.evaluations_between(best_step, self.job.step) >= patience
+        return self.job.step - best_step >= patience * every
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether an evaluation is due after the update just made: a function of the plan and the settings."""
+        step, every = self.job.step, self.job.settings.evaluate_every
+        if step == self.job.steps:
+            return True
+        if every is not None:
+            return step % every == 0
+        return self.job.plan.evaluations_between(step - 1, step) > 0
 
     def after_step(self) -> Iterator[Event]:
         """What is due after the update just made."""
         job, settings = self.job, self.job.settings
         yield from self.writer.written()
-        last = job.step == job.steps
-        look = last or job.step % self.every == 0
+        look = self.evaluates
         improved = False
         if look:
             before = job.best

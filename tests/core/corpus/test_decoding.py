@@ -104,3 +104,83 @@ def test_text_without_a_mark_is_read_as_what_it_is(text: str, codec: str) -> Non
     assert verdict.encoding == codec
     assert verdict.note == f"read as {codec}"
     assert b"".join(to_utf8([data], verdict.encoding)).decode() == text
+
+
+RUSSIAN = (
+    "Все счастливые семьи похожи друг на друга, каждая несчастливая семья несчастлива по-своему. "
+    "Всё смешалось в доме Облонских.\n"
+)
+POLISH = (
+    "Litwo! Ojczyzno moja! ty jesteś jak zdrowie; Ile cię trzeba cenić, ten tylko się dowie, Kto cię stracił. "
+    "Dziś piękność twą w całej ozdobie Widzę i opisuję, bo tęsknię po tobie.\n"
+)
+TURKISH = "Bütün insanlar hür, haysiyet ve haklar bakımından eşit doğarlar. Akıl ve vicdana sahiptirler.\n"
+GREEK = "Όλοι οι άνθρωποι γεννιούνται ελεύθεροι και ίσοι στην αξιοπρέπεια και τα δικαιώματα.\n"
+HEBREW = "כל בני האדם נולדו בני חורין ושווים בערכם ובזכויותיהם. כולם חוננו בתבונה ובמצפון.\n"
+ARABIC = "يولد جميع الناس أحرارا متساوين في الكرامة والحقوق. وقد وهبوا عقلا وضميرا.\n"
+CHINESE = "道可道，非常道。名可名，非常名。无名天地之始；有名万物之母。\n"
+TAIWANESE = "道可道，非常道。名可名，非常名。無名天地之始；有名萬物之母。\n"
+KOREAN = "모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다.\n"
+JAPANESE = "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。\n"
+FRENCH = "C’est l’été, à l’école, où les élèves étaient déjà fatigués ; « ça va » dit-il, cœur brisé…\n"
+
+
+@pytest.mark.parametrize("length", [1000, 200_000])
+@pytest.mark.parametrize(
+    ("text", "codec"),
+    [
+        *(
+            (RUSSIAN, codec)
+            for codec in ("cp1251", "koi8_r", "iso8859_5", "cp866", "mac_cyrillic", "utf-16-le")
+        ),
+        *((POLISH, codec) for codec in ("cp1250", "iso8859_2")),
+        *((GREEK, codec) for codec in ("cp1253", "iso8859_7")),
+        (TURKISH, "cp1254"),
+        (HEBREW, "cp1255"),
+        (ARABIC, "cp1256"),
+        *((FRENCH, codec) for codec in ("cp1252", "mac_roman")),
+        *((CHINESE, codec) for codec in ("gb18030", "gb2312", "utf-16-be")),
+        (TAIWANESE, "big5"),
+        *((KOREAN, codec) for codec in ("euc_kr", "cp949")),
+        *((JAPANESE, codec) for codec in ("shift_jis", "euc_jp", "iso2022_jp", "utf-16-le", "utf-32-be")),
+    ],
+)
+def test_the_text_of_each_usual_encoding_comes_back(text: str, codec: str, length: int) -> None:
+    text = (text * (length // len(text) + 1))[:length]
+    data = text.encode(codec)
+    verdict = classify(data)
+    assert verdict.note == f"read as {verdict.encoding}"
+    assert b"".join(to_utf8([data], verdict.encoding)).decode() == text
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_become_c1_control_characters_unless_utf8_has_them(data: bytes) -> None:
+    verdict = classify(data)
+    if verdict.encoding in ("", "utf-8") or verdict.encoding.startswith(("utf-", "iso2022")):
+        return
+    try:
+        text = b"".join(to_utf8([data], verdict.encoding)).decode()
+    except UnicodeDecodeError:
+        return
+    assert not any("\x80" <= character <= "\x9f" for character in text)
+
+
+@given(st.binary(max_size=300), st.sampled_from(["strict", "replace"]))
+def test_what_is_classified_can_be_decoded(data: bytes, errors: str) -> None:
+    verdict = classify(data, errors=errors)
+    if verdict.encoding:
+        b"".join(to_utf8([data], verdict.encoding, errors=errors))
+
+
+def test_binary_formats_stay_binary() -> None:
+    png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)) * 4
+    assert "binary" in classify(png).why_not
+    assert "binary" in classify(b"SQLite format 3\0" + bytes(4000)).why_not
+    assert classify(b"log line\0\n" * 3 + b"more text " * 20).note == "holds NUL characters"
+
+
+def test_a_stated_encoding_names_the_first_bad_byte() -> None:
+    verdict = classify(b"caf\xe9 here", "utf-8")
+    assert "byte 0xE9 at offset 3" in verdict.why_not
+    assert "corpus.errors=replace" in verdict.why_not
+    assert b"".join(to_utf8([b"caf\xe9 here"], "utf-8", errors="replace")).decode() == "caf\ufffd here"

@@ -193,3 +193,23 @@ def test_the_same_source_gives_the_same_bytes(zoo: Path, tmp_path: Path) -> None
     run(zoo, tmp_path / "b")
     for name in ("documents-00000.parquet", "rejected.parquet"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.mark.parametrize("times", [4_000, 200_000], ids=["small", "large"])
+def test_bytes_that_do_not_fit_what_the_sample_showed_are_named(times: int, tmp_path: Path) -> None:
+    data = "Все счастливые семьи похожи\n".encode("cp1251") * times
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "mixed.txt").write_bytes(data + b"\x98\n")
+    (tmp_path / "in" / "whole.txt").write_bytes(data)
+    facts, _ = run(tmp_path / "in", tmp_path / "out")
+    assert facts["encodings"] == {"windows-1251": 1}
+    assert facts["notes"] == {"read as windows-1251": 1}
+    assert f"byte 0x98 at offset {len(data):,}" in rejected(tmp_path / "out")["mixed.txt"]
+
+
+def test_replacing_takes_what_would_be_rejected(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("“It’s late.”\n".encode() * 50 + b"\xff!\n")
+    with pytest.raises(CorpusError, match=r"a\.txt: not quite UTF-8: byte 0xFF at offset 950"):
+        run(tmp_path / "a.txt", tmp_path / "strict")
+    _, parts = run(tmp_path / "a.txt", tmp_path / "out", errors="replace")
+    assert parts[0].text.decode().endswith("\ufffd!\n")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from charpipe.errors import UsageError
-from charpipe.models.precision import choose_device, choose_precision
+from charpipe.models.precision import autocast, choose_device, choose_precision
 
 CPU = torch.device("cpu")
 
@@ -29,3 +29,12 @@ def test_a_device_that_is_not_there(asked):
 def test_float16_needs_cuda():
     with pytest.raises(UsageError, match="CUDA"):
         choose_precision("float16", CPU)
+
+
+@pytest.mark.parametrize("layers", [torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN])
+def test_bfloat16_works_on_every_processor(layers):
+    network = layers(16, 16)
+    with autocast(CPU, "bfloat16"):
+        outputs, _ = network(torch.randn(5, 3, 16))
+    outputs.float().sum().backward()
+    assert torch.isfinite(network.weight_hh_l0.grad).all()

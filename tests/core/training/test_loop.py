@@ -8,10 +8,21 @@ import torch
 
 from charpipe.errors import TrainingError, UsageError
 from charpipe.evaluation import predictions
-from charpipe.events import Checkpointed, Evaluated, Finished, Notice, Sampled, Step, TrainingStarted
+from charpipe.events import (
+    Checkpointed,
+    Evaluated,
+    Finished,
+    Notice,
+    PlanRevised,
+    Sampled,
+    Step,
+    TrainingStarted,
+)
 from charpipe.models import build_model
-from charpipe.training import TrainConfig, train
+from charpipe.models.bundle import read_json
+from charpipe.training import TrainConfig, last_checkpoint, train
 from charpipe.training.budget import LEAST, steps_within
+from charpipe.training.checkpoints import plan_of
 from charpipe_rnn import charpipe_architectures
 
 (RNN,) = charpipe_architectures()
@@ -70,18 +81,19 @@ def test_what_happens_between_steps_changes_nothing(tmp_path, new_model, tokens,
 
 
 def test_a_budget_is_a_number_of_steps(tmp_path, new_model, tokens, settings):
-    timed = list(
-        train(
-            new_model(), tokens, settings(steps=None, budget="1s", max_epochs=0.5), checkpoints=tmp_path / "a"
-        )
-    )
+    chosen = settings(steps=None, budget="1s", max_epochs=0.5)
+    timed = list(train(new_model(), tokens, chosen, checkpoints=tmp_path / "a"))
     (started,), notices = of(TrainingStarted, timed), of(Notice, timed)
     assert "1s of training" in notices[0].message
     assert timed[-1].reason == "budget"
-    assert timed[-1].step <= started.steps <= 43  # fewer where the machine became much slower meanwhile
-    counted = list(train(new_model(), tokens, settings(steps=started.steps), checkpoints=tmp_path / "b"))
-    losses = [float(event.loss) for event in of(Step, counted)]
-    assert [float(event.loss) for event in of(Step, timed)] == losses[: timed[-1].step]
+    assert 1 <= started.steps <= 43
+    plan = plan_of(read_json(last_checkpoint(tmp_path / "a") / "state.json"))
+    assert timed[-1].step == plan.steps <= 43  # as revised last, where the machine's speed changed meanwhile
+    again = list(train(new_model(), tokens, chosen, checkpoints=tmp_path / "b", plan=plan))
+    assert [float(event.loss) for event in of(Step, again)] == [
+        float(event.loss) for event in of(Step, timed)
+    ]
+    assert of(PlanRevised, again) == of(PlanRevised, timed)
 
 
 def test_what_listeners_prepare_is_no_training(tmp_path, new_model, tokens, settings, monkeypatch):

@@ -12,6 +12,7 @@ from charpipe.training import train
 from charpipe.training.job import prepare
 from charpipe.training.lanes import fit_lanes
 from charpipe.training.loop import learn, update
+from charpipe.training.plan import Plan
 from charpipe.training.recording import Recorded, check_recordable, undone
 from charpipe.training.resident import Fetched, Resident
 from charpipe.training.schedules import learning_rate
@@ -29,7 +30,7 @@ def recorded(job, layout=None):
 
 
 def run(job, steps=STEPS, first=0):
-    job.steps = steps
+    job.plan = Plan.of(steps)
     return [float(update(job, step, 1e-2)) for step in range(first, steps)]
 
 

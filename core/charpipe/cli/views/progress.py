@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from charpipe.stages.quantities import duration, size
 
 RATE_WINDOW = 3.0
 """Seconds over which the speed is averaged."""
+LEFT_SMOOTHING = 10.0
+"""Seconds in which the time left comes most of the way to a new estimate."""
 
 
 @dataclass
@@ -52,6 +55,7 @@ class Progress:
     learning: str = "train"
     """The stage in which there is training."""
     _at: str = ""
+    _seconds_left: float | None = None
     _marks: list[tuple[float, int]] = field(default_factory=list)
 
     @property
@@ -93,6 +97,7 @@ class Progress:
                 self.learning = self._at or "train"
                 self.step, self.metrics, self.sampled = None, {}, None
                 self._marks.clear()
+                self._seconds_left = None
                 self.model = f"{event.model} · {event.device} {event.precision}"
             case Step():
                 self._step(event)
@@ -113,10 +118,24 @@ class Progress:
         stage.text = f"{done}{share}"
 
     def _step(self, event: Step) -> None:
-        self.step = event
+        before, self.step = self.step, event
         self._marks.append((event.seconds, event.step * event.tokens))
         while len(self._marks) > 2 and event.seconds - self._marks[0][0] > RATE_WINDOW:
             self._marks.pop(0)
+        self._smooth(event, before)
+
+    def _smooth(self, event: Step, before: Step | None) -> None:
+        """Let the time left follow the newest estimate slowly, never above what is left of the budget."""
+        if event.steps is None or not self.rate:
+            return
+        estimate = (event.steps - event.step) * event.tokens / self.rate
+        if before is not None and self._seconds_left is not None:
+            passed = max(0.0, event.seconds - before.seconds)
+            expected = max(0.0, self._seconds_left - passed)
+            share = 1 - math.exp(-passed / LEFT_SMOOTHING)
+            estimate = expected + share * (estimate - expected)
+        bound = math.inf if event.budget_left is None else event.budget_left
+        self._seconds_left = min(estimate, bound)
 
     @property
     def rate(self) -> float:
@@ -162,9 +181,9 @@ class Progress:
         return f"val {self.metrics['val/loss']:.3f} nats" + (f", {found:.3f} bits/char" if found else "")
 
     def _left(self) -> str | None:
-        if self.step is None or self.step.steps is None or not self.rate:
+        if self.step is None or self._seconds_left is None:
             return None
-        seconds = (self.step.steps - self.step.step) * self.step.tokens / self.rate
+        seconds = self._seconds_left
         minutes, rest = divmod(round(seconds), 60)
         return f"{minutes}:{rest:02}"
 

@@ -29,6 +29,8 @@ def summary(result: Mapping[str, Any], *, dry_run: bool = False) -> Iterator[str
         return
     yield ""
     yield from _scores(result.get("metrics", {}))
+    if warning := result.get("warning"):
+        yield f"  warning: {warning}"
     yield from _predictions(result.get("predictions", []))
     yield from _sample(str(result.get("sample", "")))
     yield f"  run       {run}"

@@ -1,0 +1,149 @@
+"""How many updates a training makes, as planned and as revised: a recorded plan can be replayed bit for bit.
+
+The schedule of the learning rate depends on the progress in [0, 1]. A revision after `step` updates leaves the
+progress as it is and changes how fast it goes on to 1, so the learning rate has no jump.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from charpipe.errors import RunError
+
+EVALUATIONS = 20
+"""In a run, where `evaluate_every` is unset."""
+LONGEST_INTERVAL = 1000
+MOST_STEPS = 2**53
+"""Up to which all numbers of steps are exact as floats, too."""
+SEGMENTS = [int, int, float, int], [int, int, int, int]
+"""The types of a recorded segment's parts."""
+
+
+class Segment(NamedTuple):
+    """From update `step` on the training has `steps` updates in all; `position` is the progress at `step`, in updates
+    of a training of that length. `evaluations` of the whole progress are due where `evaluate_every` is unset."""
+
+    step: int
+    steps: int
+    position: float
+    evaluations: int = EVALUATIONS
+
+    @property
+    def interval(self) -> int:
+        """Steps between two evaluations, about, where `evaluate_every` is unset."""
+        return max(1, min(self.steps // EVALUATIONS, LONGEST_INTERVAL))
+
+    @property
+    def linear(self) -> bool:
+        """Whether the position is simply the number of updates made: no revision came before."""
+        return self.position == self.step
+
+    def position_after(self, done: int) -> float:
+        """The position after `done` updates."""
+        if self.steps <= self.step:
+            return float(self.steps)
+        return self.position + (self.steps - self.position) * (done - self.step) / (self.steps - self.step)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The segments of a training, in order of their steps."""
+
+    segments: tuple[Segment, ...]
+
+    @classmethod
+    def of(cls, steps: int) -> Plan:
+        """So many steps, never revised."""
+        return cls((Segment(0, steps, 0.0),))
+
+    @classmethod
+    def from_json(cls, value: Any) -> Plan:
+        """What `to_json` gave. Raises RunError where it is none."""
+        if not isinstance(value, list) or not value or not all(map(_is_segment, value)):
+            raise RunError("the recorded plan of steps cannot be read; name another checkpoint")
+        found = tuple(Segment(step, steps, float(position), count) for step, steps, position, count in value)
+        starts = [segment.step for segment in found]
+        if starts[0] != 0 or starts != sorted(set(starts)):
+            raise RunError("the recorded plan of steps is in no order; name another checkpoint")
+        return cls(found)
+
+    def to_json(self) -> list[list[float]]:
+        """`[[step, steps, position, evaluations], ...]`."""
+        return [list(segment) for segment in self.segments]
+
+    @property
+    def steps(self) -> int:
+        """Updates in all, as planned now."""
+        return self.segments[-1].steps
+
+    def extended(self, segment: Segment) -> Plan:
+        """With one more segment; one at the same step is replaced."""
+        return Plan((*(old for old in self.segments if old.step < segment.step), segment))
+
+    def restarted(self, step: int, steps: int) -> Plan:
+        """From `step` on as a training that was planned with `steps` from its start: the user's own change."""
+        return self.extended(Segment(step, steps, float(step)))
+
+    def revised(self, step: int, steps: int, evaluations: int = EVALUATIONS) -> Plan:
+        """From `step` on with another number of steps and the same progress."""
+        return self.extended(Segment(step, steps, self.progress(step) * steps, evaluations))
+
+    def position(self, done: int) -> tuple[float, int]:
+        """The progress after `done` updates as so many updates (a fraction) of so many."""
+        place = bisect_left(self.segments, done, key=lambda segment: segment.step)
+        segment = self.segments[max(0, place - 1)]
+        return segment.position_after(done), segment.steps
+
+    def progress(self, done: int) -> float:
+        """Of the schedule after `done` updates, from 0 to 1."""
+        position, steps = self.position(done)
+        return min(1.0, position / steps) if steps else 1.0
+
+    def ended(self, step: int) -> Plan:
+        """With its end after `step` updates, whatever the progress."""
+        return self.extended(Segment(step, step, float(step)))
+
+    def evaluations_between(self, earlier: int, later: int) -> int:
+        """How many evaluations are due after update `earlier` and until `later`, where `evaluate_every` is unset: as
+        the segments say that were in force then."""
+        found = 0
+        for place, segment in enumerate(self.segments):
+            last = place + 1 == len(self.segments)
+            begin = max(earlier, segment.step - 1) if place else earlier
+            end = later if last else min(later, self.segments[place + 1].step - 1)
+            if begin < end:
+                found += self._evaluations(segment, begin, end)
+        return found
+
+    def _evaluations(self, segment: Segment, begin: int, end: int) -> int:
+        if segment.linear:
+            return end // segment.interval - begin // segment.interval
+        count = segment.evaluations
+        return math.floor(self.progress(end) * count) - math.floor(self.progress(begin) * count)
+
+    @property
+    def interval(self) -> int:
+        """Steps between two evaluations, about, as planned now."""
+        return self.segments[-1].interval
+
+
+def _is_segment(value: Any) -> bool:
+    """Whether `value`, read from JSON, is a segment as `to_json` gives it."""
+    if not isinstance(value, list) or [type(each) for each in value] not in SEGMENTS:
+        return False
+    step, steps, position, count = value
+    return 0 <= step <= steps <= MOST_STEPS and 0 <= position <= steps and 1 <= count <= MOST_STEPS
+
+
+def rest_of(plan: Plan, begun: Plan, step: int) -> Sequence[Segment]:
+    """The segments of `plan` that a training with the plan `begun` has still before it after `step` updates. Raises
+    RunError where it was begun with another one."""
+    known = len(begun.segments)
+    rest = plan.segments[known:]
+    if plan.segments[:known] != begun.segments or any(segment.step <= step for segment in rest[:1]):
+        raise RunError("the training to go on with was planned otherwise; leave the plan out, or train anew")
+    return rest
