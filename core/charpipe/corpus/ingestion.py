@@ -191,7 +191,7 @@ class _Ingestion:
             if not verdict.encoding:
                 self._reject(path, verdict.why_not, size)
                 return
-            if (fault := self._fault(spool, verdict.encoding)) is not None:
+            if verdict.encoding != "utf-8" and (fault := self._fault(spool, verdict.encoding)) is not None:
                 self._reject(path, fault, size)
                 return
             spool.seek(0)
