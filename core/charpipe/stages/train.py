@@ -12,6 +12,7 @@ from charpipe.stages.beginning import check_fits
 from charpipe.stages.changes import action_then, first_action
 from charpipe.stages.following import follow
 from charpipe.stages.plan import Plan, TrainRequest, make_plan
+from charpipe.stages.sampling import check_sampling
 from charpipe.stages.session import Made, Session, WouldRun
 from charpipe.store.locks import exclusive
 
@@ -46,6 +47,7 @@ def train(session: Session, request: TrainRequest, tokens: Made, vocabulary: Mad
             raise WouldRun(
                 f"train: would {'go on with ' + run.name if run else 'run'} ({why}), and all after it"
             )
+        check_sampling(plan)
         if run is None:
             check_fits(plan)
             run = plan.create_run()

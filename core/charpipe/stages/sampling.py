@@ -1,0 +1,18 @@
+"""Whether a run's samples can be written: checked before the training that they are taken from."""
+
+from __future__ import annotations
+
+from charpipe.stages.plan import Plan
+
+
+def check_sampling(plan: Plan) -> None:
+    """Raise UsageError where the vocabulary lacks a character of the prompt, or a decoder or its options do not fit."""
+    from charpipe.generation.decoding import Decoding
+    from charpipe.text import load_vocabulary
+
+    session = plan.session
+    settings, registry = session.config.sample, session.registry
+    encoding = load_vocabulary(session.path(plan.vocabulary) / "vocabulary.json", registry.all("tokenizer"))
+    Decoding(settings, encoding.size, registry.all("decoder"))
+    if settings.prompt:
+        encoding.encode(settings.prompt)
