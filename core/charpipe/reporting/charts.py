@@ -10,7 +10,11 @@ from itertools import pairwise
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 760, 320
-LEFT, RIGHT, TOP, BOTTOM = 62, 110, 14, 46
+LEFT, TOP, BOTTOM = 62, 14, 46
+LETTER = 10
+"""The width of a letter of a label where letters are largest, on a phone."""
+APART = 20.0
+"""Between two labels: the height of one there."""
 MOST_POINTS = 600
 LARGEST, LEAST = 1e12, 1e-12
 """Values beyond are as good as infinite, and on a logarithmic axis as good as nothing."""
@@ -57,12 +61,17 @@ def chart(lines: Sequence[Line], axes: Axes, levels: Sequence[Level] = ()) -> Ma
     levels = [level for level in levels if math.isfinite(level.value) and level.value > 0]
     low = min([low, *(level.value for level in levels)])
     high = max([high, *(level.value for level in levels)])
-    across = _Scale(min(xs), max(xs), LEFT, WIDTH - RIGHT)
+    longest = max(len(one.name) for one in [*lines, *levels])
+    across = _Scale(min(xs), max(xs), LEFT, WIDTH - 16 - LETTER * longest)
     up = _Scale(low, high, HEIGHT - BOTTOM, TOP, axes.logarithmic, room=0.06)
     ends = [up(line.points[-1][1]) for line in lines] + [up(level.value) for level in levels]
     labels = _apart(ends)  # no name covers another
     curves, held = labels[: len(lines)], labels[len(lines) :]
-    parts = [*_grid(across, up, axes), *_levels(levels, up, held), *_curves(lines, across, up, curves)]
+    parts = [
+        *_grid(across, up, axes),
+        *_levels(levels, across.end, up, held),
+        *_curves(lines, across, up, curves),
+    ]
     told = "; ".join(
         f"{line.name} from {line.points[0][1]:.3g} to {line.points[-1][1]:.3g}" for line in lines
     )
@@ -103,7 +112,7 @@ def _round_step(rough: float) -> float:
 
 
 def _grid(across: _Scale, up: _Scale, axes: Axes) -> list[str]:
-    bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
+    bottom, right = HEIGHT - BOTTOM, across.end
     parts = []
     for value in up.ticks():
         y = up(value)
@@ -121,19 +130,17 @@ def _grid(across: _Scale, up: _Scale, axes: Axes) -> list[str]:
     parts.append(
         f'<text class="tick" x="{middle}" y="{HEIGHT - 8}" text-anchor="middle">{escape(axes.x)}</text>'
     )
-    turned = f"translate(14 {(TOP + bottom) / 2}) rotate(-90)"
+    turned = f"translate(18 {(TOP + bottom) / 2}) rotate(-90)"
     parts.append(f'<text class="tick" transform="{turned}" text-anchor="middle">{escape(axes.y)}</text>')
     return parts
 
 
-def _levels(levels: Sequence[Level], up: _Scale, places: Sequence[float]) -> list[str]:
+def _levels(levels: Sequence[Level], right: float, up: _Scale, places: Sequence[float]) -> list[str]:
     parts = []
     for level, place in zip(levels, places, strict=True):
         y = up(level.value)
-        parts.append(f'<line class="level" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
-        parts.append(
-            f'<text class="tick" x="{WIDTH - RIGHT + 8}" y="{place + 4}">{escape(level.name)}</text>'
-        )
+        parts.append(f'<line class="level" x1="{LEFT}" x2="{right}" y1="{y}" y2="{y}"/>')
+        parts.append(f'<text class="tick" x="{right + 8}" y="{place + 4}">{escape(level.name)}</text>')
     return parts
 
 
@@ -153,12 +160,16 @@ def _curves(lines: Sequence[Line], across: _Scale, up: _Scale, places: Sequence[
     return parts
 
 
-def _apart(places: list[float], least: float = 15.0) -> list[float]:
-    """The same places, moved down where two labels would touch."""
+def _apart(places: list[float], lowest: float = HEIGHT - BOTTOM) -> list[float]:
+    """The same places, moved where two labels would touch, and none below `lowest`."""
     moved = list(places)
     order = sorted(range(len(places)), key=lambda n: places[n])
     for above, below in pairwise(order):
-        moved[below] = max(moved[below], moved[above] + least)
+        moved[below] = max(moved[below], moved[above] + APART)
+    floor = lowest
+    for place in reversed(order):
+        moved[place] = min(moved[place], floor)
+        floor = moved[place] - APART
     return moved
 
 

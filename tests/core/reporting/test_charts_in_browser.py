@@ -1,0 +1,36 @@
+"""Charts as a browser draws them: every label whole, and none over another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import charpipe.pages
+from charpipe.reporting.charts import Axes, Level, Line, chart
+
+pytestmark = pytest.mark.e2e
+STYLES = Path(charpipe.pages.__file__).parent / "templates"
+NAMES = ("xz after training", "zstd after training", "xz", "zstd")
+BOXES = """all => all.map(one => { const svg = one.ownerSVGElement.getBoundingClientRect(),
+  box = one.getBoundingClientRect();
+  return {name: one.textContent, left: box.left - svg.left, right: svg.right - box.right,
+          bottom: svg.bottom - box.bottom, y: box.top, height: box.height}; })"""
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+def test_labels_are_whole_and_apart(browser, width):
+    levels = [Level(name, 1.5 + n / 100) for n, name in enumerate(NAMES)]
+    drawn = chart([Line("validation", 1, [(1, 4.0), (20, 1.5)])], Axes("step", "bits per character"), levels)
+    style = "".join((STYLES / name).read_text() for name in ("base.css", "report.css"))
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.set_content(f"<style>{style}</style><main><figure>{drawn}</figure></main>")
+    boxes = page.eval_on_selector_all("svg text", BOXES)
+    page.close()
+    assert {*NAMES, "validation"} <= {box["name"] for box in boxes}
+    assert all(min(box["left"], box["right"], box["bottom"]) >= 0 for box in boxes), [
+        box for box in boxes if min(box["left"], box["right"], box["bottom"]) < 0
+    ]
+    labels = sorted((box for box in boxes if box["name"] in (*NAMES, "validation")), key=lambda box: box["y"])
+    for above, below in zip(labels, labels[1:], strict=False):
+        assert below["y"] - above["y"] >= 0.8 * above["height"], (above, below)
