@@ -15,6 +15,7 @@ from charpipe.errors import CharpipeError
 from charpipe.events import Listener, Notice
 from charpipe.secrets import redact, without_secret
 from charpipe.servers.managed import ManagedServer
+from charpipe.store.sqlite import database_url
 from charpipe.workspace import Workspace
 from charpipe_pipelines.isolation import forget_user_files
 
@@ -88,6 +89,9 @@ def application(url: str, home: str, log: str) -> Any:
         | {
             LOG_FILE: log,
             "PREFECT_HOME": home,
+            "PREFECT_SERVER_DATABASE_CONNECTION_URL": database_url(
+                Path(home) / "prefect.db", "sqlite+aiosqlite"
+            ),
             "PREFECT_API_URL": f"{url}/api",
             "PREFECT_UI_API_URL": f"{url}/api",
             "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(Path(home) / "page"),  # packages may be read-only

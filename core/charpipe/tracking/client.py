@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from charpipe.errors import CharpipeError
 from charpipe.secrets import redact
+from charpipe.store.sqlite import database_url
 from charpipe.tracking.location import Location
 from charpipe.tracking.relocation import follow_move
 
@@ -77,7 +78,7 @@ def connect(location: Location) -> MlflowClient:
     location.folder.mkdir(parents=True, exist_ok=True)
     with FileLock(location.folder / "migration.lock", timeout=LOCK_SECONDS):
         if location.is_own:
-            _make_whole(Path(location.uri.removeprefix("sqlite:///")))
+            _make_whole(location.folder / "mlflow.db")
             _migrate(location.uri)
             follow_move(location)
         client = MlflowClient(location.uri, location.uri)
@@ -94,7 +95,7 @@ def _make_whole(path: Path) -> None:
         return
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
-    uri = f"sqlite:///{new}"
+    uri = database_url(new)
     MlflowClient(uri, uri).search_experiments(max_results=1)
     new.replace(path)
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from charpipe.errors import UsageError
 from charpipe.secrets import redact, without_secret
+from charpipe.store.sqlite import database_url
 from charpipe.tracking.settings import TrackingConfig
 
 DATABASE_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -68,7 +69,7 @@ def locate(config: TrackingConfig, folder: Path, environ: Mapping[str, str] | No
     if uri := env.get("MLFLOW_TRACKING_URI"):
         notice = f"tracking to {without_password(uri)}, because MLFLOW_TRACKING_URI is set"
         return _elsewhere(uri, artifacts, folder, "MLFLOW_TRACKING_URI", notice)
-    return Location(f"sqlite:///{folder / 'mlflow.db'}", artifacts, folder, "workspace")
+    return Location(database_url(folder / "mlflow.db"), artifacts, folder, "workspace")
 
 
 def _elsewhere(uri: str, artifacts: str, folder: Path, origin: str, notice: str | None) -> Location:

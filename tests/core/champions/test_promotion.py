@@ -175,7 +175,7 @@ def test_a_champion_outlives_its_run_and_a_moved_workspace(lab: Lab, project: Pa
     assert champions.champion(moved, CORPUS).run == run  # type: ignore[union-attr]
     loaded = find_model("champion:mine.txt", moved, Registry(), TrackingConfig())
     assert loaded.name == run
-    with pytest.raises(UsageError, match=r"'min.txt' has no champion; did you mean 'mine.txt'"):
+    with pytest.raises(UsageError, match=r"'min.txt' has no champion; did you mean './mine.txt'"):
         find_model("champion:min.txt", moved, Registry(), TrackingConfig())
     with pytest.raises(UsageError, match="has no previous champion"):
         find_model("previous:mine.txt", moved, Registry(), TrackingConfig())
