@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from charpipe.runs import Run
+from charpipe.runs import Run, RunInfo
+from charpipe.runs.folder import Status
 from charpipe.training.settings import TrainConfig
 
 MARGIN = 1.1
@@ -30,21 +32,30 @@ def is_worse_than_guessing(loss: float | None, vocabulary_size: int) -> bool:
     return loss is not None and loss > MARGIN * guessing_loss(max(2, vocabulary_size))
 
 
-def warn_about(run: Run, scores: Mapping[str, float] | None = None, splits: Sequence[str] = ()) -> str | None:
+def warn_about(
+    info: RunInfo, status: Status, scores: Mapping[str, float] | None = None, splits: Sequence[str] = SPLITS
+) -> str | None:
     """A sentence if the run is worse than guessing: how bad it is, and what to set; else None.
 
     `scores` are metrics found now, beside those that the run recorded; `splits` says which of them to judge.
     """
-    info, status = run.info, run.status
     recorded = status.metrics or (status.best or status.last or {}).get("metrics", {})
     return warning(
-        run.name,
+        info.name,
         {**recorded, **(scores or {})},
         info.vocabulary_size,
         info.settings,
-        splits=splits or SPLITS,
+        splits=splits,
         counted=info.architecture if status.engine == "counted" else None,
     )
+
+
+def warn_about_text(runs: Path, name: str, vocabulary_size: int, scores: Mapping[str, float]) -> str | None:
+    """As `warn_about`, for the `text/` scores of another text than the run's own; the run may be elsewhere."""
+    run = Run(runs / name)
+    if (run.folder / "run.json").is_file():
+        return warn_about(run.info, run.status, scores, ["text"])
+    return warning(name, scores, vocabulary_size, {}, splits=["text"])
 
 
 def warning(

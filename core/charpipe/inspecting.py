@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import html
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from charpipe.evaluation.inspection import passages
 from charpipe.evaluation.inspection.page import page
 from charpipe.evaluation.inspection.units import count
 from charpipe.evaluation.inspection.words import as_json
+from charpipe.guessing import warn_about_text
 from charpipe.library import Loaded, find_model
 from charpipe.models import Predictor, build_model
 from charpipe.models.fitted import FittedModel
@@ -103,7 +105,7 @@ def inspect(
     texts = _texts(workspace, known, loaded, file, shown, searched)
     tell(f"reading {len(texts.shown):,} characters of {texts.source}, {units:,} units")
     reading = inspection.read(predictor, loaded.encoding, texts.shown)
-    found, notices = None, list(texts.notices)
+    found, notices = None, [*texts.notices, *_warnings(workspace, loaded, reading)]
     if searched and units and texts.choosing is not None and texts.held_out is not None:
         found = inspection.search(
             predictor,
@@ -185,6 +187,14 @@ def _untrained(loaded: Loaded, registry: Registry, device: str) -> Sequence[Pred
         )
         for seed in CONTROLS
     ]
+
+
+def _warnings(workspace: Workspace, loaded: Loaded, reading: inspection.Reading) -> list[str]:
+    """A sentence if the text that is shown is scored worse than guessing."""
+    tokens = reading.cells[-1].last - reading.cells[0].last
+    loss = float(reading.bits[1:].sum()) * math.log(2) / max(1, tokens)
+    warning = warn_about_text(workspace.runs, loaded.name, loaded.encoding.size, {"text/loss": loss})
+    return [warning] if warning else []
 
 
 def _title(loaded: Loaded) -> str:

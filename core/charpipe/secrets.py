@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 HIDDEN = "***"
 SECRET_PARAMETER = re.compile(
     r"(?i)^(.*[-_.])?(token|secret|password|passwd|pwd|sig|signature|credential|credentials|api[-_]?key|key|auth"
-    r"|authorization|access[-_]?key([-_]?id)?|accesstoken|awsaccesskeyid|jwt|sas|code|session)$"
+    r"|authorization|access[-_]?key([-_]?id)?|accesstoken|awsaccesskeyid|jwt|sas)$"
 )
 _USER = re.compile(r"(?i)([a-z][a-z0-9+.-]*:/{1,2})[^\s/?#'\"<>]*@")
 _PARAMETER = re.compile(r"([?&#;])([^=&#\s'\"<>]+)=([^&#\s'\"<>]*)")

@@ -43,6 +43,8 @@ def _show(compared: SideBySide) -> None:
 
     columns = ("", *compared.titles)
     print_table(columns, [(name, *row) for name, row in compared.scores.items()], "no scores yet")
+    for warning in compared.warnings:
+        typer.echo(f"\nwarning: {warning}")
     typer.echo("")
     rows = [(name, *map(str, row)) for name, row in compared.settings.items()]
     print_table(("settings that differ", *compared.titles), rows, "All their settings are the same.")

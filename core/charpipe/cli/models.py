@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -202,6 +202,7 @@ def _score_file(
     loaded = _find(run, which, resolved)
     from charpipe.evaluation import score_text
     from charpipe.evaluation.baselines import baselines, named
+    from charpipe.guessing import warn_about_text
 
     predictor = loaded.predictor(device)
     scores = score_text(predictor, loaded.encoding, text, full=full)
@@ -212,25 +213,13 @@ def _score_file(
         training, tokens = _trained_on(loaded.name), loaded.encoding.encode(text)
         adapted = score_dynamically(predictor, tokens, training, characters=len(text), full=full)
         metrics |= adapted.metrics("text")
-    warning = _warning(loaded, metrics)
     return {
         "run": loaded.name,
         "file": str(file),
         "metrics": metrics,
         "whole": scores.whole,
-        "warning": warning,
+        "warning": warn_about_text(open_workspace().runs, loaded.name, loaded.encoding.size, metrics),
     }
-
-
-def _warning(loaded: Any, metrics: Mapping[str, float]) -> str | None:
-    """What to say if the text is scored worse than guessing; the run itself may be elsewhere."""
-    from charpipe.guessing import warn_about, warning
-    from charpipe.runs import Run
-
-    run = Run(open_workspace().runs / loaded.name)
-    if (run.folder / "run.json").is_file():
-        return warn_about(run, metrics, ["text"])
-    return warning(loaded.name, metrics, loaded.encoding.size, {}, splits=["text"])
 
 
 def _read(file: Path) -> str:
@@ -292,5 +281,5 @@ def _score_splits(run: str, which: str, device: str, full: bool, dynamic: bool) 
     return {
         "run": found.name,
         "metrics": metrics | recorded_baselines(found.status.metrics),
-        "warning": warn_about(found, metrics),
+        "warning": warn_about(found.info, found.status, metrics),
     }

@@ -37,6 +37,8 @@ def show_all(
     cells = [[row.get(column) for column in columns] for row in rows]
     empty = "There are no runs yet; type: charpipe run train-and-sample --corpus hello"
     print_table(columns, cells, empty, drop=("val/loss", "val/bits_per_char", "step", "state"))
+    for run in (row["run"] for row in rows if row.get("worse_than_guessing")):
+        typer.echo(f"worse than guessing: {run}; for what to set, type: charpipe runs show {run}")
 
 
 def _row(run: Run) -> dict[str, Any] | None:
@@ -56,6 +58,7 @@ def _row(run: Run) -> dict[str, Any] | None:
         "seconds": round(status.seconds, 1),
         "parameters": status.parameters,
         **metrics,
+        "worse_than_guessing": warn_about(info, status) is not None,
     }
 
 
@@ -71,14 +74,15 @@ def show(
 ) -> None:
     """Everything about one run: how it stands, its scores, lineage, settings."""
     found = find_run(open_workspace().root / "runs", run, use="any")
-    info, status, warning = found.info, found.status, warn_about(found)
+    info, status = found.info, found.status
+    warning = warn_about(info, status)
     if json:
         print_json({**info.model_dump(by_alias=True), "status": status.model_dump(), "warning": warning})
         return
     row = _row(found) or {}
     typer.echo(f"{found.name}\n")
     for key, value in row.items():
-        if key != "run" and value is not None:
+        if key not in ("run", "worse_than_guessing") and value is not None:
             typer.echo(f"  {key:<24} {f'{value:.4f}' if isinstance(value, float) else value}")
     if status.error:
         typer.echo(f"  {'error':<24} {status.error}")

@@ -31,6 +31,7 @@ class Row:
     engine: str = ""
     error: str = ""
     baseline: bool = False
+    worse_than_guessing: bool = False
 
     def bits(self, split: str) -> float | None:
         """Bits per character of that split."""
@@ -59,6 +60,8 @@ class Standing:
     engine: str
     baseline: bool
     error: str
+    worse_than_guessing: int = 0
+    """How many of its trainings are."""
 
 
 def leaderboard(rows: Iterable[Row]) -> list[Standing]:
@@ -119,6 +122,7 @@ def cells_of(one: Standing) -> tuple[str, ...]:
         return "" if value is None else format(value, form)
 
     failed = f"{one.failed} failed: {one.error}" if one.error else ""
+    worse = f"{one.worse_than_guessing} worse than guessing" if one.worse_than_guessing else ""
     return (
         one.title,
         shown(one.parameters, ","),
@@ -128,7 +132,7 @@ def cells_of(one: Standing) -> tuple[str, ...]:
         shown(one.deviation, ".4f"),
         shown(one.speed, ",.0f"),
         shown(one.seconds, ".1f"),
-        "compressor" if one.baseline else "  ".join(part for part in (one.engine, failed) if part),
+        "compressor" if one.baseline else "  ".join(part for part in (one.engine, worse, failed) if part),
     )
 
 
@@ -164,6 +168,7 @@ def _standing(title: str, group: list[Row], split: str) -> Standing:
         engine=", ".join(sorted({row.engine for row in done if row.engine})),
         baseline=all(row.baseline for row in group),
         error="; ".join(sorted({row.error for row in group if row.error})),
+        worse_than_guessing=sum(row.worse_than_guessing for row in done),
     )
 
 

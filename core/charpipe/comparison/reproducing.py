@@ -178,6 +178,8 @@ def reproduce(session: Session, wanted: Model, reproduction: str) -> list[Result
     notes = "counted in full" if asked.size is None else ""
     if cell.size != asked.size:
         notes = f"width {cell.size}, for the parameters of the LSTM"
+    if row.worse_than_guessing:
+        notes = "; ".join(filter(None, (notes, "worse than guessing")))
     shared: dict[str, Any] = {
         "parameters": row.parameters,
         "steps": row.steps,

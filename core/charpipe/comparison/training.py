@@ -36,7 +36,7 @@ def train_cell(
     try:
         request = TrainRequest(corpus, cell.arch, options={"corpus": corpus, "arch": cell.arch})
         trained = stages.train(own, request, tokens, vocabulary)
-        scores = stages.evaluate(own, trained, tokens)["metrics"]
+        evaluated = stages.evaluate(own, trained, tokens)
     except WouldRun as stage:
         session.notice(f"{cell.name}: {stage}".replace(", and all after it", ""))
         return Row(cell.title, cell.seed)
@@ -54,12 +54,12 @@ def train_cell(
         run.update(comparison=comparison)
     if run.name in session.fresh and not session.untracked:
         publish(own, run)
-    row = row_of(run, cell, scores)
+    row = row_of(run, cell, evaluated["metrics"], evaluated["warning"] is not None)
     told.finish(row)
     return row
 
 
-def row_of(run: Run, cell: Cell, scores: Mapping[str, float]) -> Row:
+def row_of(run: Run, cell: Cell, scores: Mapping[str, float], worse_than_guessing: bool = False) -> Row:
     """The row of a run that was trained and scored."""
     status = run.status
     speeds = [point.value for point in read_history(run).curve(SPEED)]
@@ -76,6 +76,7 @@ def row_of(run: Run, cell: Cell, scores: Mapping[str, float]) -> Row:
         speed=median(speeds) if speeds else status.metrics.get(SPEED),
         seconds=status.seconds,
         engine=status.engine or "",
+        worse_than_guessing=worse_than_guessing,
     )
 
 

@@ -88,13 +88,15 @@ class Classifier:
             return Verdict(wide, note=f"read as {wide}")
         if self._utf8.ok and is_iso_2022_jp(self._head):
             return Verdict("iso2022_jp", note="read as iso2022_jp")
-        sample = self._head + (self._near if self._utf8.bad_at >= SAMPLE else b"")
-        near = nearly_utf8(sample)
         cut = self._utf8.cut
+        sample = self._head + (self._near if self._utf8.bad_at >= SAMPLE else b"")
+        near = (bool(cut) or not self._utf8.ok) and nearly_utf8(sample)
         if self._utf8.ok and (not cut or near or len(cut) > 1):
             if self._nuls > max(NULS, NUL_SHARE * self._length):
                 return Verdict("", "binary: with many NUL")
             return Verdict("utf-8", note=_cut_off(cut) or ("holds NUL characters" if self._nuls else ""))
+        if self._nuls and self._other is not None and self._other.malformed:
+            return self._marked(self._other)
         if self._nuls:
             return Verdict("", "binary: not UTF-8, and with NUL")
         if self._controls >= CONTROL_SHARE * self._length:
@@ -105,6 +107,15 @@ class Classifier:
             return Verdict("utf-8", note="bytes that are not UTF-8 were replaced by U+FFFD")
         problem = "not quite UTF-8" if near else "in no encoding that was recognised"
         return Verdict("", f"{problem}: {self._utf8.fault}; {WAYS_OUT}")
+
+    def _marked(self, trial: _Trial) -> Verdict:
+        if self._errors == "replace":
+            return self._named(trial)
+        return Verdict(
+            "",
+            f"not quite {trial.encoding}, which its byte order mark promises: {trial.fault}; "
+            f"not UTF-8 either, and with NUL; {WAYS_OUT}",
+        )
 
     def _named(self, trial: _Trial) -> Verdict:
         if trial.ok:
@@ -127,7 +138,7 @@ class _Trial:
         self.bad_at = 0
         self.rest = b""
         """What followed the first bad byte in its chunk."""
-        self._bad = b""
+        self._fault = ""
         self._fed = 0
         self._decoder = codecs.getincrementaldecoder(encoding)()
 
@@ -139,9 +150,12 @@ class _Trial:
     @property
     def fault(self) -> str:
         """The first bad byte, in words."""
-        if not self._bad:
-            return "its last character is incomplete" if self.ok else "it holds NUL"
-        return f"byte 0x{self._bad[0]:02X} at offset {self.bad_at:,}"
+        return self._fault or ("its last character is incomplete" if self.ok else "it holds NUL")
+
+    @property
+    def malformed(self) -> bool:
+        """Whether bytes could not be decoded, which U+FFFD can stand for."""
+        return bool(self.rest)
 
     def feed(self, chunk: bytes) -> None:
         if not self.ok:
@@ -154,7 +168,10 @@ class _Trial:
             self.ok = False
             self.bad_at = self._fed - held + error.start
             self.rest = error.object[error.start :]
-            self._bad = error.object[error.start : error.start + 1]
+            self._fault = f"byte 0x{error.object[error.start]:02X} at offset {self.bad_at:,}"
+        except UnicodeError as error:  # UTF-16 by name, without a byte order mark
+            self.ok = False
+            self._fault = f"{error} (for UTF-16 without a byte order mark name utf-16-le or utf-16-be)"
         self._fed += len(chunk)
 
 

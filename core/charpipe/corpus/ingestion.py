@@ -191,7 +191,7 @@ class _Ingestion:
             if not verdict.encoding:
                 self._reject(path, verdict.why_not, size)
                 return
-            if (fault := self._fault(spool, verdict.encoding)) is not None:
+            if verdict.encoding != "utf-8" and (fault := self._fault(spool, verdict.encoding)) is not None:
                 self._reject(path, fault, size)
                 return
             spool.seek(0)
@@ -270,6 +270,9 @@ def _not_throughout(encoding: str, error: UnicodeError, read: int) -> str:
 
 def _nothing(fetched: Fetched, facts: dict[str, Any], config: CorpusConfig, rejected: list[str]) -> str:
     seen = facts["documents"] + facts["rejected"]
+    if seen == len(rejected) == 1 and fetched.path is not None and fetched.path.is_file():
+        reason = rejected[0].partition(": ")[2]
+        return f"{fetched.origin} holds no text that can be read: {reason}; nothing was kept"
     reasons = ", ".join(f"{count} {reason}" for reason, count in facts["reasons"].items())
     listed = "".join(f"\n  {line}" for line in rejected)
     patterns = f" that match {', '.join(config.include)}" if config.include else ""

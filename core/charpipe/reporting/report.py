@@ -8,6 +8,7 @@ from typing import Any
 
 from charpipe.errors import RunError
 from charpipe.evaluation.baselines import is_baseline
+from charpipe.guessing import warn_about
 from charpipe.pages import render
 from charpipe.reporting.charts import Axes, Level, Line, chart
 from charpipe.reporting.history import History, Point, read_history
@@ -37,6 +38,7 @@ def report(run: Run) -> str:
         title=model_title(info),
         info=info,
         status=status,
+        warning=warn_about(info, status),
         figures=_figures(status, metrics),
         charts=_charts(history, metrics),
         paused=history.paused,

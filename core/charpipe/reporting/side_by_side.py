@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from charpipe.guessing import warn_about
 from charpipe.reporting.history import Point, read_history
 from charpipe.reporting.titles import run_title
 from charpipe.runs import Run, RunInfo
@@ -25,6 +26,8 @@ class SideBySide:
     scores: dict[str, list[float | None]] = field(default_factory=dict)
     settings: dict[str, list[Any]] = field(default_factory=dict)
     curves: list[list[Point]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    """A sentence for each run that is worse than guessing."""
 
     def as_json(self) -> dict[str, Any]:
         """One JSON object; a curve's points as `[step, seconds, bits per character]`."""
@@ -34,6 +37,7 @@ class SideBySide:
             "scores": self.scores,
             "settings": self.settings,
             "curves": [[[p.step, round(p.seconds, 3), p.value] for p in curve] for curve in self.curves],
+            "warnings": self.warnings,
         }
 
 
@@ -52,6 +56,7 @@ def side_by_side(runs: Sequence[Run]) -> SideBySide:
         scores,
         _differing([_settings(info) for info in infos]),
         [read_history(run).curve(CURVE) for run in runs],
+        [warning for one in zip(infos, statuses, strict=True) if (warning := warn_about(*one)) is not None],
     )
 
 

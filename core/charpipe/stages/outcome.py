@@ -37,7 +37,7 @@ def evaluate(session: Session, trained: TrainedRun, tokens: Made) -> Mapping[str
         return found
 
     found = _once(session, run, "evaluate", digest, work, _scores)
-    warning = warn_about(run, found["metrics"])
+    warning = warn_about(run.info, run.status, found["metrics"])
     if warning is not None:
         session.notice(warning, "warning")
     return {**found, "warning": warning}

@@ -13,6 +13,7 @@ from charpipe.champions.promotion import Candidate
 from charpipe.champions.records import Champion, champion, read_state
 from charpipe.errors import RunError
 from charpipe.events import Decided, StageFinished, StageProgress, StageStarted
+from charpipe.guessing import warn_about
 from charpipe.library import load_bundle
 from charpipe.runs import Run
 from charpipe.stages.session import Made, Session, WouldRun
@@ -67,6 +68,8 @@ def promote_run(session: Session, run: Run, tokens: Path, *, by: str, anyway: bo
     seconds = time.monotonic() - started
     summary = f"{decided.run if decided.promoted else 'not promoted'}: {decided.reason}"
     session.emit(StageFinished("promote", summary, seconds, skipped=decided.reused, facts=dict(decided.line)))
+    if decided.promoted and (warning := warn_about(run.info, run.status)) is not None:
+        session.notice(warning, "warning")
     if not decided.reused:
         event = _event(decided)
         session.registry.notify(event)
@@ -131,6 +134,8 @@ def _decide(session: Session, candidate: Candidate, tokens: Path, by: str, anywa
     account = _compare(session, candidate, present, tokens)
     if not account["promoted"] and anyway and account["finite"]:
         account |= {"promoted": True, "reason": f"by hand, although: {account['reason']}"}
+    if account["promoted"] and _is_worse_than_guessing(session, candidate):
+        account["reason"] += "; it is worse than guessing"
     account["key"] = _key(session, candidate, tokens.name, present.model if present else None)
     if account["promoted"]:
         splits = tokens / "splits.parquet"
@@ -139,6 +144,11 @@ def _decide(session: Session, candidate: Candidate, tokens: Path, by: str, anywa
         return _promotion(candidate, state.decision if state else account)
     line = promotion.decline(workspace, candidate, account, by=by)
     return _promotion(candidate, line, champion=present.run if present else None)
+
+
+def _is_worse_than_guessing(session: Session, candidate: Candidate) -> bool:
+    run = Run(session.workspace.runs / candidate.run)
+    return warn_about(run.info, run.status) is not None
 
 
 def _is_broken(session: Session, corpus: str) -> bool:

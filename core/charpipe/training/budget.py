@@ -96,7 +96,7 @@ class Pace:
         self._budget, self._most, self._every = budget, most, every
         expected = max(1e-9, budget * (1 - OTHER_WORK) - now) / max(1, plan.steps - step)
         self._speed = Speed(budget * WINDOW, expected)
-        self._evaluation = budget * OTHER_WORK / EVALUATIONS / expected
+        self._evaluation = max(1.0, budget * OTHER_WORK / EVALUATIONS / expected)
         """What an evaluation with its sample and checkpoint takes, in steps: it slows down as they do."""
         self._measured, self._latest = False, 0.0
         self._last = now
@@ -118,7 +118,8 @@ class Pace:
     def revision(self, plan: Plan, step: int, now: float, writing: float = 0.0) -> Segment | None:
         """The plan's next segment, where it would end too early or too late, or where there is time left for the
         last evaluation only; `writing` a checkpoint takes so long."""
-        if step < plan.steps and now + self._latest > self._budget * LIMIT:
+        end = now + self._latest + min(self._speed.seconds / 2, self._budget * (LIMIT - EARLIEST))
+        if step < plan.steps and end > self._budget * LIMIT:  # a further step ends further from the limit
             return plan.ended(step).segments[-1]
         if step >= self._most or (now < self._next and step < self._next_step):
             return None

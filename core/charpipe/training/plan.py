@@ -136,7 +136,7 @@ def _is_segment(value: Any) -> bool:
     if not isinstance(value, list) or [type(each) for each in value] not in SEGMENTS:
         return False
     step, steps, position, count = value
-    return 0 <= step <= steps <= MOST_STEPS and 0 <= position <= steps and 1 <= count <= MOST_STEPS
+    return bool(0 <= step <= steps <= MOST_STEPS and 0 <= position <= steps and 1 <= count <= MOST_STEPS)
 
 
 def rest_of(plan: Plan, begun: Plan, step: int) -> Sequence[Segment]:

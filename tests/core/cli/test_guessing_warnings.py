@@ -9,6 +9,9 @@ import pytest
 
 import charpipe
 from charpipe.cli import main
+from charpipe.cli.views.ranking import ranking
+from charpipe.cli.views.summary import summary
+from charpipe.comparison.leaderboard import Standing, cells_of
 from charpipe.events import Notice
 from charpipe.stages.session import ignore
 
@@ -74,6 +77,69 @@ def test_evaluate_warns(bad: str, words: list[str], capsys: pytest.CaptureFixtur
     assert "guessing" not in said.out
     assert main([*words, "--json"]) == 0
     assert ADVICE in json.loads(capsys.readouterr().out)["warning"]
+
+
+def test_runs_list_and_compare_warn(bad: str, capsys: pytest.CaptureFixture[str]) -> None:
+    usual = train(0.006).name
+    assert main(["runs", "list"]) == 0
+    said = capsys.readouterr().out
+    assert f"worse than guessing: {bad}; for what to set, type: charpipe runs show {bad}" in said
+    assert f"worse than guessing: {usual}" not in said
+    assert main(["runs", "list", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert {row["run"]: row["worse_than_guessing"] for row in listed} == {bad: True, usual: False}
+    assert main(["runs", "compare", bad, usual]) == 0
+    said = capsys.readouterr().out
+    assert f"warning: {bad} is worse than guessing" in said
+    assert f"{usual} is worse" not in said
+    assert main(["runs", "compare", bad, usual, "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["warnings"]) == 1
+
+
+def test_report_page_warns(bad: str, project: Path) -> None:
+    assert main(["report", bad, "--output", "bad.html"]) == 0
+    assert f"{bad} is worse than guessing" in (project / "bad.html").read_text("utf-8")
+    assert main(["report", train(0.006).name, "--output", "good.html"]) == 0
+    assert "guessing" not in (project / "good.html").read_text("utf-8")
+
+
+def test_inspect_warns(bad: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", bad, "--search", "0"]) == 0
+    assert f"note: {bad} is worse than guessing: its text loss is" in capsys.readouterr().out
+
+
+def test_first_champion_worse_than_guessing_is_said_so(bad: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "promote", bad]) == 0
+    said = capsys.readouterr()
+    assert "there was no champion; it is worse than guessing" in said.out
+    assert ADVICE in said.err
+    assert main(["models", "show", "mine.txt"]) == 0
+    assert "there was no champion; it is worse than guessing" in capsys.readouterr().out
+
+
+def test_usual_champion_is_promoted_without_a_warning(good: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "promote", good]) == 0
+    said = capsys.readouterr()
+    assert "guessing" not in said.out + said.err
+
+
+def test_comparison_marks_what_is_worse_than_guessing(corpus: None, heard) -> None:
+    settings = SETTINGS | {"train.learning_rate": 100.0}
+    found = charpipe.compare("mine.txt", ["rnn"], sizes=[16], settings=settings, listen=heard)
+    [run] = [row for row in found.rows if row["run"]]
+    assert run["worse_than_guessing"] is True
+    assert [notice for notice in heard.of(Notice) if ADVICE in notice.message]
+    shown = "\n".join(
+        ranking({"leaderboard": found.leaderboard, "rows": found.rows, "folder": "f", "corpus": "mine.txt"})
+    )
+    [standing] = [Standing(**one) for one in found.leaderboard if not one["baseline"]]
+    assert cells_of(standing)[-1].endswith("  1 worse than guessing")
+    assert f"charpipe runs show {run['run']}" in shown
+
+
+def test_summary_of_a_pipeline_warns() -> None:
+    assert "  warning: it is bad" in list(summary({"run": "r", "metrics": {}, "warning": "it is bad"}))
+    assert not any("warning" in line for line in summary({"run": "r", "metrics": {}, "warning": None}))
 
 
 def test_nothing_warns_of_a_usual_run(good: str, capsys: pytest.CaptureFixture[str]) -> None:

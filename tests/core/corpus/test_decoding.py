@@ -184,3 +184,16 @@ def test_a_stated_encoding_names_the_first_bad_byte() -> None:
     assert "byte 0xE9 at offset 3" in verdict.why_not
     assert "corpus.errors=replace" in verdict.why_not
     assert b"".join(to_utf8([b"caf\xe9 here"], "utf-8", errors="replace")).decode() == "caf\ufffd here"
+
+
+def test_utf16_by_name_without_a_mark_says_what_to_name() -> None:
+    assert "utf-16-le" in classify("plain".encode("utf-16-le"), "utf-16").why_not
+    assert classify("plain".encode("utf-16"), "utf-16").encoding == "utf-16"
+
+
+def test_a_bad_unit_after_a_byte_order_mark_is_named_or_replaced() -> None:
+    data = "\ufeffwide text\n".encode("utf-16-le") + b"\x00\xd8a\0"
+    assert "byte 0x00 at offset 22" in classify(data).why_not
+    verdict = classify(data, errors="replace")
+    assert verdict.encoding == "utf-16-le"
+    assert "\ufffd" in b"".join(to_utf8([data], verdict.encoding, errors="replace")).decode()

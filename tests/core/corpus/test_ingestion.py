@@ -209,7 +209,9 @@ def test_bytes_that_do_not_fit_what_the_sample_showed_are_named(times: int, tmp_
 
 def test_replacing_takes_what_would_be_rejected(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes("“It’s late.”\n".encode() * 50 + b"\xff!\n")
-    with pytest.raises(CorpusError, match=r"a\.txt: not quite UTF-8: byte 0xFF at offset 950"):
+    with pytest.raises(
+        CorpusError, match=r"a\.txt holds no text that can be read: not quite UTF-8: byte 0xFF at offset 950"
+    ):
         run(tmp_path / "a.txt", tmp_path / "strict")
     _, parts = run(tmp_path / "a.txt", tmp_path / "out", errors="replace")
     assert parts[0].text.decode().endswith("\ufffd!\n")

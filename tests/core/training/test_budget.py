@@ -5,6 +5,7 @@ import json
 
 import pytest
 from hypothesis import example, given
+from hypothesis import settings as trials
 from hypothesis import strategies as st
 
 from charpipe.errors import RunError
@@ -79,6 +80,7 @@ LONGEST = 0.1 * BUDGET
 """A step that alone is longer than this cannot be foreseen."""
 
 
+@trials(deadline=None)  # simulated time is kept, not that of this machine
 @example([(3.0, 1), (0.125, 1), (1.0, 3), (4.0, 3), (1.0, 1), (8.0, 2)], 1.0)
 @given(
     st.lists(st.tuples(st.floats(0.02, LONGEST), st.integers(1, 400)), min_size=1),

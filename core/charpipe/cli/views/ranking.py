@@ -22,6 +22,8 @@ def ranking(result: Mapping[str, Any]) -> Iterator[str]:
     seeds = max((one.seeds for one in standings), default=0)
     spread = "; ±: standard deviation over seeds" if seeds > 1 else ""
     yield f"  bits/char: of the whole {split}; losses: nats per token; seconds: of one training{spread}"
+    for run in (row["run"] for row in result.get("rows", []) if row.get("worse_than_guessing")):
+        yield f"  worse than guessing: {run}; for what to set, type: charpipe runs show {run}"
     yield ""
     yield f"  {result['folder']}"
     for command, meaning in (
