@@ -66,6 +66,44 @@ def print_table(
     console.print(table)
 
 
+def table_lines(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    width: int | None,
+    numbers: Sequence[str] = (),
+    drop: Sequence[str] = (),
+) -> list[str]:
+    """A table as text of at most `width` columns (None: as wide as it is), by the rules of `print_table`."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    widths = [max(map(cell_len, cells)) for cells in zip(columns, *rows, strict=True)]
+    whole = sum(widths) + GAP * len(widths) + GAP
+    shown = list(range(len(columns))) if width is None else fitting(columns, widths, width, drop)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for index in shown:
+        table.add_column(
+            columns[index],
+            justify="right" if columns[index] in numbers else "left",
+            no_wrap=index == 0 or widths[index] <= PROSE,
+            overflow="fold",
+        )
+    for row in rows:
+        table.add_row(*(row[index] for index in shown))
+    console = Console(width=max(width or whole, widths[0]), markup=False, highlight=False, color_system=None)
+    with console.capture() as captured:
+        console.print(table)
+    return [line.rstrip() for line in captured.get().rstrip("\n").splitlines()]
+
+
+def terminal_width() -> int | None:
+    """The columns of the terminal that output goes to; None where it goes elsewhere."""
+    import shutil
+
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
 def fitting(columns: Sequence[str], widths: Sequence[int], width: int, drop: Sequence[str]) -> list[int]:
     """The columns that have room in `width`, by number; the first is always among them."""
     shown = list(range(len(columns)))

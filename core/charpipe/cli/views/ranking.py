@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from charpipe.cli.output import table_lines, terminal_width
 from charpipe.comparison.leaderboard import HEAD, Standing, cells_of
 
-WIDEST = 118
+INDENT = "  "
 SPLITS = {"test": "test text", "val": "validation text"}
 
 
@@ -34,24 +34,10 @@ def ranking(result: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _table(standings: list[Standing]) -> Iterator[str]:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    numbers = HEAD[1:-1]
-    for column in HEAD:
-        table.add_column(
-            column,
-            justify="right" if column in numbers else "left",
-            no_wrap=column in numbers or column == HEAD[0],
-            overflow="fold",
-        )
-    for one in standings:
-        table.add_row(*cells_of(one))
-    width = min(shutil.get_terminal_size((WIDEST, 24)).columns - 2, WIDEST)
-    console = Console(width=width, markup=False, highlight=False, color_system=None)
-    with console.capture() as captured:
-        console.print(table)
-    for line in captured.get().rstrip("\n").splitlines():
-        yield f"  {line}".rstrip()
+    width = terminal_width()
+    rows = [cells_of(one) for one in standings]
+    # the last column also says why a configuration failed: it goes only after these
+    drop = ("seconds", "chars/s", "val loss", "±", "parameters", "test loss")
+    room = None if width is None else width - len(INDENT)
+    for line in table_lines(HEAD, rows, room, numbers=HEAD[1:-1], drop=drop):
+        yield f"{INDENT}{line}".rstrip()

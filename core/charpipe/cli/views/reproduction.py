@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-WIDEST = 150
+from charpipe.cli.output import table_lines, terminal_width
+
+INDENT = "  "
 
 
 def reproduction(result: Mapping[str, Any]) -> Iterator[str]:
@@ -28,20 +29,10 @@ def reproduction(result: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _table(results: list[Any], scaled_to: str) -> Iterator[str]:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
     from charpipe.comparison.reproduction import cells_of, head
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for number, column in enumerate(head(scaled_to)):
-        table.add_column(column, justify="right" if number in (2, 4, 5) else "left", overflow="fold")
-    for one in results:
-        table.add_row(*cells_of(one))
-    width = min(shutil.get_terminal_size((WIDEST, 24)).columns - 2, WIDEST)
-    console = Console(width=width, markup=False, highlight=False, color_system=None)
-    with console.capture() as captured:
-        console.print(table)
-    for line in captured.get().rstrip("\n").splitlines():
-        yield f"  {line}".rstrip()
+    columns, width = head(scaled_to), terminal_width()
+    numbers = [columns[number] for number in (2, 4, 5)]
+    room = None if width is None else width - len(INDENT)
+    for line in table_lines(columns, [cells_of(one) for one in results], room, numbers=numbers):
+        yield f"{INDENT}{line}".rstrip()
