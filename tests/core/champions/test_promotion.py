@@ -205,7 +205,9 @@ def test_documents_divided_otherwise_are_refused(lab: Lab, folder: Path) -> None
     first = lab.challenge(10, **settings)
     salted = lab.challenge(150, **settings, corpus__split__salt="other")
     assert (salted.promoted, salted.champion) == (False, first.run)
-    assert "divided otherwise than for the champion (by documents, salt many -> by documents" in salted.reason
+    assert (
+        "divided otherwise than for the champion (by documents, salt ./many -> by documents" in salted.reason
+    )
 
 
 def test_new_documents_of_the_test_split_are_reported_beside_it(lab: Lab, folder: Path) -> None:
@@ -223,13 +225,29 @@ def test_new_documents_of_the_test_split_are_reported_beside_it(lab: Lab, folder
     assert 0 < line["unseen"]["passages"] < line["test"]["passages"]
 
 
-def test_another_corpus_of_the_same_name_is_refused(lab: Lab, project: Path) -> None:
+def test_corpora_of_one_name_in_two_places_have_champions_of_their_own(lab: Lab, project: Path) -> None:
     for place, seed in (("x", 1), ("y", 2)):
         (project / place / "data").mkdir(parents=True)
         (project / place / "data" / f"{place}.txt").write_text(text(seed))
     lab.corpus = "x/data"
-    assert lab.challenge(20).promoted
+    first = lab.challenge(20)
     lab.corpus = "y/data"
+    second = lab.challenge(150)
+    assert first.promoted and second.promoted
+    runs = {corpus: champions.champion(lab.workspace, corpus) for corpus in ("./x/data", "./y/data")}
+    assert {corpus: champion and champion.run for corpus, champion in runs.items()} == {
+        "./x/data": first.run,
+        "./y/data": second.run,
+    }
+
+
+def test_a_corpus_whose_text_was_replaced_is_refused(lab: Lab, project: Path) -> None:
+    (project / "data").mkdir()
+    lab.corpus = "data"
+    (project / "data" / "x.txt").write_text(text(1))
+    assert lab.challenge(20).promoted
+    (project / "data" / "x.txt").unlink()
+    (project / "data" / "y.txt").write_text(text(2))
     refused = lab.challenge(150)
     assert not refused.promoted
     assert "no document in common" in refused.reason

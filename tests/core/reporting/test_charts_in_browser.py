@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -32,5 +33,5 @@ def test_labels_are_whole_and_apart(browser, width):
         box for box in boxes if min(box["left"], box["right"], box["bottom"]) < 0
     ]
     labels = sorted((box for box in boxes if box["name"] in (*NAMES, "validation")), key=lambda box: box["y"])
-    for above, below in zip(labels, labels[1:], strict=False):
+    for above, below in pairwise(labels):
         assert below["y"] - above["y"] >= 0.8 * above["height"], (above, below)

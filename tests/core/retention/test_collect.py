@@ -228,9 +228,9 @@ def test_a_model_beyond_the_policy_goes_but_neither_champion_nor_previous(
     age(workspace.root)
     removed = {one.path: one.why for one in collect(workspace, STRICT) if one.kind == "model"}
     assert removed == {
-        "champions/mine.txt/versions/0001": "beyond the models that are kept",
-        "champions/mine.txt/versions/0002": "beyond the models that are kept",
-        "champions/mine.txt/versions/0099": "never became champion",
+        "champions/%2E%2Fmine.txt/versions/0001": "beyond the models that are kept",
+        "champions/%2E%2Fmine.txt/versions/0002": "beyond the models that are kept",
+        "champions/%2E%2Fmine.txt/versions/0099": "never became champion",
     }
     assert [version.version for version in champions.versions(workspace, "./mine.txt")] == [3, 4]
     assert champions.previous(workspace, "./mine.txt") is not None
@@ -315,6 +315,7 @@ def test_the_command_says_what_was_freed(workspace: Workspace, capsys: pytest.Ca
 def test_a_run_takes_its_models_in_mlflow_with_it(open_session, project: Path) -> None:
     from charpipe.tracking import TrackingConfig, locate
     from charpipe.tracking.client import connect
+    from charpipe.tracking.registered import model_name
 
     for number in range(3):
         (project / "mine.txt").write_text(f"the {number} brown fox jumps over the lazy dog. " * 40)
@@ -347,7 +348,8 @@ def test_a_run_takes_its_models_in_mlflow_with_it(open_session, project: Path) -
     assert left < folders
     client = connect(locate(TrackingConfig(), workspace.mlflow))
     assert (
-        client.get_model_version_by_alias("charpipe-mine_txt", "champion").tags["charpipe.run"] == first.name
+        client.get_model_version_by_alias(model_name("./mine.txt"), "champion").tags["charpipe.run"]
+        == first.name
     )
     assert all(not (path / "model.safetensors").exists() or path in left for path in folders)
     for run in (first, third):

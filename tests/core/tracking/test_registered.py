@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from charpipe import champions, stages
+from charpipe.champions.records import room
 from charpipe.errors import CharpipeError, RunError
 from charpipe.events import Notice
 from charpipe.library import find_model
@@ -27,7 +28,8 @@ from charpipe.tracking import Location, TrackingConfig, locate, registered
 from charpipe.tracking.client import connect
 from waiting import LIMIT, until
 
-CORPUS, NAME = "mine.txt", "charpipe-mine_txt"
+CORPUS = "./mine.txt"
+NAME = registered.model_name(CORPUS)
 TEXT = "the quick brown fox jumps over the lazy dog. " * 60
 
 
@@ -104,7 +106,7 @@ def test_a_registry_that_fails_half_way_is_mended_by_the_next_run(
     assert promoted.promoted
     assert champions.champion(session.workspace, CORPUS).run == promoted.run  # type: ignore[union-attr]
     warnings = [event.message for event in heard.of(Notice) if event.level == "warning"]
-    assert any("registry does not know the champion of mine.txt yet" in message for message in warnings)
+    assert any("registry does not know the champion of ./mine.txt yet" in message for message in warnings)
     assert challenge(tracked(train__steps=3), anyway=False).reused
     assert known(session) == ({"champion": "1"}, {"1": promoted.run})
 
@@ -136,7 +138,7 @@ def test_a_model_that_is_kept_no_more_is_taken_back(tracked: Any) -> None:
         one.source for one in client.search_model_versions(f"name='{NAME}'") if one.version in (1, "1")
     )
     assert registered._local(source).is_dir()
-    shutil.rmtree(session.workspace.root / "champions" / CORPUS / "versions" / "0001")
+    shutil.rmtree(room(session.workspace, CORPUS) / "versions" / "0001")
     publish_champions(session, CORPUS)
     assert sorted(known(session)[1]) == ["2", "3"]
     assert not registered._local(source).exists()
