@@ -66,7 +66,8 @@ class Incomplete(CharpipeError):  # noqa: N818  it is an error in part
 def near_match(name: str, candidates: Iterable[str]) -> str:
     """`"; did you mean 'lstm'?"` where a candidate is close to `name`, else the candidates, else nothing."""
     known = sorted(candidates)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    plain = {one.removeprefix("./"): one for one in known}  # a corpus in the project's folder
+    close = difflib.get_close_matches(name.removeprefix("./"), plain, n=1, cutoff=0.6)
     if close:
-        return f"; did you mean {close[0]!r}?"
+        return f"; did you mean {plain[close[0]]!r}?"
     return f"; known: {', '.join(known)}" if known else ""

@@ -45,7 +45,7 @@ def test_a_run_and_the_same_run_again(
     session: Open, server: Any, heard: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     result = train_and_sample(OPTIONS, session())
-    assert set(result) == {"run", "corpus", "metrics", "predictions", "sample"}
+    assert set(result) == {"run", "corpus", "metrics", "predictions", "sample", "warning"}
     flow_run = server.flow_runs()[0]
     assert flow_run["name"] == result["run"]
     assert flow_run["state_name"] == "Completed"

@@ -32,7 +32,7 @@ def test_promote_list_show_and_rollback(runs: tuple[str, str], capsys: pytest.Ca
     assert main(["models", "list"]) == 0
     assert "No corpus has a champion yet" in capsys.readouterr().out
     assert main(["models", "promote", good]) == 0
-    assert f"champion:mine.txt is version 1, {good}" in capsys.readouterr().out
+    assert f"champion:./mine.txt is version 1, {good}" in capsys.readouterr().out
     assert main(["models", "promote", bad]) == 1
     said = capsys.readouterr().err
     assert "bits per character worse" in said
@@ -49,7 +49,7 @@ def test_promote_list_show_and_rollback(runs: tuple[str, str], capsys: pytest.Ca
     assert "version 1 again" in capsys.readouterr().out
     assert main(["models", "show", "mine.txt"]) == 0
     shown = capsys.readouterr().out
-    assert f"champion:mine.txt is version 1, {good}" in shown
+    assert f"champion:./mine.txt is version 1, {good}" in shown
     assert "the last of 4 decisions" in shown
     assert main(["models", "show", "mine.txt", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["decisions"]) == 4
@@ -68,11 +68,11 @@ def test_champion_stands_wherever_a_run_does(
         assert main(words) == 0, words
     capsys.readouterr()
     assert main(["sample", "champion:mine"]) == 2
-    assert "'mine' has no champion; did you mean 'mine.txt'?" in capsys.readouterr().err
+    assert "'mine' has no champion; did you mean './mine.txt'?" in capsys.readouterr().err
     assert main(["models", "rollback", "nope"]) == 2
     assert main(["models", "show", "mine.tx"]) == 2
     assert main(["models", "list", "--corpus", "mine.tx"]) == 2
-    assert "did you mean 'mine.txt'" in capsys.readouterr().err
+    assert "did you mean './mine.txt'" in capsys.readouterr().err
 
 
 def test_a_damaged_champion_is_an_error_that_says_what_to_type(

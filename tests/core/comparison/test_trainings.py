@@ -133,7 +133,7 @@ def test_a_dry_run_says_which_would_be_trained(open_session, project, heard) -> 
     with pytest.raises(WouldRun, match="1 of 2 trainings would run"):
         conclude(session, settled, rows)
     done, rows = compared(session, project, ["rnn"])
-    assert conclude(session, done, rows) == {"comparison": done.name, "corpus": "corpus.txt"}
+    assert conclude(session, done, rows) == {"comparison": done.name, "corpus": "./corpus.txt"}
     assert not (session.workspace.root / "comparisons").exists()
 
 

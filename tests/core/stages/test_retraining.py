@@ -13,6 +13,7 @@ from charpipe import stages
 from charpipe.champions import champion
 from charpipe.errors import CorpusError, InterruptedRun, RunError
 from charpipe.events import Decided, Notice, StageFinished, Step
+from charpipe.identity import of_url
 from charpipe.runs import find_run, list_runs
 from charpipe.stages import Session, TrainRequest
 
@@ -150,14 +151,14 @@ def test_a_source_that_cannot_be_reached_leaves_the_champion(
     with pytest.raises(CorpusError, match=f"{first['run']} stays champion") as failed:
         night(open_session(), url)
     assert "cannot be told whether" in str(failed.value)
-    present = champion(open_session().workspace, "text.txt")
+    present = champion(open_session().workspace, of_url(url))
     assert present is not None and present.run == first["run"]
 
 
 def test_an_altered_champion_is_neither_started_from_nor_replaced(corpus, open_session) -> None:
     night(open_session())
     write(corpus, range(10), salt=4)
-    present = champion(open_session().workspace, "corpus")
+    present = champion(open_session().workspace, "./corpus")
     assert present is not None
     path = present.folder / "model.safetensors"
     data = bytearray(path.read_bytes())

@@ -149,18 +149,18 @@ def test_the_champion_comes_from_the_tracking_uri_alone(tracked: Any, tmp_path: 
     promoted = challenge(session)
     there = TrackingConfig(uri=place(session).uri)
     elsewhere = type(session.workspace)(tmp_path / "another machine")
-    loaded = find_model("champion:mine.txt", elsewhere, Registry(), there)
+    loaded = find_model("champion:./mine.txt", elsewhere, Registry(), there)
     ours = find_model("champion:mine.txt", session.workspace, Registry(), session.config.tracking)
     weights = [one.model.network.state_dict() for one in (loaded, ours)]
     assert all((weights[0][name] == weights[1][name]).all() for name in weights[1])
     assert promoted.promoted
-    with pytest.raises(RunError, match=r"knows no previous of 'mine.txt'"):
-        find_model("previous:mine.txt", elsewhere, Registry(), there)
+    with pytest.raises(RunError, match=r"knows no previous of './mine.txt'"):
+        find_model("previous:./mine.txt", elsewhere, Registry(), there)
     for path in session.workspace.mlflow.rglob("bundle/model.safetensors"):
         path.write_bytes(b"something else")
     shutil.rmtree(elsewhere.root)
     with pytest.raises(CharpipeError, match="not what was recorded"):
-        find_model("champion:mine.txt", elsewhere, Registry(), there)
+        find_model("champion:./mine.txt", elsewhere, Registry(), there)
 
 
 def post(port: int, question: dict[str, Any]) -> Any:
