@@ -61,7 +61,7 @@ def chart(lines: Sequence[Line], axes: Axes, levels: Sequence[Level] = ()) -> Ma
     levels = [level for level in levels if math.isfinite(level.value) and level.value > 0]
     low = min([low, *(level.value for level in levels)])
     high = max([high, *(level.value for level in levels)])
-    longest = max(len(one.name) for one in [*lines, *levels])
+    longest = max(map(len, [*(line.name for line in lines), *(level.name for level in levels)]))
     across = _Scale(min(xs), max(xs), LEFT, WIDTH - 16 - LETTER * longest)
     up = _Scale(low, high, HEIGHT - BOTTOM, TOP, axes.logarithmic, room=0.06)
     ends = [up(line.points[-1][1]) for line in lines] + [up(level.value) for level in levels]
