@@ -51,17 +51,17 @@ class Server:
         return sorted(self.ask("/flow_runs/filter", {}), key=lambda run: str(run["created"]), reverse=True)
 
     def states(self, flow_run: dict[str, Any], tasks: Collection[str]) -> dict[str, str]:
-        """The state's name of each task run of a flow run, once all `tasks` are there and have ended.
+        """The state's name of each task run of a flow run, once those called `tasks` are there and have ended.
 
         Prefect sends them as events, which the server may store after the flow run itself has ended."""
         where = {"flow_runs": {"id": {"any_": [flow_run["id"]]}}}
         known: dict[str, dict[str, Any]] = {}
 
-        def all_ended() -> bool:
+        def ended() -> bool:
             known.update({task["name"]: task for task in self.ask("/task_runs/filter", where)})
-            return known.keys() >= set(tasks) and all(task["state_type"] in ENDED for task in known.values())
+            return all(name in known and known[name]["state_type"] in ENDED for name in tasks)
 
-        until(all_ended, lambda: {name: task["state_name"] for name, task in known.items()})
+        until(ended, lambda: {name: task["state_name"] for name, task in known.items()})
         return {name: task["state_name"] for name, task in known.items()}
 
     def mark_as_scheduled(self, flow_runs: list[Any]) -> None:
