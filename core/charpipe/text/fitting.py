@@ -6,11 +6,13 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from charpipe.errors import UsageError
 from charpipe.plugin import Encoding
 
-_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
+Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
+_FORMS: tuple[Form, ...] = ("NFC", "NFD", "NFKC", "NFKD")
 _LISTED = 5
 _MARK = "\ufeff"
 
