@@ -12,7 +12,7 @@ import typer
 
 from charpipe.cli.defaults import with_default
 from charpipe.cli.environment import open_registry, open_workspace, settings
-from charpipe.cli.output import print_json
+from charpipe.cli.output import for_output, print_json
 from charpipe.errors import UsageError
 from charpipe.generation.settings import SampleConfig
 from charpipe.identity import printable
@@ -133,7 +133,7 @@ def sample(
         text = wanted.prompt + "".join(pieces)
         print_json({"run": loaded.name, "prompt": wanted.prompt, "text": text, **skipped})
         return
-    sys.stdout.write(wanted.prompt)
+    sys.stdout.write(for_output(wanted.prompt))
     _stream(pieces)
     sys.stdout.write("\n")
 
@@ -184,7 +184,7 @@ def _stream(pieces: Iterable[str]) -> None:
     """Write the pieces as they come; to the screen itself a few times a second is enough for the eye."""
     shown = 0.0
     for piece in pieces:
-        sys.stdout.write(piece)
+        sys.stdout.write(for_output(piece))
         if time.monotonic() - shown > FRAME:
             sys.stdout.flush()
             shown = time.monotonic()
@@ -195,7 +195,7 @@ def _print_texts(run: str, prompt: str, texts: list[str], json: bool, skipped: d
         print_json({"run": run, "prompt": prompt, "texts": texts, **skipped})
         return
     for number, text in enumerate(texts, 1):
-        sys.stdout.write(f"--- {number} of {len(texts)}\n{text}\n")
+        sys.stdout.write(f"--- {number} of {len(texts)}\n{for_output(text)}\n")
 
 
 def evaluate(
