@@ -15,6 +15,7 @@ Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
 _FORMS: tuple[Form, ...] = ("NFC", "NFD", "NFKC", "NFKD")
 _LISTED = 5
 _MARK = "\ufeff"
+_LINE_ENDS = {ord("\r"): None, ord("\n"): None}
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,11 @@ def _difference(text: str, lacking: Iterable[str], has: Callable[[str], bool], t
         found.append("its line ends (CR)")
         remedies.append("write its line ends as LF" if typed else "type --set corpus.newline=lf")
         left.discard("\r")
-    form = _form(text.replace(_MARK, "").replace("\r", "\n"), left, has)
+    elif "\n" in left and has("\r"):
+        found.append("its line ends (LF)")
+        remedies.append("write its line ends as CR, as in the text that the model learnt from")
+        left.discard("\n")
+    form = _form(text.replace(_MARK, "").translate(_LINE_ENDS), left, has)
     if form:
         found.append("Unicode normalisation")
         remedies.append(f"convert it to {form} (unicodedata.normalize({form!r}, text) in Python)")
