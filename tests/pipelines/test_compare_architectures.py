@@ -45,7 +45,7 @@ def test_four_trainings_below_one_parent_and_the_same_again(
     stages = {"ingest", "vocabulary", "encode", "match", "leaderboard"} | names
     assert server.states(flow_run, stages) == dict.fromkeys(stages, "Completed")
 
-    told = in_mlflow(open_one(), "./verses.txt")
+    told = in_mlflow(open_one(), text)
     [parent] = [run for run in told if run.data.tags.get("charpipe.kind") == "comparison"]
     children = [run for run in told if run is not parent]
     assert parent.info.status == "FINISHED"
@@ -67,7 +67,7 @@ def test_four_trainings_below_one_parent_and_the_same_again(
     assert all(event.skipped for event in heard.of(StageFinished))
     again = server.states(server.flow_runs()[0], stages)
     assert {name: again[name] for name in names} == dict.fromkeys(names, "Cached")
-    assert len(in_mlflow(open_one(), "./verses.txt")) == len(told)
+    assert len(in_mlflow(open_one(), text)) == len(told)
 
 
 def test_a_failure_fails_the_flow_and_the_rest_is_ranked(session: Open, server: Any, text: str) -> None:
@@ -100,7 +100,7 @@ def test_an_unknown_architecture_is_refused_before_anything_is_begun(session: Op
 
 def in_mlflow(session: Session, corpus: str) -> list[Any]:
     client = connect(locate(session.config.tracking, session.workspace.mlflow, {}))
-    experiment = client.get_experiment_by_name(corpus)
+    experiment = client.get_experiment_by_name(session.corpus(corpus)[0])
     assert experiment is not None
     return list(client.search_runs([experiment.experiment_id]))
 

