@@ -53,7 +53,7 @@ def page(
         search=search,
         rows=rows,
         chips=sorted((row for row in rows if row["verdict"] == "found"), key=lambda row: -row["contrast"]),
-        rare=[finding for finding in search.findings if not finding.best] if search else [],
+        rare=search.rare if search else (),
         run_up=RUN_UP,
         least=(1 + LEAST) / 2,
         margin=MARGIN / 2,
