@@ -207,9 +207,14 @@
     view.sign = signed ? Number(button.dataset.sign) : undefined;
     view.runs = button.dataset.runs ? JSON.parse(button.dataset.runs) : [];
     chooseUnit(unit);
-    document.querySelectorAll(".chip").forEach((chip) => chip.setAttribute("aria-pressed", chip === button));
+    document.querySelectorAll(".chip").forEach((chip) => chip.setAttribute("aria-pressed", chip.dataset.signal === button.dataset.signal));
     mark();
-    if (button.dataset.runs) example(0);
+    if (button.dataset.at !== undefined) {
+      $("stretch").checked = view.stretch = true; // as the gallery shows it
+      paint();
+      example(Math.max(0, view.runs.findIndex(([, last]) => last > Number(button.dataset.at))));
+      $("text").scrollIntoView({ block: "nearest" });
+    } else if (button.dataset.runs) example(0);
     else if ($("examples")) $("examples").hidden = true;
   }
   function mark() { // where the signal is on

@@ -27,8 +27,10 @@ SIGN: Mapping[int, int] = {PLAIN: 1, FALLING: -1, FAINT: 1, COUNTER: 1, ABSENT: 
 
 
 def is_on(unit: int, text: str = TEXT) -> np.ndarray:
-    """Where the unit's signal is on."""
-    return measure(text)[:, KEYS.index(SIGNAL[unit])] > 0
+    """Where the unit's signal is on; one that counts, where it is above its median."""
+    place = KEYS.index(SIGNAL[unit])
+    values = measure(text)[:, place]
+    return values > (np.median(values) if SIGNALS[place].graded else 0)
 
 
 def reading(text: str = TEXT) -> Reading:

@@ -148,3 +148,47 @@ def test_a_control_keeps_the_keys_that_it_uses(open_page: Any) -> None:
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Control+ArrowRight")
     assert now(page) == began
+
+
+def test_a_card_of_the_gallery_leads_to_its_piece_of_the_text(open_page: Any) -> None:
+    page = open_page(make(), viewport={"width": 900, "height": 700})
+    order = page.eval_on_selector_all(".card .link", COLUMNS)
+    assert order == page.eval_on_selector_all(".chip", COLUMNS)[: len(order)] and ABSENT not in order
+    for place, unit in enumerate(order):
+        card = page.locator(".card").nth(place)
+        first = int(card.locator(".link").get_attribute("data-at"))
+        assert card.locator(".piece").text_content() == TEXT[first : first + 200]
+        card.locator(".link").click()
+        assert page.input_value("#unit") == str(unit) and page.is_checked("#stretch")
+        assert first <= now(page) < first + 200 or is_on(unit)[first]
+        assert page.evaluate(PLACES, "on") == np.flatnonzero(is_on(unit)).tolist() and page.evaluate(IN_SIGHT)
+        pressed = page.locator(".chip[aria-pressed=true]")
+        assert pressed.count() == 1 and pressed.get_attribute("data-column") == str(unit)
+
+
+@pytest.mark.parametrize("unit", [PLAIN, FALLING, FAINT])
+def test_a_card_is_coloured_as_the_text_is_after_a_click_on_it(open_page: Any, unit: int) -> None:
+    page = open_page(make())
+    card = page.locator(f".card:has(.link[data-column='{unit}'])")
+    first = int(card.locator(".link").get_attribute("data-at"))
+    card.locator(".link").click()
+    there = page.eval_on_selector_all(
+        "#text .c", "all => all.map(one => getComputedStyle(one).backgroundColor)"
+    )[first : first + 200]
+    here = card.locator(".piece span").evaluate_all(
+        "all => all.map(one => getComputedStyle(one).backgroundColor)"
+    )
+    close = [here_one == there_one for here_one, there_one in zip(here, there, strict=True)]
+    assert all(close) and len(set(here)) > 1
+
+
+def test_the_gallery_fits_a_phone_and_needs_no_script(browser: Any, tmp_path: Any) -> None:
+    file = tmp_path / "page.html"
+    file.write_text(make(), encoding="utf-8")
+    page = browser.new_page(viewport={"width": 360, "height": 740}, java_script_enabled=False)
+    page.goto(file.as_uri())
+    boxes = [card.bounding_box() for card in page.locator(".card").all()]
+    shown = page.locator(".card .piece").first.text_content()
+    page.close()
+    assert boxes and all(box["x"] >= 0 and box["x"] + box["width"] <= 360 for box in boxes)
+    assert shown and shown in TEXT
