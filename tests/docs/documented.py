@@ -16,7 +16,7 @@ _FENCED = re.compile(
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its page, its line there, its language, and why it is not run, where a comment before it says so."""
+    """A fenced block: its page, its line there, its language, and why it is not run where a comment says so."""
 
     page: str
     line: int
