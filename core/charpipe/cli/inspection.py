@@ -102,13 +102,11 @@ def _show(found: Inspection) -> None:
 
 
 def _show_search(search: Search) -> None:
+    if search.kind != "mixed":
+        typer.echo(f"the text looks like {search.kind}: signals of {search.kind} were tried")
     rows = [_row(finding) for finding in search.findings if finding.best is not None]
     print_table(COLUMNS, rows, "no signal is frequent enough in these texts to search for its unit")
-    rare = [
-        f"{finding.signal.name} ({finding.spans[0]}, {finding.spans[1]})"
-        for finding in search.findings
-        if finding.best is None
-    ]
+    rare = [f"{finding.signal.name} ({finding.spans[0]}, {finding.spans[1]})" for finding in search.rare]
     if rare:
         typer.echo(f"too rare to say (times on): {'; '.join(rare)}")
 
