@@ -19,6 +19,8 @@ from charpipe_pipelines.server import Api, become_client, choose, point_client_a
 
 SETTLE_SECONDS = 10.0
 POLL_SECONDS = 0.1
+SOON_SECONDS = 1.0
+"""How long a server that runs already may take to answer before the work begins without it."""
 WITHOUT = "going on without its page; nothing else changes"
 
 
@@ -78,7 +80,8 @@ def _open_prefect(session: Session, ahead: Ahead) -> Api:
     """
     become_client(session.workspace)
     api = choose(session.workspace, session.config.prefect.api_url, session.emit)
-    if api.server is not None and api.server.running() is None:
+    runs = api.server is None or api.server.running() is not None
+    if not runs:
         session.notice("starting this workspace's Prefect server; the work begins meanwhile")
     outcome: list[str | Exception] = []
     starting = threading.Thread(target=lambda: outcome.append(_answering(api)), daemon=True)
@@ -86,6 +89,7 @@ def _open_prefect(session: Session, ahead: Ahead) -> Api:
     import prefect.flow_engine
     import prefect.task_engine  # noqa: F401
 
+    starting.join(SOON_SECONDS if runs else 0)
     if starting.is_alive():
         ahead.start()
     while starting.is_alive():

@@ -14,8 +14,11 @@ from charpipe.events import Event, Notice, Sampled, StageFinished, Step
 from charpipe.runs import list_runs
 from charpipe.servers.managed import STATE
 from charpipe.stages import Session
+from charpipe_pipelines import orchestration
+from charpipe_pipelines.ahead import Ahead
 from charpipe_pipelines.options import TrainAndSampleOptions
 from charpipe_pipelines.orchestration import train_and_sample
+from waiting import LIMIT
 
 pytestmark = [
     pytest.mark.e2e,
@@ -68,9 +71,18 @@ def test_a_run_and_the_same_run_again(
     assert "".join(capfd.readouterr()) == ""
 
 
-def test_a_server_killed_in_mid_run_is_started_again_and_nothing_is_lost(
-    session: Open, server: Any, heard: Any
+def test_a_server_that_runs_already_has_the_whole_flow(
+    session: Open, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(orchestration, "SOON_SECONDS", LIMIT)
+    monkeypatch.setattr(Ahead, "start", lambda ahead: pytest.fail("the work began without the flow"))
+    assert train_and_sample(OPTIONS, session(train__seed=6))["run"] == server.flow_runs()[0]["name"]
+
+
+def test_a_server_killed_in_mid_run_is_started_again_and_nothing_is_lost(
+    session: Open, server: Any, heard: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orchestration, "SOON_SECONDS", LIMIT)  # the kill is to come after the flow's start
     opened = session(train__seed=2)
     pid = json.loads((server.managed.folder / STATE).read_text())["pid"]
     on(opened, Step, lambda: os.kill(pid, signal.SIGKILL))
