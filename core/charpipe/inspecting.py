@@ -20,6 +20,7 @@ from charpipe.evaluation.inspection import passages
 from charpipe.evaluation.inspection.page import page
 from charpipe.evaluation.inspection.units import count
 from charpipe.evaluation.inspection.words import as_json
+from charpipe.given_text import GivenText, read_given_text
 from charpipe.guessing import warn_about_text
 from charpipe.library import Loaded, find_model
 from charpipe.models import Predictor, build_model
@@ -52,6 +53,8 @@ class Inspection:
     reading: inspection.Reading
     search: inspection.Search | None
     notices: tuple[str, ...] = ()
+    skipped: int = 0
+    """Characters of the user's text that the vocabulary lacks; they were not read."""
 
     def __repr__(self) -> str:
         return f"<Inspection of {self.run} on {self.source}: {self.reading!r}, {self.search!r}, page {self.page}>"
@@ -71,6 +74,7 @@ class Inspection:
             "page": str(self.page),
             "artifact": self.artifact,
             "search": as_json(self.search) if self.search else None,
+            "skipped": self.skipped,
             "notices": list(self.notices),
         }
 
@@ -84,6 +88,7 @@ def inspect(
     searched: int = SEARCHED,
     which: str = "best",
     device: str = "cpu",
+    strict: bool = False,
     resolved: Resolved | None = None,
     tell: Callable[[str], None] = lambda sentence: None,
 ) -> Inspection:
@@ -91,7 +96,8 @@ def inspect(
 
     The page shows the first `length` characters; `searched` characters are searched for units that a person can
     interpret (0: none). It is written to `output`, else into the run's folder, and logged to MLflow where the run is
-    there. Raises CharpipeError.
+    there. A file is read as the run's corpus was; what the vocabulary lacks of its characters is skipped, with a
+    notice, or refused with `strict`. Raises CharpipeError.
     """
     resolved = resolved or load_config()
     workspace, registry = find_workspace(find_project_file()), open_plugins(resolved)
@@ -102,7 +108,10 @@ def inspect(
     predictor = loaded.predictor(device)
     units = count(inspection.groups(predictor))
     shown = passages.length_for(units, length)
-    texts = _texts(workspace, known, loaded, file, shown, searched)
+    given = None
+    if file is not None:
+        given = read_given_text(file, loaded, workspace, resolved, strict=strict, most=max(shown, searched))
+    texts = _texts(workspace, known, loaded, given, shown, searched)
     tell(f"reading {len(texts.shown):,} characters of {texts.source}, {units:,} units")
     reading = inspection.read(predictor, loaded.encoding, texts.shown)
     found, notices = None, [*texts.notices, *_warnings(workspace, loaded, reading)]
@@ -141,6 +150,7 @@ def inspect(
         reading,
         found,
         (*notices, *([trouble] if trouble else [])),
+        given.fitted.skipped.total() if given is not None else 0,
     )
 
 
@@ -156,12 +166,16 @@ def _texts(
     workspace: Workspace,
     run: Run | None,
     loaded: Loaded,
-    file: str | Path | None,
+    given: GivenText | None,
     length: int,
     searched: int,
 ) -> passages.Passages:
-    if file is not None:
-        return passages.of_file(Path(file), loaded.encoding, length, searched)
+    if given is not None:
+        skipped = given.fitted.skipped.total()
+        characters = given.characters - skipped
+        return passages.of_text(
+            given.text, given.name, loaded.encoding, length, searched, characters, given.notices
+        )
     advice = f"give a file: charpipe inspect {loaded.name} FILE"
     if run is None:
         raise RunError(f"the texts of {loaded.name} are not in this workspace; {advice}")

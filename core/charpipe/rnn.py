@@ -7,6 +7,7 @@ print(rnn.sample("ROMEO:", length=200))
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -95,15 +96,17 @@ class Rnn:
     def __repr__(self) -> str:
         return f"<{self.name}: {self.model.title}, {self.model.parameters:,} parameters>"
 
-    def step(self, text: str) -> Expectation:
+    def step(self, text: str, *, strict: bool = True) -> Expectation:
         """Read a character (or several); how likely each character is to come next.
 
-        Raises UsageError for an empty text, and naming a character that the vocabulary lacks.
+        Raises UsageError for an empty text, and naming a character that the vocabulary lacks; unless `strict` such
+        characters are skipped, with a warning.
         """
         import torch
 
         from charpipe.generation.sampling import begin
 
+        text = self._known(text, strict)
         if not text:
             raise UsageError("there is nothing to read in an empty text; give step() at least one character")
         position = self._position
@@ -113,32 +116,40 @@ class Rnn:
         position.state, position.token, self._after = before, token, after
         return Expectation(logits[0].float().cpu().numpy(), self._names())
 
-    def sample(self, prompt: str = "", length: int = LENGTH, **settings: Any) -> str:
+    def sample(self, prompt: str = "", length: int = LENGTH, *, strict: bool = True, **settings: Any) -> str:
         """What the model writes after the prompt, going on from its state.
 
         A new or reset model without a prompt begins as after a line break. `settings` are those of `[sample]`:
         temperature, top_k, top_p, min_p, greedy, stop, seed ... Each call throws the dice on, unless it names a seed.
+        A character of the prompt that the vocabulary lacks raises UsageError; unless `strict` it is skipped, with a
+        warning.
         """
-        return "".join(self.stream(prompt, length, **settings))
+        return "".join(self.stream(prompt, length, strict=strict, **settings))
 
-    def stream(self, prompt: str = "", length: int = LENGTH, **settings: Any) -> Iterator[str]:
+    def stream(
+        self, prompt: str = "", length: int = LENGTH, *, strict: bool = True, **settings: Any
+    ) -> Iterator[str]:
         """Like `sample`, piece by piece; what has been taken is what the model has read."""
         from charpipe.generation import generate
 
         wanted = _settings(prompt=prompt, length=length, **settings)
+        if prompt:
+            wanted = wanted.model_copy(update={"prompt": self._known(prompt, strict)})
         position = self._position
         if "seed" in settings:
             position.noise = ()
         self._after = None
         return generate(self._predictor, self.encoding, wanted, decoders=self._decoders, position=position)
 
-    def bits_per_char(self, text: str) -> float:
+    def bits_per_char(self, text: str, *, strict: bool = True) -> float:
         """How well it foresees a text from its beginning; its own state stays as it is.
 
-        Raises UsageError for a text of fewer than two characters, and naming a character that the vocabulary lacks.
+        Raises UsageError for a text of fewer than two characters, and naming a character that the vocabulary lacks;
+        unless `strict` such characters are skipped, with a warning, and are not scored.
         """
         from charpipe.evaluation import score_text
 
+        text = self._known(text, strict)
         if len(text) < 2:
             raise UsageError(
                 f"a text of {len(text)} characters has nothing to foresee; bits_per_char needs two or more"
@@ -172,6 +183,15 @@ class Rnn:
 
         self._position = Position()
         self._after = None
+
+    def _known(self, text: str, strict: bool) -> str:
+        """The text without the characters that the vocabulary lacks. Raises UsageError if `strict`."""
+        from charpipe.text.fitting import fit
+
+        fitted = fit(text, self.encoding, "the text", strict=strict, typed=True)
+        for notice in fitted.notices:
+            warnings.warn(notice, UserWarning, stacklevel=3)
+        return fitted.text
 
     def _read(self) -> dict[str, Tensor]:
         """The state that has read all, the last character too."""

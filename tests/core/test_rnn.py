@@ -159,6 +159,24 @@ def test_what_does_not_fit_is_said(rnn, use, said):
         use(rnn)
 
 
+@pytest.mark.filterwarnings("error")
+def test_unknown_characters_are_skipped_on_request(rnn):
+    with pytest.warns(UserWarning, match=r"skipped 2 characters .*'x' \(U\+0078\) once, 'y'"):
+        skipping = rnn.bits_per_char("abxcdyef", strict=False)
+    assert skipping == rnn.bits_per_char("abcdef")
+    with pytest.warns(UserWarning, match="skipped 1 character"):
+        first = rnn.step("axb", strict=False)
+    rnn.reset()
+    assert list(first.probabilities) == list(rnn.step("ab").probabilities)
+    rnn.reset()
+    with pytest.warns(UserWarning, match="skipped 1 character"):
+        written = rnn.sample("axb", length=5, seed=1, strict=False)
+    rnn.reset()
+    assert written == rnn.sample("ab", length=5, seed=1)
+    with pytest.warns(UserWarning), pytest.raises(charpipe.CharpipeError, match="at least one character"):
+        rnn.step("x", strict=False)
+
+
 def test_the_example_runs(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runpy.run_path(str(EXAMPLES / "state.py"))
     shown = capsys.readouterr().out

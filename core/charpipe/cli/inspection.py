@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charpipe.cli.environment import settings
-from charpipe.cli.models import Device, Json, RunName, Set, Which
+from charpipe.cli.models import Device, Json, RunName, Set, Strict, Which
 from charpipe.cli.opening import Open, open_page
 from charpipe.cli.output import print_json, print_table
 from charpipe.errors import UsageError
@@ -35,7 +35,11 @@ COLUMNS = (
 def inspect(
     run: RunName = "last",
     file: Annotated[
-        Path | None, typer.Argument(help="A text of your own (UTF-8); without it the run's validation text.")
+        str | None,
+        typer.Argument(
+            help="A text of your own, read as the run's corpus was; -: standard input; "
+            "without it the run's validation text."
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Where to write the page; else into the run's folder.")
@@ -50,6 +54,7 @@ def inspect(
     which: Which = "best",
     device: Device = "cpu",
     open_: Open = False,
+    strict: Strict = False,
     set_: Set = [],  # noqa: B006
     json: Json = False,
 ) -> None:
@@ -67,6 +72,7 @@ def inspect(
         searched=search,
         which=which,
         device=device,
+        strict=strict,
         resolved=resolved,
         tell=_say,
     )
@@ -96,13 +102,11 @@ def _show(found: Inspection) -> None:
 
 
 def _show_search(search: Search) -> None:
+    if search.kind != "mixed":
+        typer.echo(f"the text looks like {search.kind}: signals of {search.kind} were tried")
     rows = [_row(finding) for finding in search.findings if finding.best is not None]
     print_table(COLUMNS, rows, "no signal is frequent enough in these texts to search for its unit")
-    rare = [
-        f"{finding.signal.name} ({finding.spans[0]}, {finding.spans[1]})"
-        for finding in search.findings
-        if finding.best is None
-    ]
+    rare = [f"{finding.signal.name} ({finding.spans[0]}, {finding.spans[1]})" for finding in search.rare]
     if rare:
         typer.echo(f"too rare to say (times on): {'; '.join(rare)}")
 

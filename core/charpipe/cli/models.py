@@ -12,9 +12,10 @@ import typer
 
 from charpipe.cli.defaults import with_default
 from charpipe.cli.environment import open_registry, open_workspace, settings
-from charpipe.cli.output import print_json
+from charpipe.cli.output import for_output, print_json
 from charpipe.errors import UsageError
 from charpipe.generation.settings import SampleConfig
+from charpipe.identity import printable
 
 RunName = Annotated[
     str,
@@ -27,6 +28,10 @@ Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Any 
 Which = Annotated[str, typer.Option("--checkpoint", help="best or last.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Refuse a file with characters that the vocabulary lacks, not skip them."),
+]
 FRAME = 0.04
 """Seconds between two looks at the screen."""
 
@@ -37,7 +42,10 @@ def sample(
         str | None,
         typer.Option(help=with_default("Text the model reads before it writes.", SampleConfig, "prompt")),
     ] = None,
-    prompt_file: Annotated[Path | None, typer.Option(help="A file with that text.")] = None,
+    prompt_file: Annotated[
+        str | None,
+        typer.Option(help="A file with that text, read as the run's corpus was; -: standard input."),
+    ] = None,
     length: Annotated[
         int | None, typer.Option(help=with_default("Tokens to write.", SampleConfig, "length"))
     ] = None,
@@ -90,13 +98,15 @@ def sample(
     count: Annotated[int, typer.Option(min=1, max=4096, help="Texts to write side by side.")] = 1,
     which: Which = "best",
     device: Device = "auto",
+    strict: Strict = False,
     set_: Set = [],  # noqa: B006
     json: Json = False,
 ) -> None:
     """Let a trained model write; the text is streamed as it is written."""
+    _check_prompt(prompt, prompt_file)
     resolved = settings(
         set_,
-        sample__prompt=_prompt(prompt, prompt_file),
+        sample__prompt=prompt,
         sample__length=length,
         sample__temperature=temperature,
         sample__top_k=top_k,
@@ -112,51 +122,90 @@ def sample(
     from charpipe.generation import generate, sample_many
 
     wanted, decoders = resolved.config.sample, open_registry().all("decoder")
+    wanted, skipped = _with_prompt(wanted, prompt_file, loaded, resolved, strict)
     predictor = loaded.predictor(device)
     if count > 1:
         texts = sample_many(predictor, loaded.encoding, count, wanted, decoders)
-        _print_texts(loaded.name, wanted.prompt, texts, json)
+        _print_texts(loaded.name, wanted.prompt, texts, json, skipped)
         return
     pieces = generate(predictor, loaded.encoding, wanted, decoders=decoders)
     if json:
-        print_json({"run": loaded.name, "prompt": wanted.prompt, "text": wanted.prompt + "".join(pieces)})
+        text = wanted.prompt + "".join(pieces)
+        print_json({"run": loaded.name, "prompt": wanted.prompt, "text": text, **skipped})
         return
-    sys.stdout.write(wanted.prompt)
+    sys.stdout.write(for_output(wanted.prompt))
     _stream(pieces)
     sys.stdout.write("\n")
 
 
-def _prompt(text: str | None, file: Path | None) -> str | None:
+EMPTY = "the prompt is empty; leave it out, and the model begins as after a line break"
+
+
+def _check_prompt(text: str | None, file: str | None) -> None:
     if text is not None and file is not None:
         raise UsageError("--prompt and --prompt-file exclude each other; give one of them")
-    found = text if file is None else _read(file)
-    if found == "":
-        raise UsageError("the prompt is empty; leave it out, and the model begins as after a line break")
-    return found
+    if text == "":
+        raise UsageError(EMPTY)
+
+
+def _with_prompt(
+    wanted: SampleConfig, file: str | None, loaded: Any, resolved: Any, strict: bool
+) -> tuple[SampleConfig, dict[str, Any]]:
+    """The settings with the prompt that the model can read, and, as JSON, what of a file was skipped.
+
+    A prompt that was typed is never changed: UsageError where the vocabulary lacks a character of it.
+    """
+    from charpipe.text.fitting import fit
+
+    if file is None:
+        fit(wanted.prompt, loaded.encoding, "the prompt", strict=True, typed=True)
+        return wanted, {}
+    given = _given(file, loaded, resolved, strict)
+    if not given.text:
+        raise UsageError(EMPTY if not given.fitted.skipped else f"the prompt is empty: {given.notices[-1]}")
+    return wanted.model_copy(update={"prompt": given.text}), _skipped(given)
+
+
+def _given(file: str, loaded: Any, resolved: Any, strict: bool) -> Any:
+    """The text of a file for this model; what a person should know of it is told."""
+    from charpipe.given_text import read_given_text
+
+    given = read_given_text(file, loaded, open_workspace(), resolved, strict=strict)
+    for notice in given.notices:
+        typer.echo(f"note: {notice}", err=True)
+    return given
+
+
+def _skipped(given: Any) -> dict[str, Any]:
+    return {"skipped": given.fitted.as_json()} if given.fitted.skipped else {}
 
 
 def _stream(pieces: Iterable[str]) -> None:
     """Write the pieces as they come; to the screen itself a few times a second is enough for the eye."""
     shown = 0.0
     for piece in pieces:
-        sys.stdout.write(piece)
+        sys.stdout.write(for_output(piece))
         if time.monotonic() - shown > FRAME:
             sys.stdout.flush()
             shown = time.monotonic()
 
 
-def _print_texts(run: str, prompt: str, texts: list[str], json: bool) -> None:
+def _print_texts(run: str, prompt: str, texts: list[str], json: bool, skipped: dict[str, Any]) -> None:
     if json:
-        print_json({"run": run, "prompt": prompt, "texts": texts})
+        print_json({"run": run, "prompt": prompt, "texts": texts, **skipped})
         return
     for number, text in enumerate(texts, 1):
-        sys.stdout.write(f"--- {number} of {len(texts)}\n{text}\n")
+        sys.stdout.write(f"--- {number} of {len(texts)}\n{for_output(text)}\n")
 
 
 def evaluate(
     run: RunName = "last",
     file: Annotated[
-        Path | None, typer.Argument(help="A text of your own; without it the run's own splits.")
+        str | None,
+        typer.Argument(
+            help="A text of your own, read as the run's corpus was; -: standard input; "
+            "without it the run's own splits."
+        ),
     ] = None,
     full: Annotated[
         bool, typer.Option("--full", help="Score all of a long text, not evenly spaced spans.")
@@ -169,13 +218,14 @@ def evaluate(
     ] = False,
     which: Which = "best",
     device: Device = "auto",
+    strict: Strict = False,
     set_: Set = [],  # noqa: B006
     json: Json = False,
 ) -> None:
     """Score a trained model: nats per token, bits per character and per byte."""
     resolved = settings(set_)
     if file is not None:
-        scored = _score_file(run, file, which, device, full, dynamic, resolved)
+        scored = _score_file(run, file, which, device, full, dynamic, strict, resolved)
     else:
         scored = _score_splits(run, which, device, full, dynamic)
     if json:
@@ -183,6 +233,8 @@ def evaluate(
         return
     for key, value in scored["metrics"].items():
         typer.echo(f"{key:<26} {value:.4f}")
+    if "skipped" in scored:
+        typer.echo(f"{'skipped characters':<26} {scored['skipped']['characters']:,} (not scored)")
     if scored["warning"]:
         typer.echo(f"charpipe: {scored['warning']}", err=True)
 
@@ -196,10 +248,15 @@ def _find(run: str, which: str, resolved: Any) -> Any:
 
 
 def _score_file(
-    run: str, file: Path, which: str, device: str, full: bool, dynamic: bool, resolved: Any
+    run: str, file: str, which: str, device: str, full: bool, dynamic: bool, strict: bool, resolved: Any
 ) -> dict[str, Any]:
-    text = _read(file)
     loaded = _find(run, which, resolved)
+    given = _given(file, loaded, resolved, strict)
+    text = given.text
+    if len(text) < 2 and len(loaded.encoding.encode(text)) < 2:
+        raise UsageError(
+            f"{given.name} has {len(text):,} characters that the model can read; at least two are needed to score it"
+        )
     from charpipe.evaluation import score_text
     from charpipe.evaluation.baselines import baselines, named
     from charpipe.guessing import warn_about_text
@@ -215,20 +272,13 @@ def _score_file(
         metrics |= adapted.metrics("text")
     return {
         "run": loaded.name,
-        "file": str(file),
+        "file": printable(file),
         "metrics": metrics,
         "whole": scores.whole,
+        "characters": len(text),
+        **_skipped(given),
         "warning": warn_about_text(open_workspace().runs, loaded.name, loaded.encoding.size, metrics),
     }
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{file} is not UTF-8: {error.reason} at byte {error.start:,}") from error
-    except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}") from error
 
 
 def _tokens_of(run: str) -> tuple[Any, Path]:

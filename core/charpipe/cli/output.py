@@ -18,6 +18,27 @@ def speak_safely() -> None:
             stream.reconfigure(errors="replace")
 
 
+def visible(text: str, encoding: str | None = "utf-8") -> str:
+    """`text` with its control characters, which could move a terminal's cursor or command it, as symbols: ␍ for CR,
+    ␛ for escape, \\x9b for C1. Line breaks and tabs stay. Where the terminal has no such symbols: ^M, ^[."""
+    try:
+        "␍".encode(encoding or "ascii")
+    except (UnicodeError, LookupError):
+        return text.translate(_CARETS)
+    return text.translate(_SYMBOLS)
+
+
+_C0 = [code for code in range(32) if chr(code) not in "\n\t"]
+_C1 = {code: f"\\x{code:02x}" for code in range(0x80, 0xA0)}
+_SYMBOLS = {code: chr(0x2400 + code) for code in _C0} | {0x7F: "␡"} | _C1
+_CARETS = {code: f"^{chr(code + 64)}" for code in _C0} | {0x7F: "^?"} | _C1
+
+
+def for_output(text: str) -> str:
+    """`text` as standard output may have it: exact, or made `visible` where that is a terminal."""
+    return visible(text, sys.stdout.encoding) if sys.stdout.isatty() else text
+
+
 def print_json(value: Any) -> None:
     """One JSON value on one line; text in any script as it is, where output is UTF-8."""
     escaped = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"

@@ -8,6 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,6 +28,7 @@ from charpipe.plugin import Fetched
 
 _SPOOL_CHUNK = 4 * 2**20
 _TELL_EVERY = 4 * 2**20
+CR_ONLY = "its lines end with CR alone; to read them as LF, type --set corpus.newline=lf"
 LISTED = 10
 """Most rejected files that an error names."""
 
@@ -126,6 +128,7 @@ class _Ingestion:
         self._reasons: Counter[str] = Counter()
         self._notes = notes
         self._noted: Counter[str] = Counter()
+        self._newlines: set[int] = set()
         self.listed: list[str] = []
         self.facts: dict[str, Any] = {"documents": 0, "bytes": 0, "characters": 0}
 
@@ -182,7 +185,7 @@ class _Ingestion:
                 self._reject(path, _not_throughout(verdict.encoding, error, len(data)), len(data))
                 return
         self._write(path, 0, hashlib.sha256(data).hexdigest(), len(data), verdict.encoding, text)
-        self._count(path, len(data), verdict)
+        self._count(path, len(data), self._with_newlines(verdict))
 
     def _take_large(self, path: str, start: bytes, member: Member) -> None:
         """Twice through a document that one row cannot hold: what it is is known only at its end."""
@@ -199,7 +202,7 @@ class _Ingestion:
             parts = to_utf8(chunks, verdict.encoding, self._config.newline, self._config.errors)
             for part, text in enumerate(parts):
                 self._write(path, part, sha256, size, verdict.encoding, text)
-        self._count(path, size, verdict)
+        self._count(path, size, self._with_newlines(verdict))
 
     def _fault(self, spool: BinaryIO, encoding: str) -> str | None:
         """Why the whole is not in the encoding that its sample showed, or None."""
@@ -227,9 +230,17 @@ class _Ingestion:
 
     def _write(self, path: str, part: int, sha256: str, size: int, encoding: str, text: bytes) -> None:
         characters = len(text) if text.isascii() else len(text.decode())
+        self._newlines |= {byte for byte in b"\r\n" if byte in text}
         self._write_taken()
         self._documents.add(Part(path, part, sha256, size, encoding, characters, text))
         self.facts["characters"] += characters
+
+    def _with_newlines(self, verdict: Verdict) -> Verdict:
+        """The verdict on the document just written, with a note where its lines end with CR alone."""
+        found, self._newlines = self._newlines, set()
+        if found != set(b"\r"):
+            return verdict
+        return replace(verdict, note="; ".join(filter(None, (verdict.note, CR_ONLY))))
 
     def _count(self, path: str, size: int, verdict: Verdict) -> None:
         self.facts["documents"] += 1

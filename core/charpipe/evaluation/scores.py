@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from charpipe.errors import UsageError
 from charpipe.evaluation.spans import RUN_UP, Spans, choose_spans
 from charpipe.models import Predictor, State
 from charpipe.plugin import Encoding
+from charpipe.text.fitting import fit
 
 LIMIT = 2_000_000
 """Tokens up to which a split is scored whole."""
@@ -40,6 +41,8 @@ class Scores:
     impossible: int = 0
     """Scored tokens that the model holds to be impossible. One of them makes the loss infinite; then `nats` is, and
     the metrics leave the loss out and give their number instead."""
+    skipped: int = 0
+    """Characters of the text that the vocabulary lacks: they are no part of any of these numbers."""
 
     def metrics(self, split: str) -> dict[str, float]:
         """By their names everywhere: `val/loss`, `val/bits_per_char`, `val/bits_per_byte`."""
@@ -92,10 +95,16 @@ def score(
     )
 
 
-def score_text(predictor: Predictor, encoding: Encoding, text: str, *, full: bool = False) -> Scores:
-    """The scores of a text. Raises UsageError naming a character that the vocabulary lacks."""
-    utf8_bytes = len(text.encode("utf-8", "surrogatepass"))
-    return score(predictor, encoding.encode(text), characters=len(text), utf8_bytes=utf8_bytes, full=full)
+def score_text(
+    predictor: Predictor, encoding: Encoding, text: str, *, full: bool = False, strict: bool = True
+) -> Scores:
+    """The scores of a text. A character that the vocabulary lacks raises UsageError, which names it; unless `strict`
+    it is skipped and counted: `skipped` of the scores, which are those of the text without it."""
+    fitted = fit(text, encoding, "the text", strict=strict, typed=True)
+    utf8_bytes = len(fitted.text.encode("utf-8", "surrogatepass"))
+    tokens, characters = encoding.encode(fitted.text), len(fitted.text)
+    scores = score(predictor, tokens, characters=characters, utf8_bytes=utf8_bytes, full=full)
+    return replace(scores, skipped=fitted.skipped.total())
 
 
 def _standard_error(means: NDArray[np.float64]) -> float | None:

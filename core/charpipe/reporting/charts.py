@@ -10,9 +10,11 @@ from itertools import pairwise
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 760, 320
-LEFT, TOP, BOTTOM = 62, 14, 46
-LETTER = 10
-"""The width of a letter of a label where letters are largest, on a phone."""
+LEAST_LEFT, TOP, BOTTOM = 62, 14, 46
+LETTER, BOLD, DIGIT = 10, 11.5, 11
+"""The widths of a letter of a level's label, of a curve's, and of a tick's where letters are largest, on a phone."""
+TITLE = 40
+"""What the left axis' title takes, with the spaces beside it."""
 APART = 20.0
 """Between two labels: the height of one there."""
 MOST_POINTS = 600
@@ -61,15 +63,14 @@ def chart(lines: Sequence[Line], axes: Axes, levels: Sequence[Level] = ()) -> Ma
     levels = [level for level in levels if math.isfinite(level.value) and level.value > 0]
     low = min([low, *(level.value for level in levels)])
     high = max([high, *(level.value for level in levels)])
-    longest = max(map(len, [*(line.name for line in lines), *(level.name for level in levels)]))
-    across = _Scale(min(xs), max(xs), LEFT, WIDTH - 16 - LETTER * longest)
     up = _Scale(low, high, HEIGHT - BOTTOM, TOP, axes.logarithmic, room=0.06)
+    across = _Scale(min(xs), max(xs), _left(up), WIDTH - 16 - _widest(lines, levels))
     ends = [up(line.points[-1][1]) for line in lines] + [up(level.value) for level in levels]
     labels = _apart(ends)  # no name covers another
     curves, held = labels[: len(lines)], labels[len(lines) :]
     parts = [
         *_grid(across, up, axes),
-        *_levels(levels, across.end, up, held),
+        *_levels(levels, across, up, held),
         *_curves(lines, across, up, curves),
     ]
     told = "; ".join(
@@ -78,6 +79,16 @@ def chart(lines: Sequence[Line], axes: Axes, levels: Sequence[Level] = ()) -> Ma
     label = escape(f"{axes.y} over {axes.x}: {told}")
     body = "".join(parts)
     return Markup(f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{body}</svg>')  # noqa: S704
+
+
+def _left(up: _Scale) -> float:
+    """Room for the left axis' title and the longest of its ticks."""
+    return max(LEAST_LEFT, TITLE + DIGIT * max((len(_short(value)) for value in up.ticks()), default=0))
+
+
+def _widest(lines: Sequence[Line], levels: Sequence[Level]) -> float:
+    """The width of the widest label, to the right of the curves."""
+    return max([*(BOLD * len(line.name) for line in lines), *(LETTER * len(level.name) for level in levels)])
 
 
 class _Scale:
@@ -112,21 +123,21 @@ def _round_step(rough: float) -> float:
 
 
 def _grid(across: _Scale, up: _Scale, axes: Axes) -> list[str]:
-    bottom, right = HEIGHT - BOTTOM, across.end
+    bottom, left, right = HEIGHT - BOTTOM, across.start, across.end
     parts = []
     for value in up.ticks():
         y = up(value)
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{right}" y1="{y}" y2="{y}"/>')
+        parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y}" y2="{y}"/>')
         parts.append(
-            f'<text class="tick" x="{LEFT - 8}" y="{y + 4}" text-anchor="end">{_short(value)}</text>'
+            f'<text class="tick" x="{left - 8}" y="{y + 4}" text-anchor="end">{_short(value)}</text>'
         )
     parts.extend(
         f'<text class="tick" x="{across(value)}" y="{bottom + 18}" text-anchor="middle">'
         f"{escape(axes.write_x(value))}</text>"
         for value in across.ticks()
     )
-    parts.append(f'<line class="axis" x1="{LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
-    middle = (LEFT + right) / 2
+    parts.append(f'<line class="axis" x1="{left}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
+    middle = (left + right) / 2
     parts.append(
         f'<text class="tick" x="{middle}" y="{HEIGHT - 8}" text-anchor="middle">{escape(axes.x)}</text>'
     )
@@ -135,11 +146,11 @@ def _grid(across: _Scale, up: _Scale, axes: Axes) -> list[str]:
     return parts
 
 
-def _levels(levels: Sequence[Level], right: float, up: _Scale, places: Sequence[float]) -> list[str]:
-    parts = []
+def _levels(levels: Sequence[Level], across: _Scale, up: _Scale, places: Sequence[float]) -> list[str]:
+    parts, left, right = [], across.start, across.end
     for level, place in zip(levels, places, strict=True):
         y = up(level.value)
-        parts.append(f'<line class="level" x1="{LEFT}" x2="{right}" y1="{y}" y2="{y}"/>')
+        parts.append(f'<line class="level" x1="{left}" x2="{right}" y1="{y}" y2="{y}"/>')
         parts.append(f'<text class="tick" x="{right + 8}" y="{place + 4}">{escape(level.name)}</text>')
     return parts
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from charpipe.errors import RunError
 from charpipe.evaluation.baselines import is_baseline
+from charpipe.evaluation.surprise import Surprise
 from charpipe.guessing import warn_about
 from charpipe.pages import render
 from charpipe.reporting.charts import Axes, Level, Line, chart
@@ -21,6 +22,8 @@ MOST_SAMPLES = 60
 """Samples shown; of more, evenly spaced ones with the first and the last."""
 LONGEST_SAMPLE = 4000
 """Characters shown of each."""
+FULL_BITS = 8
+"""Surprise from which the colour is full: one chance in 256."""
 
 
 def report(run: Run) -> str:
@@ -40,6 +43,7 @@ def report(run: Run) -> str:
         status=status,
         warning=warn_about(info, status),
         figures=_figures(status, metrics),
+        surprise=_surprise(run),
         charts=_charts(history, metrics),
         paused=history.paused,
         samples=_evolution(history),
@@ -64,6 +68,31 @@ def _figures(status: Status, metrics: Mapping[str, float]) -> list[tuple[str, st
     if speed := metrics.get("perf/chars_per_second"):
         found.append(("characters a second", f"{speed:,.0f}"))
     return found
+
+
+def _surprise(run: Run) -> dict[str, Any] | None:
+    """Held-out text, each piece with the depth of its colour in percent and its surprise in words; None where the run
+    has none, as those of earlier versions."""
+    found = Surprise.from_json(run.kept("evaluate").get("surprise") or {})
+    if found is None:
+        return None
+    pieces = [(piece, *_coloured(bits)) for piece, bits in zip(found.pieces, found.bits, strict=True)]
+    known = [bits for bits in found.bits[1:] if math.isfinite(bits)]
+    return {
+        "split": {"val": "validation", "test": "test"}.get(found.split, found.split),
+        "pieces": pieces,
+        "characters": sum(map(len, found.pieces)),
+        "full": FULL_BITS,
+        "mean": sum(known) / len(known) if len(known) == len(found.bits) - 1 and known else None,
+    }
+
+
+def _coloured(bits: float) -> tuple[int, str]:
+    if math.isnan(bits):
+        return 0, "nothing came before it"
+    if math.isinf(bits):
+        return 100, "held for impossible"
+    return round(100 * min(1.0, max(0.0, bits) / FULL_BITS)), f"{bits:.2f} bits"
 
 
 def _charts(history: History, metrics: Mapping[str, float]) -> list[tuple[Any, str]]:

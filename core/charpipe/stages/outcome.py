@@ -5,25 +5,31 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from charpipe.events import Evaluated, Event, Sampled, StageFinished, StageProgress, StageStarted
 from charpipe.guessing import warn_about
-from charpipe.library import load_run
+from charpipe.library import Loaded, load_run
 from charpipe.runs import Recorder, Run
 from charpipe.stages.session import Made, Session, WouldRun
 from charpipe.stages.train import TrainedRun
 from charpipe.store import digest_of_json
 from charpipe.store.manifest import read_manifest
 
-EVALUATE, SAMPLE = 3, 2
+if TYPE_CHECKING:
+    from charpipe.models import Predictor
+
+EVALUATE, SAMPLE = 4, 2
 """The versions of the stages."""
 SHOWN_IN_FULL = 64
 """A training text of up to this many characters is shown with the predictions after each of them."""
+MOST_TOKENS = 8
+"""Tokens that a character takes at most, for all that is read of a text to be shown."""
 
 
 def evaluate(session: Session, trained: TrainedRun, tokens: Made) -> Mapping[str, Any]:
-    """Score the run's best checkpoint on validation and test: `{"metrics": {...}, "predictions": [...]}`.
+    """Score the run's best checkpoint on validation and test: `{"metrics": {...}, "predictions": [...]}`, and
+    `"surprise"` (see `Surprise.as_json`) where there is held-out text.
 
     Where it is worse than guessing, a warning says so, each time that it is asked for.
     """
@@ -107,13 +113,26 @@ def _score(session: Session, run: Run, tokens: Made) -> dict[str, Any]:
         text = loaded.encoding.decoder().decode(training.tokens.tolist(), final=True)
         rows = predictions(predictor, loaded.encoding, text)
         shown = [{"text": row.prefix, "next": dict(row.likeliest)} for row in rows[:-1]]
-    found: dict[str, Any] = {"predictions": shown}
+    found: dict[str, Any] = {"predictions": shown, **_surprise(session, loaded, predictor, tokens)}
     invented = novelty_of(session, loaded, predictor, tokens)
     if invented is not None:
         metrics |= invented.metrics()
         found["novelty"] = asdict(invented)
     metrics |= baseline_metrics(session, run.info.corpus, tokens, loaded.encoding)
     return {"metrics": metrics, **found}
+
+
+def _surprise(session: Session, loaded: Loaded, predictor: Predictor, tokens: Made) -> dict[str, Any]:
+    """`{"surprise": ...}` of the beginning of the validation text, else of the test text; empty where neither is."""
+    from charpipe.evaluation.surprise import SHOWN, surprise
+    from charpipe.text import open_tokens
+
+    for split in ("val", "test"):
+        beginning = open_tokens(session.path(tokens), split).tokens[: MOST_TOKENS * SHOWN]
+        found = surprise(predictor, loaded.encoding, split, beginning.tolist())
+        if found is not None:
+            return {"surprise": found.as_json()}
+    return {}
 
 
 def _once(session: Session, run: Run, stage: str, digest: str, work: Any, summary: Any) -> Mapping[str, Any]:

@@ -9,10 +9,11 @@ def check_sampling(plan: Plan) -> None:
     """Raise UsageError where the vocabulary lacks a character of the prompt, or a decoder or its options do not fit."""
     from charpipe.generation.decoding import Decoding
     from charpipe.text import load_vocabulary
+    from charpipe.text.fitting import fit
 
     session = plan.session
     settings, registry = session.config.sample, session.registry
     encoding = load_vocabulary(session.path(plan.vocabulary) / "vocabulary.json", registry.all("tokenizer"))
     Decoding(settings, encoding.size, registry.all("decoder"))
     if settings.prompt:
-        encoding.encode(settings.prompt)
+        fit(settings.prompt, encoding, "the prompt (sample.prompt)", strict=True, typed=True)

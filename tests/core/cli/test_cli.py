@@ -192,8 +192,8 @@ def test_scoring_a_file(run: str, project: Path, capfd: pytest.CaptureFixture[st
         "text/dynamic_bits_per_char",
     }
     (project / "other.txt").write_bytes(b"hello\xff")
-    assert main(["evaluate", run, "other.txt"]) == 2
-    assert "is not UTF-8" in capfd.readouterr().err
+    assert main(["evaluate", run, "other.txt", "--set", "corpus.encoding=utf-8"]) == 2
+    assert "byte 0xFF at offset 5" in capfd.readouterr().err
     (project / "other.txt").write_text("h")
     assert main(["evaluate", run, "other.txt"]) == 2
     assert main(["evaluate", run, "missing.txt"]) == 2

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charpipe.cli.output import GAP, NARROWEST, PROSE, fitting, print_table
+from charpipe.cli.output import GAP, NARROWEST, PROSE, fitting, print_table, visible
 
 
 @given(st.lists(st.integers(1, 90), min_size=1, max_size=8), st.integers(10, 200))
@@ -40,3 +42,18 @@ def test_name_is_whole_at_every_width(
     print_table(columns, [[name, "finished", 1000, 1.5, 2.1, 2.2]], "")
     lines = capsys.readouterr().out.splitlines()
     assert any(name in line for line in lines)
+
+
+@given(st.text(st.characters(codec="utf-8")))
+def test_visible_text_holds_no_control_character_but_newline_and_tab(text: str) -> None:
+    for encoding in ("utf-8", "ascii", None, "no-such-encoding"):
+        shown = visible(text, encoding)
+        controls = {one for one in shown if unicodedata.category(one) == "Cc"}
+        assert controls <= {"\n", "\t"}
+    plain = "".join(one for one in text if unicodedata.category(one) != "Cc" or one in "\n\t")
+    assert visible(plain) == plain
+
+
+def test_control_characters_have_symbols() -> None:
+    assert visible("a\r\nb\x1b[2Jc\x7f\x9b\t\x00") == "a␍\nb␛[2Jc␡\\x9b\t␀"
+    assert visible("a\r\nb\x1b[2Jc\x7f\x9b\t\x00", "ascii") == "a^M\nb^[[2Jc^?\\x9b\t^@"

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from charpipe.corpus import decoding, ingestion
-from charpipe.corpus.documents import Part, read_documents
+from charpipe.corpus.documents import Part, read_documents, read_notes
 from charpipe.corpus.hashing import fingerprint
 from charpipe.corpus.ingestion import ingest
 from charpipe.corpus.settings import CorpusConfig
@@ -215,3 +215,29 @@ def test_replacing_takes_what_would_be_rejected(tmp_path: Path) -> None:
         run(tmp_path / "a.txt", tmp_path / "strict")
     _, parts = run(tmp_path / "a.txt", tmp_path / "out", errors="replace")
     assert parts[0].text.decode().endswith("\ufffd!\n")
+
+
+@pytest.mark.parametrize(
+    ("data", "newline", "noted"),
+    [
+        (b"one\rtwo\r", "keep", True),
+        (b"one\rtwo\r" * 3_000_000, "keep", True),
+        ("caf\u00e9\rtwo\r".encode("utf-16"), "keep", True),
+        (b"one\rtwo\r", "lf", False),
+        (b"one\r\ntwo\r\n", "keep", False),
+        (b"one\rtwo\n", "keep", False),
+        (b"one", "keep", False),
+    ],
+    ids=["cr", "large", "utf-16", "read as lf", "cr lf", "both", "neither"],
+)
+def test_text_whose_lines_end_with_cr_alone_has_a_note(
+    tmp_path: Path, data: bytes, newline: str, noted: bool
+) -> None:
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_bytes(data)
+    (tmp_path / "texts" / "b.txt").write_text("plain\n")
+    (tmp_path / "out").mkdir()
+    config = CorpusConfig(sources=["x"], newline=newline)
+    ingest(Fetched("texts", path=tmp_path / "texts"), config, tmp_path / "out")
+    found = [(path, note) for path, note in read_notes(tmp_path / "out") if "corpus.newline=lf" in note]
+    assert [path for path, _ in found] == (["a.txt"] if noted else [])

@@ -111,3 +111,25 @@ def test_compressors_after_training_are_in_the_chart(make_run):
     run.update(metrics=scores | {"val/zstd_after_training_bits_per_char": 1.0})
     chart = report(run).partition("<svg")[2].partition("</svg>")[0]
     assert ">xz<" in chart and ">xz after training<" in chart and ">zstd after training<" not in chart
+
+
+def test_held_out_text_is_coloured_by_surprise_at_the_top(make_run, evil):
+    run = make_run()
+    pieces, bits = ["W", "h", "\n", evil], [None, 2.0, 9.5, None]
+    run.keep_result("evaluate", "x", {"surprise": {"split": "val", "pieces": pieces, "bits": bits}})
+    page = report(run)
+    found = Elements(page)
+    assert page.index('id="surprise"') < page.index('id="curves"')
+    assert "validation text, which it never learnt from" in page and "8 bits of surprise, or more" in page
+    assert '<span style="--a:0%" title="nothing came before it">W</span>' in page
+    assert '<span style="--a:25%" title="2.00 bits">h</span>' in page
+    assert '<span style="--a:100%" title="9.50 bits">\n</span>' in page
+    assert '<span style="--a:100%" title="held for impossible">&lt;/pre&gt;' in page
+    assert found.tags.count("script") == 1 and "img" not in found.tags and not found.handlers
+
+
+@pytest.mark.parametrize("kept", [{}, {"surprise": None}, {"surprise": {"split": "val", "bits": [1]}}])
+def test_a_run_without_surprise_has_no_such_section(make_run, kept):
+    run = make_run()
+    run.keep_result("evaluate", "x", kept)
+    assert "surprise" not in Elements(report(run)).ids

@@ -51,6 +51,13 @@ def ran(heard) -> list[str]:
 ALL = ["ingest", "vocabulary", "encode", "train", "evaluate", "sample"]
 
 
+def test_scores_come_with_the_surprise_at_the_beginning_of_held_out_text(corpus: Path, open_session) -> None:
+    _, scores, _ = pipeline(open_session())
+    found = scores["surprise"]
+    assert found["split"] == "val" and "".join(found["pieces"]) in TEXT and len(found["pieces"]) > 1
+    assert found["bits"][0] is None and all(bits >= 0 for bits in found["bits"][1:])
+
+
 def test_everything_runs_once(corpus: Path, open_session, heard) -> None:
     trained, scores, sample = pipeline(open_session())
     assert ran(heard) == ALL

@@ -196,6 +196,6 @@ class Progress:
 
 def one_line(text: str, width: int) -> str:
     """`text` on one line of at most `width` characters, its line breaks shown."""
-    flat = text.replace("\n", "⏎").replace("\t", "→").replace("\r", "")
+    flat = text.replace("\n", "⏎").replace("\t", "→").replace("\r", "␍")
     printable = "".join(letter if letter.isprintable() else "·" for letter in flat)
     return printable if len(printable) <= width else printable[: max(width - 1, 0)] + "…"

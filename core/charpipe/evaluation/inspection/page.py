@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from charpipe.evaluation.inspection.gallery import gallery
 from charpipe.evaluation.inspection.lanes import RUN_UP
 from charpipe.evaluation.inspection.packing import Packed, pack
 from charpipe.evaluation.inspection.reading import Reading
@@ -40,6 +41,8 @@ def page(
     rows = [_row(finding, reading) for finding in search.findings if finding.best] if search else []
     for row, place in zip(rows, _places(search), strict=True):
         row["runs"], row["contrast"] = _seen(reading, packed, row["best"], place)
+    found = [row for row in rows if row["verdict"] == "found"]
+    chips = sorted(found, key=lambda row: -row["contrast"])
     return render(
         "inspection.html",
         run=run,
@@ -52,8 +55,9 @@ def page(
         groups=reading.groups,
         search=search,
         rows=rows,
-        chips=sorted((row for row in rows if row["verdict"] == "found"), key=lambda row: -row["contrast"]),
-        rare=[finding for finding in search.findings if not finding.best] if search else [],
+        chips=chips,
+        gallery=gallery(chips, reading.cells, packed),
+        rare=search.rare if search else (),
         run_up=RUN_UP,
         least=(1 + LEAST) / 2,
         margin=MARGIN / 2,

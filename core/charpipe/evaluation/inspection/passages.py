@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,24 +47,26 @@ def length_for(units: int, wanted: int | None) -> int:
     return wanted
 
 
-def of_file(file: Path, encoding: Encoding, length: int, searched: int) -> Passages:
-    """The beginning of a file is shown; its first half chooses, its second scores, up to `searched` characters.
-
-    Raises UsageError where it cannot be read, is not UTF-8, or has a character that the vocabulary lacks.
+def of_text(
+    text: str,
+    name: str,
+    encoding: Encoding,
+    length: int,
+    searched: int,
+    characters: int,
+    notices: tuple[str, ...] = (),
+) -> Passages:
+    """The beginning of a text of `characters` characters is shown; its first half chooses, its second scores, up to
+    `searched` characters. Raises UsageError for a character that the vocabulary lacks.
     """
-    text, size, whole = _beginning(file, max(length, searched))
-    name = file.name.encode("utf-8", "replace").decode()
     tokens = encoding.encode(text[:searched]).astype("int64") if searched else np.zeros(0, np.int64)
     middle = len(tokens) // 2
-    notices = []
-    if not whole or len(text) > length:
+    if characters > length:
         shown = f"the first {min(length, len(text)):,} characters of {name} are shown"
         used = "" if not searched else f", and its first {min(searched, len(text)):,} searched"
-        rest = f"{size:,} bytes" if not whole else f"{len(text):,} characters"
-        notices.append(f"{shown}{used}; it has {rest}")
+        notices = (*notices, f"{shown}{used}; it has {characters:,} characters")
     choosing, held_out = _enough(tokens[:middle], tokens[middle:])
-    searched_words = f"the two halves of {name}"
-    return Passages(text[:length], name, choosing, held_out, searched_words, tuple(notices))
+    return Passages(text[:length], name, choosing, held_out, f"the two halves of {name}", notices)
 
 
 def of_splits(splits: Mapping[str, Tokens], encoding: Encoding, length: int, corpus: str) -> Passages:
@@ -105,18 +105,3 @@ def of_splits(splits: Mapping[str, Tokens], encoding: Encoding, length: int, cor
 def _enough(choosing: Tokens, held_out: Tokens) -> tuple[Tokens | None, Tokens | None]:
     enough = min(len(choosing), len(held_out)) >= SHORTEST
     return (choosing, held_out) if enough else (None, None)
-
-
-def _beginning(file: Path, characters: int) -> tuple[str, int, bool]:
-    """Up to so many characters of a file, its size in bytes, and whether that is all of it."""
-    try:
-        with file.open("rb") as opened:
-            data = opened.read(4 * characters + 4)
-            size = max(len(data), file.stat().st_size)
-        whole = len(data) == size
-        text = codecs.getincrementaldecoder("utf-8")().decode(data, final=whole)
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{file} is not UTF-8: {error.reason} at byte {error.start:,}") from error
-    except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}") from error
-    return text[:characters], size, whole and len(text) <= characters

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from charpipe.evaluation.inspection.kinds import Kind, has, kind_of
 from charpipe.evaluation.inspection.lanes import Lanes, affordable, cut, record
 from charpipe.evaluation.inspection.probe import strengths, threshold
 from charpipe.evaluation.inspection.signals import GRADED, SIGNALS, Signal
@@ -33,7 +34,7 @@ CHARACTERS = 50
 RUNNERS_UP = 4
 
 Array = NDArray[Any]
-Verdict = Literal["found", "not above the controls", "too rare"]
+Verdict = Literal["found", "not above the controls", "too rare", "not of this kind of text"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,15 @@ class Search:
     units: int
     untrained: int
     shifts: int = SHIFTS
+    kind: Kind = "mixed"
+    """What the choosing text was taken for: the signals of its kind were tried."""
+
+    @property
+    def rare(self) -> tuple[Finding, ...]:
+        """Those that texts of this kind may have, and of which there was too little in these."""
+        return tuple(
+            one for one in self.findings if one.verdict == "too rare" and has(self.kind, one.signal.key)
+        )
 
     def __repr__(self) -> str:
         found = sum(finding.verdict == "found" for finding in self.findings)
@@ -95,7 +105,9 @@ def search(
     most = affordable(count(found), wanted)
     texts = cut(encoding, choosing, most), cut(encoding, held_out, most)
     tell(f"searching {count(found):,} units over 2 x {len(texts[0].signals):,} characters")
-    usable = [n for n in range(len(SIGNALS)) if all(_is_frequent(t.signals[:, n]) for t in texts)]
+    kind = kind_of(_pieces(encoding, choosing))
+    frequent = [n for n in range(len(SIGNALS)) if all(_is_frequent(t.signals[:, n]) for t in texts)]
+    usable = [n for n in frequent if has(kind, SIGNALS[n].key)]
     probe = _Probe(texts, usable)
     recorded = record(predictor, texts[0]), record(predictor, texts[1])
     controls = []
@@ -107,12 +119,20 @@ def search(
     )
     findings = [evidence.finding(number, place) for place, number in enumerate(usable)]
     return Search(
-        (*sorted(findings, key=_clearest_first), *evidence.rare(usable)),
+        (*sorted(findings, key=_clearest_first), *evidence.others(usable, frequent)),
         len(texts[0].signals),
         len(texts[1].signals),
         count(found),
         len(controls),
+        kind=kind,
     )
+
+
+def _pieces(encoding: Encoding, tokens: Array, many: int = 4, size: int = 5000) -> str:
+    """Evenly spaced pieces of a text, by which its kind is told."""
+    starts = np.linspace(0, max(0, len(tokens) - size), many if len(tokens) > size else 1).astype(np.int64)
+    pieces = [encoding.decoder().decode(tokens[start : start + size].tolist()) for start in starts]
+    return "\n".join(pieces)
 
 
 def _clearest_first(finding: Finding) -> tuple[bool, float]:
@@ -188,10 +208,18 @@ class _Evidence:
             tuple(others),
         )
 
-    def rare(self, usable: Sequence[int]) -> list[Finding]:
-        """The signals of which there is too little."""
-        numbers = [number for number in range(len(SIGNALS)) if number not in usable]
-        return [Finding(SIGNALS[n], "too rare", self._spans(n), self._bases(n)) for n in numbers]
+    def others(self, usable: Sequence[int], frequent: Sequence[int]) -> list[Finding]:
+        """The signals of which there is too little, or that are not looked for in texts of this kind."""
+        return [
+            Finding(
+                SIGNALS[n],
+                "not of this kind of text" if n in frequent else "too rare",
+                self._spans(n),
+                self._bases(n),
+            )
+            for n in range(len(SIGNALS))
+            if n not in usable
+        ]
 
     def _scored(self, unit: int, place: int) -> Scored:
         choosing, held_out = float(self.own[0][unit, place]), float(self.own[1][unit, place])

@@ -24,6 +24,7 @@ def as_json(search: Search) -> dict[str, Any]:
     return {
         "characters": {"choosing": search.choosing, "held_out": search.held_out},
         "units": search.units,
+        "kind": search.kind,
         "controls": {"untrained_networks": search.untrained, "shuffles": search.shifts},
         "found_if": {"strength_at_least": LEAST, "above_controls_by": MARGIN},
         "findings": [finding_json(finding) for finding in search.findings],

@@ -150,8 +150,15 @@
     $("group").value = group;
     $("unit").max = data.groups[group].size - 1;
     $("unit").value = view.unit - data.groups[group].first;
-    document.querySelectorAll(".chip").forEach((chip) => chip.setAttribute("aria-pressed", chip.dataset.column == view.unit));
+    if (view.signed !== view.unit) forget();
     setColour("unit");
+  }
+  function forget() { // another unit than the signal's: nothing is claimed of it
+    view.signed = view.sign = undefined;
+    view.runs = [];
+    document.querySelectorAll(".chip").forEach((chip) => chip.setAttribute("aria-pressed", false));
+    if ($("examples")) $("examples").hidden = true;
+    mark();
   }
   function setColour(colour) {
     if (!width) colour = "bits";
@@ -182,8 +189,8 @@
     PageDown: () => layer(1), PageUp: () => layer(-1),
     s: () => setColour(view.colour === "unit" ? "bits" : "unit"), p: () => setGuesses(!view.guesses),
   };
-  const WIDGETS = "input, select, textarea, button, summary, a, [role=region]";
-  document.addEventListener("keydown", (event) => { // without a click too; a control that has the focus keeps its keys
+  const WIDGETS = "input:not([type=checkbox]), select, textarea, summary, [role=region]";
+  document.addEventListener("keydown", (event) => { // without a click too; a control that has the focus keeps the keys that it uses
     if (event.defaultPrevented || event.target.closest?.(WIDGETS)) return;
     const act = event.ctrlKey || event.metaKey || event.altKey ? undefined : KEYS[event.key];
     if (!act || (!width && ["ArrowDown", "ArrowUp", "PageDown", "PageUp"].includes(event.key))) return;
@@ -195,13 +202,20 @@
     if (made) choose(Number(made.dataset.n), false);
   });
   function chooseButton(button) {
-    view.signed = Number(button.dataset.column);
-    view.sign = Number(button.dataset.sign ?? 1);
-    chooseUnit(view.signed);
-    if (!button.classList.contains("chip")) return;
-    view.runs = JSON.parse(button.dataset.runs);
+    const unit = Number(button.dataset.column), signed = button.dataset.sign !== undefined;
+    view.signed = signed ? unit : undefined;
+    view.sign = signed ? Number(button.dataset.sign) : undefined;
+    view.runs = button.dataset.runs ? JSON.parse(button.dataset.runs) : [];
+    chooseUnit(unit);
+    document.querySelectorAll(".chip").forEach((chip) => chip.setAttribute("aria-pressed", chip.dataset.signal === button.dataset.signal));
     mark();
-    example(0);
+    if (button.dataset.at !== undefined) {
+      $("stretch").checked = view.stretch = true; // as the gallery shows it
+      paint();
+      example(Math.max(0, view.runs.findIndex(([, last]) => last > Number(button.dataset.at))));
+      $("text").scrollIntoView({ block: "nearest" });
+    } else if (button.dataset.runs) example(0);
+    else if ($("examples")) $("examples").hidden = true;
   }
   function mark() { // where the signal is on
     const runs = view.runs ?? [];

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from charpipe.evaluation.inspection import Finding, Search, search
+from charpipe.evaluation.inspection.kinds import KEYS
 from charpipe.evaluation.inspection.lanes import RUN_UP, cut, record
 from charpipe.evaluation.inspection.units import Unit, groups
 from charpipe.models import build_model
@@ -93,6 +94,19 @@ def test_noise_is_not_found_to_know_anything() -> None:
     assert of(found, "block_comment").verdict == "too rare"
     assert of(found, "block_comment").spans == (0, 0)
     assert of(found, "word_start").best is not None
+
+
+def test_signals_of_other_kinds_of_text_are_not_tried() -> None:
+    found = run(planted=False)
+    assert found.kind == "prose"
+    assert of(found, "position").best is not None and of(found, "in_word").best is not None
+    assert {one.signal.key for one in found.findings if one.best} <= set(KEYS["prose"])
+    assert "block_comment" not in {one.signal.key for one in found.rare}
+    assert "capital_word" in {one.signal.key for one in found.rare}
+    assert {one.verdict for one in found.findings if one.best is None} <= {
+        "too rare",
+        "not of this kind of text",
+    }
 
 
 def test_without_an_untrained_network_nothing_counts_as_found() -> None:
