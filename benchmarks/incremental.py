@@ -20,7 +20,7 @@ from pathlib import Path
 from charpipe import stages
 from charpipe.config import load_config
 from charpipe.registry import Registry
-from charpipe.stages import Session
+from charpipe.stages import Context
 from charpipe.workspace import Workspace
 
 
@@ -28,7 +28,7 @@ def ingest(
     workspace: Path, corpus: Path, settings: dict[str, object]
 ) -> tuple[dict[str, float], stages.Made]:
     """Seconds of the clock, and of the processor, which other work on the machine disturbs less."""
-    session = Session(Workspace(workspace), load_config(settings=settings), Registry())
+    session = Context(Workspace(workspace), load_config(settings=settings), Registry())
     clock, processor = time.perf_counter(), time.process_time()
     made = stages.ingest(session, str(corpus))
     seconds = {"clock": time.perf_counter() - clock, "processor": time.process_time() - processor}

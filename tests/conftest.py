@@ -16,7 +16,7 @@ import pytest
 from charpipe.config import load_config
 from charpipe.events import Event
 from charpipe.registry import Registry
-from charpipe.stages import Session
+from charpipe.stages import Context
 from charpipe.workspace import Workspace
 
 
@@ -63,12 +63,12 @@ def open_session(project: Path, heard: Heard):
 
     def open_one(
         *, force: frozenset[str] = frozenset(), dry_run: bool = False, resume: Any = None, **settings: Any
-    ) -> Session:
+    ) -> Context:
         given = {"tracking.enabled": False, "train.steps": 12, "train.batch_size": 4, "train.window": 8}
         given |= {"architectures.rnn.hidden_size": 8, "sample.length": 40}
         given |= {key.replace("__", "."): value for key, value in settings.items()}
         resolved = load_config(settings={key: value for key, value in given.items() if value is not None})
-        return Session(
+        return Context(
             Workspace(project / ".charpipe"),
             resolved,
             Registry(),

@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from charpipe import stages
 from charpipe.bar import Bar, wanted
 from charpipe.config import load_config
 from charpipe.config.files import find_project_file
 from charpipe.config.load import Resolved
 from charpipe.config.ownership import check_plugin_folder
+from charpipe.config.problems import validate
 from charpipe.errors import Incomplete, UsageError
 from charpipe.events import Event, Listener
 from charpipe.library import find_model
 from charpipe.registry import Registry
 from charpipe.rnn import Rnn
-from charpipe.stages import Session, TrainRequest
-from charpipe.stages.session import ignore
+from charpipe.stages import Context
+from charpipe.stages.recipes import run_directly
+from charpipe.stages.stage import ignore
 from charpipe.workspace import find_workspace
 
 
@@ -76,28 +77,25 @@ def _train(
     start: str | None,
     listen: Listener,
 ) -> Trained:
-    """The stages of `train`, one after another."""
-    resolved = load_config(pipeline="train-and-sample", preset=preset, settings=settings)
-    session = Session(find_workspace(resolved.project_file), resolved, open_plugins(resolved), emit=listen)
-    stages.check_here(session, corpus, arch)
-    beginning = stages.find_beginning(session, start)
-    documents = stages.ingest(session, corpus)
-    vocabulary = stages.learn_vocabulary(session, corpus, documents, beginning)
-    tokens = stages.encode(session, corpus, documents, vocabulary)
     options = {"corpus": corpus, "arch": arch, "from_": start}
-    request = TrainRequest(corpus, arch, "train-and-sample", options, beginning)
-    trained = stages.train(session, request, tokens, vocabulary)
-    scores = stages.evaluate(session, trained, tokens)
-    written = stages.sample(session, trained)
-    folder = session.workspace.root / trained.path
-    return Trained(
-        trained.run,
-        folder,
-        scores["metrics"],
-        written["text"],
-        tuple(scores["predictions"]),
-        scores["warning"],
-    )
+    context, found = _run("train-and-sample", options, preset, settings, listen)
+    folder = context.workspace.runs / found.run
+    return Trained(found.run, folder, found.metrics, found.sample, found.predictions, found.warning)
+
+
+def _run(
+    name: str,
+    values: Mapping[str, Any],
+    preset: str | None,
+    settings: Mapping[str, Any] | None,
+    listen: Listener,
+) -> tuple[Context, Any]:
+    """Carry out the recipe of the pipeline `name` in this process; returns its result."""
+    resolved = load_config(pipeline=name, preset=preset, settings=settings)
+    context = Context(find_workspace(resolved.project_file), resolved, open_plugins(resolved), emit=listen)
+    pipeline = context.registry.pipeline(name)
+    options = validate(pipeline.options, values, prefix=f"pipelines.{name}")
+    return context, run_directly(pipeline, options, context)
 
 
 @dataclass(frozen=True)
@@ -128,27 +126,20 @@ def compare(
 
     The same call again trains only what is not finished. Raises CharpipeError.
     """
-    from charpipe import comparison
-
-    resolved = load_config(pipeline="compare-architectures", preset=preset, settings=settings)
-    session = Session(find_workspace(resolved.project_file), resolved, open_plugins(resolved), emit=listen)
-    for arch in archs:
-        stages.check_here(session, corpus, arch)
-    documents = stages.ingest(session, corpus)
-    vocabulary = stages.learn_vocabulary(session, corpus, documents)
-    tokens = stages.encode(session, corpus, documents, vocabulary)
-    settled = comparison.settle(session, corpus, archs, sizes, layers, seeds, match, tokens)
-    rows = [
-        comparison.train_cell(session, cell, corpus, tokens, vocabulary, settled.name)
-        for cell in settled.cells
-    ]
+    options = {
+        "corpus": corpus,
+        "arch": ",".join(archs),
+        "sizes": ",".join(map(str, sizes)),
+        "layers": ",".join(map(str, layers)),
+        "match": match,
+        "seeds": seeds,
+    }
     try:
-        found = comparison.conclude(session, settled, rows)
+        _, found = _run("compare-architectures", options, preset, settings, listen)
     except Incomplete as error:
         found = error.result
-    return Compared(
-        found["comparison"], Path(found["folder"]), tuple(found["leaderboard"]), tuple(found["rows"])
-    )
+    value = found.to_json()
+    return Compared(found.comparison, found.folder, tuple(value["leaderboard"]), tuple(value["rows"]))
 
 
 def load(run: str = "last", which: str = "best", *, device: str = "auto") -> Rnn:

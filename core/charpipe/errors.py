@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 
 class CharpipeError(Exception):
@@ -55,10 +55,16 @@ class InterruptedRun(CharpipeError):  # noqa: N818  it is no error
         self.exit_code = 128 + signal_number
 
 
-class Incomplete(CharpipeError):  # noqa: N818  it is an error in part
-    """A part of the work failed; `result` is what came of the rest, as a JSON object, and is shown all the same."""
+class JsonResult(Protocol):
+    """What a pipeline came to; see `charpipe.plugin.PipelineResult`."""
 
-    def __init__(self, message: str, result: dict[str, Any]) -> None:
+    def to_json(self) -> dict[str, Any]: ...
+
+
+class Incomplete(CharpipeError):  # noqa: N818  it is an error in part
+    """A part of the work failed; `result` is what came of the rest, and is shown all the same."""
+
+    def __init__(self, message: str, result: JsonResult) -> None:
         super().__init__(message)
         self.result = result
 

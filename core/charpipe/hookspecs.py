@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pluggy
 
 from charpipe.events import Event
-from charpipe.plugin import Architecture, Command, Decoder, Pipeline, Source, Tokenizer
+from charpipe.plugin import Architecture, Command, Decoder, Pipeline, Runner, Source, Tokenizer
 
 hookspec = pluggy.HookspecMarker("charpipe")
 
@@ -35,6 +35,11 @@ def charpipe_decoders() -> Iterable[Decoder]:  # type: ignore[empty-body]
 @hookspec
 def charpipe_pipelines() -> Iterable[Pipeline]:  # type: ignore[empty-body]
     """What `charpipe run` can run."""
+
+
+@hookspec
+def charpipe_runners() -> Iterable[Runner]:  # type: ignore[empty-body]
+    """Who carries out the recipes of `charpipe run`."""
 
 
 @hookspec

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
@@ -233,21 +233,64 @@ class Decoder:
 
 
 @dataclass(frozen=True)
-class Pipeline:
-    """What `charpipe run NAME` can run. `run(options, context)` returns the result as a JSON object;
-    the fields of `options` become its flags.
+class Announcement:
+    """What automations are told of a result: `name` (`model.promoted`), what it is about, and facts in JSON."""
 
-    `flow` is the module path of a Prefect flow of the same name (`"charpipe_pipelines.retrain.retrain"`) that does
-    the same from plain JSON parameters, `options`, `settings` and `workspace`; without it nothing can be scheduled."""
+    name: str
+    subject: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PipelineResult:
+    """The base of what recipes return: frozen dataclasses, whose fields are the keys of `--json`."""
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object."""
+        return asdict(self)
+
+    def skipped(self) -> str | None:
+        """Why there was nothing to do, if there was nothing: its flow run ends in a state named Skipped."""
+        return None
+
+    def announcement(self) -> Announcement | None:
+        """What automations are told, if anything."""
+        return None
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What `charpipe run NAME` can run.
+
+    `recipe(context, options)` calls stages one after another and returns a `PipelineResult`; the fields of `options`
+    become the command's flags. `check(context, options)` raises what is wrong with a request before anything starts,
+    `title(options)` names it in a few words, and `show(result)` gives the lines that are printed at the end.
+
+    Any recipe can be scheduled. `flow` is the module path of a Prefect flow of your own (`"my_flows.weekly"`) to be
+    deployed instead of the recipe's; its parameters are plain JSON: `options`, `settings` and `workspace`."""
 
     name: str
     summary: str
-    run: Reference
+    recipe: Reference
     options: type[Options] = Options
     api: int = API
     flow: str | None = None
     stages: tuple[str, ...] = ()
     """The stages that are known before it begins, in order: shown as still to come."""
+    check: Reference | None = None
+    title: Reference | None = None
+    show: Reference | None = None
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Who carries out the recipes of `charpipe run`: `run(pipeline, options, context)` returns the recipe's result.
+    Without a runner recipes are carried out in the process itself, as `charpipe.train` does."""
+
+    name: str
+    summary: str
+    run: Reference
+    api: int = API
 
 
 @dataclass(frozen=True)
@@ -263,6 +306,7 @@ class Command:
 
 __all__ = [
     "API",
+    "Announcement",
     "Architecture",
     "ArchitectureConfig",
     "CharpipeError",
@@ -279,9 +323,11 @@ __all__ = [
     "Notice",
     "Options",
     "Pipeline",
+    "PipelineResult",
     "PluginError",
     "RecurrentConfig",
     "RecurrentDropout",
+    "Runner",
     "Source",
     "StageProgress",
     "Tokenizer",

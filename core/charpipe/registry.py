@@ -18,10 +18,10 @@ from charpipe import hookspecs
 from charpipe.errors import PluginError, UsageError, near_match
 from charpipe.events import Event
 from charpipe.loading import Candidate, candidates, import_candidate
-from charpipe.plugin import API, Architecture, Command, Decoder, Pipeline, Source, Tokenizer
+from charpipe.plugin import API, Architecture, Command, Decoder, Pipeline, Runner, Source, Tokenizer
 from charpipe.store.digest import digest_of_package
 
-Spec = TypeVar("Spec", Architecture, Tokenizer, Source, Decoder, Pipeline, Command)
+Spec = TypeVar("Spec", Architecture, Tokenizer, Source, Decoder, Pipeline, Runner, Command)
 
 KINDS: Mapping[str, type[Any]] = {
     "architecture": Architecture,
@@ -29,6 +29,7 @@ KINDS: Mapping[str, type[Any]] = {
     "source": Source,
     "decoder": Decoder,
     "pipeline": Pipeline,
+    "runner": Runner,
     "command": Command,
 }
 
@@ -200,7 +201,7 @@ def _unknown_hooks(module: ModuleType) -> list[str]:
     return [
         f"{name} is not a hook{near_match(name, known)}"
         for name, value in vars(module).items()
-        if hasattr(value, "charpipe_impl") and name not in known
+        if name not in known and not isinstance(value, ModuleType) and hasattr(value, "charpipe_impl")
     ]
 
 

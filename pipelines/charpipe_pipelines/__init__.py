@@ -1,11 +1,11 @@
-"""charpipe's pipelines as Prefect flows, and the commands that belong to them. Prefect lives here and nowhere else;
+"""charpipe's pipelines, their Prefect flows, and the commands that belong to them. Prefect lives here and nowhere else;
 importing this package imports none of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from charpipe.plugin import Command, Pipeline, hookimpl
+from charpipe.plugin import Command, Pipeline, Runner, hookimpl
 from charpipe_pipelines.options import CompareOptions, ReproduceOptions, RetrainOptions, TrainAndSampleOptions
 
 _TO_SAMPLES = ("ingest", "vocabulary", "encode", "train", "evaluate", "sample")
@@ -18,34 +18,48 @@ def charpipe_pipelines() -> Iterable[Pipeline]:
     yield Pipeline(
         "train-and-sample",
         "From raw text to samples: ingest, vocabulary, encode, train, evaluate, sample.",
-        "charpipe_pipelines.orchestration:train_and_sample",
+        "charpipe_pipelines.train_and_sample:recipe",
         TrainAndSampleOptions,
-        flow="charpipe_pipelines.train_and_sample.train_and_sample",
         stages=_TO_SAMPLES,
+        check="charpipe_pipelines.train_and_sample:check",
+        title="charpipe_pipelines.train_and_sample:title",
+        show="charpipe_pipelines.training_result:show",
     )
     yield Pipeline(
         "compare-architectures",
         "Train architectures side by side on one corpus, and rank them.",
-        "charpipe_pipelines.orchestration:compare_architectures",
+        "charpipe_pipelines.compare_architectures:recipe",
         CompareOptions,
-        flow="charpipe_pipelines.compare_architectures.compare_architectures",
         stages=_TO_SAMPLES[:3],
+        check="charpipe_pipelines.compare_architectures:check",
+        title="charpipe_pipelines.compare_architectures:title",
+        show="charpipe_pipelines.compare_architectures:show",
     )
     yield Pipeline(
         "retrain",
         "Refresh a corpus, train a challenger from its champion, and promote the better one.",
-        "charpipe_pipelines.orchestration:retrain",
+        "charpipe_pipelines.retrain:recipe",
         RetrainOptions,
-        flow="charpipe_pipelines.retrain.retrain",
         stages=_TO_SAMPLES,
+        check="charpipe_pipelines.retrain:check",
+        title="charpipe_pipelines.retrain:title",
+        show="charpipe_pipelines.retrain:show",
     )
     yield Pipeline(
         "reproduce-2015",
         "The experiments of the blog and the paper of 2015, scaled to a budget, beside what was published.",
-        "charpipe_pipelines.orchestration:reproduce_2015",
+        "charpipe_pipelines.reproduce_2015:recipe",
         ReproduceOptions,
-        flow="charpipe_pipelines.reproduce_2015.reproduce_2015",
+        check="charpipe_pipelines.reproduce_2015:check",
+        title="charpipe_pipelines.reproduce_2015:title",
+        show="charpipe_pipelines.reproduce_2015:show",
     )
+
+
+@hookimpl
+def charpipe_runners() -> Iterable[Runner]:
+    """Recipes are carried out as Prefect flows."""
+    yield Runner("prefect", "Each recipe as a Prefect flow.", "charpipe_pipelines.orchestration:run")
 
 
 @hookimpl

@@ -11,22 +11,24 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections import deque
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
 
 from charpipe.errors import InterruptedRun
 from charpipe.events import Event, Listener, StageProgress, Step, TrainingStarted
-from charpipe.plugin import Options
+from charpipe.plugin import Options, PipelineResult
 from charpipe.runs import Run
-from charpipe.stages import Session
-from charpipe_pipelines.job import STAGES, Work
+from charpipe.stages import Context, Stage
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class _HandOver(BaseException):
     """The server answers: the next stage is the flow's."""
 
 
-class _Stage:
+class _Begun:
     """A stage that was begun: the events that its task has not seen yet, and its outcome once it is over."""
 
     def __init__(self, name: str) -> None:
@@ -64,21 +66,37 @@ class _Stage:
 
 
 class Ahead:
-    """Carries out a pipeline's stages in a thread until `hand_over`; `take` gives their results to the flow."""
+    """An executor that carries out a recipe's stages in a thread until `hand_over`; `take` gives their results to the
+    flow."""
 
-    def __init__(self, work: Work, options: Options, session: Session) -> None:
-        self._work, self._options = work, options
-        self._tell = session.emit
-        self._session = dataclasses.replace(session, emit=self._emit)
-        self._begun: deque[_Stage] = deque()
-        self._at: _Stage | None = None
+    def __init__(self, recipe: Callable[..., PipelineResult], options: Options, context: Context) -> None:
+        self._recipe, self._options = recipe, options
+        self._tell, self._runs = context.emit, context.workspace.runs
+        self._context = dataclasses.replace(context, emit=self._emit, executor=self)
+        self._begun: deque[_Begun] = deque()
+        self._at: _Begun | None = None
         self._lock = threading.Lock()
         self._closed = False
-        self._result: dict[str, Any] | None = None
+        self._result: PipelineResult | None = None
         self._error: BaseException | None = None
         self._run: str | None = None
         self._flow_run: Mapping[str, Any] | None = None
         self._thread = threading.Thread(target=self._carry_out, name="charpipe-ahead", daemon=True)
+
+    def run(self, stage: Stage[P, R], context: Context, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self._lock:
+            if self._closed:
+                raise _HandOver
+            at = self._at = _Begun(stage.name)
+            self._begun.append(at)
+        try:
+            result = at.result = stage.carry_out(context, *args, **kwargs)
+        except BaseException as error:
+            at.error = error
+            raise
+        finally:
+            at.end()
+        return result
 
     def start(self) -> None:
         """Begin with the first stage, where that has not happened yet."""
@@ -89,7 +107,7 @@ class Ahead:
         """The interruption that ended the work, if one did."""
         return self._error if isinstance(self._error, InterruptedRun) else None
 
-    def result(self) -> dict[str, Any]:
+    def result(self) -> PipelineResult:
         """What the pipeline returns, where there is no flow to hand over to; raises what a stage raised."""
         self._thread.join()
         if self._error is not None:
@@ -128,26 +146,11 @@ class Ahead:
 
     def _carry_out(self) -> None:
         try:
-            self._result = self._work(self._call, self._options)
+            self._result = self._recipe(self._context, self._options)
         except _HandOver:
             pass
         except BaseException as error:  # raised where the result is asked for
             self._error = error
-
-    def _call(self, stage: str, *arguments: Any) -> Any:
-        with self._lock:
-            if self._closed:
-                raise _HandOver
-            at = self._at = _Stage(stage)
-            self._begun.append(at)
-        try:
-            at.result = STAGES[stage](self._session, *arguments)
-        except BaseException as error:
-            at.error = error
-            raise
-        finally:
-            at.end()
-        return at.result
 
     def _emit(self, event: Event) -> None:
         if isinstance(event, TrainingStarted):
@@ -160,5 +163,5 @@ class Ahead:
     def _remember_flow_run(self) -> None:
         """Note the flow run in the training run, in the thread that writes its status."""
         if self._run is not None and self._flow_run is not None:
-            Run(self._session.workspace.runs / self._run).update(prefect=dict(self._flow_run))
+            Run(self._runs / self._run).update(prefect=dict(self._flow_run))
             self._run = None

@@ -1,21 +1,89 @@
-"""A comparison as a Prefect flow: one task a configuration."""
+"""`compare-architectures`: architectures trained side by side on one corpus, and ranked."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from prefect import flow
-
-from charpipe_pipelines import job
-from charpipe_pipelines.flows import perform
+from charpipe.cli.output import table_lines, terminal_width
+from charpipe.comparison.concluding import ComparisonResult, conclude
+from charpipe.comparison.leaderboard import HEAD, Standing, cells_of
+from charpipe.comparison.settling import check_match, settle
+from charpipe.comparison.training import train_cell
+from charpipe.stages import Context, check_here, encode, ingest, learn_vocabulary
 from charpipe_pipelines.options import CompareOptions
 
+INDENT = "  "
+SPLITS = {"test": "test text", "val": "validation text"}
 
-@flow(name="compare-architectures", validate_parameters=False, persist_result=False)
-def compare_architectures(
-    options: dict[str, Any], settings: dict[str, Any], workspace: str | None = None
-) -> Any:
-    """Train architectures side by side on one corpus, and rank them."""
-    return perform(
-        "compare-architectures", job.compare_architectures, CompareOptions, options, settings, workspace
+
+def recipe(context: Context, options: CompareOptions) -> ComparisonResult:
+    """From raw text to a leaderboard.
+
+    One training after another: each uses all cores of a CPU, or the GPU, and two at once would only share them.
+    """
+    corpus = options.corpus
+    documents = ingest(context, corpus)
+    vocabulary = learn_vocabulary(context, corpus, documents)
+    tokens = encode(context, corpus, documents, vocabulary)
+    comparison = settle(
+        context, corpus, options.archs, options.widths, options.depths, options.seeds, options.match, tokens
     )
+    rows = [
+        train_cell(context, trial, corpus, tokens, vocabulary, comparison.name) for trial in comparison.cells
+    ]
+    return conclude(context, comparison, rows)
+
+
+def check(context: Context, options: CompareOptions) -> None:
+    """Raise what is wrong with a request, before anything starts."""
+    check_match(context, options.match)
+    for arch in options.archs:
+        check_here(context, options.corpus, arch)
+
+
+def title(options: CompareOptions) -> str:
+    """`linux_src rnn, lstm, gru`."""
+    return f"{options.corpus} {', '.join(options.archs)}"
+
+
+def show(result: ComparisonResult, *, dry_run: bool = False) -> Iterator[str]:
+    """The lines that close a comparison, best configuration first."""
+    if dry_run:
+        return
+    standings = result.leaderboard
+    yield ""
+    yield from _table(standings)
+    yield ""
+    split = SPLITS[standings[0].split] if standings else ""
+    seeds = max((one.seeds for one in standings), default=0)
+    spread = "; ±: standard deviation over seeds" if seeds > 1 else ""
+    yield f"  bits/char: of the whole {split}; losses: nats per token; seconds: of one training{spread}"
+    for run in (row.run for row in result.rows if row.worse_than_guessing):
+        yield f"  worse than guessing: {run}; for what to set, type: charpipe runs show {run}"
+    yield ""
+    yield f"  {result.folder}"
+    for command, meaning in (
+        ("charpipe ui --charts", "see how they learnt, over each other"),
+        (f"charpipe runs list --corpus {result.corpus}", "every run"),
+    ):
+        yield f"  {command:<58} {meaning}"
+
+
+def _table(standings: Sequence[Standing]) -> Iterator[str]:
+    width = terminal_width()
+    rows = [cells_of(one) for one in standings]
+    # the last column also says why a configuration failed: it goes only after these
+    drop = ("seconds", "chars/s", "val loss", "±", "parameters", "test loss")
+    room = None if width is None else width - len(INDENT)
+    for line in table_lines(HEAD, rows, room, numbers=HEAD[1:-1], drop=drop):
+        yield f"{INDENT}{line}".rstrip()
+
+
+def __getattr__(name: str) -> Any:
+    """The pipeline's Prefect flow, by the name that deployments of earlier releases know."""
+    if name == "compare_architectures":
+        from charpipe_pipelines.flows import flow_named
+
+        return flow_named("compare-architectures")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,36 +1,79 @@
-"""What every flow does around its work: opens its session, says when it was cut off, finishes its page."""
+"""Recipes as Prefect flows, with plain JSON parameters.
+
+`charpipe_pipelines.flows.NAME` is the flow of the pipeline NAME, of a plugin's pipeline too: an entrypoint for
+deployments.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
 from typing import Any
 
-from prefect.states import Cancelled
+from prefect import Flow, flow
+from prefect.events import emit_event
+from prefect.states import Cancelled, Completed
 
-from charpipe.errors import InterruptedRun
-from charpipe.plugin import Options
-from charpipe_pipelines.cold import opened
-from charpipe_pipelines.job import Work
-from charpipe_pipelines.tasks import as_task
+from charpipe.cli.environment import open_registry
+from charpipe.errors import InterruptedRun, UsageError
+from charpipe.plugin import Pipeline, PipelineResult
+from charpipe.stages.recipes import load
+from charpipe_pipelines.flow_context import FlowContext, opened
+from charpipe_pipelines.tasks import TaskExecutor
 
 
-def perform(
-    pipeline: str,
-    work: Work,
-    kind: type[Options],
-    options: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    workspace: str | None,
-    conclude: Callable[[dict[str, Any]], Any] = lambda result: result,
-) -> Any:
-    """The flow's result, or the state that it ends in; `conclude` makes either of what the work returned."""
-    with opened(pipeline, settings, workspace) as now:
-        try:
-            now.result = work(as_task, kind(**options))
-        except InterruptedRun as error:
-            now.error = error
-            return Cancelled(message=str(error))
-        finally:
-            if now.api.is_there():  # the flow's end is told to it, too
-                now.page.finish(now.result)
-        return conclude(now.result)
+def flow_of(pipeline: Pipeline) -> Flow[Any, Any]:
+    """The flow of a recipe."""
+
+    @flow(name=pipeline.name, description=pipeline.summary, validate_parameters=False, persist_result=False)
+    def run(options: dict[str, Any], settings: dict[str, Any], workspace: str | None = None) -> Any:
+        with opened(pipeline.name, settings, workspace) as found:
+            return _carry_out(pipeline, options, found)
+
+    return run
+
+
+@cache
+def flow_named(name: str) -> Flow[Any, Any]:
+    """The flow of the pipeline with this name. Raises UsageError for an unknown one."""
+    return flow_of(open_registry().pipeline(name))
+
+
+def __getattr__(name: str) -> Any:
+    """The flow of the pipeline with this name, for whoever imports it by its path."""
+    if name.startswith("_"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return flow_named(name)
+    except UsageError as error:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}: {error}") from error
+
+
+def _carry_out(pipeline: Pipeline, options: Mapping[str, Any], found: FlowContext) -> Any:
+    """The flow's result, or the state that it ends in."""
+    executor = TaskExecutor(found.progress, found.api, found.settings, found.ahead)
+    try:
+        context = found.context.with_executor(executor)
+        found.result = load(pipeline)(context, pipeline.options(**options))
+    except InterruptedRun as error:
+        found.error = error
+        return Cancelled(message=str(error))
+    finally:
+        found.error = found.error or executor.error
+        if found.api.is_there():  # the flow's end is told to it, too
+            found.progress.finish(found.result)
+    return _concluded(found.result)
+
+
+def _concluded(result: PipelineResult) -> Any:
+    """The result, told to automations; a state named Skipped where there was nothing to do."""
+    reason = result.skipped()
+    if reason is not None:
+        return Completed(name="Skipped", message=reason, data=result)
+    announcement = result.announcement()
+    if announcement is not None:
+        resource = {"prefect.resource.id": f"charpipe.model.{announcement.subject}"}
+        with suppress(Exception):  # a courtesy: what was decided stands without it
+            emit_event(f"charpipe.{announcement.name}", resource, payload=dict(announcement.facts))
+    return result

@@ -1,4 +1,7 @@
-"""The options of the pipelines: each field becomes a flag of `charpipe run`."""
+"""The options of the pipelines: each field becomes a flag of `charpipe run`.
+
+They stand apart from the recipes, since every command line reads them, and importing the stages takes time.
+"""
 
 from __future__ import annotations
 

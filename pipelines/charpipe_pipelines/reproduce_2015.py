@@ -1,17 +1,68 @@
-"""The experiments of 2015 as a Prefect flow: one task a text, and one a model."""
+"""`reproduce-2015`: the experiments of the blog and the paper of 2015, scaled to a budget."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from prefect import flow
-
-from charpipe_pipelines import job
-from charpipe_pipelines.flows import perform
+from charpipe.cli.output import table_lines, terminal_width
+from charpipe.comparison.reproduced import ReproductionResult, tabulate
+from charpipe.comparison.reproducing import divide, prepare, reproduce, results_of
+from charpipe.comparison.reproduction import Result, caveats, cells_of, head
+from charpipe.stages import Context
 from charpipe_pipelines.options import ReproduceOptions
 
+INDENT = "  "
 
-@flow(name="reproduce-2015", validate_parameters=False, persist_result=False)
-def reproduce_2015(options: dict[str, Any], settings: dict[str, Any], workspace: str | None = None) -> Any:
-    """Train the models of the blog and the paper of 2015, scaled to a budget."""
-    return perform("reproduce-2015", job.reproduce_2015, ReproduceOptions, options, settings, workspace)
+
+def recipe(context: Context, options: ReproduceOptions) -> ReproductionResult:
+    """From the texts of 2015 to a table."""
+    planned = divide(context, options.sources, options.widths, options.depths, options.copies)
+    results: list[Result] = []
+    for share in planned.shares:
+        prepared = prepare(context, share)
+        found = [one for model in prepared.models for one in reproduce(context, model, planned.name)]
+        results += results_of(prepared, found)
+    return tabulate(context, planned, results)
+
+
+def check(context: Context, options: ReproduceOptions) -> None:
+    """Raise what is wrong with a request, before anything starts."""
+    divide(context, options.sources, options.widths, options.depths, options.copies)
+
+
+def title(options: ReproduceOptions) -> str:
+    """`2015: paper,blog`."""
+    return f"2015: {options.experiments}"
+
+
+def show(result: ReproductionResult, *, dry_run: bool = False) -> Iterator[str]:
+    """The lines that close a reproduction."""
+    yield ""
+    yield from _table(result.results, result.scaled_to)
+    yield ""
+    yield f"  here: on this machine, {result.scaled_to}; published: trained for as long as it took in 2015."
+    yield "  A published figure that could not be checked is blank."
+    for line in caveats(result.results):
+        yield f"  {line}"
+    if result.folder:
+        yield ""
+        yield f"  {result.folder}"
+        yield f"  {'charpipe ui --charts':<58} see how they learnt, over each other"
+
+
+def _table(results: Sequence[Result], scaled_to: str) -> Iterator[str]:
+    columns, width = head(scaled_to), terminal_width()
+    numbers = [columns[number] for number in (2, 4, 5)]
+    room = None if width is None else width - len(INDENT)
+    for line in table_lines(columns, [cells_of(one) for one in results], room, numbers=numbers):
+        yield f"{INDENT}{line}".rstrip()
+
+
+def __getattr__(name: str) -> Any:
+    """The pipeline's Prefect flow, by the name that deployments of earlier releases know."""
+    if name == "reproduce_2015":
+        from charpipe_pipelines.flows import flow_named
+
+        return flow_named("reproduce-2015")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,116 +1,162 @@
-"""The engine's stages as Prefect tasks. The store decides what is skipped: Prefect's own caching is off, and a task
-whose work was done already ends in a state named Cached."""
+"""Stages as Prefect tasks.
+
+The store decides what is skipped: Prefect's own caching is off, and a task whose work was done already ends in a state
+named Cached.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-import prefect.runtime
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Cancelled, Completed
 
 from charpipe.errors import CharpipeError, InterruptedRun
-from charpipe_pipelines.current import current, flow_run
-from charpipe_pipelines.job import STAGES
+from charpipe.events import Event, Listener, StageFailed, StageFinished
+from charpipe.stages import Context, Stage
 
-DOWNLOAD_RETRIES = (5, 20)
-"""Seconds before a download that the network failed is tried again."""
-NETWORK = (ConnectionError, TimeoutError)
+if TYPE_CHECKING:
+    from prefect import Task
+    from prefect.client.schemas.objects import State
+
+    from charpipe_pipelines.ahead import Ahead
+    from charpipe_pipelines.progress import Progress
+    from charpipe_pipelines.server import Api
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-def _work(stage: str, *arguments: Any) -> Any:
-    now = current.get()
-    now.error = None
-    now.page.enter(stage)
-    try:
-        if now.ahead is not None and now.ahead.has_begun(stage):
-            result = now.ahead.take(now.page, flow_run())
+class TaskExecutor:
+    """Carries each stage out as a task of the flow that runs in this thread.
+
+    `settings` holds Prefect settings that are changed until the flow is over; `ahead` has the stages that were begun
+    before the flow was.
+    """
+
+    def __init__(self, progress: Progress, api: Api, settings: ExitStack, ahead: Ahead | None = None) -> None:
+        self.error: BaseException | None = None
+        """What the last stage raised, whatever Prefect makes of it."""
+        self._progress, self._api, self._settings, self._ahead = progress, api, settings, ahead
+        self._produced: list[_Produced] = []
+
+    def run(self, stage: Stage[P, R], context: Context, *args: P.args, **kwargs: P.kwargs) -> R:
+        if not self._api.is_there():
+            # let Prefect not wait for a server that is gone
+            self._settings.enter_context(temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}))
+            raise CharpipeError(f"the server at {self._api.url} does not answer any more")
+        call = _Call(self, stage, context, args, kwargs)
+        self.error = None
+        try:
+            state: Any = task_of(stage)(call, wait_for=self._states_of((*args, *kwargs.values())))
+        finally:
+            self.error = call.error
+        if call.error is not None:
+            raise call.error
+        result: R = call.result
+        self._produced.append(_Produced(result, state))
+        return result
+
+    def carry_out(self, call: _Call) -> State[Any]:
+        """Carry out a call in its task; returns the state that the task ends in."""
+        stage, context = call.stage, call.context
+        self._progress.enter(stage.name)
+        outcome = _Outcome(context.emit)
+        if self._ahead is not None and self._ahead.has_begun(stage.name):
+            call.result = self._ahead.take(outcome.following(self._progress), self._progress.flow_run())
         else:
-            result = STAGES[stage](now.session, *arguments)
+            call.result = stage.carry_out(replace(context, emit=outcome), *call.args, **call.kwargs)
+        return outcome.state(call.result)
+
+    def _states_of(self, arguments: tuple[Any, ...]) -> list[State[Any]]:
+        """The states of the tasks that these values are results of, so that Prefect draws what came from what."""
+        return [one.state for one in self._produced if any(one.value is value for value in arguments)]
+
+
+@dataclass(frozen=True)
+class _Produced:
+    """A result, and the final state of the task that returned it."""
+
+    value: Any
+    state: State[Any]
+
+
+class _Call:
+    """One call of a stage, and what came of it."""
+
+    def __init__(
+        self,
+        executor: TaskExecutor,
+        stage: Stage[..., Any],
+        context: Context,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        self.executor, self.stage, self.context = executor, stage, context
+        self.args, self.kwargs = args, kwargs
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class _Outcome:
+    """A listener that passes events on, and remembers how the stage ended that was told of last."""
+
+    def __init__(self, tell: Listener) -> None:
+        self._tell = tell
+        self._last: StageFinished | StageFailed | None = None
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, StageFinished | StageFailed):
+            self._last = event
+        self._tell(event)
+
+    def following(self, tell: Listener) -> _Outcome:
+        """The same, for events that come from elsewhere."""
+        self._tell = tell
+        return self
+
+    def state(self, result: Any) -> State[Any]:
+        """The state of a task that returned `result`."""
+        last = self._last
+        if isinstance(last, StageFailed):
+            return Completed(name="Failed", message=last.reason, data=result)
+        summary = last.summary if last is not None else ""
+        if last is not None and last.skipped:
+            return Completed(name="Cached", message=f"{summary}: was done already", data=result)
+        return Completed(message=summary, data=result)
+
+
+@cache
+def task_of(stage: Stage[..., Any]) -> Task[[_Call], Any]:
+    """The Prefect task of a registered stage."""
+    options: dict[str, Any] = {"task_run_name": _label, "cache_policy": NO_CACHE, "persist_result": False}
+    if stage.retry is not None:
+        worth_it, seconds = stage.retry.on, stage.retry.seconds
+        options |= {
+            "retries": len(seconds),
+            "retry_delay_seconds": list(seconds),
+            "retry_condition_fn": lambda _task, _run, state: worth_it(state.data),
+        }
+    return task(name=stage.name, description=stage.summary, **options)(_carry_out)
+
+
+def _label(parameters: dict[str, Any]) -> str:
+    call: _Call = parameters["call"]
+    return call.stage.label(*call.args, **call.kwargs)
+
+
+def _carry_out(call: _Call) -> Any:
+    call.error = None
+    try:
+        return call.executor.carry_out(call)
     except InterruptedRun as error:
-        now.error = error
+        call.error = error
         return Cancelled(message=str(error))
     except BaseException as error:
-        now.error = error
+        call.error = error
         raise
-    told = now.page.latest  # a stage may be told under a name that says more
-    summary = now.page.summaries.get(told, "")
-    if told in now.page.failed:
-        return Completed(name="Failed", message=summary, data=result)
-    if told in now.page.skipped:
-        return Completed(name="Cached", message=f"{summary}: was done already", data=result)
-    return Completed(message=summary, data=result)
-
-
-def _network_failed(_task: object, _run: object, state: Any) -> bool:
-    """Whether what a task raised came, somewhere underneath, from a connection that failed."""
-    error: BaseException | None = current.get().error
-    while error is not None:
-        if isinstance(error, NETWORK) or type(error).__module__.startswith(("requests.", "urllib3.")):
-            return True
-        error = error.__cause__
-    return False
-
-
-def _cell() -> str:
-    """The name of the configuration that a task is about."""
-    cell = prefect.runtime.task_run.parameters["arguments"][0]
-    return str(cell.name)
-
-
-def _task(stage: str, summary: str, named: Any = None, **options: Any) -> Any:
-    settings: dict[str, Any] = {"name": stage, "task_run_name": named or stage, "description": summary}
-    return task(**settings, **options, cache_policy=NO_CACHE, persist_result=False)(_work)
-
-
-_DOWNLOADING: dict[str, Any] = {
-    "retries": len(DOWNLOAD_RETRIES),
-    "retry_delay_seconds": list(DOWNLOAD_RETRIES),
-    "retry_condition_fn": _network_failed,
-}
-TASKS = {
-    "refresh": _task(
-        "refresh",
-        "Ask the source for something newer; find the champion to start from, or a run that was cut off.",
-        **_DOWNLOADING,
-    ),
-    "start": _task("start", "Find the run to go on from."),
-    "ingest": _task(
-        "ingest",
-        "Fetch the source if need be, and read it into documents.",
-        **_DOWNLOADING,
-    ),
-    "vocabulary": _task("vocabulary", "Learn the vocabulary of the documents."),
-    "encode": _task("encode", "Turn the documents into tokens, divided into splits."),
-    "train": _task("train", "Train the model, or find the run that did."),
-    "evaluate": _task("evaluate", "Score the best checkpoint on whole splits."),
-    "sample": _task("sample", "Let the best checkpoint write."),
-    "promote": _task("promote", "Decide between champion and challenger, and promote the better one."),
-    "skip": _task("skip", "Say that the content is unchanged."),
-    "report": _task("report", "Remember and tell what was decided."),
-    "match": _task("match", "Settle the configurations, and solve for their widths."),
-    "compare": _task("compare", "Train and score one configuration, or find the run that did.", named=_cell),
-    "leaderboard": _task("leaderboard", "Rank the configurations."),
-    "divide": _task("divide", "Choose the experiments, and divide the budget over them."),
-    "prepare": _task("prepare", "Make tokens of a text, and settle the widths.", named=_cell),
-    "reproduce": _task("reproduce", "Train and score one model, or find the run that did.", named=_cell),
-    "tabulate": _task("tabulate", "Put what was found beside what was published."),
-}
-
-
-def as_task(stage: str, *arguments: Any) -> Any:
-    """Call a stage as its task; raises what the stage raised."""
-    now = current.get()
-    if not now.api.is_there():
-        # let Prefect not wait for a server that is gone
-        now.settings.enter_context(temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}))
-        raise CharpipeError(f"the server at {now.api.url} does not answer any more")
-    # the states of earlier tasks stand for their results, so that Prefect draws what came from what
-    state = TASKS[stage](stage, *(now.states.get(id(argument), argument) for argument in arguments))
-    if now.error is not None:
-        raise now.error
-    result = getattr(state.data, "result", state.data)  # Prefect wraps what a task returned in a record
-    now.states[id(result)] = state
-    return result

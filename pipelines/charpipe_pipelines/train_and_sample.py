@@ -1,19 +1,55 @@
-"""The main job as a Prefect flow: one coarse task a stage."""
+"""`train-and-sample`, the main job: from raw text to a trained model and what it writes."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from prefect import flow
-
-from charpipe_pipelines import job
-from charpipe_pipelines.flows import perform
+from charpipe.stages import (
+    Context,
+    TrainRequest,
+    check_here,
+    encode,
+    evaluate,
+    find_warm_start,
+    ingest,
+    learn_vocabulary,
+    sample,
+    train,
+)
 from charpipe_pipelines.options import TrainAndSampleOptions
+from charpipe_pipelines.training_result import TrainingResult
 
 
-@flow(name="train-and-sample", validate_parameters=False, persist_result=False)
-def train_and_sample(options: dict[str, Any], settings: dict[str, Any], workspace: str | None = None) -> Any:
-    """Train a character-level language model on a corpus and let it write."""
-    return perform(
-        "train-and-sample", job.train_and_sample, TrainAndSampleOptions, options, settings, workspace
+def recipe(context: Context, options: TrainAndSampleOptions) -> TrainingResult:
+    """From raw text to a sample."""
+    corpus = options.corpus
+    start = find_warm_start(context, options.from_) if options.from_ else None
+    documents = ingest(context, corpus)
+    vocabulary = learn_vocabulary(context, corpus, documents, start)
+    tokens = encode(context, corpus, documents, vocabulary)
+    request = TrainRequest(corpus, options.arch, "train-and-sample", options.model_dump(mode="json"), start)
+    trained = train(context, request, tokens, vocabulary)
+    scores = evaluate(context, trained, tokens)
+    written = sample(context, trained)
+    return TrainingResult(
+        trained.run, corpus, scores.metrics, scores.warning, scores.predictions, written.text
     )
+
+
+def check(context: Context, options: TrainAndSampleOptions) -> None:
+    """Raise what is wrong with a request, before anything starts."""
+    check_here(context, options.corpus, options.arch, options.from_)
+
+
+def title(options: TrainAndSampleOptions) -> str:
+    """`linux_src lstm`."""
+    return f"{options.corpus} {options.arch}"
+
+
+def __getattr__(name: str) -> Any:
+    """The pipeline's Prefect flow, by the name that deployments of earlier releases know."""
+    if name == "train_and_sample":
+        from charpipe_pipelines.flows import flow_named
+
+        return flow_named("train-and-sample")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,7 +15,7 @@ import pytest
 
 from charpipe.config import load_config
 from charpipe.registry import Registry
-from charpipe.stages import Session
+from charpipe.stages import Context
 from charpipe.workspace import Workspace
 from charpipe_pipelines.server import managed_server
 from waiting import until
@@ -93,13 +93,13 @@ def server(shared_server: Server) -> Server:
 
 
 @pytest.fixture
-def session(server: Server, project: Path, heard: Any) -> Callable[..., Session]:
+def session(server: Server, project: Path, heard: Any) -> Callable[..., Context]:
     """Opens sessions on the server's workspace; keyword arguments are settings with `__` for the dot."""
 
-    def open_one(**settings: Any) -> Session:
+    def open_one(**settings: Any) -> Context:
         given = {"tracking.enabled": False, "train.steps": 12, "sample.length": 40}
         given |= {"architectures.rnn.hidden_size": 8}
         given |= {key.replace("__", "."): value for key, value in settings.items()}
-        return Session(server.workspace, load_config(settings=given), Registry(), emit=heard)
+        return Context(server.workspace, load_config(settings=given), Registry(), emit=heard)
 
     return open_one

@@ -10,11 +10,11 @@ import pytest
 from charpipe.errors import Incomplete, UsageError
 from charpipe.events import Notice, StageFinished
 from charpipe.runs import list_runs
-from charpipe.stages import Session
+from charpipe.stages import Context
 from charpipe.tracking import locate
 from charpipe.tracking.client import connect
 from charpipe_pipelines.options import CompareOptions
-from charpipe_pipelines.orchestration import compare_architectures
+from charpipe_pipelines.orchestration import run
 
 pytestmark = [
     pytest.mark.e2e,
@@ -23,7 +23,14 @@ pytestmark = [
         "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
     ),
 ]
-Open = Callable[..., Session]
+Open = Callable[..., Context]
+
+
+def compare_architectures(options: CompareOptions, context: Context) -> dict[str, Any]:
+    """What `charpipe run compare-architectures` does, as JSON."""
+    return run(context.registry.pipeline("compare-architectures"), options, context).to_json()
+
+
 TINY = {"train__steps": 20, "train__batch_size": 4, "train__window": 8}
 
 
@@ -75,7 +82,7 @@ def test_a_failure_fails_the_flow_and_the_rest_is_ranked(session: Open, server: 
     options = CompareOptions(corpus=text, arch="gru,rnn", sizes="8", match="units")
     with pytest.raises(Incomplete) as caught:
         compare_architectures(options, session(**TINY, **broken, train__seed=5))
-    assert [bool(row["error"]) for row in caught.value.result["rows"]] == [True, False]
+    assert [bool(row.error) for row in caught.value.result.rows] == [True, False]
     flow_run = server.flow_runs()[0]
     assert flow_run["state_name"] == "Failed"
     states = server.states(flow_run, {"leaderboard", "gru 1x8 seed 5", "rnn 1x8 seed 5"})
@@ -98,14 +105,14 @@ def test_an_unknown_architecture_is_refused_before_anything_is_begun(session: Op
         compare_architectures(CompareOptions(corpus=text, arch="rnn,gruu"), session())
 
 
-def in_mlflow(session: Session, corpus: str) -> list[Any]:
+def in_mlflow(session: Context, corpus: str) -> list[Any]:
     client = connect(locate(session.config.tracking, session.workspace.mlflow, {}))
     experiment = client.get_experiment_by_name(session.corpus(corpus)[0])
     assert experiment is not None
     return list(client.search_runs([experiment.experiment_id]))
 
 
-def files(session: Session, run_id: str) -> set[str]:
+def files(session: Context, run_id: str) -> set[str]:
     client = connect(locate(session.config.tracking, session.workspace.mlflow, {}))
     top = client.list_artifacts(run_id)
     inner = [file for item in top if item.is_dir for file in client.list_artifacts(run_id, item.path)]

@@ -8,9 +8,9 @@ import pytest
 
 from charpipe.errors import Incomplete
 from charpipe.events import TrainingStarted
-from charpipe.stages import Session
+from charpipe.stages import Context
 from charpipe_pipelines.options import ReproduceOptions
-from charpipe_pipelines.orchestration import reproduce_2015
+from charpipe_pipelines.orchestration import run
 
 pytestmark = [
     pytest.mark.e2e,
@@ -19,7 +19,14 @@ pytestmark = [
         "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
     ),
 ]
-Open = Callable[..., Session]
+Open = Callable[..., Context]
+
+
+def reproduce_2015(options: ReproduceOptions, context: Context) -> dict[str, Any]:
+    """What `charpipe run reproduce-2015` does, as JSON."""
+    return run(context.registry.pipeline("reproduce-2015"), options, context).to_json()
+
+
 DIGEST = "corpora__war_and_peace__sha256"
 
 
@@ -56,7 +63,7 @@ def test_another_file_than_the_papers_is_a_failed_row_and_the_table_is_there(
 ) -> None:
     with pytest.raises(Incomplete, match="1 row failed") as caught:
         reproduce_2015(options, session(train__steps=2))
-    assert "not the stated" in caught.value.result["results"][0]["reason"]
+    assert "not the stated" in caught.value.result.results[0].reason
 
 
 def test_unknown_experiments_and_wrong_pairs_are_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ import pytest
 from charpipe.errors import InterruptedRun
 from charpipe.events import Step
 from charpipe.runs import find_run
-from charpipe.stages import Session
+from charpipe.stages import Context
 from charpipe_pipelines.options import RetrainOptions
-from charpipe_pipelines.orchestration import retrain
+from charpipe_pipelines.orchestration import run
 from waiting import until
 
 pytestmark = [
@@ -23,7 +24,12 @@ pytestmark = [
         "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
     ),
 ]
-Open = Callable[..., Session]
+Open = Callable[..., Context]
+
+
+def retrain(options: RetrainOptions, context: Context) -> dict[str, Any]:
+    """What `charpipe run retrain` does, as JSON."""
+    return run(context.registry.pipeline("retrain"), options, context).to_json()
 
 
 def _told(server: Any, event: str) -> list[str]:
@@ -58,7 +64,7 @@ def test_nights_in_prefect(session: Open, server: Any, tmp_path: Path) -> None:
             stopped.stop.request(15)
         tell(event)
 
-    stopped.emit = stop
+    stopped = replace(stopped, emit=stop)
     with pytest.raises(InterruptedRun):
         retrain(options, stopped)
     assert server.flow_runs()[0]["state_type"] == "CANCELLED"

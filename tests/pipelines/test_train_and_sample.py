@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from charpipe.errors import CharpipeError, InterruptedRun
 from charpipe.events import Event, Notice, Sampled, StageFinished, Step
 from charpipe.runs import list_runs
 from charpipe.servers.managed import STATE
-from charpipe.stages import Session
+from charpipe.stages import Context
 from charpipe_pipelines import orchestration
 from charpipe_pipelines.ahead import Ahead
 from charpipe_pipelines.options import TrainAndSampleOptions
-from charpipe_pipelines.orchestration import train_and_sample
+from charpipe_pipelines.orchestration import run
+from charpipe_pipelines.training_result import TrainingResult
 from waiting import LIMIT
 
 pytestmark = [
@@ -29,11 +31,18 @@ pytestmark = [
 ]
 OPTIONS = TrainAndSampleOptions(corpus="hello", arch="rnn")
 STAGES = {"ingest", "vocabulary", "encode", "train", "evaluate", "sample"}
-Open = Callable[..., Session]
+Open = Callable[..., Context]
 
 
-def on(session: Session, kind: type[Event], act: Callable[[], None]) -> None:
-    """Do something once, when the first event of a kind comes."""
+def train_and_sample(options: TrainAndSampleOptions, context: Context) -> TrainingResult:
+    """What `charpipe run train-and-sample` does."""
+    result = run(context.registry.pipeline("train-and-sample"), options, context)
+    assert isinstance(result, TrainingResult)
+    return result
+
+
+def on(session: Context, kind: type[Event], act: Callable[[], None]) -> Context:
+    """The context, in which something is done once, when the first event of a kind comes."""
     tell, left = session.emit, [act]
 
     def emit(event: Event) -> None:
@@ -41,18 +50,18 @@ def on(session: Session, kind: type[Event], act: Callable[[], None]) -> None:
             left.pop()()
         tell(event)
 
-    session.emit = emit
+    return replace(session, emit=emit)
 
 
 def test_a_run_and_the_same_run_again(
     session: Open, server: Any, heard: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     result = train_and_sample(OPTIONS, session())
-    assert set(result) == {"run", "corpus", "metrics", "predictions", "sample", "warning"}
+    assert set(result.to_json()) == {"run", "corpus", "metrics", "predictions", "sample", "warning"}
     flow_run = server.flow_runs()[0]
-    assert flow_run["name"] == result["run"]
+    assert flow_run["name"] == result.run
     assert flow_run["state_name"] == "Completed"
-    assert flow_run["tags"] == [f"charpipe.run:{result['run']}"]
+    assert flow_run["tags"] == [f"charpipe.run:{result.run}"]
     assert flow_run["parameters"]["options"]["corpus"] == "hello"
     assert flow_run["parameters"]["settings"]["train.steps"] == 12
     [run] = list_runs(session().workspace.runs)
@@ -60,7 +69,7 @@ def test_a_run_and_the_same_run_again(
     assert server.states(flow_run, STAGES) == dict.fromkeys(STAGES, "Completed")
     artifacts = server.artifacts(flow_run)
     assert artifacts["train-progress"]["data"] == 100
-    assert result["sample"][:20] in artifacts["latest-sample"]["data"]
+    assert result.sample[:20] in artifacts["latest-sample"]["data"]
 
     heard.clear()
     assert train_and_sample(OPTIONS, session()) == result
@@ -76,7 +85,7 @@ def test_a_server_that_runs_already_has_the_whole_flow(
 ) -> None:
     monkeypatch.setattr(orchestration, "SOON_SECONDS", LIMIT)
     monkeypatch.setattr(Ahead, "start", lambda ahead: pytest.fail("the work began without the flow"))
-    assert train_and_sample(OPTIONS, session(train__seed=6))["run"] == server.flow_runs()[0]["name"]
+    assert train_and_sample(OPTIONS, session(train__seed=6)).run == server.flow_runs()[0]["name"]
 
 
 def test_a_server_killed_in_mid_run_is_started_again_and_nothing_is_lost(
@@ -85,17 +94,17 @@ def test_a_server_killed_in_mid_run_is_started_again_and_nothing_is_lost(
     monkeypatch.setattr(orchestration, "SOON_SECONDS", LIMIT)  # the kill is to come after the flow's start
     opened = session(train__seed=2)
     pid = json.loads((server.managed.folder / STATE).read_text())["pid"]
-    on(opened, Step, lambda: os.kill(pid, signal.SIGKILL))
+    opened = on(opened, Step, lambda: os.kill(pid, signal.SIGKILL))
     result = train_and_sample(OPTIONS, opened)
     warnings = [notice.message for notice in heard.of(Notice) if notice.level == "warning"]
     assert [message for message in warnings if "worse than guessing" not in message] == []
     flow_run = server.flow_runs()[0]
-    assert (flow_run["name"], flow_run["state_name"]) == (result["run"], "Completed")
+    assert (flow_run["name"], flow_run["state_name"]) == (result.run, "Completed")
 
 
 def test_without_any_server_the_work_is_done_all_the_same(session: Open, heard: Any) -> None:
     result = train_and_sample(OPTIONS, session(train__seed=3, prefect__api_url="http://127.0.0.1:9/api"))
-    assert result["sample"]
+    assert result.sample
     [notice] = [notice for notice in heard.of(Notice) if notice.level == "warning"]
     assert "http://127.0.0.1:9/api does not answer" in notice.message
 
@@ -115,7 +124,8 @@ def test_what_the_engine_raises_comes_out_as_it_was(
 
 def test_a_stop_is_a_cancelled_run_that_was_saved(session: Open, server: Any) -> None:
     opened = session(train__seed=4, train__steps=4000)
-    on(opened, Step, lambda: opened.stop.request(2))
+    stop = opened.stop
+    opened = on(opened, Step, lambda: stop.request(2))
     with pytest.raises(InterruptedRun, match="charpipe resume") as caught:
         train_and_sample(OPTIONS, opened)
     assert caught.value.exit_code == 130
@@ -128,14 +138,14 @@ def test_a_stop_is_a_cancelled_run_that_was_saved(session: Open, server: Any) ->
 
 
 def test_cancel_in_the_page_saves_first(session: Open, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charpipe_pipelines.page.INTERVAL", 0.1)
+    monkeypatch.setattr("charpipe_pipelines.progress.INTERVAL", 0.1)
     opened = session(train__seed=5, train__steps=1_000_000, train__max_epochs=1e9)
 
     def cancel() -> None:
         state = {"state": {"type": "CANCELLING"}, "force": True}
         server.ask(f"/flow_runs/{server.flow_runs()[0]['id']}/set_state", state)
 
-    on(opened, Sampled, cancel)
+    opened = on(opened, Sampled, cancel)
     with pytest.raises(InterruptedRun, match="saved"):
         train_and_sample(OPTIONS, opened)
     assert server.flow_runs()[0]["state_name"] == "Cancelled"

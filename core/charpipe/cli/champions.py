@@ -133,15 +133,15 @@ def promote(
     from charpipe.runs import find_run
     from charpipe.stages.promote import promote_run
 
-    session = _session(device)
-    found = find_run(session.workspace.runs, run, use="model")
-    tokens = session.store.object(found.info.inputs.get("tokens", ""))
+    context = _context(device)
+    found = find_run(context.workspace.runs, run, use="model")
+    tokens = context.store.object(found.info.inputs.get("tokens", ""))
     if not (tokens / "splits.parquet").is_file():
         raise RunError(
             f"the tokens of {found.name}, on which it would be compared, are gone; the champion stays; make them "
             "again with the command that trained it, and --force encode"
         )
-    decided = promote_run(session, found, tokens, by="user", anyway=anyway)
+    decided = promote_run(context, found, tokens, by="user", anyway=anyway)
     if json:
         print_json(dict(decided.line))
     if not decided.promoted:
@@ -169,22 +169,22 @@ def rollback(
     from charpipe.champions.records import meant
     from charpipe.stages.promote import roll_back
 
-    session = _session(None)
-    corpus, known = meant(session.workspace, corpus.removeprefix("champion:")), corpora(session.workspace)
+    context = _context(None)
+    corpus, known = meant(context.workspace, corpus.removeprefix("champion:")), corpora(context.workspace)
     if corpus not in known:
         raise UsageError(f"{corpus!r} has no champion{near_match(corpus, known)}")
-    found = roll_back(session, corpus, to)
+    found = roll_back(context, corpus, to)
     if json:
         print_json(found.version.model_dump(mode="json"))
         return
     typer.echo(f"champion:{corpus} is version {found.version.version} again, {found.run}")
 
 
-def _session(device: str | None) -> Any:
-    from charpipe.stages import Session
+def _context(device: str | None) -> Any:
+    from charpipe.stages import Context
 
     resolved = settings(train__device=device)
-    return Session(open_workspace(), resolved, open_registry(), emit=_tell)
+    return Context(open_workspace(), resolved, open_registry(), emit=_tell)
 
 
 def _tell(event: Event) -> None:

@@ -20,7 +20,7 @@ def gc(
 ) -> None:
     """Remove old runs, results and leftovers that nothing refers to, as the [retention] table says."""
     from charpipe.retention.collection import collect
-    from charpipe.stages.quantities import size
+    from charpipe.stages.units import size
 
     config = settings(set_).config
     removed = collect(open_workspace(), config.retention, dry_run=dry_run, tracking=config.tracking)

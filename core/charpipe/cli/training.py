@@ -158,15 +158,15 @@ def execute(
     from charpipe.cli.signals import until_done
     from charpipe.cli.views import open_view
     from charpipe.events import Notice
-    from charpipe.plugin import resolve
-    from charpipe.stages import Session
-    from charpipe.stages.session import WouldRun
+    from charpipe.stages import Context, WouldRun
+    from charpipe.stages.recipes import Would, lines_of, load, run
 
     options = validate(pipeline.options, values, prefix=f"pipelines.{pipeline.name}")
+    load(pipeline)  # its stages are known from here on
     with open_view(
         json=json, pipeline=pipeline.name, options=options.model_dump(), stages=pipeline.stages
     ) as view:
-        session = Session(
+        context = Context(
             open_workspace(),
             resolved,
             registry,
@@ -176,14 +176,14 @@ def execute(
             dry_run=dry_run,
         )
         try:
-            result = until_done(lambda: resolve(pipeline.run)(options, session), session.stop, view)
-        except WouldRun as stage:
-            view(Notice(str(stage)))
-            result = {"would": str(stage)}
+            result = until_done(lambda: run(pipeline, options, context), context.stop, view)
+        except WouldRun as would:
+            view(Notice(str(would)))
+            result = Would(str(would))
         except Exception as error:
-            view.fail(error)
+            view.fail(error, lines_of(pipeline, getattr(error, "result", None)))
             raise
-        view.finish(result, session)
+        view.finish(result, lines_of(pipeline, result, dry_run=dry_run), dry_run=dry_run)
 
 
 def resume(

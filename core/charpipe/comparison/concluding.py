@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,37 +18,51 @@ from charpipe.comparison.leaderboard import (
     write_csv,
 )
 from charpipe.errors import CharpipeError, Incomplete
+from charpipe.plugin import PipelineResult
 from charpipe.reporting.history import Point, read_history
 from charpipe.runs import Run
-from charpipe.stages import Session
-from charpipe.stages.baselines import recorded_baselines
-from charpipe.stages.session import WouldRun
+from charpipe.stages import Context, WouldRun, stage
 
 AGAIN = "later, the same command again brings it there"
 FOLDER, BOARD, ROWS = "comparisons", "leaderboard.csv", "runs.csv"
 
 
-def conclude(session: Session, comparison: Comparison, rows: Sequence[Row]) -> dict[str, Any]:
-    """Rank and write what was trained: `{"comparison", "corpus", "folder", "leaderboard": [...], "rows": [...]}`.
+@dataclass(frozen=True)
+class ComparisonResult(PipelineResult):
+    """What a comparison found: its name; the folder with `leaderboard.csv` and `runs.csv` (None in a dry run); a
+    standing for each configuration, best first; a row for each training."""
+
+    comparison: str
+    corpus: str
+    folder: Path | None = None
+    leaderboard: tuple[Standing, ...] = ()
+    rows: tuple[Row, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        if self.folder is None:
+            return {"comparison": self.comparison, "corpus": self.corpus}
+        found = asdict(self)
+        lists = {key: list(found[key]) for key in ("leaderboard", "rows")}
+        return {**found, "folder": str(self.folder), **lists}
+
+
+@stage("leaderboard", "Rank the configurations.")
+def conclude(context: Context, comparison: Comparison, rows: Sequence[Row]) -> ComparisonResult:
+    """Rank and write what was trained.
 
     Raises Incomplete, which carries the same, where a training failed; WouldRun in a dry run with work to do.
     """
     waiting = [row for row in rows if not row.run and not row.error]
     if waiting:
         raise WouldRun(f"{len(waiting)} of {len(rows)} trainings would run, and the others are done")
-    if session.dry_run:
-        return {"comparison": comparison.name, "corpus": comparison.corpus}
-    rows = [*rows, *_baselines(session, rows)]
+    if context.dry_run:
+        return ComparisonResult(comparison.name, comparison.corpus)
+    rows = [*rows, *_baselines(context, rows)]
     standings = leaderboard(rows)
-    folder = _write(session, comparison, standings, rows)
-    _publish(session, comparison, standings, rows, folder)
-    result: dict[str, Any] = {
-        "comparison": comparison.name,
-        "corpus": comparison.corpus,
-        "folder": str(folder),
-        "leaderboard": [asdict(one) for one in standings],
-        "rows": [asdict(row) for row in rows if not row.baseline],
-    }
+    folder = _write(context, comparison, standings, rows)
+    _publish(context, comparison, standings, rows, folder)
+    trained = tuple(row for row in rows if not row.baseline)
+    result = ComparisonResult(comparison.name, comparison.corpus, folder, tuple(standings), trained)
     failed = sum(bool(row.error) for row in rows)
     if failed:
         of = len(comparison.cells)
@@ -60,18 +74,20 @@ def conclude(session: Session, comparison: Comparison, rows: Sequence[Row]) -> d
     return result
 
 
-def _baselines(session: Session, rows: Sequence[Row]) -> list[Row]:
+def _baselines(context: Context, rows: Sequence[Row]) -> list[Row]:
     """What compressors need for the same text, as it was found with the scores of a training."""
+    from charpipe.stages.baselines import recorded_baselines  # imports torch
+
     scored = next((row for row in rows if row.run and not row.error), None)
     if scored is None:
         return []
-    return baseline_rows(recorded_baselines(Run(session.workspace.runs / scored.run).status.metrics))
+    return baseline_rows(recorded_baselines(Run(context.workspace.runs / scored.run).status.metrics))
 
 
 def _write(
-    session: Session, comparison: Comparison, standings: Sequence[Standing], rows: Sequence[Row]
+    context: Context, comparison: Comparison, standings: Sequence[Standing], rows: Sequence[Row]
 ) -> Path:
-    folder = session.workspace.root / FOLDER / comparison.name
+    folder = context.workspace.root / FOLDER / comparison.name
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / BOARD, standings, Standing)
     write_csv(folder / ROWS, rows, Row)
@@ -79,20 +95,20 @@ def _write(
 
 
 def _publish(
-    session: Session, comparison: Comparison, standings: Sequence[Standing], rows: Sequence[Row], folder: Path
+    context: Context, comparison: Comparison, standings: Sequence[Standing], rows: Sequence[Row], folder: Path
 ) -> None:
     """Bring MLflow up to the comparison. Its troubles are told, and decide nothing."""
-    tracking = session.config.tracking
+    tracking = context.config.tracking
     if not tracking.enabled:
         return
-    if session.untracked:  # why was told already
-        session.notice(f"the comparison is not in MLflow; {AGAIN}")
+    if context.publishing.is_lost:  # why was told already
+        context.notice(f"the comparison is not in MLflow; {AGAIN}")
         return
     from charpipe.tracking import locate
     from charpipe.tracking.comparisons import Board, publish
 
     done = [row for row in rows if row.run and not row.error]
-    runs = {row.run: Run(session.workspace.runs / row.run) for row in done}
+    runs = {row.run: Run(context.workspace.runs / row.run) for row in done}
     curves: dict[str, list[list[Point]]] = {one.title: [] for one in standings if not one.baseline}
     for row in done:
         curves[row.title].append(read_history(runs[row.run]).curve("val/bits_per_char"))
@@ -110,6 +126,6 @@ def _publish(
         complete=not any(row.error for row in rows),
     )
     try:
-        publish(locate(tracking, session.workspace.mlflow), board)
+        publish(locate(tracking, context.workspace.mlflow), board)
     except CharpipeError as error:
-        session.notice(f"{error}; {AGAIN}", level="warning")
+        context.notice(f"{error}; {AGAIN}", level="warning")

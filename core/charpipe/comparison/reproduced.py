@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,31 +11,42 @@ from charpipe.comparison.concluding import AGAIN, FOLDER
 from charpipe.comparison.reproducing import Reproduction, experiment_of
 from charpipe.comparison.reproduction import Result, cells_of, head, write
 from charpipe.errors import CharpipeError, Incomplete
+from charpipe.plugin import PipelineResult
 from charpipe.reporting.history import Point, read_history
 from charpipe.runs import Run
-from charpipe.stages import Session
+from charpipe.stages import Context, stage
 
 if TYPE_CHECKING:
     from charpipe.tracking.comparisons import Board
 
 
-def tabulate(session: Session, reproduction: Reproduction, results: Sequence[Result]) -> dict[str, Any]:
-    """Write and return the table: `{"reproduction", "scaled_to", "folder", "results": [...]}`.
+@dataclass(frozen=True)
+class ReproductionResult(PipelineResult):
+    """The table of a reproduction, and the folder that it was written to ("" in a dry run)."""
+
+    reproduction: str
+    scaled_to: str
+    folder: str
+    results: tuple[Result, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        found = asdict(self)
+        return {**found, "results": list(found["results"])}
+
+
+@stage("tabulate", "Put what was found beside what was published.")
+def tabulate(context: Context, reproduction: Reproduction, results: Sequence[Result]) -> ReproductionResult:
+    """Write and return the table.
 
     Raises Incomplete, which carries the same, where a text could not be read, a training failed, or nothing was
     trained at all.
     """
-    found: dict[str, Any] = {
-        "reproduction": reproduction.name,
-        "scaled_to": reproduction.scaled_to,
-        "folder": "",
-        "results": [asdict(one) for one in results],
-    }
-    if session.dry_run:
+    found = ReproductionResult(reproduction.name, reproduction.scaled_to, "", tuple(results))
+    if context.dry_run:
         return found
-    folder = session.workspace.root / FOLDER / reproduction.name
-    _publish(session, reproduction, results, write(folder, results))
-    found["folder"] = str(folder)
+    folder = context.workspace.root / FOLDER / reproduction.name
+    _publish(context, reproduction, results, write(folder, results))
+    found = replace(found, folder=str(folder))
     failed = len({(one.corpus, one.model) for one in results if one.failed})
     if failed or all(one.here is None for one in results):
         what = f"{failed} row{'' if failed == 1 else 's'} failed" if failed else "nothing was trained"
@@ -47,35 +58,35 @@ def tabulate(session: Session, reproduction: Reproduction, results: Sequence[Res
 
 
 def _publish(
-    session: Session, reproduction: Reproduction, results: Sequence[Result], files: Sequence[Path]
+    context: Context, reproduction: Reproduction, results: Sequence[Result], files: Sequence[Path]
 ) -> None:
     """Bring MLflow up to the reproduction. Its troubles are told, and decide nothing."""
-    if not session.config.tracking.enabled:
+    if not context.config.tracking.enabled:
         return
-    if session.untracked:  # why was told already
-        session.notice(f"the table is not in MLflow; {AGAIN}")
+    if context.publishing.is_lost:  # why was told already
+        context.notice(f"the table is not in MLflow; {AGAIN}")
         return
     from charpipe.tracking import locate
     from charpipe.tracking.comparisons import publish
 
     try:
-        location = locate(session.config.tracking, session.workspace.mlflow)
-        publish(location, _board(session, reproduction, results, files))
+        location = locate(context.config.tracking, context.workspace.mlflow)
+        publish(location, _board(context, reproduction, results, files))
     except CharpipeError as error:
-        session.notice(f"{error}; {AGAIN}", level="warning")
+        context.notice(f"{error}; {AGAIN}", level="warning")
 
 
 def _board(
-    session: Session, reproduction: Reproduction, results: Sequence[Result], files: Sequence[Path]
+    context: Context, reproduction: Reproduction, results: Sequence[Result], files: Sequence[Path]
 ) -> Board:
     from charpipe.tracking.comparisons import Board
 
     names = dict.fromkeys(one.run for one in results if one.run and not one.failed)
-    runs = {name: Run(session.workspace.runs / name) for name in names}
+    runs = {name: Run(context.workspace.runs / name) for name in names}
     return Board(
         reproduction.name,
         f"2015, scaled to {reproduction.scaled_to} · {reproduction.name.rpartition('-')[2]}",
-        experiment_of(session),
+        experiment_of(context),
         {"scaled_to": reproduction.scaled_to},
         head(reproduction.scaled_to),
         [cells_of(one) for one in results],

@@ -21,8 +21,7 @@ from charpipe.config import resolve_corpus
 from charpipe.errors import InterruptedRun, UsageError, near_match
 from charpipe.events import Event, StageFailed, StagesPlanned
 from charpipe.runs import Run
-from charpipe.stages import Made, Session
-from charpipe.stages.session import WouldRun
+from charpipe.stages import Context, Made, WouldRun, stage
 from charpipe.store import digest_of_json
 from charpipe.training.settings import parse_budget
 
@@ -96,8 +95,9 @@ class Model:
         return f"{self.prepared.share.experiment.corpus} {self.prepared.cells[self.number].name}"
 
 
+@stage("divide", "Choose the experiments, and divide the budget over them.")
 def divide(
-    session: Session,
+    context: Context,
     sources: Sequence[str],
     sizes: Sequence[int],
     layers: Sequence[int],
@@ -114,14 +114,14 @@ def divide(
             raise UsageError(f"no experiment has a corpus {name!r}{near_match(name, names)}")
         if "://" not in path and not Path(path).exists():
             raise UsageError(f"--corpora {name}={path}: there is no such file or folder")
-    there = [one.corpus in corpora or one.corpus in session.config.corpora for one in chosen]
-    steps = session.config.train.steps if "train.steps" in _asked(session) else None
+    there = [one.corpus in corpora or one.corpus in context.config.corpora for one in chosen]
+    steps = context.config.train.steps if "train.steps" in _asked(context) else None
     count = sum(
         sum(cell.size is not None for cell in one.cells)
         for one, is_there in zip(chosen, there, strict=True)
         if is_there
     )
-    total = session.config.train.budget
+    total = context.config.train.budget
     budget = f"{parse_budget(total) / max(count, 1):.2f}s" if steps is None else None
     each = f"{steps:,} steps" if budget is None else budget.removesuffix("s") + " s"
     whole = f"{each} each" if budget is None else _minutes(parse_budget(total))
@@ -133,7 +133,8 @@ def divide(
     return Reproduction(f"reproduce-2015-{digest[:6]}", shares, whole)
 
 
-def prepare(session: Session, share: Share) -> Prepared:
+@stage("prepare", "Make tokens of a text, and settle the widths.", label=lambda share: str(share.name))
+def prepare(context: Context, share: Share) -> Prepared:
     """Make tokens of the text, and settle the widths. Raises InterruptedRun; other errors become the reason."""
     experiment = share.experiment
     if not share.there:
@@ -141,7 +142,7 @@ def prepare(session: Session, share: Share) -> Prepared:
             share, reason=f"not in the catalogue; with a copy: --corpora {experiment.corpus}=PATH"
         )
     try:
-        own, wanted = _own(session, share)
+        own, wanted = _own(context, share)
         documents = stages.ingest(own, wanted)
         vocabulary = stages.learn_vocabulary(own, wanted, documents)
         tokens = stages.encode(own, wanted, documents, vocabulary)
@@ -153,18 +154,23 @@ def prepare(session: Session, share: Share) -> Prepared:
     except WouldRun as would:
         return Prepared(share, reason=str(would))
     except Exception as error:  # no network, no disk, a plugin's own: the other texts are to go on
-        session.emit(StageFailed(experiment.title, sentence(error)))
+        context.emit(StageFailed(experiment.title, sentence(error)))
         return Prepared(share, reason=sentence(error), failed=True)
     return Prepared(share, wanted, tokens, vocabulary, settled.cells, checked=_is_checked(own, share, wanted))
 
 
-def reproduce(session: Session, wanted: Model, reproduction: str) -> list[Result]:
+@stage(
+    "reproduce",
+    "Train and score one model, or find the run that did.",
+    label=lambda wanted, *_: str(wanted.name),
+)
+def reproduce(context: Context, wanted: Model, reproduction: str) -> list[Result]:
     """Train and score one model, or find the run that did; a row for each of its quantities. Raises InterruptedRun."""
     prepared, share = wanted.prepared, wanted.prepared.share
     experiment = share.experiment
     asked, cell = experiment.cells[wanted.number], prepared.cells[wanted.number]
     assert prepared.tokens is not None and prepared.vocabulary is not None
-    own, _ = _own(session, share)
+    own, _ = _own(context, share)
     model = model_name(own, asked)
     try:
         row = train_cell(own, cell, prepared.wanted, prepared.tokens, prepared.vocabulary, reproduction)
@@ -174,7 +180,7 @@ def reproduce(session: Session, wanted: Model, reproduction: str) -> list[Result
         reason, failed = row.error or WOULD, bool(row.error)
         found: dict[str, Any] = {"run": row.run, "reason": reason, "failed": failed}
         return [result(experiment, model, one, **found) for one in experiment.quantities]
-    metrics = Run(session.workspace.runs / row.run).status.metrics
+    metrics = Run(context.workspace.runs / row.run).status.metrics
     notes = "counted in full" if asked.size is None else ""
     if cell.size != asked.size:
         notes = f"width {cell.size}, for the parameters of the LSTM"
@@ -208,23 +214,23 @@ def results_of(prepared: Prepared, found: Sequence[Result]) -> list[Result]:
     return absent(prepared) if prepared.reason else with_best(prepared.share.experiment, found)
 
 
-def model_name(session: Session, cell: Cell) -> str:
+def model_name(context: Context, cell: Cell) -> str:
     """`lstm 1x64`, `ngram order 20`."""
     if cell.size is not None:
         return cell.title
-    order = session.config.architectures.get(cell.arch, {}).get("order")
+    order = context.config.architectures.get(cell.arch, {}).get("order")
     return cell.arch if order is None else f"{cell.arch} order {order}"
 
 
-def experiment_of(session: Session) -> str:
+def experiment_of(context: Context) -> str:
     """MLflow's experiment, in which all of a reproduction lies together."""
-    return session.config.tracking.experiment or "reproduce-2015"
+    return context.config.tracking.experiment or "reproduce-2015"
 
 
-def _own(session: Session, share: Share) -> tuple[Session, str]:
-    """The session with the settings of an experiment, under those that were asked for by flag, `--set` or preset; and
+def _own(context: Context, share: Share) -> tuple[Context, str]:
+    """The context with the settings of an experiment, under those that were asked for by flag, `--set` or preset; and
     what its corpus is called there."""
-    experiment, config, asked = share.experiment, session.config, _asked(session)
+    experiment, config, asked = share.experiment, context.config, _asked(context)
     corpus = {**experiment.corpus_settings, **config.corpus}
     wanted = experiment.corpus
     if share.path is not None:
@@ -243,27 +249,27 @@ def _own(session: Session, share: Share) -> tuple[Session, str]:
         "corpus": corpus,
         "train": config.train.model_copy(update=train),
         "architectures": tables,
-        "tracking": config.tracking.model_copy(update={"experiment": experiment_of(session)}),
+        "tracking": config.tracking.model_copy(update={"experiment": experiment_of(context)}),
     }
-    resolved = replace(session.resolved, config=config.model_copy(update=changes))
+    resolved = replace(context.resolved, config=config.model_copy(update=changes))
     resolve_corpus(resolved.config, wanted)
-    return replace(session, resolved=resolved, emit=_named(session, experiment.corpus)), wanted
+    return replace(context, resolved=resolved, emit=_named(context, experiment.corpus)), wanted
 
 
-def _is_checked(session: Session, share: Share, wanted: str) -> bool:
-    return share.path is None or session.corpus(wanted)[1].sha256 is not None
+def _is_checked(context: Context, share: Share, wanted: str) -> bool:
+    return share.path is None or context.corpus(wanted)[1].sha256 is not None
 
 
-def _asked(session: Session) -> set[str]:
+def _asked(context: Context) -> set[str]:
     """The settings that were made for this command."""
     return {
         key
-        for key, origin in session.resolved.origins.items()
+        for key, origin in context.resolved.origins.items()
         if origin in ("flag", "--set") or origin.startswith(("preset ", "[pipelines."))
     }
 
 
-def _named(session: Session, corpus: str) -> Any:
+def _named(context: Context, corpus: str) -> Any:
     """Tell events of stages under a name that says which text they belong to."""
 
     def emit(event: Event) -> None:
@@ -272,7 +278,7 @@ def _named(session: Session, corpus: str) -> Any:
             changes = {"stages": tuple(f"{corpus} {stage}" for stage in event.stages)}
         elif hasattr(event, "stage"):
             changes = {"stage": f"{corpus} {event.stage}"}
-        session.emit(replace(event, **changes))
+        context.emit(replace(event, **changes))
 
     return emit
 

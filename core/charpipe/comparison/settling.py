@@ -12,15 +12,16 @@ from charpipe.config.problems import validate
 from charpipe.errors import UsageError
 from charpipe.events import StagesPlanned
 from charpipe.plugin import ArchitectureConfig
-from charpipe.stages import Made, Session
+from charpipe.stages import Context, Made, stage
 from charpipe.store import digest_of_json
 
 Match = Literal["parameters", "units", "time"]
 LONGEST_NAME = 60
 
 
+@stage("match", "Settle the configurations, and solve for their widths.")
 def settle(
-    session: Session,
+    context: Context,
     corpus: str,
     archs: Sequence[str],
     sizes: Sequence[int],
@@ -34,91 +35,91 @@ def settle(
 
     Raises UsageError for an unknown architecture, and for "time" with a fixed number of steps.
     """
-    check_match(session, match)
-    sized = [arch for arch in archs if is_sized(session, arch)]
-    first = session.config.train.seed
+    check_match(context, match)
+    sized = [arch for arch in archs if is_sized(context, arch)]
+    first = context.config.train.seed
     asked = cells(archs, sized, sizes, layers, [first + number for number in range(seeds)])
     if match == "parameters" and sized:
         letters = int(tokens.facts["vocabulary_size"])
         known: dict[tuple[str, int, int], int] = {}
-        asked = [_matched(session, cell, sized[0], letters, known) for cell in asked]
-    session.emit(StagesPlanned(tuple(cell.name for cell in asked)))
-    name, _ = session.corpus(corpus)
+        asked = [_matched(context, cell, sized[0], letters, known) for cell in asked]
+    context.emit(StagesPlanned(tuple(cell.name for cell in asked)))
+    name, _ = context.corpus(corpus)
     title = ", ".join(archs)
-    return Comparison(_name(session, name, archs, asked, match, tokens), title, name, match, tuple(asked))
+    return Comparison(_name(context, name, archs, asked, match, tokens), title, name, match, tuple(asked))
 
 
-def check_match(session: Session, match: str) -> None:
+def check_match(context: Context, match: str) -> None:
     """Raise UsageError where `match` contradicts the settings of training."""
-    if match == "time" and session.config.train.steps is not None:
+    if match == "time" and context.config.train.steps is not None:
         raise UsageError(
             "--match time trains each for the same time, and the number of steps is fixed; "
             "type --budget 2m instead of --steps"
         )
 
 
-def is_sized(session: Session, arch: str) -> bool:
+def is_sized(context: Context, arch: str) -> bool:
     """Whether an architecture has units and layers. Raises UsageError for an unknown one."""
-    return issubclass(session.registry.architecture(arch).config, ArchitectureConfig)
+    return issubclass(context.registry.architecture(arch).config, ArchitectureConfig)
 
 
-def configured(session: Session, cell: Cell) -> Session:
-    """The same session, with the settings of this cell."""
-    config = session.config
-    tables = {**config.architectures, cell.arch: _table(session, cell)}
+def configured(context: Context, cell: Cell) -> Context:
+    """The same context, with the settings of this cell."""
+    config = context.config
+    tables = {**config.architectures, cell.arch: _table(context, cell)}
     train = config.train if cell.seed is None else config.train.model_copy(update={"seed": cell.seed})
     config = config.model_copy(update={"architectures": tables, "train": train})
-    return dataclasses.replace(session, resolved=dataclasses.replace(session.resolved, config=config))
+    return dataclasses.replace(context, resolved=dataclasses.replace(context.resolved, config=config))
 
 
-def _table(session: Session, cell: Cell) -> dict[str, Any]:
-    table = dict(session.config.architectures.get(cell.arch, {}))
+def _table(context: Context, cell: Cell) -> dict[str, Any]:
+    table = dict(context.config.architectures.get(cell.arch, {}))
     return table if cell.size is None else table | {"hidden_size": cell.size, "layers": cell.layers}
 
 
 def _matched(
-    session: Session, cell: Cell, reference: str, letters: int, known: dict[tuple[str, int, int], int]
+    context: Context, cell: Cell, reference: str, letters: int, known: dict[tuple[str, int, int], int]
 ) -> Cell:
     if cell.size is None or cell.layers is None or cell.arch == reference:
         return cell
     key = (cell.arch, cell.size, cell.layers)
     if key not in known:
-        wanted = _count(session, dataclasses.replace(cell, arch=reference), letters)
+        wanted = _count(context, dataclasses.replace(cell, arch=reference), letters)
 
         def count(size: int) -> int:
-            return _count(session, dataclasses.replace(cell, size=size), letters)
+            return _count(context, dataclasses.replace(cell, size=size), letters)
 
         found = match_parameters(wanted, count)
         known[key] = found.size
-        session.notice(
+        context.notice(
             f"{cell.arch} {cell.layers}x{found.size} has {found.parameters:,} parameters "
             f"({found.residual:+,} against {reference} {cell.layers}x{cell.size})"
         )
     return dataclasses.replace(cell, size=known[key])
 
 
-def _count(session: Session, cell: Cell, letters: int) -> int:
+def _count(context: Context, cell: Cell, letters: int) -> int:
     """Parameters, counted without memory for any of them."""
     import torch
 
     from charpipe.models.model import build_network
     from charpipe.models.shell import parameter_count
 
-    spec = session.registry.architecture(cell.arch)
-    config: Any = validate(spec.config, _table(session, cell), f"architectures.{cell.arch}")
+    spec = context.registry.architecture(cell.arch)
+    config: Any = validate(spec.config, _table(context, cell), f"architectures.{cell.arch}")
     with torch.device("meta"):
         return parameter_count(build_network(spec, config, letters))
 
 
 def _name(
-    session: Session, corpus: str, archs: Sequence[str], asked: Sequence[Cell], match: str, tokens: Made
+    context: Context, corpus: str, archs: Sequence[str], asked: Sequence[Cell], match: str, tokens: Made
 ) -> str:
     """`tiny_shakespeare-rnn-lstm-gru-7f3a1c`."""
-    settings: Mapping[str, Any] = session.config.train.model_dump(mode="json")
+    settings: Mapping[str, Any] = context.config.train.model_dump(mode="json")
     digest = digest_of_json(
         {
             "tokens": tokens.digest,
-            "cells": [dataclasses.asdict(cell) | {"table": _table(session, cell)} for cell in asked],
+            "cells": [dataclasses.asdict(cell) | {"table": _table(context, cell)} for cell in asked],
             "match": match,
             "train": settings,
         }

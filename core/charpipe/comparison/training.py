@@ -15,30 +15,34 @@ from charpipe.errors import CharpipeError, InterruptedRun
 from charpipe.events import Event, StageFailed, StageFinished, StageProgress, StageStarted, TrainingStarted
 from charpipe.reporting.history import read_history
 from charpipe.runs import Run
-from charpipe.stages import Made, Session, TrainRequest
-from charpipe.stages.outcome import publish
-from charpipe.stages.session import WouldRun
+from charpipe.stages import Context, Made, TrainRequest, WouldRun, stage
+from charpipe.stages.run_results import publish
 
 SPEED = "perf/chars_per_second"
 
 
+@stage(
+    "compare",
+    "Train and score one configuration, or find the run that did.",
+    label=lambda cell, *_: str(cell.name),
+)
 def train_cell(
-    session: Session, cell: Cell, corpus: str, tokens: Made, vocabulary: Made, comparison: str = ""
+    context: Context, cell: Cell, corpus: str, tokens: Made, vocabulary: Made, comparison: str = ""
 ) -> Row:
     """Train and score one configuration, or find the run that did; `comparison` is what it is done for.
 
     Raises InterruptedRun after saving where a stop was wished for; every other error becomes the row's, so that the
     other configurations go on. In a dry run the row of what would be trained names no run.
     """
-    told = _Told(session, cell.name, comparison)
-    own = replace(configured(session, cell), emit=told)
-    session.check_stop(cell.name)
+    told = _Told(context, cell.name, comparison)
+    own = replace(configured(context, cell), emit=told)
+    context.check_stop(cell.name)
     try:
         request = TrainRequest(corpus, cell.arch, options={"corpus": corpus, "arch": cell.arch})
         trained = stages.train(own, request, tokens, vocabulary)
         evaluated = stages.evaluate(own, trained, tokens)
     except WouldRun as stage:
-        session.notice(f"{cell.name}: {stage}".replace(", and all after it", ""))
+        context.notice(f"{cell.name}: {stage}".replace(", and all after it", ""))
         return Row(cell.title, cell.seed)
     except InterruptedRun as error:
         raise InterruptedRun(
@@ -47,14 +51,14 @@ def train_cell(
             error.exit_code - 128,
         ) from error
     except Exception as error:  # a plugin's own, or memory that is not there: the others are to go on
-        session.emit(StageFailed(cell.name, sentence(error)))
+        context.emit(StageFailed(cell.name, sentence(error)))
         return Row(cell.title, cell.seed, told.run, error=sentence(error))
-    run = Run(session.workspace.root / trained.path)
-    if comparison and run.status.comparison != comparison and not session.dry_run:
+    run = Run(context.workspace.root / trained.path)
+    if comparison and run.status.comparison != comparison and not context.dry_run:
         run.update(comparison=comparison)
-    if run.name in session.fresh and not session.untracked:
+    if context.publishing.is_due(run.name):
         publish(own, run)
-    row = row_of(run, cell, evaluated["metrics"], evaluated["warning"] is not None)
+    row = row_of(run, cell, evaluated.metrics, evaluated.warning is not None)
     told.finish(row)
     return row
 
@@ -92,7 +96,7 @@ def sentence(error: Exception) -> str:
 class _Told:
     """Passes a training's events on as those of one stage, named after the cell."""
 
-    session: Session
+    context: Context
     name: str
     comparison: str
     run: str = ""
@@ -106,22 +110,22 @@ class _Told:
         match event:
             case StageStarted(stage="train", why=why):
                 self.worked = True
-                self.session.emit(StageStarted(self.name, why))
+                self.context.emit(StageStarted(self.name, why))
             case StageStarted(stage=stage):
                 if not self.worked:  # trained before, and not scored yet
                     self.worked = True
-                    self.session.emit(StageStarted(self.name, f"to {stage}"))
+                    self.context.emit(StageStarted(self.name, f"to {stage}"))
             case StageProgress():
-                self.session.emit(replace(event, stage=self.name))
+                self.context.emit(replace(event, stage=self.name))
             case StageFinished():
                 return
             case TrainingStarted(run=run):
                 self.run = run
                 if self.comparison:
-                    Run(self.session.workspace.runs / run).update(comparison=self.comparison)
-                self.session.emit(event)
+                    Run(self.context.workspace.runs / run).update(comparison=self.comparison)
+                self.context.emit(event)
             case _:
-                self.session.emit(event)
+                self.context.emit(event)
 
     def finish(self, row: Row) -> None:
         """The whole of it is done."""
@@ -130,6 +134,6 @@ class _Told:
         if bits is not None:
             said += f"  {'test' if row.test_bits is not None else 'val'} {bits:.4f} bits/char"
         seconds = time.monotonic() - self.started
-        self.session.emit(
+        self.context.emit(
             StageFinished(self.name, said, seconds, skipped=not self.worked, facts={"run": row.run})
         )

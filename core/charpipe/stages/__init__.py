@@ -1,37 +1,56 @@
-"""The stages of a pipeline as plain functions: ingest, vocabulary, encode, train, evaluate, sample.
+"""The stages of pipelines, one module a stage; the context that they share; the executor that carries them out.
 
-Each finds out whether its work is done already, does it if not, and returns a small value that names what
-there is now. They know no Prefect and no terminal: they tell a session's listener what happens.
+A stage is a typed function. It finds out whether its work is done already, does it if not, and returns a small value.
+Stages know no Prefect and no terminal: they tell the context's listener what happens.
 """
 
-from charpipe.stages.beginning import Beginning, find_beginning
-from charpipe.stages.data import encode, ingest, learn_vocabulary
-from charpipe.stages.outcome import evaluate, sample
+from charpipe.stages.encode import encode
+from charpipe.stages.evaluate import Scores, evaluate
+from charpipe.stages.ingest import ingest
+from charpipe.stages.objects import Made
+from charpipe.stages.once import WouldRun
 from charpipe.stages.plan import TrainRequest, check, check_here
 from charpipe.stages.promote import Promotion, promote
-from charpipe.stages.retraining import Night, conclude, refresh, skip
-from charpipe.stages.session import Made, Session
+from charpipe.stages.refresh import Retraining, refresh
+from charpipe.stages.report import Verdict, report
+from charpipe.stages.sample import Sample, sample
+from charpipe.stages.skip import Unchanged, skip
+from charpipe.stages.stage import DIRECT, Context, Executor, Retry, Stage, Stop, registered, stage
 from charpipe.stages.train import TrainedRun, train
+from charpipe.stages.vocabulary import learn_vocabulary
+from charpipe.stages.warm_start import WarmStart, find_warm_start
 
 __all__ = [
-    "Beginning",
+    "DIRECT",
+    "Context",
+    "Executor",
     "Made",
-    "Night",
     "Promotion",
-    "Session",
+    "Retraining",
+    "Retry",
+    "Sample",
+    "Scores",
+    "Stage",
+    "Stop",
     "TrainRequest",
     "TrainedRun",
+    "Unchanged",
+    "Verdict",
+    "WarmStart",
+    "WouldRun",
     "check",
     "check_here",
-    "conclude",
     "encode",
     "evaluate",
-    "find_beginning",
+    "find_warm_start",
     "ingest",
     "learn_vocabulary",
     "promote",
     "refresh",
+    "registered",
+    "report",
     "sample",
     "skip",
+    "stage",
     "train",
 ]

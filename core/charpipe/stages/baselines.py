@@ -7,7 +7,8 @@ from typing import Any
 
 from charpipe.evaluation.baselines import LARGEST_TEXT, LARGEST_TRAINING, baselines, is_baseline, named
 from charpipe.plugin import Encoding
-from charpipe.stages.session import Made, Session
+from charpipe.stages.objects import Made
+from charpipe.stages.stage import Context
 from charpipe.store import Action
 from charpipe.text import open_tokens
 
@@ -15,7 +16,7 @@ VERSION = 1
 """The version of the stage."""
 
 
-def baseline_metrics(session: Session, corpus: str, tokens: Made, encoding: Encoding) -> dict[str, float]:
+def baseline_metrics(context: Context, corpus: str, tokens: Made, encoding: Encoding) -> dict[str, float]:
     """`{"test/xz_bits_per_char": 2.49, "test/xz_after_training_bits_per_char": 2.14, ...}`, or of validation where
     there is no test split; empty where nothing is held out. The store keeps them: they are worked out once."""
     split = next((name for name in ("test", "val") if tokens.facts["tokens"][name]), None)
@@ -25,10 +26,10 @@ def baseline_metrics(session: Session, corpus: str, tokens: Made, encoding: Enco
     action = Action("baselines", VERSION, {"tokens": tokens.digest}, limits, {})
 
     def work(folder: Any) -> dict[str, Any]:
-        held, training = (_text(session, tokens, encoding, name) for name in (split, "train"))
+        held, training = (_text(context, tokens, encoding, name) for name in (split, "train"))
         return {"split": split, "bits_per_char": baselines(held, training)}
 
-    built = session.store.build(action, work, corpus, while_waiting=lambda: session.check_stop("evaluate"))
+    built = context.store.build(action, work, corpus, while_waiting=lambda: context.check_stop("evaluate"))
     return named(built.facts["split"], built.facts["bits_per_char"])
 
 
@@ -37,8 +38,8 @@ def recorded_baselines(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if is_baseline(name)}
 
 
-def _text(session: Session, tokens: Made, encoding: Encoding, split: str) -> str:
+def _text(context: Context, tokens: Made, encoding: Encoding, split: str) -> str:
     """The beginning of a held-out split, or the end of the training split: about as much as is compressed."""
-    ids = open_tokens(session.path(tokens), split).tokens
+    ids = open_tokens(context.path(tokens), split).tokens
     cut = ids[-LARGEST_TRAINING:] if split == "train" else ids[:LARGEST_TEXT]
     return encoding.decoder().decode(cut.tolist(), final=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from charpipe.evaluation.novelty import Novelty, is_list, novelty, whole_lines
 from charpipe.library import Loaded
 from charpipe.models import Predictor
-from charpipe.stages.session import Made, Session
+from charpipe.stages.objects import Made
+from charpipe.stages.stage import Context
 from charpipe.text import open_tokens
 
 LOOKED_AT = 200_000
@@ -16,22 +17,22 @@ STREAMS, LENGTH = 16, 500
 """Texts written side by side, and tokens in each: about a thousand names."""
 
 
-def novelty_of(session: Session, loaded: Loaded, predictor: Predictor, tokens: Made) -> Novelty | None:
+def novelty_of(context: Context, loaded: Loaded, predictor: Predictor, tokens: Made) -> Novelty | None:
     """How new the lines are that the model writes, drawn as it learnt them (temperature 1) by the seed of `[sample]`.
 
     None where the corpus is no list of short lines, or too large to be compared.
     """
     from charpipe.generation import SampleConfig, sample_many
 
-    splits = [open_tokens(session.path(tokens), split).tokens for split in ("train", "val", "test")]
+    splits = [open_tokens(context.path(tokens), split).tokens for split in ("train", "val", "test")]
     if sum(len(ids) for ids in splits) > LARGEST:
         return None
     decode = loaded.encoding.decoder
     if not is_list(decode().decode(splits[0][:LOOKED_AT].tolist(), final=True)):
         return None
     corpus = "".join(decode().decode(ids.tolist(), final=True) for ids in splits)
-    settings = SampleConfig(length=LENGTH, temperature=1.0, seed=session.config.sample.seed)
-    session.check_stop("evaluate")
+    settings = SampleConfig(length=LENGTH, temperature=1.0, seed=context.config.sample.seed)
+    context.check_stop("evaluate")
     return novelty(
         whole_lines(sample_many(predictor, loaded.encoding, STREAMS, settings)), corpus.splitlines()
     )

@@ -10,15 +10,16 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from charpipe.config.problems import validate
 from charpipe.errors import UsageError
 from charpipe.plugin import ModelConfig
 from charpipe.registry import Provided
 from charpipe.runs import Run, RunInfo
 from charpipe.runs.find import new_name
 from charpipe.runs.folder import SCHEMA, PluginUsed
-from charpipe.stages.beginning import Beginning, find_beginning, settled_config
-from charpipe.stages.session import Made, Session
+from charpipe.stages.architectures import architecture
+from charpipe.stages.objects import Made
+from charpipe.stages.stage import Context
+from charpipe.stages.warm_start import WarmStart, find_warm_start, settled_config
 from charpipe.store import Action
 from charpipe.store.actions import flatten
 from charpipe.tracking import locate
@@ -41,15 +42,15 @@ class TrainRequest:
     arch: str
     pipeline: str = "train-and-sample"
     options: Mapping[str, Any] | None = None
-    beginning: Beginning | None = None
-    """What is started from, if not afresh."""
+    warm_start: WarmStart | None = None
+    """What training starts from, if not from random weights."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """A request with everything looked up: its plugin, its settings, the tokens and vocabulary it reads."""
 
-    session: Session
+    context: Context
     request: TrainRequest
     provided: Provided
     config: ModelConfig
@@ -68,18 +69,18 @@ class Plan:
 
     def action_with(self, changed: Mapping[str, Any]) -> Action:
         """The action, were these settings of training others."""
-        settings = self.session.config.train.model_dump(mode="json", exclude=INCIDENTAL)
+        settings = self.context.config.train.model_dump(mode="json", exclude=INCIDENTAL)
         settings |= {key: value for key, value in changed.items() if key in settings}
         if settings["steps"] is not None:
             del settings["budget"]
         if self.counted:
             settings = {}
-        arch, beginning = self.request.arch, self.request.beginning
+        arch, warm_start = self.request.arch, self.request.warm_start
         inputs = {"tokens": self.tokens.digest, "vocabulary": self.vocabulary.digest}
         started = {}
-        if beginning is not None:
-            inputs["parent"] = beginning.checkpoint
-            started = {"offset": beginning.offset}
+        if warm_start is not None:
+            inputs["parent"] = warm_start.checkpoint
+            started = {"offset": warm_start.offset}
         return Action(
             "train",
             VERSION,
@@ -90,14 +91,14 @@ class Plan:
 
     def create_run(self) -> Run:
         """A new run of this plan, with its own copy of the vocabulary."""
-        corpus, _ = self.session.corpus(self.request.corpus)
+        corpus, _ = self.context.corpus(self.request.corpus)
         name = new_name(corpus, self.request.arch)
-        vocabulary = (self.session.path(self.vocabulary) / "vocabulary.json").read_bytes()
-        return Run.create(self.session.workspace.runs / name, self._info(name, corpus), vocabulary)
+        vocabulary = (self.context.path(self.vocabulary) / "vocabulary.json").read_bytes()
+        return Run.create(self.context.workspace.runs / name, self._info(name, corpus), vocabulary)
 
     def _info(self, name: str, corpus: str) -> RunInfo:
-        session, request, begun = self.session, self.request, self.request.beginning
-        settings = dict(flatten(session.config.model_dump(mode="json", include=RECORDED)))
+        context, request, begun = self.context, self.request, self.request.warm_start
+        settings = dict(flatten(context.config.model_dump(mode="json", include=RECORDED)))
         inputs = {
             "documents": self.tokens.inputs["documents"],
             "vocabulary": self.vocabulary.digest,
@@ -117,7 +118,7 @@ class Plan:
             plugins=self._plugins(),
             request={"pipeline": request.pipeline, "options": dict(request.options or {})},
             settings=settings,  # with those that are unset, so that going on later does not set them
-            origins=dict(session.resolved.origins),
+            origins=dict(context.resolved.origins),
             versions={name: version(name) for name in ("charpipe", "torch")}
             | {"python": platform.python_version()},
             facts={"tokens": dict(self.tokens.facts), "counted": self.counted}
@@ -129,7 +130,7 @@ class Plan:
         tokenizer = str(self.vocabulary.facts["tokenizer"])
         used = {
             self.request.arch: self.provided.provider,
-            tokenizer: self.session.registry.find("tokenizer", tokenizer).provider,
+            tokenizer: self.context.registry.find("tokenizer", tokenizer).provider,
         }
         return {
             name: PluginUsed(module=one.module, version=one.version, digest=one.digest())
@@ -137,31 +138,31 @@ class Plan:
         }
 
 
-def check(session: Session, corpus: str, arch: str) -> None:
+def check(context: Context, corpus: str, arch: str) -> None:
     """Raise what is wrong with the names and settings of a request, before anything is begun."""
-    if session.resume is None:
-        _, config = session.corpus(corpus)
-        session.registry.find("tokenizer", config.tokenizer.name)
-    architecture(session, arch)
-    if session.config.tracking.enabled:
-        locate(session.config.tracking, session.workspace.root / "mlflow")
+    if context.resume is None:
+        _, config = context.corpus(corpus)
+        context.registry.find("tokenizer", config.tokenizer.name)
+    architecture(context, arch)
+    if context.config.tracking.enabled:
+        locate(context.config.tracking, context.workspace.root / "mlflow")
 
 
-def check_here(session: Session, corpus: str, arch: str, beginning: str | None = None) -> None:
+def check_here(context: Context, corpus: str, arch: str, warm_start: str | None = None) -> None:
     """As `check`, and what only the machine that does the work can know: its device, and the run to start from."""
-    check(session, corpus, arch)
-    if architecture(session, arch)[0].spec.build is not None:
-        check_device(session)
-    if beginning is not None and session.resume is None:
-        find_beginning(dataclasses.replace(session, emit=lambda event: None), beginning)
+    check(context, corpus, arch)
+    if architecture(context, arch)[0].spec.build is not None:
+        check_device(context)
+    if warm_start is not None and context.resume is None:
+        find_warm_start(dataclasses.replace(context, emit=lambda event: None), warm_start)
 
 
-def check_device(session: Session) -> None:
+def check_device(context: Context) -> None:
     """Raise UsageError where the device, precision or engine that was asked for is not to be had here.
 
     `auto` and the CPU's usual settings need no check, and so no import of torch.
     """
-    train = session.config.train
+    train = context.config.train
     if train.device in ("auto", "cpu") and train.precision != "float16" and train.engine != "cuda-graphs":
         return
     from charpipe.models.precision import choose_device, choose_precision
@@ -175,9 +176,9 @@ def check_device(session: Session) -> None:
         )
 
 
-def make_plan(session: Session, request: TrainRequest, tokens: Made, vocabulary: Made) -> Plan:
+def make_plan(context: Context, request: TrainRequest, tokens: Made, vocabulary: Made) -> Plan:
     """Look everything up. Raises UsageError for an unknown architecture or a setting of it that is wrong."""
-    provided, config = architecture(session, request.arch)
+    provided, config = architecture(context, request.arch)
     count = tokens.facts["tokens"]["train"]
     if count < LEAST_TOKENS:
         raise UsageError(
@@ -185,12 +186,5 @@ def make_plan(session: Session, request: TrainRequest, tokens: Made, vocabulary:
             "corpus, or give train a larger share of it: --set corpus.split.train=1 --set corpus.split.val=0 "
             "--set corpus.split.test=0"
         )
-    config = settled_config(session, request.beginning, config, vocabulary.facts["size"])
-    return Plan(session, request, provided, config, tokens, vocabulary)
-
-
-def architecture(session: Session, name: str) -> tuple[Provided, ModelConfig]:
-    """An architecture and its settings. Raises UsageError for an unknown one or a setting that is wrong."""
-    provided = session.registry.find("architecture", name)
-    given = session.config.architectures.get(name, {})
-    return provided, validate(provided.spec.config, given, f"architectures.{name}", session.resolved.origins)
+    config = settled_config(context, request.warm_start, config, vocabulary.facts["size"])
+    return Plan(context, request, provided, config, tokens, vocabulary)

@@ -11,9 +11,9 @@ def check_sampling(plan: Plan) -> None:
     from charpipe.text import load_vocabulary
     from charpipe.text.fitting import fit
 
-    session = plan.session
-    settings, registry = session.config.sample, session.registry
-    encoding = load_vocabulary(session.path(plan.vocabulary) / "vocabulary.json", registry.all("tokenizer"))
+    context = plan.context
+    settings, registry = context.config.sample, context.registry
+    encoding = load_vocabulary(context.path(plan.vocabulary) / "vocabulary.json", registry.all("tokenizer"))
     Decoding(settings, encoding.size, registry.all("decoder"))
     if settings.prompt:
         fit(settings.prompt, encoding, "the prompt (sample.prompt)", strict=True, typed=True)

@@ -1,25 +1,28 @@
-"""Training as a stage: the same command again reuses a finished run and goes on with an interrupted one."""
+"""The stage `train`: the same command again reuses a finished run and resumes an interrupted one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 from charpipe.errors import InterruptedRun, RunError
-from charpipe.events import StageFinished, StageStarted
 from charpipe.runs import Run, readable_runs
-from charpipe.stages.beginning import check_fits
-from charpipe.stages.changes import action_then, first_action
-from charpipe.stages.following import follow
+from charpipe.stages.objects import Made
+from charpipe.stages.once import Computation, Found, once
 from charpipe.stages.plan import Plan, TrainRequest, make_plan
+from charpipe.stages.resume import action_then, first_action
 from charpipe.stages.sampling import check_sampling
-from charpipe.stages.session import Made, Session, WouldRun
+from charpipe.stages.stage import Context, stage
+from charpipe.stages.training import run_training
+from charpipe.stages.warm_start import check_fits
 from charpipe.store.locks import exclusive
 
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A run that finished: its name, its folder relative to the workspace, and how it stands."""
+    """A run that finished: its name, its folder relative to the workspace, its metrics and its number of steps."""
 
     run: str
     path: str
@@ -28,48 +31,82 @@ class TrainedRun:
     reused: bool
 
 
-def train(session: Session, request: TrainRequest, tokens: Made, vocabulary: Made) -> TrainedRun:
+@stage("train", "Train the model, or find the run that did.", forcible=True)
+def train(context: Context, request: TrainRequest, tokens: Made, vocabulary: Made) -> TrainedRun:
     """Train `request.arch` on tokens, or find the run that did.
 
-    Raises InterruptedRun after saving where a stop was wished for, TrainingError where it cannot go on.
+    Raises InterruptedRun after saving where a stop was requested, TrainingError where it cannot go on.
     """
-    plan = make_plan(session, request, tokens, vocabulary)
-    lock = session.workspace.store / "locks" / f"{plan.action.digest}.lock"
+    return once(context, _Training(make_plan(context, request, tokens, vocabulary)))
 
-    def wait(holder: str) -> None:
-        session.notice(f"train: waiting for {holder}")
 
-    with exclusive(lock, wait, lambda: session.check_stop("train")):
-        run, why = _find(plan)
-        if run is not None and run.status.state == "finished":
-            return _finished(session, run, reused=True)
-        if session.dry_run:
-            raise WouldRun(
-                f"train: would {'go on with ' + run.name if run else 'run'} ({why}), and all after it"
-            )
+class _Training(Computation[TrainedRun]):
+    stage = "train"
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan, self._context = plan, plan.context
+        self._run: Run | None = None
+        """The run to resume, once `find` has found one."""
+
+    def find(self) -> Found[TrainedRun]:
+        self._run, why = _find(self._plan)
+        if self._run is None:
+            return Found(why=why)
+        if self._run.status.state == "finished":
+            return Found(self._result(self._run, reused=True))
+        return Found(why=why, work=f"go on with {self._run.name}")
+
+    def prepare(self) -> None:
+        plan = self._plan
         check_sampling(plan)
-        if run is None:
-            check_fits(plan)
-            run = plan.create_run()
-        session.emit(StageStarted("train", why))
-        if follow(plan, run) == "interrupted":
+        if self._run is None:
+            check_fits(self._context, plan.request.warm_start, plan.provided.spec, plan.config)
+
+    def make(self) -> TrainedRun:
+        run = self._run or self._plan.create_run()
+        if run_training(self._plan, run) == "interrupted":
             raise InterruptedRun(
                 f"stopped at step {run.status.step:,}; everything up to there is saved. "
                 f"To go on, type: charpipe resume {run.name}",
-                session.stop.signal,
+                self._context.stop.signal,
             )
-        return _finished(session, run, reused=False)
+        return self._result(run, reused=False)
+
+    def summary(self, result: TrainedRun) -> str:
+        status = self._folder(result).status
+        loss = (status.best or {}).get("metrics", {}).get("val/loss")
+        best = f"  best val {loss:.3f} nats" if loss is not None else ""
+        return f"{result.steps:,} step{'' if result.steps == 1 else 's'}{best}"
+
+    def facts(self, result: TrainedRun) -> Mapping[str, Any]:
+        return {"run": result.run}
+
+    def seconds(self, result: TrainedRun, elapsed: float) -> float:
+        return self._folder(result).status.seconds
+
+    def lock(self) -> AbstractContextManager[Any]:
+        path = self._context.workspace.store / "locks" / f"{self._plan.action.digest}.lock"
+
+        def wait(holder: str) -> None:
+            self._context.notice(f"train: waiting for {holder}")
+
+        return exclusive(path, wait, lambda: self._context.check_stop("train"))
+
+    def _folder(self, result: TrainedRun) -> Run:
+        return Run(self._context.workspace.root / result.path)
+
+    def _result(self, run: Run, *, reused: bool) -> TrainedRun:
+        path, status = self._context.workspace.relative(run.folder), run.status
+        return TrainedRun(run.name, path, status.metrics, status.step, reused)
 
 
 def _find(plan: Plan) -> tuple[Run | None, str]:
     """The run to reuse or to go on with, if there is one, and why training is needed where it is not finished."""
-    session, action = plan.session, plan.action
-    if "train" in session.force:
-        return None, "forced"
-    if session.resume is not None:
-        _check_same(session.resume, plan)
-        return session.resume, f"goes on from step {session.resume.status.step:,}"
-    same = [run for run in readable_runs(session.workspace.runs) if run.info.action == action.digest]
+    context, action = plan.context, plan.action
+    if context.resume is not None:
+        _check_same(context.resume, plan)
+        return context.resume, f"goes on from step {context.resume.status.step:,}"
+    same = [run for run in readable_runs(context.workspace.runs) if run.info.action == action.digest]
     finished = [run for run in same if run.status.state == "finished"]
     if finished:
         return finished[-1], "finished"
@@ -88,14 +125,3 @@ def _check_same(run: Run, plan: Plan) -> None:
         f"{run.name} cannot go on: {what} changed since it was started; what it learnt is kept, "
         f"and `charpipe sample {run.name}` still works"
     )
-
-
-def _finished(session: Session, run: Run, *, reused: bool) -> TrainedRun:
-    status = run.status
-    loss = (status.best or {}).get("metrics", {}).get("val/loss")
-    summary = f"{status.step:,} step{'' if status.step == 1 else 's'}" + (
-        f"  best val {loss:.3f} nats" if loss is not None else ""
-    )
-    seconds = 0.0 if reused else status.seconds
-    session.emit(StageFinished("train", summary, seconds, skipped=reused, facts={"run": run.name}))
-    return TrainedRun(run.name, session.workspace.relative(run.folder), status.metrics, status.step, reused)

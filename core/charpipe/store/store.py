@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -102,13 +102,26 @@ class Store:
         if not force and (found := self.find(action)):
             return found
         why = "forced" if force else self.why(action, subject)
-        with exclusive(self.root / "locks" / f"{action.digest}.lock", on_wait, while_waiting):
+        with self.lock(action, on_wait, while_waiting):
             if not force and (found := self.find(action)):
                 return found
             on_start(why)
-            digest, manifest = self._make(action, make)
-            record = {"action": action.to_json(), "object": digest, "subject": subject, "made": _now()}
-            write_json(self._record(action), record)
+            return self.make(action, make, subject, why)
+
+    def lock(
+        self,
+        action: Action,
+        on_wait: Callable[[str], None] = lambda holder: None,
+        while_waiting: Callable[[], None] = lambda: None,
+    ) -> AbstractContextManager[None]:
+        """Hold what only one process at a time may make; see `exclusive`."""
+        return exclusive(self.root / "locks" / f"{action.digest}.lock", on_wait, while_waiting)
+
+    def make(self, action: Action, make: Make, subject: str, why: str = "") -> Built:
+        """Make the object of `action` and record it, whether it is there or not. The caller holds its `lock`."""
+        digest, manifest = self._make(action, make)
+        record = {"action": action.to_json(), "object": digest, "subject": subject, "made": _now()}
+        write_json(self._record(action), record)
         return Built(self.object(digest), digest, manifest.facts, reused=False, why=why)
 
     def _make(self, action: Action, make: Make) -> tuple[str, Manifest]:

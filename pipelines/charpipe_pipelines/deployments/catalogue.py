@@ -17,7 +17,7 @@ from charpipe.config.problems import validate
 from charpipe.errors import CharpipeError, UsageError, near_match
 from charpipe.plugin import Pipeline
 from charpipe.registry import Registry
-from charpipe.stages import Session, check
+from charpipe.stages import Context, check
 from charpipe.store.actions import flatten
 from charpipe.workspace import Workspace
 from charpipe_pipelines.deployments.settings import DeploymentConfig, Schedule
@@ -67,6 +67,11 @@ class Deployment:
         return shlex.join(words)
 
 
+def entrypoint(pipeline: Pipeline) -> str:
+    """The path by which a deployment finds the pipeline's flow."""
+    return pipeline.flow or f"charpipe_pipelines.flows.{pipeline.name}"
+
+
 def read_deployments(workspace: Workspace, registry: Registry) -> list[Deployment]:
     """All deployments of the project file in reach.
 
@@ -99,8 +104,6 @@ def _read(
         raise UsageError(f'{where}.pipeline is needed, as in pipeline = "retrain"')
     config = validate(DeploymentConfig, own, prefix=where)
     pipeline = _at(f"{where}.pipeline", lambda: registry.pipeline(config.pipeline))
-    if pipeline.flow is None:
-        raise UsageError(f"{where}.pipeline: {pipeline.name} is no Prefect flow, and cannot be deployed")
     _refuse_unknown(where, table, pipeline)
     if config.schedule is not None:
         _check_cron(f"{where}.schedule.cron", config.schedule)
@@ -110,7 +113,7 @@ def _read(
     )
     given = {key: value for key, value in table.items() if key not in own}
     options = _options(where, pipeline, {**resolved.options, **given}, folder, resolved)
-    _check_request(where, options, Session(workspace, resolved, registry))
+    _check_request(where, options, Context(workspace, resolved, registry))
     return Deployment(name, config, pipeline, options, config.settings, folder)
 
 
@@ -144,12 +147,12 @@ def _options(
     return validate(pipeline.options, values, prefix=where).model_dump(mode="json")
 
 
-def _check_request(where: str, options: Mapping[str, Any], session: Session) -> None:
+def _check_request(where: str, options: Mapping[str, Any], context: Context) -> None:
     corpus, arch = options.get("corpus"), options.get("arch")
     if isinstance(corpus, str):
-        _at(f"{where}.corpus", lambda: session.corpus(corpus))
+        _at(f"{where}.corpus", lambda: context.corpus(corpus))
         if isinstance(arch, str):
-            _at(where, lambda: check(session, corpus, arch))
+            _at(where, lambda: check(context, corpus, arch))
 
 
 def _check_cron(where: str, schedule: Schedule) -> None:

@@ -34,8 +34,9 @@ def serve(
     What runs then is saved first, and goes on at the next start; the schedules stay active.
     """
     from charpipe.cli.signals import until_done
-    from charpipe.stages.session import Stop
+    from charpipe.stages import Stop
     from charpipe_pipelines.deployments import serving
+    from charpipe_pipelines.deployments.catalogue import entrypoint
     from charpipe_pipelines.deployments.lines import Lines
 
     workspace = open_workspace()
@@ -47,7 +48,7 @@ def serve(
             raise UsageError(NONE_YET)
         api, lines, stop = _api(), Lines(json=json), Stop()
         pipelines = open_registry().all("pipeline")
-        flows = {name: pipeline.flow for name, pipeline in pipelines.items() if pipeline.flow is not None}
+        flows = {name: entrypoint(pipeline) for name, pipeline in pipelines.items()}
         lines.introduce(deployments)
         until_done(
             lambda: serving.serve(workspace, deployments, flows, api, limit, lines.tell, stop),

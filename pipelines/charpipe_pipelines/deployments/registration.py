@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from charpipe.errors import UsageError
 from charpipe.workspace import Workspace
-from charpipe_pipelines.deployments.catalogue import Deployment
+from charpipe_pipelines.deployments.catalogue import Deployment, entrypoint
 from charpipe_pipelines.deployments.settings import Schedule
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def register(
         description=_description(deployment),
         tags=[TAG, workspace_tag(workspace)],
         path=str(deployment.folder),
-        entrypoint=deployment.pipeline.flow,
+        entrypoint=entrypoint(deployment.pipeline),
         paused=config.paused or (known is not None and known.paused),
         enforce_parameter_schema=False,
         **options,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from charpipe.errors import CharpipeError, UsageError
-from charpipe.stages.session import Stop
+from charpipe.stages import Stop
 from charpipe.store.locks import exclusive
 from charpipe.workspace import Workspace
 from charpipe_pipelines.deployments.catalogue import Deployment

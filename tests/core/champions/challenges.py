@@ -9,7 +9,7 @@ from typing import Any
 
 from charpipe import stages
 from charpipe.runs import Run
-from charpipe.stages import Made, Session, TrainRequest
+from charpipe.stages import Context, Made, TrainRequest
 from charpipe.workspace import Workspace
 
 WORDS = [
@@ -41,7 +41,7 @@ def text(seed: int, words: int = 4000) -> str:
 class Lab:
     """Trains runs of one corpus and lets them challenge its champion."""
 
-    def __init__(self, open_session: Callable[..., Session], folder: Path) -> None:
+    def __init__(self, open_session: Callable[..., Context], folder: Path) -> None:
         self._open, self.folder = open_session, folder
         self.corpus = "mine.txt"
         self.session = open_session()

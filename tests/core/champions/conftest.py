@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from challenges import Lab, text
 
-from charpipe.stages import Session
+from charpipe.stages import Context
 
 
 @pytest.fixture
-def lab(open_session: Callable[..., Session], project: Path) -> Lab:
+def lab(open_session: Callable[..., Context], project: Path) -> Lab:
     made = Lab(open_session, project)
     made.write(text(1))
     return made

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -344,10 +345,10 @@ def test_two_that_decide_at_once_wait_for_one_another(lab: Lab) -> None:
     trained, tokens = lab.train(150)
     waited = []
     with promotion.deciding(lab.workspace, CORPUS):
-        lab.session.emit = waited.append
-        lab.session.stop.request(15)  # the wait ends as any stage does
+        session = replace(lab.session, emit=waited.append)
+        session.stop.request(15)  # the wait ends as any stage does
         with pytest.raises(Exception, match="stopped while it worked on promote"):
-            stages.promote(lab.session, trained, tokens)
+            stages.promote(session, trained, tokens)
     assert any("waiting for" in getattr(event, "message", "") for event in waited)
 
 

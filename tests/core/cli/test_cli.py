@@ -12,6 +12,7 @@ import pytest
 from charpipe import stages
 from charpipe.cli import main
 from charpipe.stages import TrainRequest
+from charpipe_pipelines.training_result import TrainingResult
 
 
 @pytest.fixture
@@ -260,8 +261,9 @@ def test_a_flag_that_equals_a_default_still_wins(
     project: Path, capfd: pytest.CaptureFixture[str], monkeypatch
 ) -> None:
     seen = []
-    told = "charpipe_pipelines.orchestration.train_and_sample"
-    monkeypatch.setattr(told, lambda options, session: seen.append(options) or {})
+    told = "charpipe_pipelines.orchestration.run"
+    nothing = TrainingResult("a-run", "hello", {}, None, (), "")
+    monkeypatch.setattr(told, lambda pipeline, options, context: seen.append(options) or nothing)
     (project / "pipelines.toml").write_text('[pipelines.train-and-sample]\narch = "gru"\ncorpus = "hello"')
     assert main(["run", "train-and-sample"]) == 0
     assert main(["run", "train-and-sample", "--arch", "lstm"]) == 0

@@ -9,11 +9,11 @@ import pytest
 
 import charpipe
 from charpipe.cli import main
-from charpipe.cli.views.ranking import ranking
-from charpipe.cli.views.summary import summary
+from charpipe.comparison import ComparisonResult, Row
 from charpipe.comparison.leaderboard import Standing, cells_of
 from charpipe.events import Notice
-from charpipe.stages.session import ignore
+from charpipe.stages.stage import ignore
+from charpipe_pipelines.compare_architectures import show
 
 SETTINGS = {
     "tracking.enabled": False,
@@ -129,17 +129,12 @@ def test_comparison_marks_what_is_worse_than_guessing(corpus: None, heard) -> No
     [run] = [row for row in found.rows if row["run"]]
     assert run["worse_than_guessing"] is True
     assert [notice for notice in heard.of(Notice) if ADVICE in notice.message]
-    shown = "\n".join(
-        ranking({"leaderboard": found.leaderboard, "rows": found.rows, "folder": "f", "corpus": "mine.txt"})
-    )
+    standings = tuple(Standing(**one) for one in found.leaderboard)
+    rows = tuple(Row(**row) for row in found.rows)
+    shown = "\n".join(show(ComparisonResult(found.name, "mine.txt", found.folder, standings, rows)))
     [standing] = [Standing(**one) for one in found.leaderboard if not one["baseline"]]
     assert cells_of(standing)[-1].endswith("  1 worse than guessing")
     assert f"charpipe runs show {run['run']}" in shown
-
-
-def test_summary_of_a_pipeline_warns() -> None:
-    assert "  warning: it is bad" in list(summary({"run": "r", "metrics": {}, "warning": "it is bad"}))
-    assert not any("warning" in line for line in summary({"run": "r", "metrics": {}, "warning": None}))
 
 
 def test_nothing_warns_of_a_usual_run(good: str, capsys: pytest.CaptureFixture[str]) -> None:

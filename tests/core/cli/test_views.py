@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -13,8 +13,7 @@ from charpipe.cli.views.jsonlines import JsonLines
 from charpipe.cli.views.live import Live
 from charpipe.cli.views.plain import Plain
 from charpipe.cli.views.progress import Progress, one_line
-from charpipe.cli.views.summary import summary
-from charpipe.comparison import Row, leaderboard
+from charpipe.comparison import ComparisonResult, Row, leaderboard
 from charpipe.errors import Incomplete
 from charpipe.events import (
     Evaluated,
@@ -30,8 +29,9 @@ from charpipe.events import (
     Step,
     TrainingStarted,
 )
-from charpipe.stages.session import STAGES
+from charpipe_pipelines.compare_architectures import show as show_comparison
 
+STAGES = ("ingest", "vocabulary", "encode", "train", "evaluate", "sample")
 EVENTS: list[Event] = [
     StageFinished("ingest", "55,405 documents  1.18 GB", 30.0),
     StageFinished("vocabulary", "char, 361 tokens", 0.0, skipped=True),
@@ -108,27 +108,6 @@ def test_json_lines_are_events(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[-1]["event"] == "trained"
 
 
-def test_the_summary_shows_numbers_sample_and_next_commands(open_session) -> None:
-    result = {
-        "run": "a-run",
-        "metrics": {
-            "val/loss": 1.2,
-            "val/bits_per_char": 1.73,
-            "test/loss": 1.3,
-            "test/loss_standard_error": 0.01,
-        },
-        "sample": "x" * 250 + "\n\x1b[31mred\n" + "line\n" * 40,
-        "predictions": [{"text": "h", "next": {"e": 0.9}}],
-    }
-    text = "\n".join(summary(result))
-    assert "1.2000 nats per token, 1.7300 bits per character" in text
-    assert "1.3000 ± 0.0100 nats" in text
-    assert "after 'h'" in text
-    assert "\x1b" not in text
-    assert "lines more" in text
-    assert "charpipe sample a-run" in text
-
-
 def test_one_line_is_one_line() -> None:
     assert one_line("a\nb\tc\x1bd", 20) == "a⏎b→c·d"
     assert one_line("abcdef", 4) == "abc…"
@@ -155,8 +134,8 @@ def test_a_failed_stage_is_no_end_and_what_came_of_the_rest_is_shown(
     view(StageStarted("lstm 1x8 seed 1", "first time"))
     view(StageFailed("lstm 1x8 seed 1", "the loss is not a number"))
     [lost] = leaderboard([Row("lstm 1x8", 1, error="the loss is not a number")])
-    result = {"leaderboard": [asdict(lost)], "folder": "somewhere", "corpus": "hello"}
-    view.fail(Incomplete("1 of 1 trainings failed", result))
+    result = ComparisonResult("hello-lstm-7f3a1c", "hello", Path("somewhere"), (lost,))
+    view.fail(Incomplete("1 of 1 trainings failed", result), show_comparison(result))
     out = capsys.readouterr().out
     assert "✗ lstm 1x8 seed 1  the loss is not a number" in out
     assert "1 failed: the loss" in out
@@ -177,9 +156,3 @@ def test_live_training_line_shows_everything_where_there_is_room() -> None:
     assert "step 1,000 of 2,000" in line
     assert "bits/char" in line
     assert "█" in line
-
-
-def test_summary_suggests_the_report_and_the_inspection() -> None:
-    lines = "\n".join(summary({"run": "a-run", "metrics": {}}))
-    for command in ("sample", "report", "inspect", "runs show"):
-        assert f"charpipe {command} a-run" in lines

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from charpipe.errors import Incomplete, InterruptedRun, UsageError
 from charpipe.events import StageFailed, TrainingStarted
 from charpipe.registry import Registry
 from charpipe.runs import list_runs
-from charpipe.stages import Session
+from charpipe.stages import Context
 from charpipe.training.settings import TrainConfig, parse_budget
 from charpipe.workspace import Workspace
 
@@ -123,13 +124,13 @@ def test_the_files_hold_both_columns_and_all_that_is_known(tmp_path: Path) -> No
 
 
 @pytest.fixture
-def session(project: Path, heard: Any) -> Callable[..., Session]:
-    def open_one(**settings: Any) -> Session:
+def session(project: Path, heard: Any) -> Callable[..., Context]:
+    def open_one(**settings: Any) -> Context:
         given = {"tracking.enabled": False} | {
             key.replace("__", "."): value for key, value in settings.items()
         }
         resolved = load_config(pipeline="reproduce-2015", settings=given)
-        return Session(Workspace(project / ".charpipe"), resolved, Registry(), emit=heard)
+        return Context(Workspace(project / ".charpipe"), resolved, Registry(), emit=heard)
 
     return open_one
 
@@ -141,7 +142,7 @@ def copy(project: Path) -> str:
     return str(path)
 
 
-def carried_out(session: Session, planned: Reproduction) -> list[Result]:
+def carried_out(session: Context, planned: Reproduction) -> list[Result]:
     rows: list[Result] = []
     for share in planned.shares:
         prepared = comparison.prepare(session, share)
@@ -153,7 +154,7 @@ def carried_out(session: Session, planned: Reproduction) -> list[Result]:
 
 
 def test_the_budget_is_divided_over_the_models_of_texts_that_there_are(
-    session: Callable[..., Session],
+    session: Callable[..., Context],
 ) -> None:
     planned = comparison.divide(session(train__budget="3m"), ["paper", "blog"], [64, 128], [1], {})
     there = [share for share in planned.shares if share.there]
@@ -169,13 +170,13 @@ def test_the_budget_is_divided_over_the_models_of_texts_that_there_are(
     assert planned.scaled_to == "3 minutes"
 
 
-def test_a_fixed_number_of_steps_is_each_models(session: Callable[..., Session]) -> None:
+def test_a_fixed_number_of_steps_is_each_models(session: Callable[..., Context]) -> None:
     planned = comparison.divide(session(train__steps=7), ["paper"], [64], [1], {})
     assert planned.scaled_to == "7 steps each"
     assert {share.budget for share in planned.shares} == {None}
 
 
-def test_unknown_corpora_and_absent_files_are_refused(session: Callable[..., Session], copy: str) -> None:
+def test_unknown_corpora_and_absent_files_are_refused(session: Callable[..., Context], copy: str) -> None:
     with pytest.raises(UsageError, match="did you mean 'war_and_peace'"):
         comparison.divide(session(), ["paper"], [64], [1], {"war_and_piece": copy})
     with pytest.raises(UsageError, match="no such file"):
@@ -183,7 +184,7 @@ def test_unknown_corpora_and_absent_files_are_refused(session: Callable[..., Ses
 
 
 def test_a_small_one_trains_on_bytes_and_an_absent_text_is_a_row(
-    session: Callable[..., Session], copy: str, heard: Any
+    session: Callable[..., Context], copy: str, heard: Any
 ) -> None:
     one = session(train__steps=2)
     # not the catalogue's war_and_peace, whose file is known by its digest
@@ -216,7 +217,7 @@ def replaced(share: Any) -> Any:
 
 
 def test_another_file_in_the_place_of_the_papers_fails_and_the_rest_goes_on(
-    session: Callable[..., Session], copy: str, heard: Any
+    session: Callable[..., Context], copy: str, heard: Any
 ) -> None:
     one = session(train__steps=2)
     planned = comparison.divide(one, ["paper"], [8], [1], {"war_and_peace": copy, "linux_kernel": copy})
@@ -227,12 +228,12 @@ def test_another_file_in_the_place_of_the_papers_fails_and_the_rest_goes_on(
     assert len(heard.of(StageFailed)) == 1
     with pytest.raises(Incomplete, match="1 row failed") as caught:
         comparison.tabulate(one, planned, rows)
-    assert len(caught.value.result["results"]) == len(rows)
-    folder = Path(caught.value.result["folder"])
+    assert len(caught.value.result.results) == len(rows)
+    folder = Path(caught.value.result.folder)
     assert sorted(path.name for path in folder.iterdir()) == ["reproduction.csv", "reproduction.json"]
 
 
-def test_what_is_asked_for_wins_over_the_settings_of_2015(session: Callable[..., Session], copy: str) -> None:
+def test_what_is_asked_for_wins_over_the_settings_of_2015(session: Callable[..., Context], copy: str) -> None:
     one = session(train__steps=1, train__learning_rate=1e-3, architectures__rnn__dropout=0.25)
     planned = comparison.divide(one, ["paper"], [8], [1], {"linux_kernel": copy})
     prepared = comparison.prepare(one, planned.shares[1])
@@ -243,22 +244,21 @@ def test_what_is_asked_for_wins_over_the_settings_of_2015(session: Callable[...,
     assert info.settings["train.decay"] == 0.95
 
 
-def test_a_dry_run_says_what_would_be_and_does_nothing(session: Callable[..., Session], copy: str) -> None:
+def test_a_dry_run_says_what_would_be_and_does_nothing(session: Callable[..., Context], copy: str) -> None:
     one = session(train__steps=2)
     planned = comparison.divide(one, ["paper"], [8], [1], {"linux_kernel": copy})
-    dry = session(train__steps=2)
-    dry.dry_run = True
+    dry = replace(session(train__steps=2), dry_run=True)
     (row,) = comparison.results_of(comparison.prepare(dry, planned.shares[1]), [])
     assert "would run" in row.reason
     comparison.prepare(one, planned.shares[1])
     prepared = comparison.prepare(dry, planned.shares[1])
     (row,) = comparison.reproduce(dry, prepared.models[0], planned.name)
     assert row.reason == "would be trained"
-    assert comparison.tabulate(dry, planned, [row])["folder"] == ""
+    assert comparison.tabulate(dry, planned, [row]).folder == ""
     assert list_runs(one.workspace.runs) == []
 
 
-def test_a_wish_to_stop_stops(session: Callable[..., Session], copy: str) -> None:
+def test_a_wish_to_stop_stops(session: Callable[..., Context], copy: str) -> None:
     one = session(train__steps=2)
     planned = comparison.divide(one, ["paper"], [8], [1], {"linux_kernel": copy})
     prepared = comparison.prepare(one, planned.shares[1])
@@ -268,7 +268,7 @@ def test_a_wish_to_stop_stops(session: Callable[..., Session], copy: str) -> Non
 
 
 def test_mlflow_has_a_parent_run_with_the_table_and_the_models_below_it(
-    session: Callable[..., Session], copy: str
+    session: Callable[..., Context], copy: str
 ) -> None:
     from mlflow.tracking import MlflowClient
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,13 +12,12 @@ from charpipe.comparison import Comparison, Row, conclude, settle, train_cell
 from charpipe.errors import Incomplete, InterruptedRun, UsageError
 from charpipe.events import StageFailed, StageFinished, StagesPlanned, StageStarted, Step, TrainingStarted
 from charpipe.runs import Run, list_runs
-from charpipe.stages import Session
-from charpipe.stages.session import WouldRun
+from charpipe.stages import Context, WouldRun
 
 TEXT = "to be, or not to be, that is the question: " * 40
 
 
-def prepared(session: Session, project: Any) -> tuple[str, Any, Any]:
+def prepared(session: Context, project: Any) -> tuple[str, Any, Any]:
     file = project / "corpus.txt"
     file.write_text(TEXT)
     documents = stages.ingest(session, str(file))
@@ -26,7 +26,7 @@ def prepared(session: Session, project: Any) -> tuple[str, Any, Any]:
 
 
 def compared(
-    session: Session, project: Any, archs: list[str], match: Any = "units", seeds: int = 1
+    session: Context, project: Any, archs: list[str], match: Any = "units", seeds: int = 1
 ) -> tuple[Comparison, list[Row]]:
     corpus, tokens, vocabulary = prepared(session, project)
     settled = settle(session, corpus, archs, [8], [1], seeds, match, tokens)
@@ -66,12 +66,12 @@ def test_all_see_the_same_data_and_are_scored_alike(open_session, project) -> No
     assert all(Run(session.workspace.runs / row.run).status.comparison == settled.name for row in rows)
 
     result = conclude(session, settled, rows)
-    titles = {one["title"] for one in result["leaderboard"]}
+    titles = {one.title for one in result.leaderboard}
     assert {"rnn 1x8", "gru 1x8", "ngram", "xz", "zstd"} <= titles
     folder = session.workspace.root / "comparisons" / settled.name
     with (folder / "leaderboard.csv").open(encoding="utf-8") as file:
         board = list(csv.DictReader(file))
-    assert [one["title"] for one in board] == [one["title"] for one in result["leaderboard"]]
+    assert [one["title"] for one in board] == [one.title for one in result.leaderboard]
     bits = [float(one["bits"]) for one in board]
     assert bits == sorted(bits)
     assert all(float(one["deviation"]) >= 0 for one in board if one["seeds"] == "2")
@@ -96,7 +96,7 @@ def test_one_failure_is_a_row_and_the_others_go_on(open_session, project, heard)
     with pytest.raises(Incomplete, match="1 of 2 trainings failed") as caught:
         conclude(session, settled, rows)
     assert caught.value.exit_code == 1
-    assert caught.value.result["leaderboard"][-1]["error"] == rows[0].error
+    assert caught.value.result.leaderboard[-1].error == rows[0].error
     assert (session.workspace.root / "comparisons" / settled.name / "leaderboard.csv").is_file()
 
 
@@ -111,7 +111,7 @@ def test_a_stop_saves_and_the_same_again_goes_on(open_session, project, heard) -
         if isinstance(event, Step) and len(seen) == 2 and event.step == 6:
             session.stop.request(15)
 
-    session.emit = emit
+    session = replace(session, emit=emit)
     with pytest.raises(InterruptedRun, match=r"stopped in gru 1x8 seed 1.*same command again") as caught:
         compared(session, project, ["rnn", "gru", "lstm"])
     assert caught.value.exit_code == 143
@@ -133,7 +133,8 @@ def test_a_dry_run_says_which_would_be_trained(open_session, project, heard) -> 
     with pytest.raises(WouldRun, match="1 of 2 trainings would run"):
         conclude(session, settled, rows)
     done, rows = compared(session, project, ["rnn"])
-    assert conclude(session, done, rows) == {"comparison": done.name, "corpus": "./corpus.txt"}
+    found = conclude(session, done, rows).to_json()
+    assert found == {"comparison": done.name, "corpus": "./corpus.txt"}
     assert not (session.workspace.root / "comparisons").exists()
 
 

@@ -19,14 +19,14 @@ from charpipe.cli import main
 from charpipe.errors import CharpipeError, RunError
 from charpipe.retention import RetentionConfig, collect
 from charpipe.runs import list_runs
-from charpipe.stages import Session, TrainRequest
+from charpipe.stages import Context, TrainRequest
 from charpipe.store import Store
 from charpipe.workspace import Workspace
 
 STRICT = RetentionConfig(keep_runs=1, keep_days=0, keep_versions=1, grace_hours=1)
 
 
-def train(session: Session, corpus: str = "mine.txt", promote: bool = False) -> str:
+def train(session: Context, corpus: str = "mine.txt", promote: bool = False) -> str:
     documents = stages.ingest(session, corpus)
     vocabulary = stages.learn_vocabulary(session, corpus, documents)
     tokens = stages.encode(session, corpus, documents, vocabulary)

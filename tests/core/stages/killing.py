@@ -19,7 +19,7 @@ from charpipe.config import load_config
 from charpipe.events import Checkpointed, Step
 from charpipe.registry import Registry
 from charpipe.runs import Recorder, recorder
-from charpipe.stages import Session, TrainRequest, plan
+from charpipe.stages import Context, TrainRequest, plan, training
 from charpipe.store import atomic
 from charpipe.training import checkpoints
 from charpipe.workspace import Workspace
@@ -44,16 +44,16 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def session(folder: Path, **others) -> Session:
+def session(folder: Path, **others) -> Context:
     settings = {
         "tracking.enabled": False, "train.steps": 24, "train.batch_size": 4, "train.window": 8, "sample.length": 40,
         "train.evaluate_every": 5, "train.engine": "plain", "train.device": "cpu",
         "architectures.lstm.hidden_size": 8, "architectures.lstm.layers": 2, "architectures.lstm.dropout": 0.2,
     }  # fmt: skip
-    return Session(Workspace(folder / ".charpipe"), load_config(settings=settings), Registry(), **others)
+    return Context(Workspace(folder / ".charpipe"), load_config(settings=settings), Registry(), **others)
 
 
-def train(opened: Session) -> stages.TrainedRun:
+def train(opened: Context) -> stages.TrainedRun:
     documents = stages.ingest(opened, "mine.txt")
     vocabulary = stages.learn_vocabulary(opened, "mine.txt", documents)
     tokens = stages.encode(opened, "mine.txt", documents, vocabulary)
@@ -110,7 +110,7 @@ def arrange(place: str) -> None:
 
     checkpoints.Snapshot._write, checkpoints.describe = writing, describing
     checkpoints.publish_folder, shutil.rmtree = publishing, removing
-    stages.following.Recorder = recorder.Recorder = Told
+    training.Recorder = recorder.Recorder = Told
     plan.new_name = lambda corpus, arch: place
 
 

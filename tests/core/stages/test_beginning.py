@@ -1,6 +1,7 @@
 """Starting from another run: what is learnt stays, the vocabulary grows, and what does not fit is refused by name."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,13 @@ from charpipe import stages
 from charpipe.errors import InterruptedRun, RunError, UsageError
 from charpipe.events import Step
 from charpipe.runs import find_run, list_runs
-from charpipe.stages import Session, TrainRequest
+from charpipe.stages import Context, TrainRequest
 
 TEXT = "the quick brown fox jumps over the lazy dog. " * 40
 
 
-def pipeline(session: Session, corpus: str = "mine.txt", arch: str = "rnn", start: str | None = None):
-    beginning = stages.find_beginning(session, start)
+def pipeline(session: Context, corpus: str = "mine.txt", arch: str = "rnn", start: str | None = None):
+    beginning = stages.find_warm_start(session, start)
     documents = stages.ingest(session, corpus)
     vocabulary = stages.learn_vocabulary(session, corpus, documents, beginning)
     tokens = stages.encode(session, corpus, documents, vocabulary)
@@ -66,7 +67,7 @@ def test_interrupted_it_is_gone_on_with_from_where_it_began(corpus: Path, open_s
         if isinstance(event, Step) and event.step == 5:
             session.stop.request(2)
 
-    session.emit = stop_at_five
+    session = replace(session, emit=stop_at_five)
     with pytest.raises(InterruptedRun):
         pipeline(session, start=first.run)
     run = list_runs(session.workspace.runs)[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,10 @@ from charpipe.cli import main
 from charpipe.errors import CharpipeError, InterruptedRun, RunError
 from charpipe.events import Notice, Step
 from charpipe.runs import list_runs
-from charpipe.stages import Session, TrainRequest
+from charpipe.stages import Context, TrainRequest
 
 
-def train(session: Session) -> stages.TrainedRun:
+def train(session: Context) -> stages.TrainedRun:
     documents = stages.ingest(session, "mine.txt")
     vocabulary = stages.learn_vocabulary(session, "mine.txt", documents)
     tokens = stages.encode(session, "mine.txt", documents, vocabulary)
@@ -33,7 +34,7 @@ def interrupted(project: Path, open_session, heard):
         if isinstance(event, Step) and event.step == 5:
             session.stop.request(15)
 
-    session.emit = emit
+    session = replace(session, emit=emit)
     with pytest.raises(InterruptedRun):
         train(session)
     heard.clear()
@@ -70,7 +71,7 @@ def test_what_was_changed_once_may_be_changed_again_and_be_gone_on_with(
         if isinstance(event, Step) and event.step == 9:
             session.stop.request(15)
 
-    session.emit = emit
+    session = replace(session, emit=emit)
     with pytest.raises(InterruptedRun):
         train(session)
     train(open_session(resume=interrupted, train__engine="auto", train__steps=18))

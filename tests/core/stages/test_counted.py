@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from test_stages import corpus, pipeline, ran  # noqa: F401
@@ -21,7 +22,7 @@ def test_it_runs_once_whatever_training_is_told(corpus, open_session, heard) -> 
     assert again == (again[0], scores, sample)
     assert (again[0].run, again[0].reused) == (trained.run, True)
     assert trained.steps == 1
-    assert {"test/bits_per_char", "test/xz_bits_per_char"} <= set(scores["metrics"])
+    assert {"test/bits_per_char", "test/xz_bits_per_char"} <= set(scores.metrics)
 
 
 def test_another_order_is_another_run(corpus, open_session) -> None:  # noqa: F811
@@ -43,8 +44,10 @@ def test_it_is_found_and_loaded(corpus, open_session) -> None:  # noqa: F811
 
 def test_a_stop_and_the_same_command_again(corpus, open_session) -> None:  # noqa: F811
     session = open_session()
-    session.emit = lambda event: (
-        session.stop.request(15) if type(event).__name__ == "TrainingStarted" else None
+    stop = session.stop
+    session = replace(
+        session,
+        emit=lambda event: stop.request(15) if type(event).__name__ == "TrainingStarted" else None,
     )
     with pytest.raises(InterruptedRun, match="charpipe resume"):
         pipeline(session, arch="ngram")
@@ -60,7 +63,7 @@ def test_an_infinite_loss_is_told_as_a_count(corpus, open_session) -> None:  # n
     corpus.write_text("ab" * 400 + "bb" * 10)
     session = open_session(**settings)
     trained, scores, _ = pipeline(session, arch="ngram")
-    assert scores["metrics"]["test/impossible_tokens"] > 0
-    assert "test/loss" not in scores["metrics"]
+    assert scores.metrics["test/impossible_tokens"] > 0
+    assert "test/loss" not in scores.metrics
     status = (session.workspace.root / trained.path / "status.json").read_text()
     assert "Infinity" not in status and json.loads(status)["state"] == "finished"

@@ -16,7 +16,7 @@ import pytest
 from charpipe import stages
 from charpipe.errors import CorpusError
 from charpipe.events import Notice
-from charpipe.stages import Session
+from charpipe.stages import Context
 
 PAGE = "<html><title>Oops</title></html>"
 TEXT = "a text of some length\n" * 30
@@ -46,7 +46,7 @@ def serve(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
         thread.join()
 
 
-def characters(session: Session, url: str) -> int:
+def characters(session: Context, url: str) -> int:
     return int(stages.ingest(session, url).facts["characters"])
 
 

@@ -64,7 +64,7 @@ def test_a_killed_run_ends_as_if_nobody_had(
     opened = session(folder, emit=heard.append)
     run = Run(opened.workspace.runs / place)
     assert run.status.state == "interrupted"
-    opened.resume = run
+    opened = opened.resuming(run)
     assert train(opened).run == place
     (started,) = [event for event in heard if isinstance(event, TrainingStarted)]
     assert started.step == PLACES[place]
@@ -88,6 +88,6 @@ def test_killed_at_the_very_end_there_is_nothing_left_to_do(
     run = Run(opened.workspace.runs / "uninterrupted")
     before = kept(run)
     run.update(state="running", last=None, best=None, step=20)
-    opened.resume = run
+    opened = opened.resuming(run)
     train(opened)
     assert kept(run) == before

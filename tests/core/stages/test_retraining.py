@@ -3,6 +3,7 @@ whatever goes wrong, the champion stands."""
 
 import json
 import threading
+from dataclasses import asdict, replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,7 +16,7 @@ from charpipe.errors import CorpusError, InterruptedRun, RunError
 from charpipe.events import Decided, Notice, StageFinished, Step
 from charpipe.identity import of_url
 from charpipe.runs import find_run, list_runs
-from charpipe.stages import Session, TrainRequest
+from charpipe.stages import Context, TrainRequest
 
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "and", "runs", "away"]
 
@@ -27,18 +28,19 @@ def write(folder: Path, names: range, salt: int = 0) -> None:
         (folder / f"{at:03}.txt").write_text(text)
 
 
-def night(session: Session, corpus: str = "corpus", arch: str = "rnn", start: str = "champion"):
+def night(session: Context, corpus: str = "corpus", arch: str = "rnn", start: str = "champion"):
     begun = stages.refresh(session, corpus, arch, start)
+    session = begun.resuming(session)
     documents = stages.ingest(session, corpus)
-    if begun.decided(documents):
-        return stages.skip(session, begun, documents)
-    vocabulary = stages.learn_vocabulary(session, corpus, documents, begun.beginning)
+    if begun.is_decided(documents):
+        return {"skipped": True, **asdict(stages.skip(session, begun, documents))}
+    vocabulary = stages.learn_vocabulary(session, corpus, documents, begun.warm_start)
     tokens = stages.encode(session, corpus, documents, vocabulary)
     options = {"corpus": corpus, "arch": arch, "start": start}
-    request = TrainRequest(corpus, arch, "retrain", options, begun.beginning)
+    request = TrainRequest(corpus, arch, "retrain", options, begun.warm_start)
     trained = stages.train(session, request, tokens, vocabulary)
     decided = stages.promote(session, trained, tokens)
-    return {"run": trained.run, **stages.conclude(session, begun, documents, trained, decided)}
+    return {"run": trained.run, **asdict(stages.report(session, begun, documents, trained, decided))}
 
 
 @pytest.fixture
@@ -104,7 +106,7 @@ def test_a_night_that_was_cut_off_is_gone_on_with(corpus, open_session, heard) -
         if isinstance(event, Step) and event.step == 5:
             session.stop.request(15)
 
-    session.emit = stop_at_five
+    session = replace(session, emit=stop_at_five)
     with pytest.raises(InterruptedRun):
         night(session)
     cut = list_runs(session.workspace.runs)[-1]
@@ -121,7 +123,8 @@ def test_a_night_that_was_cut_off_is_gone_on_with(corpus, open_session, heard) -
 
 def test_one_that_was_cut_off_under_other_settings_is_left(corpus, open_session) -> None:
     session = open_session()
-    session.emit = lambda event: session.stop.request(2) if isinstance(event, Step) else None
+    stop = session.stop
+    session = replace(session, emit=lambda event: stop.request(2) if isinstance(event, Step) else None)
     with pytest.raises(InterruptedRun):
         night(session)
     cut = list_runs(session.workspace.runs)[-1]

@@ -9,7 +9,7 @@ import pytest
 from charpipe import stages
 from charpipe.errors import UsageError
 from charpipe.runs import list_runs
-from charpipe.stages import Session, TrainRequest
+from charpipe.stages import Context, TrainRequest
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from charpipe.stages import Session, TrainRequest
     ],
 )
 def test_samples_that_cannot_be_written_leave_no_run(
-    open_session: Callable[..., Session], setting: str, value: object, said: str
+    open_session: Callable[..., Context], setting: str, value: object, said: str
 ) -> None:
     session = open_session(train__steps=2, **{setting.replace(".", "__"): value})
     documents = stages.ingest(session, "hello")

@@ -22,7 +22,7 @@ from charpipe.errors import CharpipeError, RunError
 from charpipe.events import Notice
 from charpipe.library import find_model
 from charpipe.registry import Registry
-from charpipe.stages import Session, TrainRequest
+from charpipe.stages import Context, TrainRequest
 from charpipe.stages.promote import publish_champions, roll_back
 from charpipe.tracking import Location, TrackingConfig, locate, registered
 from charpipe.tracking.client import connect
@@ -36,14 +36,14 @@ TEXT = "the quick brown fox jumps over the lazy dog. " * 60
 @pytest.fixture
 def tracked(
     project: Path, open_session: Any, make_location: Callable[[Path], Location]
-) -> Callable[..., Session]:
+) -> Callable[..., Context]:
     """Opens sessions whose workspace has an MLflow of its own."""
     (project / CORPUS).write_text(TEXT)
     make_location(project / ".charpipe" / "mlflow")
     return lambda **settings: open_session(tracking__enabled=True, **settings)
 
 
-def challenge(session: Session, anyway: bool = True) -> stages.Promotion:
+def challenge(session: Context, anyway: bool = True) -> stages.Promotion:
     documents = stages.ingest(session, CORPUS)
     vocabulary = stages.learn_vocabulary(session, CORPUS, documents)
     tokens = stages.encode(session, CORPUS, documents, vocabulary)
@@ -51,11 +51,11 @@ def challenge(session: Session, anyway: bool = True) -> stages.Promotion:
     return stages.promote(session, trained, tokens, anyway=anyway)
 
 
-def place(session: Session) -> Location:
+def place(session: Context) -> Location:
     return locate(session.config.tracking, session.workspace.mlflow)
 
 
-def known(session: Session) -> tuple[dict[str, str], dict[str, str]]:
+def known(session: Context) -> tuple[dict[str, str], dict[str, str]]:
     """Each alias's charpipe version, and the run of every registered version."""
     client = connect(place(session))
     versions = {str(one.version): one.tags for one in client.search_model_versions(f"name='{NAME}'")}
@@ -173,7 +173,7 @@ def post(port: int, question: dict[str, Any]) -> Any:
 
 
 @pytest.fixture
-def served(tracked: Any, tmp_path: Path) -> Iterator[tuple[Session, int]]:
+def served(tracked: Any, tmp_path: Path) -> Iterator[tuple[Context, int]]:
     """The champion behind plain `mlflow models serve`, where no accelerator is to be seen."""
     session = tracked(train__steps=60)
     challenge(session)
@@ -220,7 +220,7 @@ def served(tracked: Any, tmp_path: Path) -> Iterator[tuple[Session, int]]:
 
 
 @pytest.mark.e2e
-def test_the_champion_serves_with_plain_mlflow(served: tuple[Session, int]) -> None:
+def test_the_champion_serves_with_plain_mlflow(served: tuple[Context, int]) -> None:
     from charpipe.evaluation import score_text
     from charpipe.generation import sample
     from charpipe.generation.settings import SampleConfig

@@ -16,7 +16,7 @@ from charpipe.registry import Registry
 from charpipe.runs import Run, list_runs
 from charpipe_pipelines.deployments import dispatcher as dispatching
 from charpipe_pipelines.deployments import registration
-from charpipe_pipelines.deployments.catalogue import read_deployments
+from charpipe_pipelines.deployments.catalogue import entrypoint, read_deployments
 from charpipe_pipelines.deployments.dispatcher import Dispatcher
 from charpipe_pipelines.server import become_client
 from waiting import until
@@ -69,7 +69,7 @@ def test_killed_cancelled_and_retried(server: Any, project: Path, monkeypatch: p
 
     before = {run.name for run in list_runs(server.workspace.runs)}
     environ = os.environ | {"CHARPIPE_HOME": str(server.workspace.root)}
-    flows = {deployment.pipeline.name: str(deployment.pipeline.flow)}
+    flows = {deployment.pipeline.name: entrypoint(deployment.pipeline)}
     with registration.connect(f"{server.managed.start()}/api", retries=3) as client:
         serving = Dispatcher(server.workspace, flows, environ, 1, tell)
         id_ = registration.register(client, deployment, server.workspace)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
+from charpipe.errors import JsonResult
 from charpipe.events import Event
-from charpipe.stages.session import Session
 
 
 class View:
@@ -24,8 +24,9 @@ class View:
     def __call__(self, event: Event) -> None:
         """Take in one event. Called from the thread that works."""
 
-    def fail(self, error: Exception) -> None:
-        """Take in that the pipeline ended by an error, which is reported elsewhere to people."""
+    def fail(self, error: Exception, lines: Iterable[str] = ()) -> None:
+        """Take in that the pipeline ended by an error, which is reported elsewhere to people; `lines` show what came
+        of the rest, where only a part failed."""
 
-    def finish(self, result: Mapping[str, Any], session: Session) -> None:
-        """Show what came of it."""
+    def finish(self, result: JsonResult, lines: Iterable[str] = (), *, dry_run: bool = False) -> None:
+        """Show what came of it: `lines` to people, `result` to programs."""

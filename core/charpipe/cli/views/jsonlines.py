@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from charpipe.cli.output import print_json
 from charpipe.cli.views.base import View
-from charpipe.errors import InterruptedRun
+from charpipe.errors import Incomplete, InterruptedRun, JsonResult
 from charpipe.events import Event, Finished, StageProgress, Step
-from charpipe.stages.session import Session
 
 INTERVAL = 0.5
 """Seconds between two lines that only say how far it is."""
@@ -37,13 +35,13 @@ class JsonLines(View):
         with self._lock:
             print_json(value)
 
-    def finish(self, result: Mapping[str, Any], session: Session) -> None:
+    def finish(self, result: JsonResult, lines: Iterable[str] = (), *, dry_run: bool = False) -> None:
         """Print the last line."""
-        print_json({"event": "dry_run" if session.dry_run else "finished", **result})
+        print_json({"event": "dry_run" if dry_run else "finished", **result.to_json()})
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: Exception, lines: Iterable[str] = ()) -> None:
         """Print the last line of a pipeline that failed or was interrupted."""
         event = "interrupted" if isinstance(error, InterruptedRun) else "failed"
         code = getattr(error, "exit_code", 1)
-        result = getattr(error, "result", {})
-        print_json({"event": event, "message": str(error), "exit_code": code, **result})
+        found = error.result.to_json() if isinstance(error, Incomplete) else {}
+        print_json({"event": event, "message": str(error), "exit_code": code, **found})

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live as RichLive
@@ -13,9 +13,8 @@ from rich.text import Text
 
 from charpipe.cli.views.base import View
 from charpipe.cli.views.progress import Progress, Stage, one_line
-from charpipe.cli.views.summary import summary
+from charpipe.errors import JsonResult
 from charpipe.events import Event, Notice
-from charpipe.stages.session import Session
 
 MARKS = {
     "waiting": ("·", "dim"),
@@ -107,16 +106,15 @@ class Live(View):
         text = one_line(sampled.text, self._console.width - len(start))
         return [Text.assemble((start, "dim"), text, no_wrap=True, overflow="ellipsis")]
 
-    def finish(self, result: Mapping[str, Any], session: Session) -> None:
+    def finish(self, result: JsonResult, lines: Iterable[str] = (), *, dry_run: bool = False) -> None:
         """Stop drawing and print the summary below the picture."""
-        self._live.stop()
-        self._close(result, dry_run=session.dry_run)
+        self._close(lines)
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: Exception, lines: Iterable[str] = ()) -> None:
         """Stop drawing and print what came of the rest, where only a part failed."""
-        self._live.stop()
-        self._close(getattr(error, "result", {}))
+        self._close(lines)
 
-    def _close(self, result: Mapping[str, Any], dry_run: bool = False) -> None:
-        for line in summary(result, dry_run=dry_run):
+    def _close(self, lines: Iterable[str]) -> None:
+        self._live.stop()
+        for line in lines:
             self._console.print(line, markup=False, highlight=False)

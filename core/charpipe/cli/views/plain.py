@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import typer
 
 from charpipe.cli.views.base import View
 from charpipe.cli.views.progress import Progress, one_line
-from charpipe.cli.views.summary import summary
+from charpipe.errors import JsonResult
 from charpipe.events import (
     Evaluated,
     Event,
@@ -23,7 +22,6 @@ from charpipe.events import (
     StageStarted,
     TrainingStarted,
 )
-from charpipe.stages.session import Session
 
 INTERVAL = 5.0
 """Seconds between two lines about the same stage's progress."""
@@ -80,12 +78,12 @@ class Plain(View):
             case _:
                 return None
 
-    def finish(self, result: Mapping[str, Any], session: Session) -> None:
+    def finish(self, result: JsonResult, lines: Iterable[str] = (), *, dry_run: bool = False) -> None:
         """Print the summary."""
-        for line in summary(result, dry_run=session.dry_run):
+        for line in lines:
             typer.echo(line)
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: Exception, lines: Iterable[str] = ()) -> None:
         """Print what came of the rest, where only a part failed."""
-        for line in summary(getattr(error, "result", {})):
+        for line in lines:
             typer.echo(line)

@@ -20,7 +20,7 @@ from charpipe.events import (
     Step,
     TrainingStarted,
 )
-from charpipe.stages.quantities import duration, size
+from charpipe.stages.units import duration, size
 
 RATE_WINDOW = 3.0
 """Seconds over which the speed is averaged."""

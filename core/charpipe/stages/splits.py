@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from charpipe.corpus.settings import CorpusConfig
 from charpipe.errors import StoreError
 from charpipe.identity import file_name
-from charpipe.stages.session import Made, Session
+from charpipe.stages.objects import Made
+from charpipe.stages.stage import Context
 from charpipe.store import Action
 from charpipe.store.atomic import write_json
 from charpipe.store.digest import digest_of_json
@@ -24,20 +25,20 @@ if TYPE_CHECKING:
 
 
 def earlier_documents(
-    session: Session, action: Action, corpus: str, contents: Mapping[str, str]
+    context: Context, action: Action, corpus: str, contents: Mapping[str, str]
 ) -> Earlier | None:
     """The newest documents of this corpus that were made with the same settings, if every byte of them is whole;
     `contents` is what each file of the source's folder holds now."""
-    if not contents or "ingest" in session.force:
+    if not contents or "ingest" in context.force:
         return None
     wanted = action.to_json() | {"inputs": None}
     same = [
         record
-        for _, record in session.store.records()
+        for _, record in context.store.records()
         if record["subject"] == corpus and record["action"] | {"inputs": None} == wanted
     ]
     for record in sorted(same, key=lambda record: str(record["made"]), reverse=True):
-        folder = session.store.object(record["object"])
+        folder = context.store.object(record["object"])
         try:
             if read_manifest(folder).check(folder, thorough=True) is not None:
                 continue
@@ -59,48 +60,48 @@ class Division:
 
 
 def division_before(
-    session: Session, corpus: str, inputs: Mapping[str, str], settings: Mapping[str, Any]
+    context: Context, corpus: str, inputs: Mapping[str, str], settings: Mapping[str, Any]
 ) -> Division | None:
     """How these very documents were divided when they were first encoded, while what came of it is there: so they
     stay divided, whatever was read since. Where the tokens that they were divided by are gone, those that came of it
     say the same. None where they never were."""
-    for _, record in sorted(session.store.records(), key=lambda found: str(found[1]["made"])):
+    for _, record in sorted(context.store.records(), key=lambda found: str(found[1]["made"])):
         action = record["action"]
         others = {name: digest for name, digest in action["inputs"].items() if name != "divided"}
         same = action["stage"] == "encode" and others == inputs and action["settings"] == settings
-        own = session.store.object(record["object"])
+        own = context.store.object(record["object"])
         if same and record["subject"] == corpus and own.is_dir():
             by = action["inputs"].get("divided")
             if by is None:
                 return Division()
-            earlier = session.store.object(by)
+            earlier = context.store.object(by)
             return Division(by, earlier if earlier.is_dir() else own)
     return None
 
 
-def earlier_tokens(session: Session, corpus: str, documents: Made, settings: Mapping[str, Any]) -> Division:
+def earlier_tokens(context: Context, corpus: str, documents: Made, settings: Mapping[str, Any]) -> Division:
     """By the newest tokens of other documents of this corpus that were divided by the same settings: what is in them
     keeps its split. By none where the corpus is as it was first, or they are gone."""
     same = [
         record
-        for _, record in session.store.records()
+        for _, record in context.store.records()
         if record["subject"] == corpus
         and record["action"]["stage"] == "encode"
         and record["action"]["settings"] == settings
         and record["action"]["inputs"].get("documents") != documents.digest
     ]
     for record in sorted(same, key=lambda record: str(record["made"]), reverse=True):
-        folder = session.store.object(record["object"])
+        folder = context.store.object(record["object"])
         if (folder / "splits.parquet").is_file() and (folder / "tokens.json").is_file():
             return Division(folder.name, folder)
     return Division()
 
 
-def split_settings(session: Session, corpus: str, config: CorpusConfig, documents: Made) -> SplitConfig:
+def split_settings(context: Context, corpus: str, config: CorpusConfig, documents: Made) -> SplitConfig:
     """The settings of the split with nothing left open: the mode and salt that this corpus got first, unless asked
     for otherwise by the user."""
-    path = session.workspace.store / "lineage" / f"{file_name(corpus)}.json"
-    wanted, known = config.split, _read(path) or _read_earlier(session, corpus, config)
+    path = context.workspace.store / "lineage" / f"{file_name(corpus)}.json"
+    wanted, known = config.split, _read(path) or _read_earlier(context, corpus, config)
     by = known["by"] if wanted.by == "auto" and known else split_by(wanted, documents.facts["documents"])
     salt = wanted.salt or known.get("salt") or corpus
     if not _read(path):
@@ -108,13 +109,13 @@ def split_settings(session: Session, corpus: str, config: CorpusConfig, document
     return wanted.model_copy(update={"by": by, "salt": salt})
 
 
-def _read_earlier(session: Session, corpus: str, config: CorpusConfig) -> dict[str, Any]:
+def _read_earlier(context: Context, corpus: str, config: CorpusConfig) -> dict[str, Any]:
     """What charpipe 0.1 kept: a corpus of the catalogue by its name, one named by its path by its file name and a
     digest of where it lies."""
     name = corpus
-    if corpus not in session.config.corpora:
+    if corpus not in context.config.corpora:
         name = f"{PurePath(config.sources[0]).name}-{digest_of_json(config.sources)[:12]}"
-    return _read(session.workspace.store / "lineage" / f"{name}.json")
+    return _read(context.workspace.store / "lineage" / f"{name}.json")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,41 +1,49 @@
-"""What is printed at the end: the numbers, the sample, and the next commands."""
+"""What a training came to: the numbers, the sample, and the next commands."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from charpipe.cli.views.ranking import ranking
-from charpipe.cli.views.reproduction import reproduction
+from charpipe.plugin import PipelineResult
 
 SAMPLE_LINES = 24
 SAMPLE_WIDTH = 96
 
 
-def summary(result: Mapping[str, Any], *, dry_run: bool = False) -> Iterator[str]:
-    """The lines that close a pipeline. `result` is what it returned."""
-    if "reproduction" in result:
-        yield from reproduction(result)
-        if not dry_run:
-            return
+@dataclass(frozen=True)
+class TrainingResult(PipelineResult):
+    """A run, its scores by metric, what it expects after each character of a tiny text, and what it wrote.
+
+    `warning` says so where the model is worse than guessing.
+    """
+
+    run: str
+    corpus: str
+    metrics: Mapping[str, float]
+    warning: str | None
+    predictions: tuple[Mapping[str, Any], ...]
+    sample: str
+
+    def to_json(self) -> dict[str, Any]:
+        found = super().to_json()
+        return {**found, "predictions": list(found["predictions"])}
+
+
+def show(result: TrainingResult, *, dry_run: bool = False) -> Iterator[str]:
+    """The lines that close a training."""
     if dry_run:
-        yield "\nNothing was done (--dry-run)."
-        return
-    if "leaderboard" in result:
-        yield from ranking(result)
-        return
-    run = result.get("run")
-    if run is None:
         return
     yield ""
-    yield from _scores(result.get("metrics", {}))
-    if warning := result.get("warning"):
-        yield f"  warning: {warning}"
-    yield from _predictions(result.get("predictions", []))
-    yield from _sample(str(result.get("sample", "")))
-    yield f"  run       {run}"
+    yield from _scores(result.metrics)
+    if result.warning:
+        yield f"  warning: {result.warning}"
+    yield from _predictions(result.predictions)
+    yield from _sample(result.sample)
+    yield f"  run       {result.run}"
     yield ""
-    for command, meaning in _next(str(run)):
+    for command, meaning in _next(result.run):
         yield f"  {command:<58} {meaning}"
 
 
@@ -54,7 +62,7 @@ def _scores(metrics: Mapping[str, float]) -> Iterator[str]:
             yield f"  {'':<9} {', '.join(words)} bits per character for the {split} text alone"
 
 
-def _predictions(rows: list[Mapping[str, Any]]) -> Iterator[str]:
+def _predictions(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if not rows:
         return
     yield "  what it expects next:"

@@ -27,28 +27,24 @@ from charpipe.events import (
     Step,
     TrainingStarted,
 )
-from charpipe.stages.session import Stop
+from charpipe.plugin import PipelineResult
+from charpipe.stages import Stop
+from charpipe_pipelines.training_result import TrainingResult
 
 INTERVAL = 2.0
 CANCEL_EVERY = 3
 LEVELS = {"warning": logging.WARNING, "error": logging.ERROR}
 
 
-class Page:
-    """One flow run's page. `enter` is called in a task before its stage; `finish` when the flow ends."""
+class Progress:
+    """How far a flow run is, on its page. `enter` is called in a task before its stage; `finish` when the flow ends."""
 
     def __init__(self, stop: Stop) -> None:
-        self.summaries: dict[str, str] = {}
-        self.skipped: set[str] = set()
-        self.failed: set[str] = set()
-        self.latest = ""
-        """The stage that was told of last, since its task began."""
         self.run: str | None = None
         self._many = False
         self._stop = stop
         self._flow_run: UUID | None = None
         self._tasks: dict[str, UUID] = {}
-        self._stage = ""
         self._progress: dict[str, float] = {}
         self._text: str | None = None
         self._made: dict[str, UUID] = {}
@@ -60,7 +56,6 @@ class Page:
         """A stage's task begins, in this thread."""
         from prefect.context import TaskRunContext
 
-        self._stage = self.latest = stage
         if (context := TaskRunContext.get()) is not None:
             self._tasks[stage] = context.task_run.id
             self._flow_run = context.task_run.flow_run_id
@@ -86,9 +81,6 @@ class Page:
             case StageFinished(stage=stage):
                 self._finished(event)
             case StageFailed(stage=stage, reason=reason):
-                self.latest = stage
-                self.failed.add(stage)
-                self.summaries[stage] = reason
                 self._log(logging.ERROR, f"{stage}: {reason}")
             case Notice(message=message, level=level):
                 self._log(LEVELS.get(level, logging.INFO), message)
@@ -100,11 +92,17 @@ class Page:
             self._thread = threading.Thread(target=self._work, name="prefect-page", daemon=True)
             self._thread.start()
 
-    def finish(self, result: Mapping[str, Any] | None) -> None:
+    def flow_run(self) -> dict[str, Any]:
+        """The id and page of the flow run that this thread works for, as a training run remembers it."""
+        import prefect.runtime
+
+        return {"flow_run_id": str(prefect.runtime.flow_run.id), "url": prefect.runtime.flow_run.ui_url}
+
+    def finish(self, result: PipelineResult | None) -> None:
         """Show the outcome, and end; a server that does not answer is not waited for."""
-        if result is not None and result.get("run"):
-            self.run = result["run"]
-            self._text = _sample(self.run, _numbers(result["metrics"]), result["sample"])
+        if isinstance(result, TrainingResult):
+            self.run = result.run
+            self._text = _sample(self.run, _numbers(result.metrics), result.sample)
         self._closing.set()
         if self._thread is None:
             self._tell()
@@ -112,14 +110,9 @@ class Page:
             self._thread.join(5.0)
 
     def _finished(self, event: StageFinished) -> None:
-        self.latest = event.stage
-        self.failed.discard(event.stage)
-        self.summaries[event.stage] = event.summary
         if event.skipped:
-            self.skipped.add(event.stage)
             self._log(logging.INFO, f"{event.stage}: done already: {event.summary}")
         else:
-            self.skipped.discard(event.stage)
             self._log(logging.INFO, f"{event.stage}: {event.summary} ({event.seconds:.1f} s)")
             if event.stage in self._progress:
                 self._progress[event.stage] = 1.0

@@ -9,32 +9,33 @@ from typing import TYPE_CHECKING
 from charpipe.identity import printable
 
 if TYPE_CHECKING:
-    from charpipe.stages.session import Made, Session
+    from charpipe.stages.objects import Made
+    from charpipe.stages.stage import Context
 
 SHOWN = 10
 """Rejected files that are named; `charpipe corpora show` names them all."""
 _NAMES = 3
 
 
-def tell_of_texts(session: Session, made: Made) -> None:
+def tell_of_texts(context: Context, made: Made) -> None:
     """Notices of what was rejected and of what was tolerated; the files are named when they have just been read."""
     rejected, documents = made.facts.get("rejected", 0), made.facts["documents"]
     if made.facts.get("notes") and not made.reused:
         from charpipe.corpus.documents import read_notes
 
-        for line in grouped(read_notes(session.path(made))):
-            session.notice(line)
+        for line in grouped(read_notes(context.path(made))):
+            context.notice(line)
     if rejected and not made.reused:
         from charpipe.corpus.documents import read_rejected
 
-        for path, reason in read_rejected(session.path(made), SHOWN):
-            session.notice(f"rejected {path}: {reason}")
+        for path, reason in read_rejected(context.path(made), SHOWN):
+            context.notice(f"rejected {path}: {reason}")
         if rejected > SHOWN:
-            session.notice(
+            context.notice(
                 f"and {rejected - SHOWN:,} more rejected files; `charpipe corpora show` lists them all"
             )
     if rejected >= documents:
-        session.notice(
+        context.notice(
             f"much of the corpus was rejected: {rejected:,} of {rejected + documents:,} files; "
             "the model learns from the others alone",
             "warning",

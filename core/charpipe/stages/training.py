@@ -1,4 +1,4 @@
-"""Runs the trainer and tells everyone who listens: the run's folder, MLflow, plugins, the view."""
+"""Runs the trainer, and passes its events to all listeners: the run's folder, MLflow, plugins, the view."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from charpipe.events import Evaluated, Event, Finished, TrainingStarted
 from charpipe.runs import Recorder, Run
-from charpipe.stages.beginning import start_of
-from charpipe.stages.changes import record_changes
 from charpipe.stages.plan import Plan
-from charpipe.stages.session import Session
+from charpipe.stages.resume import record_changes
+from charpipe.stages.stage import Context
+from charpipe.stages.warm_start import start_of
 from charpipe.store.manifest import read_manifest
 
 if TYPE_CHECKING:
@@ -22,27 +22,27 @@ if TYPE_CHECKING:
     from charpipe.tracking.tracker import MlflowTracker
 
 
-def follow(plan: Plan, run: Run) -> str:
-    """Train `run` to its end or to a wished stop; returns "finished" or "interrupted".
+def run_training(plan: Plan, run: Run) -> str:
+    """Train `run` to its end or until a stop is requested; returns "finished" or "interrupted".
 
     Raises what training raises, after the run's status says so.
     """
-    session, state = plan.session, "failed"
+    context, state = plan.context, "failed"
     recorder = Recorder(run)
     with ExitStack() as stack:
         stack.enter_context(run.lock())
-        tracker = _tracker(session, run)
+        tracker = _tracker(context, run)
         if tracker is not None:
-            stack.callback(lambda: _end_tracking(tracker, session, run, state))
+            stack.callback(lambda: _end_tracking(tracker, context, state))
         try:
             for event in _events(plan, run, recorder):
-                if isinstance(event, TrainingStarted) and session.resume is not None:
+                if isinstance(event, TrainingStarted) and context.resume is not None:
                     record_changes(run, plan)  # not before: settings that are refused leave no trace
                 recorder(event)
                 if tracker is not None:
                     _track(tracker, event)
-                session.registry.notify(event)
-                session.emit(event)
+                context.registry.notify(event)
+                context.emit(event)
                 if isinstance(event, Finished):
                     state = "interrupted" if event.reason == "interrupted" else "finished"
         except BaseException as error:
@@ -51,17 +51,17 @@ def follow(plan: Plan, run: Run) -> str:
     return state
 
 
-def _tracker(session: Session, run: Run) -> MlflowTracker | None:
-    tracking = session.config.tracking
-    if not tracking.enabled or session.untracked:
+def _tracker(context: Context, run: Run) -> MlflowTracker | None:
+    tracking = context.config.tracking
+    if not tracking.enabled or context.publishing.is_lost:
         return None
     from charpipe.tracking import locate
     from charpipe.tracking.tracker import MlflowTracker
 
-    location = locate(tracking, session.workspace.mlflow)
+    location = locate(tracking, context.workspace.mlflow)
     if location.notice:
-        session.notice(location.notice)
-    return MlflowTracker(location, tracking, run, session.emit)
+        context.notice(location.notice)
+    return MlflowTracker(location, tracking, run, context.emit)
 
 
 def _track(tracker: MlflowTracker, event: Event) -> None:
@@ -71,46 +71,46 @@ def _track(tracker: MlflowTracker, event: Event) -> None:
     tracker(event)
 
 
-def _end_tracking(tracker: MlflowTracker, session: Session, run: Run, state: str) -> None:
+def _end_tracking(tracker: MlflowTracker, context: Context, state: str) -> None:
     if not tracker.finish(state):
-        session.untracked.add(run.name)
+        context.publishing.lose()
 
 
 def _events(plan: Plan, run: Run, recorder: Recorder) -> Iterator[Event]:
     """The trainer's events, from the run's last whole checkpoint where it has one."""
     from charpipe.training.checkpoints import best_until, last_checkpoint
 
-    resume = last_checkpoint(run.checkpoints, plan.session.emit)
+    resume = last_checkpoint(run.checkpoints, plan.context.emit)
     recorder.rewind(_step(resume), resume, best_until(resume) if resume else None)
-    events = _counted(plan, run, resume) if plan.counted else _learnt(plan, run, resume)
+    events = _counted(plan, run, resume) if plan.counted else _learned(plan, run, resume)
     ratio = _tokens_per_character(plan.tokens.facts, "val")
     for event in events:
         yield _with_bits(event, ratio) if isinstance(event, Evaluated) else event
 
 
-def _learnt(plan: Plan, run: Run, resume: Path | None) -> Iterator[Event]:
-    """A model that is learnt by gradient."""
+def _learned(plan: Plan, run: Run, resume: Path | None) -> Iterator[Event]:
+    """Train a neural model."""
     from charpipe.models import build_model
     from charpipe.text import open_tokens
     from charpipe.training import train
 
     encoding, vocabulary, plugin = _language(plan, run)
-    seed = plan.session.config.train.seed
+    seed = plan.context.config.train.seed
     model = build_model(plan.provided.spec, plan.config, vocabulary, encoding.size, seed=seed, plugin=plugin)
     return train(
         model,
-        open_tokens(plan.session.path(plan.tokens), "train").tokens,
-        plan.session.config.train,
+        open_tokens(plan.context.path(plan.tokens), "train").tokens,
+        plan.context.config.train,
         checkpoints=run.checkpoints,
         encoding=encoding,
         resume=resume,
-        start=start_of(plan.session, plan.request.beginning) if resume is None else None,
+        start=start_of(plan.context, plan.request.warm_start) if resume is None else None,
         **_surroundings(plan, run),
     )
 
 
 def _counted(plan: Plan, run: Run, resume: Path | None) -> Iterator[Event]:
-    """A model that is counted."""
+    """Fit a count-based model."""
     from charpipe.text import open_tokens
     from charpipe.training.fitting import train_fitted
 
@@ -118,7 +118,7 @@ def _counted(plan: Plan, run: Run, resume: Path | None) -> Iterator[Event]:
     return train_fitted(
         plan.provided.spec,
         plan.config,
-        open_tokens(plan.session.path(plan.tokens), "train").tokens,
+        open_tokens(plan.context.path(plan.tokens), "train").tokens,
         encoding,
         checkpoints=run.checkpoints,
         vocabulary=vocabulary,
@@ -132,7 +132,7 @@ def _language(plan: Plan, run: Run) -> tuple[Encoding, dict[str, Any], dict[str,
     """The run's vocabulary, usable and as it was written, and which plugin its model is of."""
     from charpipe.text import load_vocabulary
 
-    encoding = load_vocabulary(run.vocabulary_file, plan.session.registry.all("tokenizer"))
+    encoding = load_vocabulary(run.vocabulary_file, plan.context.registry.all("tokenizer"))
     vocabulary = json.loads(run.vocabulary_file.read_text(encoding="utf-8"))
     plugin = {"name": plan.request.arch, **run.info.plugins[plan.request.arch].model_dump()}
     return encoding, vocabulary, plugin
@@ -142,13 +142,13 @@ def _surroundings(plan: Plan, run: Run) -> dict[str, Any]:
     """What every kind of training is told about where it happens."""
     from charpipe.text import open_tokens
 
-    session = plan.session
+    context = plan.context
     return {
-        "validation": open_tokens(session.path(plan.tokens), "val").tokens,
+        "validation": open_tokens(context.path(plan.tokens), "val").tokens,
         "run": run.name,
-        "stop": session.stop.event.is_set,
-        "sampling": session.config.sample,
-        "decoders": session.registry.all("decoder"),
+        "stop": context.stop.event.is_set,
+        "sampling": context.config.sample,
+        "decoders": context.registry.all("decoder"),
     }
 
 

@@ -27,7 +27,7 @@ def action_then(run: Run, plan: Plan) -> str:
 
 def record_changes(run: Run, plan: Plan) -> None:
     """Write down in the run which free settings are other ones from now on."""
-    info, now = run.info, plan.session.config.train.model_dump(mode="json")
+    info, now = run.info, plan.context.config.train.model_dump(mode="json")
     before = _free(info.settings)
     changed = {key: now[key] for key, value in before.items() if key in now and now[key] != value}
     if not changed:
@@ -40,7 +40,7 @@ def record_changes(run: Run, plan: Plan) -> None:
         action = digest_of_json({"begun": facts["begun"]["action"], "changes": facts["changes"]})
     settings = info.settings | {f"train.{key}": value for key, value in changed.items()}
     run.rewrite(info.model_copy(update={"facts": facts, "action": action, "settings": settings}))
-    plan.session.notice(
+    plan.context.notice(
         "from here on: " + ", ".join(f"{key} {before[key]} -> {now[key]}" for key in sorted(changed))
     )
 

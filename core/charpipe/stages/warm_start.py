@@ -1,4 +1,4 @@
-"""Where a training begins that does not begin afresh: at the checkpoint of another run or of a champion."""
+"""Warm start: training that starts from the checkpoint of another run or of a champion."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from charpipe.champions.records import named
 from charpipe.errors import RunError, StoreError
+from charpipe.plugin import Architecture, ModelConfig
 from charpipe.runs import Run, find_run
+from charpipe.stages.architectures import architecture
+from charpipe.stages.stage import Context, stage
 from charpipe.store.manifest import read_manifest
 
 if TYPE_CHECKING:
-    from charpipe.plugin import Architecture, ModelConfig
-    from charpipe.stages.plan import Plan
-    from charpipe.stages.session import Session
     from charpipe.training.start import Start
 
 
 @dataclass(frozen=True)
-class Beginning:
-    """The run to start from, its checkpoint (folder in the workspace, content digest), and how many steps of data
-    were read before."""
+class WarmStart:
+    """The run to start from; the `path` (relative to the workspace) and content digest of its checkpoint; how many
+    steps of data were read before (`offset`)."""
 
     run: str
     path: str
@@ -34,79 +34,80 @@ class Beginning:
         """As a run remembers it."""
         return asdict(self)
 
-    def further(self, steps: int) -> Beginning:
-        """The same, at least so many steps into the data."""
+    def at_least(self, steps: int) -> WarmStart:
+        """The same, with an offset of at least so many steps."""
         return replace(self, offset=max(self.offset, steps))
 
 
-def find_beginning(session: Session, wanted: str | None) -> Beginning | None:
-    """The best checkpoint of the run `wanted`, or the kept model of `champion:CORPUS`; a run that is resumed begins
-    where it began. Raises UsageError where there is no such run, RunError where it has no whole checkpoint."""
-    if session.resume is not None:
-        recorded = session.resume.info.facts.get("start")
-        return Beginning(**recorded) if isinstance(recorded, dict) else None
+@stage("start", "Find the run to go on from.")
+def find_warm_start(context: Context, wanted: str | None) -> WarmStart | None:
+    """The best checkpoint of the run `wanted`, or the kept model of `champion:CORPUS`; a run that is resumed keeps
+    its own warm start. Raises UsageError where there is no such run, RunError where it has no whole checkpoint."""
+    if context.resume is not None:
+        recorded = context.resume.info.facts.get("start")
+        return WarmStart(**recorded) if isinstance(recorded, dict) else None
     if wanted is None:
         return None
-    if (kept := named(session.workspace, wanted)) is not None:
-        found = beginning_at(session, kept.run, kept.folder)
+    if (kept := named(context.workspace, wanted)) is not None:
+        found = warm_start_at(context, kept.run, kept.folder)
     else:
-        run = find_run(session.workspace.runs, wanted, use="model")
-        found = beginning_at(session, run.name, run.checkpoint("best"))
-    session.notice(f"starts from {found.run}, {found.offset:,} steps into the data")
+        run = find_run(context.workspace.runs, wanted, use="model")
+        found = warm_start_at(context, run.name, run.checkpoint("best"))
+    context.notice(f"starts from {found.run}, {found.offset:,} steps into the data")
     return found
 
 
-def beginning_at(session: Session, run: str, folder: Path) -> Beginning:
+def warm_start_at(context: Context, run: str, folder: Path) -> WarmStart:
     """The checkpoint in `folder`, which came from `run`."""
     try:
         digest = read_manifest(folder).digest
     except StoreError as error:
         raise RunError(f"the checkpoint of {run} cannot be started from: {error}; start afresh") from error
-    beginning = Beginning(run, session.workspace.relative(folder), digest, 0)
+    warm_start = WarmStart(run, context.workspace.relative(folder), digest, 0)
     state = _json(folder / "state.json")
     read = sum(value for key in ("offset", "step") if isinstance(value := state.get(key, 0), int))
-    return beginning.further(read).further(_read_by(session, run))
+    return warm_start.at_least(read).at_least(_read_by(context, run))
 
 
-def _read_by(session: Session, run: str) -> int:
+def _read_by(context: Context, run: str) -> int:
     """Steps of data that a run and those before it have read; its best checkpoint may be from before its end."""
     try:
-        found = Run(session.workspace.runs / run)
+        found = Run(context.workspace.runs / run)
         return int((found.info.facts.get("start") or {}).get("offset", 0)) + found.status.step
     except RunError:
         return 0  # a champion outlives its run
 
 
-def vocabulary_of(session: Session, beginning: Beginning) -> dict[str, Any]:
+def vocabulary_of(context: Context, warm_start: WarmStart) -> dict[str, Any]:
     """The vocabulary that the model to start from speaks."""
-    return _json(session.workspace.root / beginning.path / "vocabulary.json")
+    return _json(context.workspace.root / warm_start.path / "vocabulary.json")
 
 
-def start_of(session: Session, beginning: Beginning | None) -> Start | None:
+def start_of(context: Context, warm_start: WarmStart | None) -> Start | None:
     """What the trainer is told. Raises RunError where the checkpoint is not any more what it was."""
-    if beginning is None:
+    if warm_start is None:
         return None
     from charpipe.training.start import Start
 
-    folder = session.workspace.root / beginning.path
+    folder = context.workspace.root / warm_start.path
     try:
-        same = read_manifest(folder).digest == beginning.checkpoint
+        same = read_manifest(folder).digest == warm_start.checkpoint
     except StoreError:
         same = False
     if not same:
         raise RunError(
-            f"the checkpoint of {beginning.run} to start from is gone or another; nothing was trained"
+            f"the checkpoint of {warm_start.run} to start from is gone or another; nothing was trained"
         )
-    return Start(folder, beginning.offset)
+    return Start(folder, warm_start.offset)
 
 
 def settled_config(
-    session: Session, beginning: Beginning | None, config: ModelConfig, size: int
+    context: Context, warm_start: WarmStart | None, config: ModelConfig, size: int
 ) -> ModelConfig:
     """The architecture's settings with what the model to start from decides: how wide its input is."""
-    if beginning is None:
+    if warm_start is None:
         return config
-    card = _json(session.workspace.root / beginning.path / "config.json")
+    card = _json(context.workspace.root / warm_start.path / "config.json")
     before = card.get("vocabulary_size")
     if not isinstance(before, int) or before == size or not isinstance(card.get("config"), dict):
         return config
@@ -119,32 +120,27 @@ def settled_config(
     return fixed_width(config, parent, before, size)
 
 
-def check_fits(plan: Plan) -> None:
-    """Hold the model to start from against the one that is planned, before a run is made.
+def check_fits(context: Context, start: WarmStart | None, spec: Architecture, config: ModelConfig) -> None:
+    """Compare the model to start from with the one that is planned, before a run is made.
 
     Raises RunError naming what differs.
     """
-    beginning, arch = plan.request.beginning, plan.request.arch
-    if beginning is not None and (
-        found := _difference(plan.session, beginning, plan.provided.spec, plan.config)
-    ):
+    if start is not None and (found := _difference(context, start, spec, config)):
         raise RunError(
-            f"{arch} cannot start from {beginning.run}: {found}; use its settings, or start afresh"
+            f"{spec.name} cannot start from {start.run}: {found}; use its settings, or start afresh"
         )
 
 
-def difference(session: Session, beginning: Beginning, arch: str) -> str | None:
+def difference(context: Context, warm_start: WarmStart, arch: str) -> str | None:
     """Why the architecture `arch`, as it is set, cannot start there; None where it can."""
-    from charpipe.stages.plan import architecture
-
-    provided, config = architecture(session, arch)
-    return _difference(session, beginning, provided.spec, config)
+    provided, config = architecture(context, arch)
+    return _difference(context, warm_start, provided.spec, config)
 
 
 def _difference(
-    session: Session, beginning: Beginning, spec: Architecture, config: ModelConfig
+    context: Context, warm_start: WarmStart, spec: Architecture, config: ModelConfig
 ) -> str | None:
-    folder = session.workspace.root / beginning.path
+    folder = context.workspace.root / warm_start.path
     card = _json(folder / "config.json")
     if spec.build is None:
         return f"a {spec.name} is counted, and starts from nothing"

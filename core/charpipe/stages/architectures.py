@@ -1,0 +1,15 @@
+"""An architecture as a command asks for it: its plugin and its settings."""
+
+from __future__ import annotations
+
+from charpipe.config.problems import validate
+from charpipe.plugin import ModelConfig
+from charpipe.registry import Provided
+from charpipe.stages.stage import Context
+
+
+def architecture(context: Context, name: str) -> tuple[Provided, ModelConfig]:
+    """An architecture and its settings. Raises UsageError for an unknown one or a setting that is wrong."""
+    provided = context.registry.find("architecture", name)
+    given = context.config.architectures.get(name, {})
+    return provided, validate(provided.spec.config, given, f"architectures.{name}", context.resolved.origins)

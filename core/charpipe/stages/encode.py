@@ -1,0 +1,58 @@
+"""The stage `encode`: from documents to token files, one for each split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from charpipe.stages.objects import Made, build, progress_of, recorded
+from charpipe.stages.splits import division_before, earlier_tokens, split_settings
+from charpipe.stages.stage import Context, stage
+from charpipe.stages.units import size
+from charpipe.store import Action
+
+VERSION = 1
+"""The version of the stage."""
+
+
+@stage("encode", "Turn the documents into tokens, divided into splits.", forcible=True)
+def encode(context: Context, wanted: str, documents: Made, vocabulary: Made) -> Made:
+    """Divide the documents into splits and write each as a file of tokens."""
+    if (known := recorded(context, "encode", _summary)) is not None:
+        return known
+    name, config = context.corpus(wanted)
+    provided = context.registry.find("tokenizer", config.tokenizer.name)
+    split = split_settings(context, name, config, documents)
+    inputs = {"documents": documents.digest, "vocabulary": vocabulary.digest}
+    settings = {"split": split.model_dump()}
+    before = division_before(context, name, inputs, settings)
+    division = before or earlier_tokens(context, name, documents, settings)
+    if division.by is not None:
+        inputs["divided"] = division.by
+    action = Action("encode", VERSION, inputs, settings, {config.tokenizer.name: provided.provider.digest()})
+
+    def make(folder: Path) -> Mapping[str, Any]:
+        from charpipe.text import encode, load_vocabulary
+
+        encoding = load_vocabulary(
+            context.path(vocabulary) / "vocabulary.json", context.registry.all("tokenizer")
+        )
+        progress = progress_of(context, "encode")
+        salt = split.salt or name
+        earlier = division.earlier
+        return encode(
+            context.path(documents), encoding, split, folder, salt=salt, earlier=earlier, progress=progress
+        )
+
+    made = build(context, action, make, name, _summary)
+    for part, share in (("val", split.val), ("test", split.test)):
+        if share and not made.facts["tokens"][part]:
+            context.notice(f"the corpus is too small or too uneven: its {part} split is empty", "warning")
+    return made
+
+
+def _summary(facts: Mapping[str, Any]) -> str:
+    counts = facts["tokens"]
+    shares = " / ".join(size(counts[split]) for split in ("train", "val", "test"))
+    return f"{size(sum(counts.values()))} tokens  ({shares})"

@@ -1,0 +1,134 @@
+"""The stage `evaluate`: a trained run's scores on whole splits, and what its model expects next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from charpipe.events import Evaluated
+from charpipe.guessing import warn_about
+from charpipe.library import Loaded, load_run
+from charpipe.runs import Run
+from charpipe.stages.objects import Made, progress_of
+from charpipe.stages.once import once
+from charpipe.stages.run_results import RunResult, checkpoint_digest, record
+from charpipe.stages.stage import Context, stage
+from charpipe.stages.train import TrainedRun
+from charpipe.store import digest_of_json
+
+if TYPE_CHECKING:
+    from charpipe.models import Predictor
+
+VERSION = 4
+"""The version of the stage."""
+SHOWN_IN_FULL = 64
+"""A training text of up to this many characters is shown with the predictions after each of them."""
+MOST_TOKENS = 8
+"""Tokens that a character takes at most, for all that is read of a text to be shown."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The `metrics` of whole splits; for a tiny text the `predictions` after each of its characters.
+
+    `surprise` (see `Surprise.as_json`) is there where text is held out, `novelty` where the corpus is a list of short
+    lines, `warning` where the model is worse than guessing.
+    """
+
+    metrics: Mapping[str, float]
+    predictions: tuple[Mapping[str, Any], ...] = ()
+    surprise: Mapping[str, Any] | None = None
+    novelty: Mapping[str, Any] | None = None
+    warning: str | None = None
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Scores:
+        """The scores as a run keeps them."""
+        predictions = tuple(value.get("predictions", ()))
+        return cls(value["metrics"], predictions, value.get("surprise"), value.get("novelty"))
+
+    def to_json(self) -> dict[str, Any]:
+        """What a run keeps."""
+        optional = {"surprise": self.surprise, "novelty": self.novelty}
+        found = {key: dict(value) for key, value in optional.items() if value is not None}
+        return {"metrics": dict(self.metrics), "predictions": list(self.predictions), **found}
+
+
+@stage("evaluate", "Score the best checkpoint on whole splits.", forcible=True)
+def evaluate(context: Context, trained: TrainedRun, tokens: Made) -> Scores:
+    """Score the run's best checkpoint on validation and test.
+
+    Where it is worse than guessing, a warning says so, each time that it is asked for.
+    """
+    run = Run(context.workspace.root / trained.path)
+    inputs = {"version": VERSION, "checkpoint": checkpoint_digest(run), "tokens": tokens.digest}
+
+    def work() -> Scores:
+        found = _score(context, run, tokens)
+        record(context, run, Evaluated(run.status.step, found.metrics))
+        run.update(metrics={**run.status.metrics, **found.metrics})
+        return found
+
+    result = RunResult(
+        "evaluate", run, digest_of_json(inputs), work, Scores.from_json, Scores.to_json, _summary
+    )
+    found = once(context, result)
+    warning = warn_about(run.info, run.status, found.metrics)
+    if warning is not None:
+        context.notice(warning, "warning")
+    return replace(found, warning=warning)
+
+
+def _score(context: Context, run: Run, tokens: Made) -> Scores:
+    from charpipe.evaluation import predictions, score
+    from charpipe.stages.baselines import baseline_metrics
+    from charpipe.stages.novelty import novelty_of
+    from charpipe.text import open_tokens
+
+    loaded = load_run(run, context.registry)
+    predictor = loaded.predictor(context.config.train.device)
+    metrics: dict[str, float] = {}
+    for split in ("val", "test"):
+        held = open_tokens(context.path(tokens), split)
+        if len(held.tokens) > 1:
+            tell = progress_of(context, "evaluate", "tokens")
+            scores = score(
+                predictor, held.tokens, characters=held.characters, utf8_bytes=held.bytes, progress=tell
+            )
+            metrics |= scores.metrics(split)
+    training = open_tokens(context.path(tokens), "train")
+    shown: list[dict[str, Any]] = []
+    if training.characters <= SHOWN_IN_FULL:
+        text = loaded.encoding.decoder().decode(training.tokens.tolist(), final=True)
+        rows = predictions(predictor, loaded.encoding, text)
+        shown = [{"text": row.prefix, "next": dict(row.likeliest)} for row in rows[:-1]]
+    surprise = _surprise(context, loaded, predictor, tokens)
+    invented = novelty_of(context, loaded, predictor, tokens)
+    if invented is not None:
+        metrics |= invented.metrics()
+    metrics |= baseline_metrics(context, run.info.corpus, tokens, loaded.encoding)
+    return Scores(metrics, tuple(shown), surprise, None if invented is None else asdict(invented))
+
+
+def _surprise(
+    context: Context, loaded: Loaded, predictor: Predictor, tokens: Made
+) -> Mapping[str, Any] | None:
+    """The surprise at the start of the validation text, else of the test text; None where there is neither."""
+    from charpipe.evaluation.surprise import SHOWN, surprise
+    from charpipe.text import open_tokens
+
+    for split in ("val", "test"):
+        start = open_tokens(context.path(tokens), split).tokens[: MOST_TOKENS * SHOWN]
+        found = surprise(predictor, loaded.encoding, split, start.tolist())
+        if found is not None:
+            return found.as_json()
+    return None
+
+
+def _summary(scores: Scores) -> str:
+    metrics = scores.metrics
+    losses = [
+        f"{split} {metrics[f'{split}/loss']:.4f}" for split in ("val", "test") if f"{split}/loss" in metrics
+    ]
+    return "  ".join(losses) + (" nats" if losses else "nothing held out to score")

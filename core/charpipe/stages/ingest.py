@@ -1,0 +1,152 @@
+"""The stage `ingest`: from a source to documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from charpipe.corpus.left_out import LeftOut, own_files
+from charpipe.corpus.settings import CorpusConfig
+from charpipe.errors import CorpusError, RefreshError
+from charpipe.plugin import Fetched
+from charpipe.stages.ingest_notices import listed, tell_of_texts
+from charpipe.stages.network import DOWNLOAD
+from charpipe.stages.objects import Made, build, progress_of, recorded
+from charpipe.stages.once import WouldRun
+from charpipe.stages.splits import earlier_documents
+from charpipe.stages.stage import Context, stage
+from charpipe.stages.units import size
+from charpipe.store import Action
+
+VERSION = 1
+"""The version of the stage: raised by hand when it would make something else of the same input.
+
+What it makes depends on the detector of encodings, whose version is among the settings of its actions: another one
+reads the source again, and where the text is the same, nothing after it runs again.
+"""
+_ATTEMPTS = 4
+"""How often a folder is read again without what changed in it."""
+
+
+@stage("ingest", "Fetch the source if need be, and read it into documents.", forcible=True, retry=DOWNLOAD)
+def ingest(context: Context, wanted: str) -> Made:
+    """Read the corpus `wanted` into documents: zstd Parquet shards and a list of what was rejected.
+
+    Fetches the source if it is not here yet. Raises CorpusError.
+    """
+    from charpipe.corpus import fetched_here
+    from charpipe.corpus.hashing import ChangedError
+
+    if (known := recorded(context, "ingest", _documents)) is not None:
+        return known
+    name, config = context.corpus(wanted)
+    sources = context.registry.all("source")
+    if context.dry_run and not any(
+        here for _, here in fetched_here(config, context.workspace.downloads, sources)
+    ):
+        raise WouldRun.of("ingest", "fetch the corpus and run")
+    fetched = _fetched(context, wanted)
+    left_out = LeftOut.of(context.workspace.root)
+    for path in own_files(fetched.path, left_out):
+        context.notice(
+            f"{path} is left out: this command writes to it (name it in corpus.exclude to leave it out always)"
+        )
+    for _ in range(_ATTEMPTS):
+        try:
+            made = _ingested(context, name, config, fetched, left_out)
+        except ChangedError as error:
+            if config.changed != "skip":
+                raise
+            left_out = replace(left_out, paths=left_out.paths | error.paths)
+            context.notice(
+                f"left out, because they change while they are read: {listed(error.paths)}", "warning"
+            )
+        else:
+            tell_of_texts(context, made)
+            return made
+    raise CorpusError(
+        f"{fetched.origin} keeps changing while it is read; nothing was kept. Copy it, and name the copy"
+    )
+
+
+def _ingested(context: Context, name: str, config: CorpusConfig, fetched: Fetched, left_out: LeftOut) -> Made:
+    from charpipe.corpus import discard
+    from charpipe.corpus.detection import DETECTOR
+    from charpipe.corpus.hashing import ChangedError, survey
+
+    cache, progress = context.workspace.downloads, progress_of(context, "ingest")
+    found = survey(fetched, config, cache, left_out)
+    settings = config.model_dump(include={"include", "exclude", "encoding", "errors", "newline"})
+    settings |= {"name": fetched.details.get("name", ""), "detector": DETECTOR}
+    action = Action("ingest", VERSION, {"source": found.digest}, settings)
+    taken = [0]
+
+    def make(folder: Path) -> Mapping[str, Any]:
+        from charpipe.corpus import ingest
+
+        def unchanged() -> bool:
+            after = survey(fetched, config, cache, left_out)
+            if changed := after.changed_since(found):
+                raise ChangedError(fetched.origin, changed)
+            return after.digest == found.digest
+
+        earlier = earlier_documents(context, action, name, found.contents)
+        try:
+            facts = ingest(
+                fetched, config, folder, progress, unchanged=unchanged, earlier=earlier, left_out=left_out
+            )
+        except ChangedError:
+            raise
+        except CorpusError as error:
+            if not discard(fetched, config, cache):
+                raise
+            raise CorpusError(
+                f"{error}; the download was removed, so the next try asks for it again"
+            ) from error
+        taken[0] = earlier.documents if earlier is not None else 0
+        return facts
+
+    return build(context, action, make, name, lambda facts: _documents(facts, taken[0]))
+
+
+def _fetched(context: Context, wanted: str) -> Fetched:
+    """The corpus's source, asked again where ingesting is forced; what it has to say is told.
+
+    Where a forced stage cannot reach the source, what was fetched before is read, with a warning.
+    """
+    from charpipe.corpus import fetch
+
+    name, config = context.corpus(wanted)
+    cache, sources = context.workspace.downloads, context.registry.all("source")
+    progress = progress_of(context, "ingest")
+    if "ingest" in context.force and not context.dry_run:
+        try:
+            fetched = fetch(config, name, cache, sources, progress, refresh=True)
+        except RefreshError as error:
+            context.notice(f"{error}, and is read again", "warning")
+            fetched = fetch(config, name, cache, sources, progress)
+    else:
+        fetched = fetch(config, name, cache, sources, progress)
+    for notice in fetched.notices:
+        context.notice(notice)
+    for warning in fetched.warnings:
+        context.notice(warning, "warning")
+    return fetched
+
+
+def refresh_source(context: Context, wanted: str) -> None:
+    """Ask the source of the corpus for something newer, and fetch it. Raises CorpusError where it cannot be reached."""
+    from charpipe.corpus import fetch
+
+    name, config = context.corpus(wanted)
+    cache, sources = context.workspace.downloads, context.registry.all("source")
+    fetch(config, name, cache, sources, progress_of(context, "refresh"), refresh=True)
+
+
+def _documents(facts: Mapping[str, Any], taken: int = 0) -> str:
+    rejected = f"  ({facts['rejected']:,} rejected)" if facts.get("rejected") else ""
+    noun = "document" if facts["documents"] == 1 else "documents"
+    read = f"  ({facts['documents'] - taken:,} read, the others unchanged)" if taken else ""
+    return f"{facts['documents']:,} {noun}  {size(facts['bytes'], 'B')}{rejected}{read}"

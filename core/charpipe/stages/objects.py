@@ -1,0 +1,123 @@
+"""Stages whose results are objects of the store: the same action is never carried out twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from charpipe.errors import StoreError
+from charpipe.events import StageProgress
+from charpipe.stages.once import Computation, Found, once, skipped
+from charpipe.stages.stage import Context
+from charpipe.store import Action
+from charpipe.store.manifest import read_manifest
+from charpipe.store.store import Built, Make
+
+Summary = Callable[[Mapping[str, Any]], str]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a stage left in the store: `path` relative to the workspace, `facts` of its manifest, `inputs` the
+    content digests of what it was made from."""
+
+    stage: str
+    digest: str
+    path: str
+    facts: Mapping[str, Any]
+    reused: bool
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+
+def build(context: Context, action: Action, make: Make, subject: str, summary: Summary) -> Made:
+    """The object of `action`: found in the store, or made by `make(folder)`; see `Store.build`."""
+    return once(context, _Build(context, action, make, subject, summary))
+
+
+def recorded(context: Context, stage: str, summary: Summary) -> Made | None:
+    """As `recorded_object`; where there is one, the listener is told that the stage was done before."""
+    made = recorded_object(context, stage)
+    return None if made is None else skipped(context, _Recorded(made, summary), made)
+
+
+def recorded_object(context: Context, stage: str) -> Made | None:
+    """The object from which the run to be resumed was made, if it is still whole in the store."""
+    if context.resume is None or stage in context.force:
+        return None
+    inputs = context.resume.info.inputs
+    digest = inputs.get({"ingest": "documents", "encode": "tokens"}.get(stage, stage))
+    if digest is None:
+        return None
+    folder = context.store.object(digest)
+    try:
+        manifest = read_manifest(folder)
+    except StoreError:
+        return None
+    if manifest.check(folder) is not None:
+        return None
+    return Made(stage, digest, context.workspace.relative(folder), manifest.facts, True, dict(inputs))
+
+
+def progress_of(context: Context, stage: str, unit: str = "bytes") -> Callable[..., None]:
+    """Tells the listener how much of a stage is done, and raises InterruptedRun once a stop was requested."""
+
+    def tell(done: int, total: int | None = None, unit: str = unit) -> None:
+        context.check_stop(stage)
+        context.emit(StageProgress(stage, done, total, unit))
+
+    return tell
+
+
+class _Build(Computation[Made]):
+    def __init__(self, context: Context, action: Action, make: Make, subject: str, summary: Summary) -> None:
+        self.stage = action.stage
+        self._context, self._action, self._make = context, action, make
+        self._subject, self._summary = subject, summary
+
+    def find(self) -> Found[Made]:
+        store = self._context.store
+        built = store.find(self._action)
+        if built is not None:
+            return Found(self._result(built))
+        return Found(why=store.why(self._action, self._subject))
+
+    def make(self) -> Made:
+        return self._result(self._context.store.make(self._action, self._make, self._subject))
+
+    def summary(self, result: Made) -> str:
+        return self._summary(result.facts)
+
+    def facts(self, result: Made) -> Mapping[str, Any]:
+        return result.facts
+
+    def lock(self) -> AbstractContextManager[Any]:
+        def wait(holder: str) -> None:
+            self._context.notice(f"{self.stage}: waiting for {holder}")
+
+        return self._context.store.lock(self._action, wait, lambda: self._context.check_stop(self.stage))
+
+    def _result(self, built: Built) -> Made:
+        path = self._context.workspace.relative(built.path)
+        inputs = dict(self._action.inputs)
+        return Made(self.stage, built.digest, path, built.facts, built.reused, inputs)
+
+
+class _Recorded(Computation[Made]):
+    """The result that a run remembers."""
+
+    def __init__(self, made: Made, summary: Summary) -> None:
+        self.stage, self._made, self._summary = made.stage, made, summary
+
+    def find(self) -> Found[Made]:
+        return Found(self._made)
+
+    def make(self) -> Made:
+        return self._made
+
+    def summary(self, result: Made) -> str:
+        return self._summary(result.facts)
+
+    def facts(self, result: Made) -> Mapping[str, Any]:
+        return result.facts

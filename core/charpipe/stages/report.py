@@ -1,0 +1,60 @@
+"""The stage `report`: the end of a retraining, which is recorded."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from charpipe.runs import Run
+from charpipe.stages.objects import Made
+from charpipe.stages.promote import Promotion
+from charpipe.stages.refresh import Retraining
+from charpipe.stages.retraining_record import whole, write_record
+from charpipe.stages.stage import Context, stage
+from charpipe.stages.train import TrainedRun
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a retraining came to: whether its run was promoted, and why; the champion now and its version; the run
+    that training started from, and whether an interrupted run was resumed."""
+
+    promoted: bool
+    reason: str
+    champion: str | None
+    version: int | None
+    started_from: str | None
+    resumed: bool
+
+
+@stage("report", "Remember and tell what was decided.")
+def report(
+    context: Context, retraining: Retraining, documents: Made, trained: TrainedRun, decided: Promotion
+) -> Verdict:
+    """Record the retraining, and tell what was decided."""
+    run = Run(context.workspace.root / trained.path)
+    offset = whole((run.info.facts.get("start") or {}).get("offset"))
+    record = {
+        "corpus": retraining.corpus,
+        "documents": documents.digest,
+        "settings": retraining.settings,
+        "cursor": max(retraining.cursor, offset + trained.steps),
+        "run": trained.run,
+        "promoted": decided.promoted,
+        "reason": decided.reason,
+        "champion": decided.champion,
+        "time": round(time.time(), 3),
+    }
+    write_record(context, retraining.corpus, record)
+    verdict = (
+        f"{trained.run} is the champion now" if decided.promoted else f"{decided.champion} stays champion"
+    )
+    context.notice(f"{retraining.corpus}: {verdict}: {decided.reason}")
+    return Verdict(
+        decided.promoted,
+        decided.reason,
+        decided.champion,
+        decided.version,
+        run.info.parent,
+        retraining.resume is not None,
+    )

@@ -1,0 +1,66 @@
+"""Results that are kept in a run's folder: of the same checkpoint they are found, not made again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from charpipe.events import Event
+from charpipe.runs import Recorder, Run
+from charpipe.stages.once import Computation, Found
+from charpipe.stages.stage import Context
+from charpipe.store.manifest import read_manifest
+
+T = TypeVar("T")
+
+
+class RunResult(Computation[T]):
+    """What `stage` finds out about a run; `digest` covers all that it depends on."""
+
+    def __init__(
+        self,
+        stage: str,
+        run: Run,
+        digest: str,
+        work: Callable[[], T],
+        from_json: Callable[[Mapping[str, Any]], T],
+        to_json: Callable[[T], dict[str, Any]],
+        summary: Callable[[T], str],
+    ) -> None:
+        self.stage, self._run, self._digest = stage, run, digest
+        self._work, self._from_json, self._to_json, self._summary = work, from_json, to_json, summary
+
+    def find(self) -> Found[T]:
+        known = self._run.result(self.stage, self._digest)
+        return Found() if known is None else Found(self._from_json(known))
+
+    def make(self) -> T:
+        result = self._work()
+        self._run.keep_result(self.stage, self._digest, self._to_json(result))
+        return result
+
+    def summary(self, result: T) -> str:
+        return self._summary(result)
+
+
+def checkpoint_digest(run: Run) -> str:
+    """The content digest of the run's best checkpoint."""
+    return read_manifest(run.checkpoint("best")).digest
+
+
+def record(context: Context, run: Run, event: Event) -> None:
+    """Keep an outcome with the run, and tell the plugins that listen."""
+    Recorder(run)(event)
+    context.registry.notify(event)
+    context.publishing.change(run.name)
+
+
+def publish(context: Context, run: Run) -> None:
+    """Bring MLflow up to what the run's folder holds now. An error of MLflow is told, and decides nothing."""
+    tracking = context.config.tracking
+    if not tracking.enabled:
+        return
+    from charpipe.tracking import locate
+    from charpipe.tracking.sync import catch_up
+
+    catch_up(locate(tracking, context.workspace.mlflow), run, context.emit, tracking.experiment)

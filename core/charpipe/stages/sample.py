@@ -1,0 +1,60 @@
+"""The stage `sample`: text written by a trained run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from charpipe.events import Sampled
+from charpipe.library import load_run
+from charpipe.runs import Run
+from charpipe.stages.once import once
+from charpipe.stages.run_results import RunResult, checkpoint_digest, publish, record
+from charpipe.stages.stage import Context, stage
+from charpipe.stages.train import TrainedRun
+from charpipe.store import digest_of_json
+
+VERSION = 2
+"""The version of the stage."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a model wrote: `text` starts with the `prompt`."""
+
+    text: str
+    prompt: str = ""
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Sample:
+        """The sample as a run keeps it."""
+        return cls(value["text"], value.get("prompt", ""))
+
+
+@stage("sample", "Let the best checkpoint write.", forcible=True)
+def sample(context: Context, trained: TrainedRun) -> Sample:
+    """Let the run's best checkpoint write, as the `[sample]` table says."""
+    run = Run(context.workspace.root / trained.path)
+    settings = context.config.sample
+    values = settings.model_dump(mode="json")
+    inputs = {"version": VERSION, "checkpoint": checkpoint_digest(run), "settings": values}
+
+    def work() -> Sample:
+        from charpipe.generation import sample
+
+        loaded = load_run(run, context.registry)
+        predictor = loaded.predictor(context.config.train.device)
+        text = sample(predictor, loaded.encoding, settings, context.registry.all("decoder"))
+        record(context, run, Sampled(run.status.step, text.removeprefix(settings.prompt), settings.prompt))
+        return Sample(text, settings.prompt)
+
+    result = RunResult("sample", run, digest_of_json(inputs), work, Sample.from_json, asdict, _summary)
+    found = once(context, result)
+    if context.publishing.is_due(run.name):
+        publish(context, run)
+    return found
+
+
+def _summary(sample: Sample) -> str:
+    return f"{len(sample.text):,} characters"

@@ -1,0 +1,29 @@
+"""The stage `skip`: the end of a retraining that has nothing to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from charpipe.stages.objects import Made
+from charpipe.stages.promote import publish_champions
+from charpipe.stages.refresh import Retraining
+from charpipe.stages.stage import Context, stage
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """Why nothing was trained, and which run stays champion."""
+
+    corpus: str
+    reason: str
+    champion: str | None
+
+
+@stage("skip", "Say that the content is unchanged.")
+def skip(context: Context, retraining: Retraining, documents: Made) -> Unchanged:
+    """Say that there is nothing to do, after bringing MLflow's registry up to date."""
+    corpus, champion = retraining.corpus, retraining.champion
+    publish_champions(context, corpus)
+    reason = f"the content of {corpus} is unchanged since it was last decided; {champion} stays champion"
+    context.notice(f"skipped: {reason}")
+    return Unchanged(corpus, reason, champion)

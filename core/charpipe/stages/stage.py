@@ -1,0 +1,210 @@
+"""Stages, the context that they share, and the executor that carries them out.
+
+A stage is a typed function with a decorator:
+
+    @stage("ingest", "Fetch the source and read it into documents.", forcible=True)
+    def ingest(context: Context, corpus: str) -> Made: ...
+
+A call of it is handed to the context's executor: this process, a Prefect task, or whatever else carries stages out.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+
+from charpipe.config import Config, Resolved, resolve_corpus
+from charpipe.corpus.settings import CorpusConfig
+from charpipe.errors import InterruptedRun, UsageError, near_match
+from charpipe.events import Event, Listener, Notice
+from charpipe.registry import Registry
+from charpipe.runs import Run
+from charpipe.stages.publishing import Publishing
+from charpipe.store import Store
+from charpipe.workspace import Workspace
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def ignore(event: Event) -> None:
+    """The listener that does nothing."""
+
+
+@dataclass
+class Stop:
+    """A request to stop, from a signal or from elsewhere; training checks it between two steps."""
+
+    event: threading.Event = field(default_factory=threading.Event)
+    signal: int = 2
+
+    def request(self, signal: int) -> None:
+        """Ask for a stop, because of this signal."""
+        self.signal = signal
+        self.event.set()
+
+
+class Executor(Protocol):
+    """Who carries stages out."""
+
+    def run(self, stage: Stage[P, R], context: Context, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the stage; returns what it returns and raises what it raises."""
+        ...
+
+
+class Direct:
+    """Carries stages out in this thread."""
+
+    def run(self, stage: Stage[P, R], context: Context, *args: P.args, **kwargs: P.kwargs) -> R:
+        return stage.carry_out(context, *args, **kwargs)
+
+
+DIRECT = Direct()
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the stages of one command share.
+
+    `force` names stages to run again; `resume` is a run whose recorded inputs are used; with `dry_run` the first
+    stage that would have to work raises `WouldRun`.
+    """
+
+    workspace: Workspace
+    resolved: Resolved
+    registry: Registry
+    emit: Listener = ignore
+    stop: Stop = field(default_factory=Stop)
+    force: frozenset[str] = frozenset()
+    resume: Run | None = None
+    dry_run: bool = False
+    executor: Executor = DIRECT
+    publishing: Publishing = field(default_factory=Publishing)
+
+    def __post_init__(self) -> None:
+        known = [name for name, stage in registered().items() if stage.forcible]
+        for name in self.force:
+            if name not in known:
+                raise UsageError(f"there is no stage {name!r} to force{near_match(name, known)}")
+
+    @property
+    def config(self) -> Config:
+        return self.resolved.config
+
+    @property
+    def store(self) -> Store:
+        return Store(self.workspace.store)
+
+    def resuming(self, run: Run | None) -> Context:
+        """The same context, in which `run` is resumed."""
+        return replace(self, resume=run)
+
+    def with_executor(self, executor: Executor) -> Context:
+        """The same context, whose stages `executor` carries out."""
+        return replace(self, executor=executor)
+
+    def corpus(self, wanted: str) -> tuple[str, CorpusConfig]:
+        """The name and settings of a corpus; see `charpipe.config.resolve_corpus`."""
+        return resolve_corpus(self.config, wanted, self.workspace.root, self.resolved.project_file)
+
+    def path(self, made: Located) -> Path:
+        """Where the files of a stage's result are."""
+        return self.workspace.root / made.path
+
+    def check_stop(self, stage: str) -> None:
+        """Raise InterruptedRun if a stop was requested while a stage works that saves nothing in between."""
+        if self.stop.event.is_set():
+            raise InterruptedRun(
+                f"stopped while it worked on {stage}; what was done before is kept: type the same command again",
+                self.stop.signal,
+            )
+
+    def notice(self, message: str, level: str = "info") -> None:
+        """Tell the listener something that a person should know."""
+        self.emit(Notice(message, level))
+
+
+class Located(Protocol):
+    """Something in the workspace, with its path relative to the workspace's root."""
+
+    @property
+    def path(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Which errors are worth another attempt, and after how many seconds each attempt is made."""
+
+    on: Callable[[BaseException], bool]
+    seconds: tuple[int, ...]
+
+
+class Stage(Generic[P, R]):
+    """A registered stage. Calling it hands the call to the context's executor; `body` is the plain function."""
+
+    def __init__(
+        self,
+        body: Callable[Concatenate[Context, P], R],
+        name: str,
+        summary: str,
+        *,
+        forcible: bool = False,
+        retry: Retry | None = None,
+        label: Callable[..., str] | None = None,
+    ) -> None:
+        self.body, self.name, self.summary = body, name, summary
+        self.forcible, self.retry = forcible, retry
+        self._label = label
+        functools.update_wrapper(self, body)
+
+    def __call__(self, context: Context, *args: P.args, **kwargs: P.kwargs) -> R:
+        return context.executor.run(self, context, *args, **kwargs)
+
+    def carry_out(self, context: Context, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the body, in this thread; the stages that it calls are a part of it."""
+        if context.executor is not DIRECT:
+            context = replace(context, executor=DIRECT)
+        return self.body(context, *args, **kwargs)
+
+    def label(self, *args: Any, **kwargs: Any) -> str:
+        """What one call of the stage is called: its name, or a name that says what the call is about."""
+        return self.name if self._label is None else self._label(*args, **kwargs)
+
+
+_STAGES: dict[str, Stage[..., Any]] = {}
+
+
+def stage(
+    name: str,
+    summary: str,
+    *,
+    forcible: bool = False,
+    retry: Retry | None = None,
+    label: Callable[..., str] | None = None,
+) -> Callable[[Callable[Concatenate[Context, P], R]], Stage[P, R]]:
+    """Register a function as the stage `name`; `summary` says in a sentence what it does.
+
+    `forcible`: whether `--force` accepts it. `retry`: which errors are worth another attempt, for executors that make
+    one. `label`: names a call by its arguments, where a pipeline calls the stage several times.
+    """
+
+    def register(body: Callable[Concatenate[Context, P], R]) -> Stage[P, R]:
+        other = _STAGES.get(name)
+        if other is not None and other.body.__module__ != body.__module__:
+            raise ValueError(
+                f"two stages are named {name!r}: in {other.body.__module__} and {body.__module__}"
+            )
+        made = Stage(body, name, summary, forcible=forcible, retry=retry, label=label)
+        _STAGES[name] = made
+        return made
+
+    return register
+
+
+def registered() -> Mapping[str, Stage[..., Any]]:
+    """The stages whose modules are imported, by name."""
+    return dict(_STAGES)

@@ -1,0 +1,49 @@
+"""The stage `vocabulary`: from documents to the vocabulary of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from charpipe.stages.objects import Made, build, progress_of, recorded
+from charpipe.stages.stage import Context, stage
+from charpipe.stages.warm_start import WarmStart, vocabulary_of
+from charpipe.store import Action, digest_of_json
+
+VERSION = 1
+"""The version of the stage."""
+
+
+@stage("vocabulary", "Learn the vocabulary of the documents.", forcible=True)
+def learn_vocabulary(
+    context: Context, wanted: str, documents: Made, warm_start: WarmStart | None = None
+) -> Made:
+    """Learn the vocabulary of the documents, or extend that of the model to start from: `vocabulary.json`."""
+    if (known := recorded(context, "vocabulary", _summary)) is not None:
+        return known
+    name, config = context.corpus(wanted)
+    provided = context.registry.find("tokenizer", config.tokenizer.name)
+    code = {config.tokenizer.name: provided.provider.digest()}
+    parent = vocabulary_of(context, warm_start) if warm_start else None
+    inputs = {"documents": documents.digest}
+    if parent is not None:
+        inputs["parent"] = digest_of_json(parent)
+        from charpipe.text.vocabulary import check_parent
+
+        check_parent(provided.spec, parent)
+    action = Action("vocabulary", VERSION, inputs, config.tokenizer.model_dump(), code)
+
+    def make(folder: Path) -> Mapping[str, Any]:
+        from charpipe.text import learn_vocabulary
+
+        progress = progress_of(context, "vocabulary")
+        return learn_vocabulary(
+            context.path(documents), provided.spec, config.tokenizer, folder, progress, parent
+        )
+
+    return build(context, action, make, name, _summary)
+
+
+def _summary(facts: Mapping[str, Any]) -> str:
+    return f"{facts['tokenizer']}, {facts['size']:,} tokens"

@@ -1,0 +1,129 @@
+"""What a flow works with: the context of its stages, its progress in Prefect, the server that it is told to.
+
+A flow that the command line starts finds its context waiting. A flow that is started by its parameters alone (in a
+process of `charpipe serve` or of a worker, or by Retry in Prefect's page) makes one, and takes SIGTERM, by which
+runners cancel, for a request to stop, so that training saves first.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from charpipe.cli.environment import open_registry, open_workspace
+from charpipe.config import load_config
+from charpipe.config.schema import SETTINGS
+from charpipe.events import Event, Notice, StageFinished, TrainingStarted
+from charpipe.plugin import PipelineResult
+from charpipe.runs import Run
+from charpipe.stages import Context
+from charpipe.workspace import VARIABLE, Workspace
+from charpipe_pipelines.ahead import Ahead
+from charpipe_pipelines.progress import Progress
+from charpipe_pipelines.server import Api, choose
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@dataclass
+class FlowContext:
+    """A context, its progress in Prefect, and what came of it so far, whatever becomes of Prefect meanwhile."""
+
+    context: Context
+    progress: Progress
+    api: Api
+    ahead: Ahead | None = None
+    """What was begun before the server answered."""
+    result: PipelineResult | None = None
+    error: BaseException | None = None
+    settings: ExitStack = field(default_factory=ExitStack)
+
+
+waiting: ContextVar[FlowContext] = ContextVar("charpipe-flow")
+"""What the flow that is called next in this thread works with."""
+
+
+@contextmanager
+def opened(pipeline: str, settings: Mapping[str, Any], workspace: str | None) -> Iterator[FlowContext]:
+    """What the flow works with; to be entered first thing in its function. Raises UsageError for wrong settings."""
+    found = waiting.get(None)
+    if found is not None:
+        _sign()
+        yield found
+        return
+    context = _context(pipeline, settings, workspace)
+    progress = Progress(context.stop)
+    api = choose(context.workspace, context.config.prefect.api_url, context.emit)
+    api = dataclasses.replace(api, url=api.url or os.environ.get("PREFECT_API_URL", ""))
+    made = FlowContext(linked(context, progress), progress, api)
+    token = waiting.set(made)
+    try:
+        with _stopped_by_signals(context):
+            yield made
+    finally:
+        waiting.reset(token)
+
+
+def linked(context: Context, progress: Progress) -> Context:
+    """The same context, whose events go to the flow run's page too, and whose training run names the flow run."""
+
+    def emit(event: Event) -> None:
+        if isinstance(event, TrainingStarted):
+            Run(context.workspace.runs / event.run).update(prefect=progress.flow_run())
+        progress(event)
+        context.emit(event)
+
+    return dataclasses.replace(context, emit=emit)
+
+
+def _context(pipeline: str, settings: Mapping[str, Any], workspace: str | None) -> Context:
+    chosen = {key: value for key, value in settings.items() if key.partition(".")[0] in SETTINGS}
+    resolved = load_config(pipeline=pipeline, settings=chosen)
+    place = Workspace(Path(workspace)) if workspace and not os.environ.get(VARIABLE) else open_workspace()
+    return Context(place, resolved, open_registry(), emit=_print)
+
+
+def _print(event: Event) -> None:
+    """A line for the log of whoever started this process."""
+    if isinstance(event, Notice):
+        print(event.message, flush=True)  # noqa: T201
+    elif isinstance(event, StageFinished):
+        print(f"{event.stage}: {event.summary}", flush=True)  # noqa: T201
+
+
+@contextmanager
+def _stopped_by_signals(context: Context) -> Iterator[None]:
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        context.stop.request(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, on_signal) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _sign() -> None:
+    """Let the flow run name this process, so that its death can be told from outside."""
+    import prefect.runtime
+    from prefect.context import SyncClientContext
+
+    from charpipe_pipelines.deployments.strays import whose
+
+    client_context, id_ = SyncClientContext.get(), prefect.runtime.flow_run.id
+    if client_context is not None and id_ is not None:
+        with suppress(Exception):  # a courtesy to whoever looks later
+            client_context.client.update_flow_run(id_, infrastructure_pid=whose())
