@@ -110,7 +110,7 @@ def application(url: str, home: str, log: str) -> Any:
 
 def _check_runs(url: str) -> None:
     """Mark runs whose process was killed as crashed, for as long as this server is up."""
-    from charpipe_pipelines.deployments.strays import mark_killed_runs
+    from charpipe_pipelines.deployments.orphans import mark_killed_runs
 
     while True:
         time.sleep(CHECK_SECONDS)

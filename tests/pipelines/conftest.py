@@ -58,6 +58,7 @@ class Server:
         known: dict[str, dict[str, Any]] = {}
 
         def ended() -> bool:
+            known.clear()  # a task run has another name until it begins
             known.update({task["name"]: task for task in self.ask("/task_runs/filter", where)})
             return all(name in known and known[name]["state_type"] in ENDED for name in tasks)
 

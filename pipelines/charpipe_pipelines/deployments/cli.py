@@ -37,7 +37,7 @@ def serve(
     from charpipe.stages import Stop
     from charpipe_pipelines.deployments import serving
     from charpipe_pipelines.deployments.catalogue import entrypoint
-    from charpipe_pipelines.deployments.lines import Lines
+    from charpipe_pipelines.deployments.console import Console
 
     workspace = open_workspace()
     with serving.held(workspace):
@@ -46,16 +46,16 @@ def serve(
             from charpipe_pipelines.deployments.catalogue import NONE_YET
 
             raise UsageError(NONE_YET)
-        api, lines, stop = _api(), Lines(json=json), Stop()
+        api, console, stop = _api(), Console(json=json), Stop()
         pipelines = open_registry().all("pipeline")
         flows = {name: entrypoint(pipeline) for name, pipeline in pipelines.items()}
-        lines.introduce(deployments)
+        console.introduce(deployments)
         until_done(
-            lambda: serving.serve(workspace, deployments, flows, api, limit, lines.tell, stop),
+            lambda: serving.serve(workspace, deployments, flows, api, limit, console.tell, stop),
             stop,
             lambda event: None,
         )
-        lines.tell("stopped")
+        console.tell("stopped")
 
 
 def deploy(
@@ -83,7 +83,7 @@ def deploy(
 def list_deployments(json: Json = False) -> None:
     """The deployments of pipelines.toml: when they run next, and how the last run ended."""
     from charpipe_pipelines.deployments.serving import is_served
-    from charpipe_pipelines.deployments.standing import standing
+    from charpipe_pipelines.deployments.status import status_of
 
     deployments, workspace = _read(), open_workspace()
     served = is_served(workspace)
@@ -92,9 +92,9 @@ def list_deployments(json: Json = False) -> None:
     rows = []
     if there and deployments:
         with _client() as client:
-            rows = [standing(client, one) for one in deployments]
+            rows = [status_of(client, one) for one in deployments]
     else:
-        rows = [standing(None, one) for one in deployments]
+        rows = [status_of(None, one) for one in deployments]
     if json:
         print_json([{**row, "served": served} for row in rows])
         return

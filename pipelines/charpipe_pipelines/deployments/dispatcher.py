@@ -18,11 +18,11 @@ from uuid import UUID
 import psutil
 
 from charpipe.workspace import Workspace
-from charpipe_pipelines.deployments import children, strays
+from charpipe_pipelines.deployments import orphans, processes
 from charpipe_pipelines.deployments.catalogue import Deployment
-from charpipe_pipelines.deployments.children import Child
-from charpipe_pipelines.deployments.deciding import decided
+from charpipe_pipelines.deployments.decisions import decided
 from charpipe_pipelines.deployments.policies import Due, decide
+from charpipe_pipelines.deployments.processes import FlowProcess
 from charpipe_pipelines.server import OWN_API
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Dispatcher:
         limit: int,
         tell: Tell,
     ) -> None:
-        self.children: dict[UUID, Child] = {}
+        self.processes: dict[UUID, FlowProcess] = {}
         self._deployments: dict[UUID, Deployment] = {}
         self._workspace = workspace
         self._flows = flows
@@ -71,14 +71,14 @@ class Dispatcher:
         """Serve these, at the API `url`, the workspace's `own` or not; what runs of them is watched from now on."""
         self._deployments = dict(deployments)
         self._environ |= {"PREFECT_API_URL": url, OWN_API: url if own else ""}
-        for run in strays.unfinished(client, self._deployments):
-            if run.id not in self.children:
-                pid = children.find(run.id, self._workspace.root)
-                child = Child(run.id, run.deployment_id, pid or -1)
+        for run in orphans.unfinished(client, self._deployments):
+            if run.id not in self.processes:
+                pid = processes.find(run.id, self._workspace.root)
+                child = FlowProcess(run.id, run.deployment_id, pid or -1)
                 if pid is None:
                     self._settle(client, child)
                 else:
-                    self.children[run.id] = child
+                    self.processes[run.id] = child
                     self._names[run.id] = run.name
                     self._tell("adopted", deployment=self._name(child), flow_run=run.name, pid=pid)
 
@@ -90,27 +90,27 @@ class Dispatcher:
         due = client.get_scheduled_flow_runs_for_deployments(list(self._deployments), scheduled_before=now)
         by_deployment: dict[UUID, list[Due]] = {}
         for run in due:
-            if run.id not in self.children and run.deployment_id is not None:
+            if run.id not in self.processes and run.deployment_id is not None:
                 by_deployment.setdefault(run.deployment_id, []).append(self._due(run, now))
         self._seen = {run.id: self._seen[run.id] for run in due if run.id in self._seen}
         for id_, runs in by_deployment.items():
             self._follow(client, id_, runs)
         if time.monotonic() >= self._strays_due:
             self._strays_due = time.monotonic() + STRAYS_EVERY
-            for child in self.children.values():
+            for child in self.processes.values():
                 self._follow_name(child, client.read_flow_run(child.flow_run).name)
             self._look_for_strays(client)
 
     def stop_all(self, why: str = "shutdown") -> None:
         """Ask every run to save and end."""
-        for child in self.children.values():
+        for child in self.processes.values():
             if child.why_stopped is None:
                 child.stop(why)
 
     def reap(self, client: SyncPrefectClient) -> bool:
         """Settle the runs that ended; whether all have."""
         self._reap(client)
-        return not self.children
+        return not self.processes
 
     def _due(self, run: Any, now: datetime) -> Due:
         time_ = run.next_scheduled_start_time or now
@@ -119,7 +119,7 @@ class Dispatcher:
 
     def _follow(self, client: SyncPrefectClient, id_: UUID, runs: Iterable[Due]) -> None:
         deployment = self._deployments[id_]
-        running = [child for child in self.children.values() if child.deployment == id_]
+        running = [child for child in self.processes.values() if child.deployment == id_]
         decision = decide(list(runs), bool(running), deployment.config)
         self._skip(client, decision.skip, deployment)
         if decision.stop_running:
@@ -127,7 +127,7 @@ class Dispatcher:
                 if child.why_stopped is None:
                     child.stop("replace")
                     self._tell("stopping", deployment=deployment.name, why="a later run takes its place")
-        if decision.start is not None and len(self.children) < self._limit:
+        if decision.start is not None and len(self.processes) < self._limit:
             self._start(client, decision.start.id, id_, deployment.folder, self._environ)
 
     def _skip(
@@ -155,15 +155,15 @@ class Dispatcher:
         from prefect.states import Pending
 
         if deployment is None:  # its old process is gone; this one answers for it until the new one has begun
-            client.update_flow_run(flow_run, infrastructure_pid=strays.whose())
+            client.update_flow_run(flow_run, infrastructure_pid=orphans.whose())
         pending: Any = Pending()
         if client.set_flow_run_state(flow_run, pending).status != SetStateStatus.ACCEPT:
             return  # somebody cancelled it, or carries it out already
-        child = children.start(flow_run, deployment, environ, folder, self._log(deployment))
-        self.children[flow_run] = child
+        child = processes.start(flow_run, deployment, environ, folder, self._log(deployment))
+        self.processes[flow_run] = child
         if deployment is None:
             with suppress(psutil.Error):  # it has ended already
-                client.update_flow_run(flow_run, infrastructure_pid=strays.whose(child.pid))
+                client.update_flow_run(flow_run, infrastructure_pid=orphans.whose(child.pid))
         run = client.read_flow_run(flow_run)
         self._names[flow_run] = run.name
         self._tell(
@@ -175,7 +175,7 @@ class Dispatcher:
             run_count=run.run_count,
         )
 
-    def _follow_name(self, child: Child, name: str) -> None:
+    def _follow_name(self, child: FlowProcess, name: str) -> None:
         """Say once that Prefect's page calls a run otherwise now: after the training run that it began."""
         before = self._names.get(child.flow_run)
         if before is not None and before != name:
@@ -183,21 +183,21 @@ class Dispatcher:
         self._names[child.flow_run] = name
 
     def _reap(self, client: SyncPrefectClient) -> None:
-        for id_, child in list(self.children.items()):
+        for id_, child in list(self.processes.items()):
             if child.ended():
                 self._settle(client, child)
-                del self.children[id_]
+                del self.processes[id_]
             elif child.why_stopped is not None and time.monotonic() - child.told > GRACE_SECONDS:
                 child.kill()
 
     def _cancel(self, client: SyncPrefectClient) -> None:
-        for id_ in strays.cancelling(client, self.children):
-            child = self.children[id_]
+        for id_ in orphans.cancelling(client, self.processes):
+            child = self.processes[id_]
             if child.why_stopped is None:
                 child.stop("cancel")
                 self._tell("stopping", deployment=self._name(child), why="cancelled in Prefect's page")
 
-    def _settle(self, client: SyncPrefectClient, child: Child) -> None:
+    def _settle(self, client: SyncPrefectClient, child: FlowProcess) -> None:
         """Let Prefect's state of a run say what became of its process."""
         from prefect.states import AwaitingRetry, Cancelled, Crashed
 
@@ -212,7 +212,7 @@ class Dispatcher:
             log = "" if child.was_killed else f"; see {self._log(child.deployment)}"
             state = Crashed(message=f"{child.how}; what it had saved is kept{log}")
             client.set_flow_run_state(run.id, state, force=True)
-            strays.end_tasks(client, run.id)
+            orphans.end_tasks(client, run.id)
         again: Any = None
         if child.why_stopped == "shutdown" and not state.is_completed():
             again = AwaitingRetry(message="it goes on when charpipe serve is back")
@@ -237,7 +237,7 @@ class Dispatcher:
             **facts,
         )
 
-    def _may_go_on(self, client: SyncPrefectClient, child: Child) -> bool:
+    def _may_go_on(self, client: SyncPrefectClient, child: FlowProcess) -> bool:
         if child.deployment not in self._deployments or child.why_stopped is not None or not child.was_killed:
             return False
         crashes = [state for state in client.read_flow_run_states(child.flow_run) if state.is_crashed()]
@@ -245,9 +245,9 @@ class Dispatcher:
 
     def _look_for_strays(self, client: SyncPrefectClient) -> None:
         """Runs that belong to no deployment: retried in Prefect's page, or left as running by a killed process."""
-        strays.mark_crashed(client, set(self.children), self._tell)
-        for run, entrypoint in strays.retried(client, self._flows):
-            if run.id not in self.children and len(self.children) < self._limit:
+        orphans.mark_crashed(client, set(self.processes), self._tell)
+        for run, entrypoint in orphans.retried(client, self._flows):
+            if run.id not in self.processes and len(self.processes) < self._limit:
                 environ = {**self._environ, "PREFECT__FLOW_ENTRYPOINT": entrypoint}
                 self._start(client, run.id, None, Path.cwd(), environ)
 
@@ -255,6 +255,6 @@ class Dispatcher:
         found = self._deployments.get(deployment) if deployment else None
         return self._workspace.logs / "deployments" / f"{found.name if found else 'by-hand'}.log"
 
-    def _name(self, child: Child) -> str:
+    def _name(self, child: FlowProcess) -> str:
         found = self._deployments.get(child.deployment) if child.deployment else None
         return found.name if found else "by-hand"

@@ -99,11 +99,11 @@ def _register(
 
 
 def _farewell(dispatcher: Dispatcher, api: Api, tell: Tell) -> None:
-    if dispatcher.children:
-        tell("saving", runs=len(dispatcher.children))
+    if dispatcher.processes:
+        tell("saving", runs=len(dispatcher.processes))
     dispatcher.stop_all()
     deadline = time.monotonic() + FAREWELL_SECONDS
-    while dispatcher.children and time.monotonic() < deadline:
+    while dispatcher.processes and time.monotonic() < deadline:
         try:
             with connect(api.reach()) as client:
                 while not dispatcher.reap(client) and time.monotonic() < deadline:

@@ -14,7 +14,7 @@ import pytest
 
 from charpipe.plugin import Pipeline
 from charpipe.workspace import Workspace
-from charpipe_pipelines.deployments import children, dispatcher, registration, strays
+from charpipe_pipelines.deployments import dispatcher, orphans, processes, registration
 from charpipe_pipelines.deployments.catalogue import Deployment
 from charpipe_pipelines.deployments.dispatcher import Dispatcher
 from charpipe_pipelines.deployments.settings import DeploymentConfig
@@ -44,7 +44,7 @@ class Served:
         self.server, self.client, self.name = server, client, name
         self.folder = folder
         self.heard: list[dict[str, Any]] = []
-        self.started: list[children.Child] = []
+        self.started: list[processes.FlowProcess] = []
         self.dispatcher = self.fresh()
         self.id: Any = None
 
@@ -55,7 +55,7 @@ class Served:
 
     def tell(self, event: str, **facts: Any) -> None:
         if event == "started":
-            self.started += self.dispatcher.children.values()
+            self.started += self.dispatcher.processes.values()
         self.heard.append({"event": event, **facts})
 
     def deploy(self, options: dict[str, Any] | None = None, **config: Any) -> None:
@@ -208,16 +208,16 @@ def test_what_outlived_a_killed_server_of_runs_is_adopted_or_told_as_crashed(ser
     served.dispatcher = served.fresh()
     served.adopt()
     served.begin()
-    [running] = list(served.dispatcher.children)
+    [running] = list(served.dispatcher.processes)
     assert running == dies  # the earlier of the two: the other waits for it
-    before = served.dispatcher.children[running]
+    before = served.dispatcher.processes[running]
     served.dispatcher = served.fresh()  # as if the process had been killed: it knows nothing
     served.adopt()
-    assert served.dispatcher.children[running].pid == before.pid
+    assert served.dispatcher.processes[running].pid == before.pid
     served.release(1)
     assert served.ended(1)[0]["state"] == "Completed"
     served.begin(2)
-    child = served.dispatcher.children[lives]
+    child = served.dispatcher.processes[lives]
     os.kill(child.pid, signal.SIGKILL)
     assert child.process is not None
     child.process.wait()
@@ -239,10 +239,10 @@ def test_a_run_begun_by_hand_can_be_retried_and_its_death_is_told(served: Served
     )
     id_ = answer["id"]
     served.client.set_flow_run_state(id_, Running())
-    served.client.update_flow_run(id_, infrastructure_pid=strays.whose())
-    strays.mark_crashed(served.client, set(), served.tell)
+    served.client.update_flow_run(id_, infrastructure_pid=orphans.whose())
+    orphans.mark_crashed(served.client, set(), served.tell)
     assert served.state(id_).is_running()  # its process, this one, lives
-    host, pid, _, boot = strays.whose().split(":", 3)
+    host, pid, _, boot = orphans.whose().split(":", 3)
     served.client.update_flow_run(
         id_, infrastructure_pid=f"{host}:{pid}:1:{boot}"
     )  # its number was used again
@@ -257,5 +257,5 @@ def test_only_so_many_at_a_time(served: Served) -> None:
     served.deploy({"waits": True})
     served.ask_for(0)
     served.begin()
-    assert children.find(next(iter(served.dispatcher.children))) is not None
-    assert len(served.dispatcher.children) == 1
+    assert processes.find(next(iter(served.dispatcher.processes))) is not None
+    assert len(served.dispatcher.processes) == 1

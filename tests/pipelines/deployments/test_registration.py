@@ -22,7 +22,7 @@ from charpipe_pipelines.deployments.registration import (
     register,
 )
 from charpipe_pipelines.deployments.settings import DeploymentConfig, Schedule
-from charpipe_pipelines.deployments.standing import standing
+from charpipe_pipelines.deployments.status import status_of
 from charpipe_pipelines.server import become_client
 
 pytestmark = [
@@ -52,7 +52,7 @@ def nightly(folder: Path, **config: Any) -> Deployment:
 def test_served_here(server: Any, client: Any, project: Path) -> None:
     workspace = Workspace(project / ".charpipe")
     deployment = nightly(project)
-    assert standing(client, deployment)["state"] == "not registered"
+    assert status_of(client, deployment)["state"] == "not registered"
     id_ = register(client, deployment, workspace)
     known = server.ask(f"/deployments/{id_}")
     assert known["parameters"] == {
@@ -62,11 +62,11 @@ def test_served_here(server: Any, client: Any, project: Path) -> None:
     }
     assert known["entrypoint"] == "toy_flows.toy"
     assert known["schedules"][0]["schedule"]["timezone"] == "Europe/Berlin"
-    assert standing(client, deployment)["state"] == "active"
+    assert status_of(client, deployment)["state"] == "active"
 
     client.pause_deployment(id_)
     assert register(client, deployment, workspace) == id_
-    assert standing(client, deployment)["state"] == "paused"  # who paused it meant it
+    assert status_of(client, deployment)["state"] == "paused"  # who paused it meant it
     client.resume_deployment(id_)
     other = replace(deployment, name="weekly")
     left = register(client, other, workspace)

@@ -88,7 +88,7 @@ def test_killed_cancelled_and_retried(server: Any, project: Path, monkeypatch: p
             return [one for one in heard if one["event"] == "ended"]
 
         run = until(lambda: saved_beyond(0), lambda: heard, tick)
-        os.kill(serving.children[flow_run].pid, signal.SIGKILL)
+        os.kill(serving.processes[flow_run].pid, signal.SIGKILL)
         until(ends, lambda: heard, tick)
         assert ends()[0]["state"] == "Crashed"
         assert set(server.states({"id": str(flow_run)}, TASKS).values()) == {"Completed", "Crashed"}

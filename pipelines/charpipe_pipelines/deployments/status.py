@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
 
-def standing(client: SyncPrefectClient | None, deployment: Deployment) -> dict[str, Any]:
+def status_of(client: SyncPrefectClient | None, deployment: Deployment) -> dict[str, Any]:
     """One deployment as a JSON object; without a client, what the project file alone says of it."""
     config = deployment.config
     row: dict[str, Any] = {

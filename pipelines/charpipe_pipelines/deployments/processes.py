@@ -22,7 +22,7 @@ LOG_BYTES = 1_000_000
 
 
 @dataclass
-class Child:
+class FlowProcess:
     """A run's process: started here, or found running when this process began (`process` is None then).
 
     `why_stopped` is "cancel", "replace" or "shutdown" once it was told to save and end."""
@@ -68,7 +68,9 @@ class Child:
             os.kill(self.pid, signal.SIGKILL)
 
 
-def start(flow_run: UUID, deployment: UUID | None, environ: dict[str, str], folder: Path, log: Path) -> Child:
+def start(
+    flow_run: UUID, deployment: UUID | None, environ: dict[str, str], folder: Path, log: Path
+) -> FlowProcess:
     """Start a run's process in `folder`; it leads a session of its own, so that a terminal's Ctrl-C is not for it."""
     _turn(log)
     with log.open("ab") as output:
@@ -81,7 +83,7 @@ def start(flow_run: UUID, deployment: UUID | None, environ: dict[str, str], fold
             env=environ,
             start_new_session=True,
         )
-    return Child(flow_run, deployment, process.pid, process)
+    return FlowProcess(flow_run, deployment, process.pid, process)
 
 
 def find(flow_run: UUID, workspace: Path | None = None) -> int | None:

@@ -13,7 +13,7 @@ import typer
 from charpipe_pipelines.deployments.catalogue import Deployment
 
 
-class Lines:
+class Console:
     """A listener of the dispatcher that prints."""
 
     def __init__(self, *, json: bool) -> None:
