@@ -41,7 +41,7 @@ class Deployment:
     folder: Path
 
     def parameters(self, workspace: Workspace) -> dict[str, Any]:
-        """The flow's parameters: plain JSON, from which it opens a session of its own."""
+        """The flow's parameters: plain JSON, from which it makes a context of its own."""
         return {
             "options": dict(self.options),
             "settings": dict(self.settings),
