@@ -48,8 +48,10 @@ def showing(progress: bool | None, listen: Listener) -> Iterator[Listener]:
 
     try:
         yield both
-    finally:
+    except BaseException:
         bar.close()
+        raise
+    bar.close("done")
 
 
 def _notebook() -> Any:
@@ -79,11 +81,13 @@ class Bar:
                 self._drawn = now
                 self._draw()
 
-    def close(self) -> None:
-        """Draw the last state and end the line."""
+    def close(self, last: str | None = None) -> None:
+        """Draw the last state, or `last` in its place, and end the line."""
         with self._lock:
+            if last is not None:
+                self._stage, self._trains = last, False
             self._draw()
-            if self._display is None:
+            if self._display is None and sys.stderr.isatty():
                 sys.stderr.write("\n")
                 sys.stderr.flush()
 
@@ -136,7 +140,7 @@ class Bar:
             return
         from IPython.display import HTML, display  # type: ignore[import-not-found,unused-ignore]
 
-        drawn = HTML(f"<pre>{html.escape(self.text)}</pre>")
+        drawn = HTML(f"<pre style='font-family:monospace'>{html.escape(self.text)}</pre>")
         if self._display is None:
             self._display = display(drawn, display_id=True)
         else:

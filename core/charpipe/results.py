@@ -40,7 +40,7 @@ class Trained:
         """The scores and what it wrote, for a notebook."""
         warning = f"<p><b>{escaped(self.warning, 400)}</b></p>" if self.warning else ""
         rows = [(name, f"{self.metrics[key]:.4f}") for key, name in SCORES if key in self.metrics]
-        scores = table(("score", ""), rows) if rows else ""
+        scores = table((), rows) if rows else ""
         return f"<p><b>{escaped(self.name)}</b></p>{warning}{scores}{block(self.sample)}"
 
 

@@ -108,7 +108,7 @@ class Rnn:
             ("vocabulary", f"{encoding.size:,} tokens"),
             ("state", carried or "none"),
         ]
-        return f"<p><b>{escaped(self.name)}</b></p>{table(('', ''), rows)}"
+        return f"<p><b>{escaped(self.name)}</b></p>{table((), rows)}"
 
     def step(self, text: str, *, strict: bool = True) -> Expectation:
         """Read a character (or several); how likely each character is to come next.

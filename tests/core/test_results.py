@@ -84,8 +84,9 @@ def test_a_comparison_has_a_bar(project: Path, capsys: pytest.CaptureFixture[str
         "text.txt", ["rnn", "gru"], sizes=[8], settings=SETTINGS, progress=True, listen=events.append
     )
     told = capsys.readouterr()
+    assert told.err.count("\n\n") == 0
     assert "0 of 2 trained  rnn 1x8 seed" in told.err and "4 of 4 steps" in told.err
-    assert "2 of 2 trained" in told.err.splitlines()[-1]
+    assert told.err.splitlines()[-1] == "charpipe  2 of 2 trained  done"
     assert told.out == "" and events and len(found.rows) == 2
     charpipe.compare("text.txt", ["rnn", "gru"], sizes=[8], settings=SETTINGS)
     assert capsys.readouterr().err == ""

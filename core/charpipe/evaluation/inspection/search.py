@@ -67,7 +67,11 @@ class Finding:
     runners_up: tuple[Scored, ...] = ()
 
     def __repr__(self) -> str:
-        unit = f", {self.best.unit.name} at {self.best.held_out:.3f}" if self.best else ""
+        from charpipe.evaluation.inspection.words import metric, shown
+
+        unit = ""
+        if self.best is not None:
+            unit = f", {self.best.unit.name}, {metric(self)} {shown(self, self.best.held_out):.3f}"
         return f"<Finding: {self.signal.name}, {self.verdict}{unit}>"
 
 
@@ -99,12 +103,20 @@ class Search:
 
     def _repr_html_(self) -> str:
         """The findings with a unit, for a notebook."""
+        from charpipe.evaluation.inspection.words import metric, shown
+
         rows = [
-            (one.signal.name, one.best.unit.name, f"{one.best.held_out:.3f}", one.verdict)
+            (
+                one.signal.name,
+                f"{one.best.unit.name} {'falls' if one.best.sign < 0 else 'rises'}",
+                f"{shown(one, one.best.held_out):.3f}",
+                metric(one),
+                one.verdict,
+            )
             for one in self.findings
             if one.best is not None
         ]
-        head = ("signal", "unit", "strength on held-out text", "")
+        head = ("signal", "unit", "held out", "", "")
         return f"<p>{escaped(repr(self))}</p>{table(head, rows) if rows else ''}"
 
 
