@@ -23,6 +23,9 @@ from charpipe.stages import Session, TrainRequest
 from charpipe.stages.session import ignore
 from charpipe.workspace import find_workspace
 
+Match = Literal["parameters", "units", "time"]
+"""What all configurations of a comparison have alike."""
+
 
 def train(
     corpus: str,
@@ -83,7 +86,7 @@ def compare(
     *,
     sizes: Sequence[int] = (128,),
     layers: Sequence[int] = (1,),
-    match: Literal["parameters", "units", "time"] = "parameters",
+    match: Match = "parameters",
     seeds: int = 1,
     preset: str | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -105,7 +108,7 @@ def _compare(
     archs: Sequence[str],
     sizes: Sequence[int],
     layers: Sequence[int],
-    match: str,
+    match: Match,
     seeds: int,
     preset: str | None,
     settings: Mapping[str, Any] | None,
