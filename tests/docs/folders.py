@@ -66,7 +66,6 @@ FILES = {
     "my_novel.txt": PLAIN,
     "mine.txt": PLAIN,
     "shakespeare.txt": PLAIN,
-    "war.txt": PLAIN,
     "names.txt": "".join(f"anna{n % 7}\nberta{n % 11}\n" for n in range(200)),
     "warpeace_input.txt": PLAIN,
     "essays.txt": PLAIN,
