@@ -18,6 +18,7 @@ from filelock import FileLock
 from charpipe.errors import CharpipeError
 from charpipe.secrets import redact
 from charpipe.store.sqlite import database_url
+from charpipe.tracking.file_uris import decode_exactly
 from charpipe.tracking.location import Location
 from charpipe.tracking.relocation import follow_move
 
@@ -71,6 +72,7 @@ def connect(location: Location) -> MlflowClient:
     quiet_environment()
     from mlflow.tracking import MlflowClient
 
+    decode_exactly(location.artifacts)
     for name in ("mlflow", "alembic", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.ERROR)
     if location.is_server:

@@ -13,7 +13,7 @@ COUNTED_TABLES = ("corpus", "sample")
 """A count-based model has no use for a learning rate and its like."""
 VALUE_LIMIT = 6000
 DIGEST_LIMIT = 36
-RUN_TAG = "charpipe.run"
+RUN_TAG, CORPUS_TAG = "charpipe.run", "charpipe.corpus"
 CONTEXTS = {"train": "training", "val": "validation", "test": "test"}
 
 
@@ -34,7 +34,7 @@ def tags(info: RunInfo) -> dict[str, str]:
     """The run's name, its corpus, and the digests and versions that it was made from."""
     made = {
         RUN_TAG: info.name,
-        "charpipe.corpus": info.corpus,
+        CORPUS_TAG: info.corpus,
         "charpipe.arch": info.architecture,
         "charpipe.action": info.action,
         "mlflow.source.name": "charpipe",
