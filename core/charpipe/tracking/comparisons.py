@@ -36,9 +36,9 @@ PARTS = (("step", "plots/bits_per_char_by_step.png"), ("seconds", "plots/bits_pe
 
 @dataclass(frozen=True)
 class Board:
-    """What MLflow is told: the comparison's name and title, its corpus, the experiment that was chosen; a table of texts; the runs that it ranks;
-    curves of validation bits per character by configuration, one a seed; the files to keep beside them; and the
-    names of the runs that differ from another in their seed alone."""
+    """What MLflow is told: the comparison's name and title, its corpus, the experiment that was chosen (None: the
+    corpus's); a table of texts; the runs that it ranks; curves of validation bits per character by configuration, one a
+    seed; the files to keep beside them; and the names of the runs that differ from another in their seed alone."""
 
     name: str
     title: str

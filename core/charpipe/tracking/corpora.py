@@ -38,7 +38,11 @@ def experiment_name(corpus: str, project: str = "", owner: str = "") -> str:
 
 
 def experiment_of(
-    client: MlflowClient, location: Location, corpus: str, chosen: str | None = None, info: RunInfo | None = None
+    client: MlflowClient,
+    location: Location,
+    corpus: str,
+    chosen: str | None = None,
+    info: RunInfo | None = None,
 ) -> str:
     """The id of the experiment for runs of `corpus`, made where it is new: the one that the settings name (`chosen`),
     else the corpus's own. `info` is of a run on it, which knows whether its sources are the same everywhere."""
@@ -101,7 +105,9 @@ class _Search:
     def _is_in(self, run: Run, found: Experiment) -> bool:
         try:
             remembered = run.status.mlflow
-            there = remembered.get("experiment_id") == found.experiment_id and self._location.is_where(remembered)
+            there = remembered.get("experiment_id") == found.experiment_id and self._location.is_where(
+                remembered
+            )
             return there and run.info.corpus == self._corpus
         except RunError:
             return False

@@ -22,9 +22,7 @@ KIND = {"mlflow.experimentKind": "custom_model_development"}
 """Makes MLflow's page open on runs and their comparison, and not on its view of language-model traces."""
 
 
-def ensure(
-    client: MlflowClient, name: str, location: Location, tags: Mapping[str, str] | None = None
-) -> str:
+def ensure(client: MlflowClient, name: str, location: Location, tags: Mapping[str, str] | None = None) -> str:
     """The id of the experiment of that name; if it is new, made with `tags` and an explicit place for artifacts."""
     from mlflow.exceptions import MlflowException
 

@@ -1,8 +1,8 @@
 """Paths of artifacts, exactly as they are.
 
-MLflow decodes a file's URI as UTF-8 text, so that a folder whose name is not UTF-8 becomes another one, and decodes some
-plain paths a second time, so that `50%25` becomes `50%`. Where the artifacts' URI holds a percent sign, MLflow gets a
-decoder that does neither.
+MLflow decodes a file's URI as UTF-8 text, so that a folder whose name is not UTF-8 becomes another one, and decodes
+some plain paths a second time, so that `50%25` becomes `50%`. Where the artifacts' URI holds a percent sign, MLflow
+gets a decoder that does neither.
 """
 
 from __future__ import annotations

@@ -53,7 +53,9 @@ class Location:
         """Whether what a run remembers (its `mlflow` attributes) is about this MLflow."""
         uri = str(remembered.get("uri", ""))
         if self.is_own:
-            return uri == "workspace" or (uri.startswith("sqlite") and uri.removesuffix("?uri=true").endswith(OWN_FILE))
+            return uri == "workspace" or (
+                uri.startswith("sqlite") and uri.removesuffix("?uri=true").endswith(OWN_FILE)
+            )
         return uri in (self.uri, self.shown)
 
     @property

@@ -117,7 +117,9 @@ def _note(workspace: Workspace, corpus: str) -> Path:
 class _Following:
     """One telling. Every step may be repeated."""
 
-    def __init__(self, location: Location, workspace: Workspace, state: State, experiment: str | None) -> None:
+    def __init__(
+        self, location: Location, workspace: Workspace, state: State, experiment: str | None
+    ) -> None:
         self._location, self._workspace, self._state = location, workspace, state
         self._experiment = experiment
         self._owner = workspace_id(workspace)

@@ -36,7 +36,9 @@ def run_of(location: Location, name: str, corpus: str, origin: str | None = None
     run = make_run(location.folder.parent / "runs", name, corpus)
     if origin:
         facts = {**run.info.facts, "origin": origin}
-        (run.folder / "run.json").write_text(run.info.model_copy(update={"facts": facts}).model_dump_json(by_alias=True))
+        (run.folder / "run.json").write_text(
+            run.info.model_copy(update={"facts": facts}).model_dump_json(by_alias=True)
+        )
     sync(location, run)
     return run
 
@@ -46,7 +48,9 @@ def experiment(location: Location, run: Run) -> str:
     return str(client.get_experiment(run.status.mlflow["experiment_id"]).name)
 
 
-def test_projects_with_a_corpus_of_one_name_have_an_experiment_each(shared: Callable[[str], Location]) -> None:
+def test_projects_with_a_corpus_of_one_name_have_an_experiment_each(
+    shared: Callable[[str], Location],
+) -> None:
     verse, songs = shared("verse"), shared("songs")
     first = run_of(verse, "20261123-1041-input.txt-lstm-0001", "./input.txt")
     second = run_of(songs, "20261123-1041-input.txt-lstm-0002", "./input.txt")
@@ -76,7 +80,9 @@ def test_an_experiment_that_a_person_renamed_is_found(shared: Callable[[str], Lo
 
 def test_corpora_with_the_same_sources_everywhere_share_one(shared: Callable[[str], Location]) -> None:
     names = {
-        experiment(shared(project), run_of(shared(project), f"20261123-1041-hello-lstm-{project}", "hello", origin))
+        experiment(
+            shared(project), run_of(shared(project), f"20261123-1041-hello-lstm-{project}", "hello", origin)
+        )
         for project, origin in (("a", "one"), ("b", "one"))
     }
     assert names == {"hello"}
@@ -84,7 +90,9 @@ def test_corpora_with_the_same_sources_everywhere_share_one(shared: Callable[[st
     assert experiment(shared("c"), other).startswith("hello · c · ")
 
 
-def test_an_experiment_of_an_earlier_release_stays_that_of_its_project(shared: Callable[[str], Location]) -> None:
+def test_an_experiment_of_an_earlier_release_stays_that_of_its_project(
+    shared: Callable[[str], Location],
+) -> None:
     verse, songs = shared("verse"), shared("songs")
     client = connect(verse)
     earlier = client.create_experiment("input.txt")
@@ -110,7 +118,8 @@ def test_an_empty_experiment_made_by_hand_is_used(shared: Callable[[str], Locati
 
 def test_an_experiment_that_was_chosen_is_used_by_all(shared: Callable[[str], Location]) -> None:
     ids = {
-        experiment_of(connect(shared(name)), shared(name), "./input.txt", "ours") for name in ("verse", "songs")
+        experiment_of(connect(shared(name)), shared(name), "./input.txt", "ours")
+        for name in ("verse", "songs")
     }
     assert len(ids) == 1
 
