@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charpipe.reporting.history import Point
+from charpipe.reporting.markdown import cell
 from charpipe.reporting.titles import run_title, seeded_title
 from charpipe.runs import Run
 from charpipe.tracking import describe, experiments, overlays
@@ -150,5 +151,5 @@ def _markdown(board: Board) -> str:
     """The leaderboard as MLflow's description of a run shows it."""
     rows = [board.head, ["---"] * len(board.head), *board.table]
     return (
-        "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in rows) + "\n"
+        "\n".join("| " + " | ".join(cell(text) for text in row) + " |" for row in rows) + "\n"
     )

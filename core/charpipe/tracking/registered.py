@@ -22,6 +22,7 @@ from charpipe.champions.records import BUNDLE, State, Version
 from charpipe.errors import CharpipeError, RunError, UsageError
 from charpipe.events import Listener, Notice
 from charpipe.identity import called, file_name
+from charpipe.reporting.markdown import code
 from charpipe.runs import Run, RunInfo
 from charpipe.store.atomic import write_json
 from charpipe.store.digest import digest_of_json
@@ -178,7 +179,7 @@ class _Following:
         tags = {CORPUS_TAG: corpus, OWNER_TAG: self._owner}
         try:
             self._client.create_registered_model(
-                self._name, tags, f"charpipe's models of the corpus {corpus}"
+                self._name, tags, f"charpipe's models of the corpus {code(corpus)}"
             )
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
