@@ -74,7 +74,9 @@ def _find(project_file: Path | None) -> Workspace:
     home = os.environ.get(VARIABLE)
     if home:
         plain = os.path.expanduser(home)  # noqa: PTH111  an unknown user stays as written
-        return Workspace(_as_text(os.path.realpath(plain)))  # one workspace has one path, however it is reached
+        return Workspace(
+            _as_text(os.path.realpath(plain))
+        )  # one workspace has one path, however it is reached
     beside = project_file.parent if project_file else Path.cwd()
     return Workspace(_as_text(os.path.realpath(beside / FOLDER)))
 

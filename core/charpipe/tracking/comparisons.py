@@ -150,6 +150,4 @@ def _shared_params(runs: Sequence[Run]) -> dict[str, str]:
 def _markdown(board: Board) -> str:
     """The leaderboard as MLflow's description of a run shows it."""
     rows = [board.head, ["---"] * len(board.head), *board.table]
-    return (
-        "\n".join("| " + " | ".join(cell(text) for text in row) + " |" for row in rows) + "\n"
-    )
+    return "\n".join("| " + " | ".join(cell(text) for text in row) + " |" for row in rows) + "\n"

@@ -8,7 +8,9 @@ from markdown_it import MarkdownIt
 
 from charpipe.reporting.markdown import cell, code, fenced
 
-TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"], include_characters="\n`|*_[]<>~\\&#"))
+TEXT = st.text(
+    st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"], include_characters="\n`|*_[]<>~\\&#")
+)
 LINE = TEXT.map(lambda text: " ".join(text.split())).filter(bool)
 
 

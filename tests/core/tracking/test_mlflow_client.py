@@ -82,7 +82,7 @@ def test_a_database_whose_making_was_cut_off_is_made_anew(tmp_path: Path) -> Non
 def test_a_database_is_made_in_a_working_directory_with_quotes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = tmp_path / "it's \"q\" :x"
+    place = tmp_path / 'it\'s "q" :x'
     place.mkdir()
     monkeypatch.chdir(place)
     location = locate(TrackingConfig(), place / "mlflow", {})

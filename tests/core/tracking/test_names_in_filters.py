@@ -16,14 +16,30 @@ from charpipe.tracking.corpora import experiment_of
 from charpipe.tracking.describe import CORPUS_TAG
 from charpipe.tracking.sync import sync
 
-ODD = ["it's", '"q"', "`x`", "a\\", "100%", "_", "' or '1'='1", "é", "\N{ROCKET}", "x" * 3000, "a\nb", " ", "%"]
+ODD = [
+    "it's",
+    '"q"',
+    "`x`",
+    "a\\",
+    "100%",
+    "_",
+    "' or '1'='1",
+    "é",
+    "\N{ROCKET}",
+    "x" * 3000,
+    "a\nb",
+    " ",
+    "%",
+]
 NAMES = st.text(min_size=1) | st.sampled_from(ODD)
 
 
 @pytest.fixture
 def client(location: Location) -> Any:
     there = connect(location)
-    run = there.create_run(there.create_experiment("e"), tags={"charpipe.run": "20261123-1041-hello-lstm-7f3a"})
+    run = there.create_run(
+        there.create_experiment("e"), tags={"charpipe.run": "20261123-1041-hello-lstm-7f3a"}
+    )
     assert run.info.run_id
     return there
 
