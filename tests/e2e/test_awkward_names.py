@@ -20,7 +20,7 @@ from waiting import LIMIT
 pytestmark = pytest.mark.e2e
 
 PLACE = b"w {0} %41 '\"`?x=1#f&g;h [x] *\\ $HOME \xff \n-e"
-NAMES = [b'it\'s {0} "q"?a#b&c %s.txt', b"[bold]x[/bold]*\\n\n.txt", b"-f \xff.txt"]
+NAMES = [b'it\'s {0} "q"?a#b&c %s.txt', b"[bold]x[red]*\\n\n.txt", b"-f \xff.txt"]
 SMALL = ["--arch", "rnn", "--steps", "2", "--set", "architectures.rnn.hidden_size=8"]
 SMALL += ["--set", "train.batch_size=4", "--set", "sample.length=20"]
 
