@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 
@@ -36,6 +36,7 @@ PARTS = st.binary(min_size=1, max_size=80).filter(
 )
 
 
+@settings(max_examples=25, deadline=None)
 @given(PARTS)
 def test_any_path_survives_sqlalchemy_and_is_shown_plain(raw: bytes) -> None:
     with tempfile.TemporaryDirectory() as base:
