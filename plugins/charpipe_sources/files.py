@@ -108,8 +108,9 @@ def _split(pattern: str) -> tuple[str, str]:
     `*.txt`."""
     parts = Path(pattern).parts
     for count in range(len(parts) - 1, 0, -1):
-        if Path(*parts[:count]).is_dir():
-            return str(Path(*parts[:count])), str(Path(*parts[count:]))
+        found = existing(str(Path(*parts[:count])))
+        if found is not None and found.is_dir():
+            return str(found), str(Path(*parts[count:]))
     return "", pattern
 
 

@@ -31,7 +31,9 @@ class Project:
     def __init__(self, base: Path) -> None:
         self.folder = base / os.fsdecode(PLACE)
         self.folder.mkdir()
-        (self.folder / "pipelines.toml").write_text('[corpora."a song"]\nsources = ["s*.abc"]\n')
+        (self.folder / "pipelines.toml").write_text(
+            '[corpora."a song"]\nsources = ["s*.abc"]\n[tracking]\npatience = 600\n'
+        )
         for number, name in enumerate([*NAMES, b"s.abc"]):
             text = f"Zwölf Boxkämpfer jagen Viktor {number} Mal über den Deich. " * 60
             (self.folder / os.fsdecode(name)).write_text(text)
