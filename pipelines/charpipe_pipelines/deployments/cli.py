@@ -59,9 +59,10 @@ def serve(
 
 def deploy(
     pool: Annotated[str, typer.Option(help="The work pool whose workers carry the runs out.")],
-    name: Annotated[str | None, typer.Argument(help="One deployment; without it, all of them.")] = None,
+    name: Annotated[str | None, typer.Argument(help="One deployment.  [default: all of them]")] = None,
     job_variables: Annotated[
-        str | None, typer.Option(metavar="JSON", help="Laid over the pool's job template.")
+        str | None,
+        typer.Option(metavar="JSON", help="Laid over the pool's job template.  [default: nothing]"),
     ] = None,
 ) -> None:
     """Register the deployments of pipelines.toml with a Prefect server's work pool, instead of serving them here."""
@@ -99,9 +100,10 @@ def list_deployments(json: Json = False) -> None:
         return
     columns = ("deployment", "pipeline", "works on", "schedule", "state", "next", "last run")
     keys = ("deployment", "pipeline", "subject", "schedule", "state", "next", "last")
-    print_table(
-        columns, [[row[key] for key in keys] for row in rows], "There are no deployments in pipelines.toml."
-    )
+    cells = [[row[key] for key in keys] for row in rows]
+    empty = "There are no deployments in pipelines.toml."
+    drop, whole = ("works on", "schedule", "pipeline", "last run"), ("works on", "pipeline")
+    print_table(columns, cells, empty, drop=drop, whole=whole)
     if not served and any(not row.get("work_pool") for row in rows):
         typer.echo("\nNobody serves this workspace; type: charpipe serve")
 
