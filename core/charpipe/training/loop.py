@@ -93,8 +93,8 @@ def train(
 def _loop(
     job: Job, observer: Observer, stop: Callable[[], bool], recorded: Sequence[Segment] | None
 ) -> Iterator[Event]:
-    settings, reason = job.settings, "budget" if job.settings.steps is None else "steps"
-    pace = _pace(job, observer.seconds) if reason == "budget" and recorded is None else None
+    settings, reason = job.settings, "budget" if job.settings.steps is None and recorded is None else "steps"
+    pace = _pace(job, observer.seconds) if reason == "budget" else None
     if settings.patience is not None and job.step < job.steps and not observer.looks:
         yield Notice(
             "nothing is held out to validate with, so train.patience cannot end this training", "warning"
@@ -113,7 +113,7 @@ def _loop(
         rate = rate_of(job, step)
         loss = update(job, step, rate)
         job.step = step + 1
-        yield _step(job, observer, loss, rate)
+        yield _step(job, observer, loss, rate, bounded=pace is not None)
         yield from _revise(job, observer, pace, recorded or ())
         evaluated = observer.evaluates
         yield from observer.after_step()
@@ -237,10 +237,11 @@ def rate_of(job: Job, step: int) -> float:
     return learning_rate(job.settings, position, steps, job.lanes.steps_per_epoch, made=step)
 
 
-def _step(job: Job, observer: Observer, loss: Tensor, rate: float) -> Step:
+def _step(job: Job, observer: Observer, loss: Tensor, rate: float, bounded: bool) -> Step:
+    """The event of a step; with the rest of the budget where that bounds the training, as no replay is."""
     seconds = time.perf_counter() - observer.began
     left = None
-    if job.settings.steps is None:
+    if bounded:
         left = max(0.0, parse_budget(job.settings.budget) - job.seconds - seconds)
     return Step(job.step, job.steps, loss, rate, job.lanes.inputs, seconds, left)
 

@@ -116,5 +116,7 @@ def test_tables_of_commands_fit_and_keep_names(
         assert all(run_title(run.info) in said["runs", "compare"] for run in runs)
         for words, text in said.items():
             for line in text.splitlines():
-                names = re.findall(r"\S*\d{8}-\d{4}-\S*", line)  # a path or name may be wider than the terminal
+                names = re.findall(
+                    r"\S*\d{8}-\d{4}-\S*", line
+                )  # a path or name may be wider than the terminal
                 assert cell_len(line) <= width or names or words[0] == "inspect", (words, width, line)
