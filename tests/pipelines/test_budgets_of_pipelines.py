@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from charpipe.errors import Incomplete
 from charpipe.runs import list_runs
 from charpipe.runs.recorder import read_metrics
 from charpipe_pipelines import job
@@ -15,6 +17,8 @@ from charpipe_pipelines.options import CompareOptions, ReproduceOptions, Retrain
 from simulated_clock import simulate
 
 BUDGET = 10.0
+SHARING = 6
+"""Models of the reproduction among which its budget is divided: three of each text."""
 TEXT = "Well, Prince, so Genoa and Lucca are now just family estates of the Buonapartes.\n" * 60
 PIPELINES: dict[str, tuple[Any, Callable[[str], Any], int]] = {
     "train-and-sample": (job.train_and_sample, lambda c: TrainAndSampleOptions(corpus=c, arch="rnn"), 1),
@@ -26,8 +30,10 @@ PIPELINES: dict[str, tuple[Any, Callable[[str], Any], int]] = {
     ),
     "reproduce-2015": (
         job.reproduce_2015,
-        lambda c: ReproduceOptions(experiments="paper", sizes="8", layers="1", corpora=f"linux_kernel={c}"),
-        3,  # as many share the budget
+        lambda c: ReproduceOptions(
+            experiments="paper", sizes="8", layers="1", corpora=f"linux_kernel={c},war_and_peace={c}"
+        ),
+        3,
     ),
 }
 
@@ -42,11 +48,12 @@ def test_each_training_ends_when_its_budget_does(
 ) -> None:
     (project / "mine.txt").write_text(TEXT, encoding="utf-8")
     work, options, count = PIPELINES[name]
-    whole = BUDGET * count if name == "reproduce-2015" else BUDGET
+    whole = BUDGET * SHARING if name == "reproduce-2015" else BUDGET
     changes = {"train.batch_size": 4, "train.window": 8}
     session = open_session(train__steps=None, train__budget=f"{whole:g}s", train__max_epochs=1e5, **changes)
     simulate(monkeypatch, busy_now_and_then)
-    work(job.directly(session), options("mine.txt"))
+    with suppress(Incomplete):  # the text is not War and Peace, whose digest is known
+        work(job.directly(session), options("mine.txt"))
     runs = [run for run in list_runs(session.workspace.runs) if run.info.is_trained_by_steps]
     assert len(runs) == count
     for run in runs:

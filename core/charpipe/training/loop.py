@@ -180,14 +180,27 @@ def _fix_steps(job: Job, stop: Callable[[], bool], plan: Plan | None, began: flo
         job.before.get(key) == getattr(settings, key) for key in ("steps", "budget", "max_epochs")
     ):
         return
-    left = parse_budget(settings.budget) - job.seconds - (time.perf_counter() - began)
+    spent = time.perf_counter() - began
+    left = parse_budget(settings.budget) - job.seconds - spent
     most = _most(job) - job.step
     steps = job.step
     if left > 0 and most > 0:
         scratch = job.scratch()
         steps += steps_within(left, lambda step: _measured(scratch, step), most, stop)
+    elif not steps:
+        yield _too_short(settings, spent)
+        steps = 1
     _restart(job, steps)
-    yield Notice(f"{settings.budget} of training: {job.steps:,} steps")
+    yield Notice(f"{settings.budget} of training: {job.steps:,} step{'' if job.steps == 1 else 's'}")
+
+
+def _too_short(settings: TrainConfig, spent: float) -> Notice:
+    return Notice(
+        f"the budget of {settings.budget} was spent before the first update: loading and compiling took {spent:.1f} s; "
+        "a single update is made, which teaches next to nothing. Give a longer budget (--budget, train.budget); what "
+        "was compiled is kept for it",
+        "warning",
+    )
 
 
 def _restart(job: Job, steps: int) -> None:

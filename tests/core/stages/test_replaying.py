@@ -104,7 +104,7 @@ def test_replay_refuses_what_it_cannot_make_again(first: Run, project: Path) -> 
         charpipe.train("mine.txt", "rnn", settings=UNTIMED | {"train.steps": 5}, replay=first.name)
     with (project / "mine.txt").open("a") as file:
         file.write("and one more line.")
-    with pytest.raises(UsageError, match="is not that of ./mine.txt today"):
+    with pytest.raises(UsageError, match=r"is not that of \./mine\.txt today"):
         charpipe.train("mine.txt", "rnn", settings=UNTIMED, replay=first.name)
     assert len(list_runs(first.folder.parent)) == 1
 
