@@ -118,10 +118,11 @@ def run(
 
     deployment = pick(_read(), name)
     served = is_served(open_workspace())
-    with _client(start=served) as client:
+    nobody = _nobody(deployment)
+    with _client(absent=None if served else nobody) as client:
         registered = _registered(client, deployment)
         if not served and registered.work_pool_name is None:
-            raise _nobody(deployment)
+            raise nobody
         flow_run = client.create_flow_run_from_deployment(registered.id)
     if json:
         print_json({"deployment": name, "flow_run": flow_run.name, "id": str(flow_run.id)})
@@ -174,18 +175,17 @@ def _api() -> Api:
 
 
 @contextmanager
-def _client(start: bool = True) -> Iterator[SyncPrefectClient]:
-    """A client of the server that the settings name; its troubles become sentences."""
+def _client(absent: CharpipeError | None = None) -> Iterator[SyncPrefectClient]:
+    """A client of the server that the settings name; its troubles become sentences. The workspace's own is started,
+    unless there is something to say where it is `absent`."""
     import httpx
     from prefect.exceptions import PrefectHTTPStatusError
 
     from charpipe_pipelines.deployments.registration import connect
 
     api = _api()
-    if not start and api.server is not None and api.server.running() is None:
-        raise CharpipeError(
-            "nobody serves this workspace, and its Prefect server is not up; type: charpipe serve"
-        )
+    if absent is not None and api.server is not None and api.server.running() is None:
+        raise absent
     url = api.reach()
     try:
         with connect(url, retries=RETRIES) as client:

@@ -121,5 +121,5 @@ class Live(View):
         self._close(getattr(error, "result", {}))
 
     def _close(self, result: Mapping[str, Any], dry_run: bool = False) -> None:
-        for line in summary(result, dry_run=dry_run):
+        for line in summary(result, dry_run=dry_run, told=self.progress.told):
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -67,6 +67,11 @@ class Progress:
         return "charpipe  " + " · ".join(part for part in (self.pipeline, self.corpus, self.model) if part)
 
     @property
+    def told(self) -> list[str]:
+        """What notices have said so far."""
+        return [notice.message for notice in self.notices]
+
+    @property
     def width(self) -> int:
         """What the names of stages take."""
         return max([12, *(len(name) + 2 for name in self.stages)])
