@@ -35,9 +35,11 @@ def check_room(workspace: Workspace) -> None:
         )
 
 
-def scarce(workspace: Workspace, source: Path, selected: Iterable[str]) -> str | None:
+def scarce(workspace: Workspace, source: Path | None, selected: Iterable[str]) -> str | None:
     """A sentence where a corpus is larger than what is free: its documents and tokens together are no smaller than its
-    text, as a rule. `selected` are the files of a folder that are read."""
+    text, as a rule. `selected` are the files of a folder that are read; a source without a path is small."""
+    if source is None:
+        return None
     needed = sum(_bytes(source / name) for name in selected) if source.is_dir() else _bytes(source)
     free = shutil.disk_usage(workspace.root).free
     if needed <= free:

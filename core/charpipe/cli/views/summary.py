@@ -13,7 +13,7 @@ SAMPLE_WIDTH = 96
 
 
 def summary(result: Mapping[str, Any], *, dry_run: bool = False, told: Collection[str] = ()) -> Iterator[str]:
-    """The lines that close a pipeline. `result` is what it returned; a warning that was `told` before is not repeated."""
+    """The lines that close a pipeline. `result` is what it returned; a warning that was `told` is not repeated."""
     if "reproduction" in result:
         yield from reproduction(result)
         if not dry_run:
