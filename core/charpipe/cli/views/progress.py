@@ -142,6 +142,8 @@ class Progress:
             expected = max(0.0, self._seconds_left - passed)
             share = 1 - math.exp(-passed / LEFT_SMOOTHING)
             estimate = expected + share * (estimate - expected)
+        if event.step >= event.steps:
+            estimate = 0.0
         bound = math.inf if event.budget_left is None else event.budget_left
         self._seconds_left = min(estimate, bound)
 
