@@ -67,7 +67,7 @@ def test_every_corpus_has_a_run_and_a_champion_of_its_own(project: Project, runs
     listed: list[dict[str, Any]] = json.loads(project.run("models", "list", "--json"))
     assert {row["run"] for row in listed} == set(runs) and len(set(runs)) == len(NAMES) + 1
     for name, run in zip((*NAMES, b"a song"), runs, strict=True):
-        assert json.loads(project.run("models", "show", name, "--json"))["champion"]["run"] == run
+        assert json.loads(project.run("models", "show", "--json", "--", name))["champion"]["run"] == run
         assert json.loads(project.run("sample", b"champion:" + name, "--length", "5", "--json"))["run"] == run
 
 
@@ -87,7 +87,7 @@ def test_commands_about_runs_take_such_names(project: Project, runs: list[str]) 
     project.run("inspect", runs[0], "./" + odd)
     project.run("report", runs[1])
     project.run("runs", "compare", *runs)
-    project.run("corpora", "show", NAMES[2])
+    project.run("corpora", "show", "--", NAMES[2])
     project.run("gc")
 
 
