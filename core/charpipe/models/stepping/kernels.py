@@ -16,12 +16,11 @@ from numba.extending import intrinsic
 from charpipe.models.compiling import compiled
 
 RNN, RELU, LSTM, GRU = range(4)
-SPINS = 2000
-"""Looks at the others before a thread offers its core to whoever waits for it."""
-YIELDS, PAUSE = 200, 50
-"""Offers before it sleeps between looks, and microseconds of such a sleep: waiting long takes no processor time."""
-LATE, NEVER = 20, 1 << 62
-"""Such sleeps in a call after which the first thread goes on alone: the others' cores have work of their own."""
+SPINS, PAUSE = 100_000, 50
+"""How often a thread looks for the others before it sleeps between looks, and microseconds of such a sleep. It does not
+yield: to a program that computes that gives away its whole turn."""
+LATE, NEVER = 10, 1 << 62
+"""Sleeps in a call after which the first thread goes on alone: the others' cores have work of their own."""
 f32 = np.float32
 
 
@@ -185,7 +184,6 @@ def _count(context: Any, counter: Any) -> Any:
     return types.int64(counter), generate
 
 
-_yield = types.ExternalFunction("sched_yield", types.int32())
 _sleep = types.ExternalFunction("usleep", types.int32(types.uint32))
 
 
@@ -196,11 +194,9 @@ def meet(counter: Any, awaited: Any) -> int:
     spins = 0
     while _count(counter) < awaited:
         spins += 1
-        if spins > SPINS + YIELDS:
+        if spins > SPINS:
             _sleep(np.uint32(PAUSE))
-        elif spins > SPINS:
-            _yield()
-    return max(0, spins - SPINS - YIELDS)
+    return max(0, spins - SPINS)
 
 
 @compiled
