@@ -117,9 +117,11 @@ class CompiledStream:
         if self._blocks == 2:
             self._pace.clear()
             return self.parts
-        slower = 1 if len(self._pace) < 2 else max(self._pace, key=self._pace.__getitem__)
-        if len(self._pace) < 2 or self._blocks % TRIAL == 0:
-            return slower
+        for untried in (self.parts, 1):
+            if untried not in self._pace:
+                return untried
+        if self._blocks % TRIAL == 0:
+            return max(self._pace, key=self._pace.__getitem__)
         return min(self._pace, key=self._pace.__getitem__)
 
     @property

@@ -114,6 +114,16 @@ def test_others_that_were_late_are_not_asked_for_a_while(monkeypatch):
     assert asked == [1, 2]
 
 
+def test_others_that_were_late_from_the_start_are_asked_again():
+    predictor = model(*LAYERS["lstm"])
+    stream = CompiledStream(predictor.network, predictor.initial_state(1), 2)
+    asked = [stream._threads(), stream._threads()]
+    stream._pace[1] = 1.0  # the only pace that is known
+    asked.append(stream._threads())
+    stream._pace[2] = 2.0
+    assert [*asked, stream._threads()] == [2, 2, 2, 1]
+
+
 def test_state_is_taken_up_again():
     predictor = model(*LAYERS["gru"])
     stream = CompiledStream(predictor.network, predictor.initial_state(1))
