@@ -98,7 +98,11 @@ def _standing(run: Run, warning: str | None) -> Iterator[tuple[str, Any]]:
     """How a run stands, without what is not known of it."""
     row = _row(run) or {}
     yield from ((key, value) for key, value in row.items() if key not in ("run", "worse_than_guessing"))
-    yield "error", run.status.error
+    status = run.status
+    yield "device", status.device
+    yield "precision", status.precision
+    yield "engine", ": ".join(filter(None, (status.engine, status.engine_reason))) or None
+    yield "error", status.error
     yield "warning", warning
 
 
