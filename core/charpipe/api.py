@@ -4,38 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-from charpipe.bar import Bar, wanted
+from charpipe.bar import showing
 from charpipe.config import load_config
 from charpipe.config.files import find_project_file
 from charpipe.config.load import Resolved
 from charpipe.config.ownership import check_plugin_folder
 from charpipe.config.problems import validate
 from charpipe.errors import Incomplete, UsageError
-from charpipe.events import Event, Listener
+from charpipe.events import Listener
 from charpipe.library import find_model
 from charpipe.registry import Registry
+from charpipe.results import Compared, Leaderboard, Trained
 from charpipe.rnn import Rnn
 from charpipe.stages import Context
 from charpipe.stages.recipes import run_directly
 from charpipe.stages.stage import ignore
 from charpipe.workspace import find_workspace
 
-
-@dataclass(frozen=True)
-class Trained:
-    """What came of a training: the run's name and folder, its scores by metric name, and what it wrote."""
-
-    name: str
-    folder: Path
-    metrics: Mapping[str, float]
-    sample: str
-    predictions: tuple[Mapping[str, Any], ...] = ()
-    warning: str | None = None
-    """Where the model is worse than guessing: how bad it is, and what to set."""
+Match = Literal["parameters", "units", "time"]
+"""What all configurations of a comparison have alike."""
 
 
 def train(
@@ -45,28 +34,20 @@ def train(
     preset: str | None = None,
     settings: Mapping[str, Any] | None = None,
     start: str | None = None,
+    replay: str | None = None,
     listen: Listener = ignore,
     progress: bool | None = None,
 ) -> Trained:
     """Train `arch` on a corpus (a name of the catalogue, a path or a URL), score it and let it write.
 
-    With `start`, the name of a run or `champion:CORPUS`, it goes on from what that one learnt.
+    With `start`, the name of a run or `champion:CORPUS`, it goes on from what that one learnt. With `replay`, the name
+    of a finished run, it makes that one's steps with its learning rates again, however long that takes.
     `settings` has dotted keys, as in `{"train.steps": 500}`; `listen` is called with every event. A bar shows
     the progress in a terminal and in a notebook; `progress` turns it on or off. The same call again returns the
     same run. Raises CharpipeError.
     """
-    if not wanted(progress):
-        return _train(corpus, arch, preset, settings, start, listen)
-    bar = Bar()
-
-    def both(event: Event) -> None:
-        bar(event)
-        listen(event)
-
-    try:
-        return _train(corpus, arch, preset, settings, start, both)
-    finally:
-        bar.close()
+    with showing(progress, listen) as told:
+        return _train(corpus, arch, preset, settings, start, replay, told)
 
 
 def _train(
@@ -75,9 +56,10 @@ def _train(
     preset: str | None,
     settings: Mapping[str, Any] | None,
     start: str | None,
+    replay: str | None,
     listen: Listener,
 ) -> Trained:
-    options = {"corpus": corpus, "arch": arch, "from_": start}
+    options = {"corpus": corpus, "arch": arch, "from_": start, "replay": replay}
     context, found = _run("train-and-sample", options, preset, settings, listen)
     folder = context.workspace.runs / found.run
     return Trained(found.run, folder, found.metrics, found.sample, found.predictions, found.warning)
@@ -98,34 +80,40 @@ def _run(
     return context, run_directly(pipeline, options, context)
 
 
-@dataclass(frozen=True)
-class Compared:
-    """What came of a comparison: its name; the folder with `leaderboard.csv` and `runs.csv`; a standing a
-    configuration, best first; a row a training, those that failed with their `error`."""
-
-    name: str
-    folder: Path
-    leaderboard: tuple[Mapping[str, Any], ...]
-    rows: tuple[Mapping[str, Any], ...]
-
-
 def compare(
     corpus: str,
     archs: Sequence[str] = ("rnn", "lstm", "gru"),
     *,
     sizes: Sequence[int] = (128,),
     layers: Sequence[int] = (1,),
-    match: Literal["parameters", "units", "time"] = "parameters",
+    match: Match = "parameters",
     seeds: int = 1,
     preset: str | None = None,
     settings: Mapping[str, Any] | None = None,
     listen: Listener = ignore,
+    progress: bool | None = None,
 ) -> Compared:
     """Train architectures side by side on one corpus, one after another, and rank them; see `charpipe run
     compare-architectures`. A training that fails is a row with its error, and the others go on.
 
-    The same call again trains only what is not finished. Raises CharpipeError.
+    A bar shows the progress in a terminal and in a notebook; `progress` turns it on or off. The same call again
+    trains only what is not finished. Raises CharpipeError.
     """
+    with showing(progress, listen) as told:
+        return _compare(corpus, archs, sizes, layers, match, seeds, preset, settings, told)
+
+
+def _compare(
+    corpus: str,
+    archs: Sequence[str],
+    sizes: Sequence[int],
+    layers: Sequence[int],
+    match: Match,
+    seeds: int,
+    preset: str | None,
+    settings: Mapping[str, Any] | None,
+    listen: Listener,
+) -> Compared:
     options = {
         "corpus": corpus,
         "arch": ",".join(archs),
@@ -139,7 +127,7 @@ def compare(
     except Incomplete as error:
         found = error.result
     value = found.to_json()
-    return Compared(found.comparison, found.folder, tuple(value["leaderboard"]), tuple(value["rows"]))
+    return Compared(found.comparison, found.folder, Leaderboard(value["leaderboard"]), tuple(value["rows"]))
 
 
 def load(run: str = "last", which: str = "best", *, device: str = "auto") -> Rnn:

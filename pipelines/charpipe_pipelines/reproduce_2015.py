@@ -7,7 +7,7 @@ from typing import Any
 
 from charpipe.cli.output import table_lines, terminal_width
 from charpipe.comparison.reproduced import ReproductionResult, tabulate
-from charpipe.comparison.reproducing import divide, prepare, reproduce, results_of
+from charpipe.comparison.reproducing import check_reproduction, divide, prepare, reproduce, results_of
 from charpipe.comparison.reproduction import Result, caveats, cells_of, head
 from charpipe.stages import Context
 from charpipe_pipelines.options import ReproduceOptions
@@ -28,7 +28,7 @@ def recipe(context: Context, options: ReproduceOptions) -> ReproductionResult:
 
 def check(context: Context, options: ReproduceOptions) -> None:
     """Raise what is wrong with a request, before anything starts."""
-    divide(context, options.sources, options.widths, options.depths, options.copies)
+    check_reproduction(context, options.sources, options.widths, options.depths, options.copies)
 
 
 def title(options: ReproduceOptions) -> str:
@@ -55,7 +55,8 @@ def _table(results: Sequence[Result], scaled_to: str) -> Iterator[str]:
     columns, width = head(scaled_to), terminal_width()
     numbers = [columns[number] for number in (2, 4, 5)]
     room = None if width is None else width - len(INDENT)
-    for line in table_lines(columns, [cells_of(one) for one in results], room, numbers=numbers):
+    rows = [cells_of(one) for one in results]
+    for line in table_lines(columns, rows, room, numbers, drop=("parameters",), whole=("model",)):
         yield f"{INDENT}{line}".rstrip()
 
 

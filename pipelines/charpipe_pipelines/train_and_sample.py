@@ -27,7 +27,8 @@ def recipe(context: Context, options: TrainAndSampleOptions) -> TrainingResult:
     documents = ingest(context, corpus)
     vocabulary = learn_vocabulary(context, corpus, documents, start)
     tokens = encode(context, corpus, documents, vocabulary)
-    request = TrainRequest(corpus, options.arch, "train-and-sample", options.model_dump(mode="json"), start)
+    asked = options.model_dump(mode="json")
+    request = TrainRequest(corpus, options.arch, "train-and-sample", asked, start, options.replay)
     trained = train(context, request, tokens, vocabulary)
     scores = evaluate(context, trained, tokens)
     written = sample(context, trained)
@@ -38,7 +39,7 @@ def recipe(context: Context, options: TrainAndSampleOptions) -> TrainingResult:
 
 def check(context: Context, options: TrainAndSampleOptions) -> None:
     """Raise what is wrong with a request, before anything starts."""
-    check_here(context, options.corpus, options.arch, options.from_)
+    check_here(context, options.corpus, options.arch, options.from_, options.replay)
 
 
 def title(options: TrainAndSampleOptions) -> str:

@@ -30,6 +30,8 @@ COLUMNS = (
     "times on",
     "",
 )
+DROPPED = ("shuffled", "chosen at", "times on", "untrained", "in/out", "score")
+"""Columns that a narrow terminal goes without, the first of them first."""
 
 
 def inspect(
@@ -37,20 +39,28 @@ def inspect(
     file: Annotated[
         str | None,
         typer.Argument(
-            help="A text of your own, read as the run's corpus was; -: standard input; "
-            "without it the run's validation text."
+            help="A text of your own, read as the run's corpus was; -: standard input.  "
+            "[default: the run's validation text]"
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="Where to write the page; else into the run's folder.")
+        Path | None, typer.Option(help="Where to write the page.  [default: the run's folder]")
     ] = None,
     length: Annotated[
         int | None,
-        typer.Option(help="Characters to show, up to 20,000; else so many that the page stays a few MB."),
+        typer.Option(
+            help="Characters to show, up to 20,000.  [default: as many as keep the page at a few MB]"
+        ),
     ] = None,
     search: Annotated[
         int, typer.Option(min=0, max=10_000_000, help="Characters to search for units; 0 leaves it out.")
     ] = 65_536,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help="code, prose, verse or mixed (all signals): what the text is.  [default: told by the text]"
+        ),
+    ] = None,
     which: Which = "best",
     device: Device = "cpu",
     open_: Open = False,
@@ -73,6 +83,7 @@ def inspect(
         which=which,
         device=device,
         strict=strict,
+        kind=kind,
         resolved=resolved,
         tell=_say,
     )
@@ -102,10 +113,23 @@ def _show(found: Inspection) -> None:
 
 
 def _show_search(search: Search) -> None:
-    if search.kind != "mixed":
-        typer.echo(f"the text looks like {search.kind}: signals of {search.kind} were tried")
+    if search.kind_was_given:
+        typer.echo(
+            f"signals of {'all kinds' if search.kind == 'mixed' else search.kind} were tried, as asked for"
+        )
+    elif search.kind != "mixed":
+        typer.echo(
+            f"the text looks like {search.kind}: signals of {search.kind} were tried; others: --kind code, prose, "
+            "verse or mixed"
+        )
     rows = [_row(finding) for finding in search.findings if finding.best is not None]
-    print_table(COLUMNS, rows, "no signal is frequent enough in these texts to search for its unit")
+    print_table(
+        COLUMNS,
+        rows,
+        "no signal is frequent enough in these texts to search for its unit",
+        DROPPED,
+        whole=("unit",),
+    )
     rare = [f"{finding.signal.name} ({finding.spans[0]}, {finding.spans[1]})" for finding in search.rare]
     if rare:
         typer.echo(f"too rare to say (times on): {'; '.join(rare)}")

@@ -22,6 +22,8 @@ from charpipe.errors import InterruptedRun, UsageError, near_match
 from charpipe.events import Event, StageFailed, StagesPlanned
 from charpipe.runs import Run
 from charpipe.stages import Context, Made, WouldRun, stage
+from charpipe.stages.plan import check_device
+from charpipe.stages.room import check_room
 from charpipe.store import digest_of_json
 from charpipe.training.settings import parse_budget
 
@@ -131,6 +133,26 @@ def divide(
     )
     digest = digest_of_json({"shares": [dataclasses.asdict(one) for one in shares], "steps": steps})
     return Reproduction(f"reproduce-2015-{digest[:6]}", shares, whole)
+
+
+def check_reproduction(
+    context: Context,
+    sources: Sequence[str],
+    sizes: Sequence[int],
+    layers: Sequence[int],
+    corpora: Mapping[str, str],
+) -> None:
+    """Raise what is wrong with a reproduction before anything is begun: as `divide`, and the device, the precision, the
+    architectures, the decoders and the workspace."""
+    if not context.dry_run:
+        check_room(context.workspace)
+    for share in divide(context, sources, sizes, layers, corpora).shares:
+        if not share.there:
+            continue
+        own, wanted = _own(context, share)
+        for arch in share.experiment.archs:
+            stages.check(own, wanted, arch)
+        check_device(own)
 
 
 @stage("prepare", "Make tokens of a text, and settle the widths.", label=lambda share: str(share.name))

@@ -16,6 +16,9 @@ from charpipe.config.problems import validate
 from charpipe.config.schema import SETTINGS, Config
 from charpipe.errors import UsageError, near_match
 
+BUILT_IN = "built in"
+"""The origin of what charpipe's own catalogue says."""
+
 
 @dataclass(frozen=True)
 class Resolved:
@@ -35,16 +38,18 @@ def load_config(
     preset: str | None = None,
     settings: Mapping[str, Any] | None = None,
     overrides: Sequence[str] = (),
+    flags: Mapping[str, str] | None = None,
 ) -> Resolved:
     """All settings for one command.
 
-    `settings` are given by flags or a deployment, with dotted keys; `overrides` are `--set` texts.
+    `settings` are given by flags or a deployment, with dotted keys; `overrides` are `--set` texts; `flags` says what
+    the command line calls a setting.
     Raises UsageError with the key's path and a near match.
     """
     layers, project_file = Layers(), find_project_file(start)
     catalogue = default_catalogue()
     if catalogue.is_file():
-        layers.lay("built in", read_toml(catalogue))
+        layers.lay(BUILT_IN, read_toml(catalogue))
     if project_file is not None and not _same(project_file, catalogue):
         layers.lay(_short(project_file), absolute_sources(read_toml(project_file), project_file.parent))
     options = _lay_pipeline(layers, pipeline) if pipeline else {}
@@ -54,7 +59,7 @@ def load_config(
     for text in overrides:
         key, value = parse_setting(text)
         _lay_settings(layers, "--set", {key: value})
-    config = validate(Config, layers.values, origins=layers.origins)
+    config = validate(Config, layers.values, origins=layers.origins, flags=flags)
     return Resolved(config, layers.origins, project_file, options)
 
 

@@ -73,7 +73,7 @@ class BlockWriter:
         rows = self._noise.rows(min(most, self._size))
         out = np.empty(len(rows), np.int64)
         arguments = (token, self._stream.now, self._which, self._numbers, rows, out)
-        if self._stream.run(write, len(rows), *arguments, paced=len(rows) > 1) < len(rows):
+        if self._stream.run(write, len(rows), *arguments) < len(rows):
             raise RunError(DAMAGED)
         self._noise.used(len(rows))
         self._read = [token, *out[:-1].tolist()]
@@ -101,7 +101,7 @@ def open_writer(predictor: Predictor, state: State, decoding: Decoding, settings
         engine = "compiled" if can_compile() else "arrays"
     if engine == "compiled" and quick_network(predictor) is not None:
         if not can_compile():
-            raise UsageError("sample.engine is compiled, which needs numba: pip install numba, or say auto")
+            raise UsageError("the engine compiled needs numba: pip install numba, or choose the engine auto")
         if decoding.native is not None:
             return BlockWriter(predictor, state, decoding)
     return StepWriter(open_stream(predictor, state, engine, graphs=settings.cuda_graphs), decoding)

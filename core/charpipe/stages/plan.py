@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
+from charpipe.config.corpora import common_origin
+from charpipe.corpus.settings import CorpusConfig
 from charpipe.errors import UsageError
 from charpipe.plugin import ModelConfig
 from charpipe.registry import Provided
@@ -18,6 +20,8 @@ from charpipe.runs.find import new_name
 from charpipe.runs.folder import SCHEMA, PluginUsed
 from charpipe.stages.architectures import architecture
 from charpipe.stages.objects import Made
+from charpipe.stages.replaying import LENGTHS, Replay, check_replay, find_replay
+from charpipe.stages.room import check_room
 from charpipe.stages.stage import Context
 from charpipe.stages.warm_start import WarmStart, find_warm_start, settled_config
 from charpipe.store import Action
@@ -44,6 +48,8 @@ class TrainRequest:
     options: Mapping[str, Any] | None = None
     warm_start: WarmStart | None = None
     """What training starts from, if not from random weights."""
+    replay: str | None = None
+    """The run whose steps are made again, if any."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ class Plan:
     config: ModelConfig
     tokens: Made
     vocabulary: Made
+    replay: Replay | None = None
 
     @property
     def counted(self) -> bool:
@@ -71,7 +78,10 @@ class Plan:
         """The action, were these settings of training others."""
         settings = self.context.config.train.model_dump(mode="json", exclude=INCIDENTAL)
         settings |= {key: value for key, value in changed.items() if key in settings}
-        if settings["steps"] is not None:
+        if self.replay is not None:
+            settings = {key: value for key, value in settings.items() if key not in LENGTHS}
+            settings["plan"] = self.replay.plan
+        elif settings["steps"] is not None:
             del settings["budget"]
         if self.counted:
             settings = {}
@@ -91,13 +101,14 @@ class Plan:
 
     def create_run(self) -> Run:
         """A new run of this plan, with its own copy of the vocabulary."""
-        corpus, _ = self.context.corpus(self.request.corpus)
+        corpus, config = self.context.corpus(self.request.corpus)
         name = new_name(corpus, self.request.arch)
         vocabulary = (self.context.path(self.vocabulary) / "vocabulary.json").read_bytes()
-        return Run.create(self.context.workspace.runs / name, self._info(name, corpus), vocabulary)
+        return Run.create(self.context.workspace.runs / name, self._info(name, corpus, config), vocabulary)
 
-    def _info(self, name: str, corpus: str) -> RunInfo:
+    def _info(self, name: str, corpus: str, config: CorpusConfig) -> RunInfo:
         context, request, begun = self.context, self.request, self.request.warm_start
+        origin = common_origin(context.resolved, corpus, config)
         settings = dict(flatten(context.config.model_dump(mode="json", include=RECORDED)))
         inputs = {
             "documents": self.tokens.inputs["documents"],
@@ -122,7 +133,9 @@ class Plan:
             versions={name: version(name) for name in ("charpipe", "torch")}
             | {"python": platform.python_version()},
             facts={"tokens": dict(self.tokens.facts), "counted": self.counted}
-            | ({"start": begun.to_json()} if begun else {}),
+            | ({"start": begun.to_json()} if begun else {})
+            | ({"origin": origin} if origin else {})
+            | ({"replay": self.replay.to_json()} if self.replay else {}),
             parent=begun.run if begun else None,
         )
 
@@ -143,18 +156,34 @@ def check(context: Context, corpus: str, arch: str) -> None:
     if context.resume is None:
         _, config = context.corpus(corpus)
         context.registry.find("tokenizer", config.tokenizer.name)
+    check_decoders(context)
     architecture(context, arch)
     if context.config.tracking.enabled:
         locate(context.config.tracking, context.workspace.root / "mlflow")
 
 
-def check_here(context: Context, corpus: str, arch: str, warm_start: str | None = None) -> None:
-    """As `check`, and what only the machine that does the work can know: its device, and the run to start from."""
+def check_here(
+    context: Context, corpus: str, arch: str, warm_start: str | None = None, replay: str | None = None
+) -> None:
+    """As `check`, and what only the machine that does the work can know: its device, its disk, the runs to start from
+    or to replay."""
     check(context, corpus, arch)
+    if not context.dry_run:
+        check_room(context.workspace)
     if architecture(context, arch)[0].spec.build is not None:
         check_device(context)
     if warm_start is not None and context.resume is None:
         find_warm_start(dataclasses.replace(context, emit=lambda event: None), warm_start)
+    if replay is not None:
+        check_replay(context, corpus, arch, replay)
+
+
+def check_decoders(context: Context) -> None:
+    """Raise UsageError where a decoder that the settings name is unknown, or one of its options wrong."""
+    if context.config.sample.decoders:  # those of charpipe's own settings were checked with them
+        from charpipe.generation.decoding import configured
+
+        configured(context.config.sample, context.registry.all("decoder"))
 
 
 def check_device(context: Context) -> None:
@@ -187,4 +216,5 @@ def make_plan(context: Context, request: TrainRequest, tokens: Made, vocabulary:
             "--set corpus.split.test=0"
         )
     config = settled_config(context, request.warm_start, config, vocabulary.facts["size"])
-    return Plan(context, request, provided, config, tokens, vocabulary)
+    replay = find_replay(context, request.replay, tokens.digest, request.warm_start)
+    return Plan(context, request, provided, config, tokens, vocabulary, replay)

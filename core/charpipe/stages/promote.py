@@ -60,8 +60,8 @@ def promote_run(context: Context, run: Run, tokens: Path, *, by: str, anyway: bo
     candidate = Candidate.of(run)
     with _deciding(context, candidate.corpus):
         decided = once(context, _Decision(context, candidate, tokens, by, anyway))
-    if decided.promoted and (warning := warn_about(run.info, run.status)) is not None:
-        context.notice(warning, "warning")
+    if decided.promoted and by == "user" and (warning := warn_about(run.info, run.status)) is not None:
+        context.notice(warning, "warning")  # else the stage evaluate has said it
     if not decided.reused:
         event = _event(decided)
         context.registry.notify(event)

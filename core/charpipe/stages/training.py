@@ -93,18 +93,21 @@ def _learned(plan: Plan, run: Run, resume: Path | None) -> Iterator[Event]:
     from charpipe.models import build_model
     from charpipe.text import open_tokens
     from charpipe.training import train
+    from charpipe.training.plan import Plan as Steps
 
     encoding, vocabulary, plugin = _language(plan, run)
-    seed = plan.context.config.train.seed
+    settings, replay = plan.context.config.train, plan.replay
+    seed = settings.seed
     model = build_model(plan.provided.spec, plan.config, vocabulary, encoding.size, seed=seed, plugin=plugin)
     return train(
         model,
         open_tokens(plan.context.path(plan.tokens), "train").tokens,
-        plan.context.config.train,
+        replay.settings(settings) if replay is not None else settings,
         checkpoints=run.checkpoints,
         encoding=encoding,
         resume=resume,
         start=start_of(plan.context, plan.request.warm_start) if resume is None else None,
+        plan=Steps.from_json(replay.plan) if replay is not None else None,
         **_surroundings(plan, run),
     )
 

@@ -76,6 +76,7 @@ def train(
             model.parameters,
             model.title,
             job.engine,
+            job.engine_reason,
         )
         began += time.perf_counter() - measured  # what listeners prepare is no training
         observer = Observer(
@@ -93,8 +94,8 @@ def train(
 def _loop(
     job: Job, observer: Observer, stop: Callable[[], bool], recorded: Sequence[Segment] | None
 ) -> Iterator[Event]:
-    settings, reason = job.settings, "budget" if job.settings.steps is None else "steps"
-    pace = _pace(job, observer.seconds) if reason == "budget" and recorded is None else None
+    settings, reason = job.settings, "budget" if job.settings.steps is None and recorded is None else "steps"
+    pace = _pace(job, observer.seconds) if reason == "budget" else None
     if settings.patience is not None and job.step < job.steps and not observer.looks:
         yield Notice(
             "nothing is held out to validate with, so train.patience cannot end this training", "warning"
@@ -113,7 +114,7 @@ def _loop(
         rate = rate_of(job, step)
         loss = update(job, step, rate)
         job.step = step + 1
-        yield _step(job, observer, loss, rate)
+        yield _step(job, observer, loss, rate, bounded=pace is not None)
         yield from _revise(job, observer, pace, recorded or ())
         evaluated = observer.evaluates
         yield from observer.after_step()
@@ -180,14 +181,27 @@ def _fix_steps(job: Job, stop: Callable[[], bool], plan: Plan | None, began: flo
         job.before.get(key) == getattr(settings, key) for key in ("steps", "budget", "max_epochs")
     ):
         return
-    left = parse_budget(settings.budget) - job.seconds - (time.perf_counter() - began)
+    spent = time.perf_counter() - began
+    left = parse_budget(settings.budget) - job.seconds - spent
     most = _most(job) - job.step
     steps = job.step
     if left > 0 and most > 0:
         scratch = job.scratch()
         steps += steps_within(left, lambda step: _measured(scratch, step), most, stop)
+    elif not steps:
+        yield _too_short(settings, spent)
+        steps = 1
     _restart(job, steps)
-    yield Notice(f"{settings.budget} of training: {job.steps:,} steps")
+    yield Notice(f"{settings.budget} of training: {job.steps:,} step{'' if job.steps == 1 else 's'}")
+
+
+def _too_short(settings: TrainConfig, spent: float) -> Notice:
+    return Notice(
+        f"the budget of {settings.budget} was spent before the first update: loading and compiling took {spent:.1f} s; "
+        "a single update is made, which teaches next to nothing. Give a longer budget (--budget, train.budget); what "
+        "was compiled is kept for it",
+        "warning",
+    )
 
 
 def _restart(job: Job, steps: int) -> None:
@@ -237,10 +251,11 @@ def rate_of(job: Job, step: int) -> float:
     return learning_rate(job.settings, position, steps, job.lanes.steps_per_epoch, made=step)
 
 
-def _step(job: Job, observer: Observer, loss: Tensor, rate: float) -> Step:
+def _step(job: Job, observer: Observer, loss: Tensor, rate: float, bounded: bool) -> Step:
+    """The event of a step; with the rest of the budget where that bounds the training, as no replay is."""
     seconds = time.perf_counter() - observer.began
     left = None
-    if job.settings.steps is None:
+    if bounded:
         left = max(0.0, parse_budget(job.settings.budget) - job.seconds - seconds)
     return Step(job.step, job.steps, loss, rate, job.lanes.inputs, seconds, left)
 

@@ -9,6 +9,7 @@ import pytest
 
 import charpipe
 from charpipe.cli import main
+from charpipe.cli.views.progress import Progress
 from charpipe.comparison import ComparisonResult, Row
 from charpipe.comparison.leaderboard import Standing, cells_of
 from charpipe.events import Notice
@@ -144,3 +145,11 @@ def test_nothing_warns_of_a_usual_run(good: str, capsys: pytest.CaptureFixture[s
         assert "guessing" not in said.out + said.err
         assert main([*words, "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["warning"] is None
+
+
+def test_warning_that_was_shown_while_it_worked_is_not_repeated() -> None:
+    progress = Progress("train-and-sample", "hello")
+    lines = ["  warning: it is bad", "  run       r"]
+    assert list(progress.without_told(lines)) == lines
+    progress.take(Notice("it is bad", "warning"))
+    assert list(progress.without_told(lines)) == lines[1:]

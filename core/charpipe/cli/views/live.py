@@ -12,7 +12,7 @@ from rich.live import Live as RichLive
 from rich.text import Text
 
 from charpipe.cli.views.base import View
-from charpipe.cli.views.progress import Progress, Stage, one_line
+from charpipe.cli.views.progress import Progress, Stage, one_line, shortened
 from charpipe.errors import JsonResult
 from charpipe.events import Event, Notice
 
@@ -38,7 +38,8 @@ class Live(View):
         self._live = RichLive(get_renderable=self._draw, console=self._console, refresh_per_second=10)
 
     def __enter__(self) -> Self:
-        self._console.print(self.progress.header, style="bold") if not self._console.is_terminal else None
+        if not self._console.is_terminal:
+            self._console.print(Text(self.progress.header, style="bold"))
         self._live.start()
         return self
 
@@ -53,7 +54,9 @@ class Live(View):
             self.progress.take(event)
         if isinstance(event, Notice):
             style = "yellow" if event.level == "warning" else "dim"
-            self._console.print(Text(event.message, style=style))
+            self._console.print(
+                Text(event.message, style=style), soft_wrap=True
+            )  # the terminal breaks no name
 
     def _draw(self) -> Group:
         with self._lock:
@@ -86,9 +89,10 @@ class Live(View):
             line.append(self.progress.training(self._bar(), room))
             return [line, *self._sample()]
         text = stage.text or (stage.why if stage.state == "running" else "")
-        line.append(f"{text:<44}")
-        if stage.state in ("done", "cached"):
-            line.append(f" {self.progress.outcome(stage):>8}", "dim")
+        outcome = f" {self.progress.outcome(stage):>8}" if stage.state in ("done", "cached") else ""
+        room = self._console.width - len(line.plain) - len(outcome)
+        line.append(f"{shortened(text, room):<{max(0, min(44, room))}}")
+        line.append(outcome, "dim")
         return [line]
 
     def _bar(self) -> str:
@@ -116,5 +120,5 @@ class Live(View):
 
     def _close(self, lines: Iterable[str]) -> None:
         self._live.stop()
-        for line in lines:
-            self._console.print(line, markup=False, highlight=False)
+        for line in self.progress.without_told(lines):
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -80,7 +80,7 @@ class Plain(View):
 
     def finish(self, result: JsonResult, lines: Iterable[str] = (), *, dry_run: bool = False) -> None:
         """Print the summary."""
-        for line in lines:
+        for line in self.progress.without_told(lines):
             typer.echo(line)
 
     def fail(self, error: Exception, lines: Iterable[str] = ()) -> None:
