@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from charpipe.plugin import Architecture, ModelConfig
     from charpipe.stages.plan import Plan
     from charpipe.stages.session import Session
-    from charpipe.training.start import Start
+    from charpipe.training.warm_start import WarmStart
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,11 @@ def vocabulary_of(session: Session, beginning: Beginning) -> dict[str, Any]:
     return _json(session.workspace.root / beginning.path / "vocabulary.json")
 
 
-def start_of(session: Session, beginning: Beginning | None) -> Start | None:
+def start_of(session: Session, beginning: Beginning | None) -> WarmStart | None:
     """What the trainer is told. Raises RunError where the checkpoint is not any more what it was."""
     if beginning is None:
         return None
-    from charpipe.training.start import Start
+    from charpipe.training.warm_start import WarmStart
 
     folder = session.workspace.root / beginning.path
     try:
@@ -97,7 +97,7 @@ def start_of(session: Session, beginning: Beginning | None) -> Start | None:
         raise RunError(
             f"the checkpoint of {beginning.run} to start from is gone or another; nothing was trained"
         )
-    return Start(folder, beginning.offset)
+    return WarmStart(folder, beginning.offset)
 
 
 def settled_config(

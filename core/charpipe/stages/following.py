@@ -104,7 +104,7 @@ def _learnt(plan: Plan, run: Run, resume: Path | None) -> Iterator[Event]:
         checkpoints=run.checkpoints,
         encoding=encoding,
         resume=resume,
-        start=start_of(plan.session, plan.request.beginning) if resume is None else None,
+        warm_start=start_of(plan.session, plan.request.beginning) if resume is None else None,
         **_surroundings(plan, run),
     )
 
@@ -112,10 +112,10 @@ def _learnt(plan: Plan, run: Run, resume: Path | None) -> Iterator[Event]:
 def _counted(plan: Plan, run: Run, resume: Path | None) -> Iterator[Event]:
     """A model that is counted."""
     from charpipe.text import open_tokens
-    from charpipe.training.fitting import train_fitted
+    from charpipe.training.count_based import train_count_based
 
     encoding, vocabulary, plugin = _language(plan, run)
-    return train_fitted(
+    return train_count_based(
         plan.provided.spec,
         plan.config,
         open_tokens(plan.session.path(plan.tokens), "train").tokens,

@@ -37,7 +37,7 @@ EVALUATION_SHARE, FEWEST_EVALUATIONS = 0.1, 2
 
 
 def steps_within(
-    seconds: float, step: Callable[[int], None], most: int, stop: Callable[[], bool] = lambda: False
+    seconds: float, step: Callable[[int], object], most: int, stop: Callable[[], bool] = lambda: False
 ) -> int:
     """How many calls of `step(i)` fit into `seconds`, measuring included; between 1 and `most`. Once `stop()` is true
     it measures no more."""
