@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charpipe.events import Evaluated, Event, Finished, TrainingStarted
+from charpipe.events import Event, Finished, TrainingStarted
 from charpipe.runs import Recorder, Run
 from charpipe.stages.beginning import start_of
 from charpipe.stages.changes import record_changes
@@ -82,10 +81,9 @@ def _events(plan: Plan, run: Run, recorder: Recorder) -> Iterator[Event]:
 
     resume = last_checkpoint(run.checkpoints, plan.session.emit)
     recorder.rewind(_step(resume), resume, best_until(resume) if resume else None)
-    events = _counted(plan, run, resume) if plan.counted else _learnt(plan, run, resume)
-    ratio = _tokens_per_character(plan.tokens.facts, "val")
-    for event in events:
-        yield _with_bits(event, ratio) if isinstance(event, Evaluated) else event
+    for conflict in plan.session.registry.conflicts("metric").values():
+        plan.session.notice(f"{conflict}; it is not computed", "warning")
+    yield from _counted(plan, run, resume) if plan.counted else _learnt(plan, run, resume)
 
 
 def _learnt(plan: Plan, run: Run, resume: Path | None) -> Iterator[Event]:
@@ -149,6 +147,8 @@ def _surroundings(plan: Plan, run: Run) -> dict[str, Any]:
         "stop": session.stop.event.is_set,
         "sampling": session.config.sample,
         "decoders": session.registry.all("decoder"),
+        "metrics": session.registry.all("metric"),
+        "tokens_per_character": _tokens_per_character(plan.tokens.facts, "val"),
     }
 
 
@@ -159,11 +159,3 @@ def _step(checkpoint: Path | None) -> int:
 def _tokens_per_character(facts: Mapping[str, Any], split: str) -> float:
     characters = facts["characters"][split]
     return facts["tokens"][split] / characters if characters else 1.0
-
-
-def _with_bits(event: Evaluated, tokens_per_character: float) -> Evaluated:
-    """The same scores, with bits per character beside the loss."""
-    if "val/loss" not in event.metrics:
-        return event
-    bits = event.metrics["val/loss"] / math.log(2) * tokens_per_character
-    return Evaluated(event.step, {**event.metrics, "val/bits_per_char": bits})

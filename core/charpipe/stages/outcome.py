@@ -34,7 +34,9 @@ def evaluate(session: Session, trained: TrainedRun, tokens: Made) -> Mapping[str
     Where it is worse than guessing, a warning says so, each time that it is asked for.
     """
     run = Run(session.workspace.root / trained.path)
-    digest = digest_of_json({"version": EVALUATE, "checkpoint": _checkpoint(run), "tokens": tokens.digest})
+    plugins = _metric_plugins(session)
+    inputs = {"version": EVALUATE, "checkpoint": _checkpoint(run), "tokens": tokens.digest}
+    digest = digest_of_json(inputs | ({"metrics": plugins} if plugins else {}))
 
     def work() -> dict[str, Any]:
         found = _score(session, run, tokens)
@@ -119,7 +121,38 @@ def _score(session: Session, run: Run, tokens: Made) -> dict[str, Any]:
         metrics |= invented.metrics()
         found["novelty"] = asdict(invented)
     metrics |= baseline_metrics(session, run.info.corpus, tokens, loaded.encoding)
-    return {"metrics": metrics, **found}
+    return {"metrics": _with_metrics(session, run, loaded, metrics), **found}
+
+
+def _metric_plugins(session: Session) -> dict[str, str]:
+    """The plugins whose metrics an evaluation computes, with the digests of their code; charpipe's own left out."""
+    provided = [one for one in session.registry.provided("metric") if one.spec.when == "evaluation"]
+    return {one.spec.name: one.provider.digest() for one in provided if not one.provider.own}
+
+
+def _with_metrics(
+    session: Session, run: Run, loaded: Loaded, metrics: Mapping[str, float]
+) -> dict[str, float]:
+    """The scores of whole splits, with the metrics that plugins compute from them."""
+    from charpipe.models import Model
+    from charpipe.models.bundle import tensors
+    from charpipe.plugin import Facts
+    from charpipe.training.metrics import Metrics, Weights
+
+    model, status = loaded.model, run.status
+    weights = Weights(lambda: tensors(model.network) if isinstance(model, Model) else model.fitted.tensors())
+    facts = Facts(
+        step=status.step,
+        seconds=status.seconds,
+        loss=status.metrics.get("train/loss"),
+        metrics=metrics,
+        weights=weights,
+    )
+    computed = Metrics(session.registry.all("metric"))
+    found = computed.compute("evaluation", facts)
+    for warning in computed.warnings():
+        session.emit(warning)
+    return found
 
 
 def _surprise(session: Session, loaded: Loaded, predictor: Predictor, tokens: Made) -> dict[str, Any]:

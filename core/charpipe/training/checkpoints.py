@@ -43,7 +43,10 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "metrics": dict,
     "scaler": dict,
     "look": int,
+    "measurements": dict,
 }
+NEWER: dict[str, Any] = {"look": 0, "measurements": {}}
+"""Entries that release 0.1.0 did not have, with what they mean there."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,7 @@ def read_checkpoint(folder: Path, model: Model, settings: TrainConfig, tokens: i
     """Read and check a checkpoint to resume. Raises RunError if it is damaged, or of another model or training."""
     if wrong := damage(folder):
         raise RunError(f"checkpoint {folder} is damaged: {wrong}; name an earlier one, or resume the run")
-    state = {"look": 0, **read_json(folder / "state.json")}  # release 0.1.0 kept no `look`
+    state = {**NEWER, **read_json(folder / "state.json")}
     for key, types in TYPES.items():
         if not isinstance(state.get(key), types):
             raise RunError(f"checkpoint {folder} has no usable {key!r} in state.json")
@@ -167,6 +170,8 @@ def read_checkpoint(folder: Path, model: Model, settings: TrainConfig, tokens: i
         "steps"
     ]:
         raise RunError(f"checkpoint {folder} has no usable numbers in state.json")
+    if not all(map(_is_list_of_floats, state["measurements"].values())):
+        raise RunError(f"checkpoint {folder} has no usable 'measurements' in state.json")
     differences = list(_differences(folder, state, model, settings, tokens))
     if differences:
         raise RunError(
@@ -182,6 +187,10 @@ def read_checkpoint(folder: Path, model: Model, settings: TrainConfig, tokens: i
         _with_prefix("carried/", others),
         state,
     )
+
+
+def _is_list_of_floats(value: Any) -> bool:
+    return isinstance(value, list) and all(type(number) is float for number in value)
 
 
 def _with_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

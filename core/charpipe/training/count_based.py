@@ -17,10 +17,11 @@ from charpipe.generation import SampleConfig, sample
 from charpipe.models import save_model
 from charpipe.models.bundle import read_json
 from charpipe.models.fitted import FittedModel, fit
-from charpipe.plugin import Architecture, Decoder, Encoding, ModelConfig
+from charpipe.plugin import Architecture, Decoder, Encoding, Facts, Metric, ModelConfig
 from charpipe.store.atomic import write_json
 from charpipe.training.checkpoints import damage, publish_checkpoint
-from charpipe.training.monitor import MAX_VALIDATION_TOKENS, short_samples
+from charpipe.training.metrics import Metrics, Weights
+from charpipe.training.monitor import MAX_VALIDATION_TOKENS, loss_metrics, short_samples
 
 
 def train_count_based(
@@ -38,6 +39,8 @@ def train_count_based(
     stop: Callable[[], bool] = lambda: False,
     sampling: SampleConfig | None = None,
     decoders: Mapping[str, Decoder] | None = None,
+    metrics: Mapping[str, Metric] | None = None,
+    tokens_per_character: float | None = None,
 ) -> Iterator[Event]:
     """Fit `architecture` to `tokens` (one dimension, unsigned integers) and yield events.
 
@@ -55,16 +58,21 @@ def train_count_based(
         yield Finished(0, "interrupted", time.perf_counter() - started)
         return
     seconds = time.perf_counter() - started
-    metrics = {"perf/chars_per_second": len(tokens) / max(seconds, 1e-9)}
+    found = {"perf/chars_per_second": len(tokens) / max(seconds, 1e-9)}
     if validation is not None and len(validation) > 1:
         loss = score(fitted, validation, limit=MAX_VALIDATION_TOKENS).nats
-        metrics |= {"val/loss": loss} if math.isfinite(loss) else {}
-    yield Evaluated(1, metrics)
+        found |= loss_metrics(loss, tokens_per_character) if math.isfinite(loss) else {}
+    weights = Weights(fitted.tensors)
+    facts = Facts(step=1, tokens=len(tokens), seconds=seconds, metrics=found, weights=weights)
+    computed = Metrics(metrics)
+    found = computed.compute("evaluation", facts)
+    yield Evaluated(1, found)
+    yield from computed.warnings()
     settings = short_samples(sampling or SampleConfig())
     yield Sampled(1, sample(fitted, encoding, settings, decoders), settings.prompt)
     model = FittedModel(fitted, architecture.name, config, vocabulary, encoding.size, plugin)
-    yield _save(model, checkpoints, {"seconds": seconds, "tokens": len(tokens), "metrics": metrics})
-    yield Finished(1, "steps", time.perf_counter() - started, metrics, model.parameters)
+    yield _save(model, checkpoints, {"seconds": seconds, "tokens": len(tokens), "metrics": found})
+    yield Finished(1, "steps", time.perf_counter() - started, found, model.parameters)
 
 
 def _until(stop: Callable[[], bool], fitting: Generator[Event, None, Any]) -> Generator[Event, None, Any]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from charpipe.events import Event, Finished, Notice, Step, TrainingStarted
 from charpipe.generation import SampleConfig
 from charpipe.models import Model
-from charpipe.plugin import Decoder, Encoding
+from charpipe.plugin import Decoder, Encoding, Metric
 from charpipe.training.determinism import determinism
 from charpipe.training.errors import out_of_memory_as_training_error
 from charpipe.training.initialization import initialize
@@ -44,6 +44,8 @@ def train(
     stop: Callable[[], bool] = lambda: False,
     sampling: SampleConfig | None = None,
     decoders: Mapping[str, Decoder] | None = None,
+    metrics: Mapping[str, Metric] | None = None,
+    tokens_per_character: float | None = None,
     plan: Plan | None = None,
 ) -> Iterator[Event]:
     """Train `model` in place on `tokens` (one dimension, unsigned integers) and yield events.
@@ -52,7 +54,8 @@ def train(
     `warm_start` names another run's checkpoint to take the weights from. Without `validation` nothing is evaluated,
     without `encoding` (the vocabulary) nothing is sampled. When `stop()` becomes true a checkpoint is saved and
     training finishes as "interrupted". `plan`, recorded by an earlier training, repeats its steps and revisions,
-    however long that takes.
+    however long that takes. `metrics` are computed beside
+    charpipe's own; bits per character are reported where `tokens_per_character` of the validation text is known.
 
     Raises UsageError, RunError, TrainingError.
     """
@@ -75,6 +78,8 @@ def train(
             encoding=encoding,
             sampling=sampling,
             decoders=decoders,
+            metrics=metrics,
+            tokens_per_character=tokens_per_character,
         )
         try:
             yield from _loop(setup, state, planner, monitor, stop)
@@ -104,9 +109,11 @@ def _loop(
             yield _out_of_patience(settings.patience, state)
             break
         rate = scheduled_rate(setup, state)
-        measured = update(state.step, rate)  # forward, backward, clip, optimizer step
+        measured = update(state.step, rate, monitor.report_due)  # forward, backward, clip, optimizer step
         state.step += 1
+        state.measurements.add(measured)
         yield _step(setup, state, monitor, measured["loss"], rate)
+        yield from monitor.report(rate)
         yield from planner.after_update(monitor.seconds, monitor.writer.seconds)
         evaluated = monitor.evaluation_due
         yield from monitor.after_update()  # evaluate, sample, save

@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
+from torch import nn
 
 from charpipe.evaluation import score
-from charpipe.events import Evaluated, Event, Sampled
+from charpipe.events import Evaluated, Event, Reported, Sampled
 from charpipe.generation import SampleConfig, sample
 from charpipe.generation.decoding import Decoding
 from charpipe.models import NetworkPredictor
+from charpipe.models.bundle import tensors
 from charpipe.models.precision import Precision
-from charpipe.plugin import Decoder, Encoding
+from charpipe.plugin import Decoder, Encoding, Facts, Metric
 from charpipe.training.checkpoint_writer import CheckpointWriter
 from charpipe.training.errors import divergence, is_finite
+from charpipe.training.metrics import REPORT_INTERVAL, Metrics, Weights
 from charpipe.training.setup import Setup
 from charpipe.training.snapshot import take_snapshot
 from charpipe.training.state import State
@@ -50,12 +53,15 @@ class Monitor:
         encoding: Encoding | None = None,
         sampling: SampleConfig | None = None,
         decoders: Mapping[str, Decoder] | None = None,
+        metrics: Mapping[str, Metric] | None = None,
+        tokens_per_character: float | None = None,
     ) -> None:
         """`started` is the time at which this process started to train; `decoders` are those that `sampling` may name,
         the installed ones if None. Raises UsageError where the sampling settings do not fit."""
         self.setup, self.state, self.started = setup, state, started
         self.writer = CheckpointWriter(checkpoints)
         self._validation, self._encoding, self._decoders = validation, encoding, decoders
+        self._metrics, self._tokens_per_character = Metrics(metrics), tokens_per_character
         self._sampling = short_samples(sampling or SampleConfig())
         if encoding is not None:
             Decoding(self._sampling, encoding.size, decoders)
@@ -102,12 +108,38 @@ class Monitor:
             return step % every == 0
         return self.state.plan.evaluations_between(step - 1, step) > 0
 
+    @property
+    def report_due(self) -> bool:
+        """Whether a report follows the next update."""
+        return (self.state.step + 1) % REPORT_INTERVAL == 0
+
+    def report(self, learning_rate: float) -> Iterator[Event]:
+        """Every tenth update: what the updates since the last report measured, and the metrics of plugins."""
+        state = self.state
+        if state.step % REPORT_INTERVAL:
+            return
+        means = state.measurements.means()
+        state.measurements.clear()
+        loss = (
+            {"train/loss": means["loss"]} if "loss" in means else {}
+        )  # on CUDA it may not be finite yet unnoticed
+        facts = self._facts(
+            state.network,
+            loss=means.get("loss"),
+            grad_norm=means.get("grad_norm"),
+            learning_rate=learning_rate,
+            metrics={**loss, "train/learning_rate": learning_rate},
+        )
+        yield Reported(state.step, self._metrics.compute("update", facts))
+        yield from self._metrics.warnings()
+
     def after_update(self) -> Iterator[Event]:
         """Evaluate, sample and save, as far as that is due after the last update."""
         evaluation_due, best = self.evaluation_due, self.state.best
         yield from self.writer.completed()
         if evaluation_due:
             yield self._evaluate()
+            yield from self._metrics.warnings()
         if self._encoding is not None and self._sample_due(evaluation_due):
             yield self._sample(self._encoding)
         if self.state.best is not best or self._due(self.setup.settings.checkpoint_every, evaluation_due):
@@ -153,11 +185,18 @@ class Monitor:
                 loss = score(predictor, self._validation, limit=state.validation_tokens).nats
             if not math.isfinite(loss):
                 raise divergence(state.step, setup.settings)
-            metrics["val/loss"] = loss
+            metrics |= loss_metrics(loss, self._tokens_per_character)
             if state.best is None or loss < state.best["loss"]:
                 state.best = {"step": state.step, "loss": loss}
-        state.metrics = metrics
-        return Evaluated(state.step, metrics)
+        facts = self._facts(state.evaluated_network, loss=metrics.get("train/loss"), metrics=metrics)
+        state.metrics = self._metrics.compute("evaluation", facts)
+        return Evaluated(state.step, state.metrics)
+
+    def _facts(self, network: nn.Module, **known: Any) -> Facts:
+        step = self.state.step
+        tokens = step * self.setup.batches.tokens_per_step
+        weights = Weights(lambda: tensors(network))
+        return Facts(step=step, tokens=tokens, seconds=self.seconds, weights=weights, **known)
 
     def _sample(self, encoding: Encoding) -> Sampled:
         self._sampled_at = time.perf_counter()
@@ -176,6 +215,13 @@ class Monitor:
     def _predictor(self, precision: Precision = "float32") -> NetworkPredictor:
         network, size = self.state.evaluated_network, self.setup.model.vocabulary_size
         return NetworkPredictor(network, size, precision)
+
+
+def loss_metrics(nats: float, tokens_per_character: float | None = None) -> dict[str, float]:
+    """`val/loss`, nats per token, and `val/bits_per_char` where the tokens per character are known."""
+    if tokens_per_character is None:
+        return {"val/loss": nats}
+    return {"val/loss": nats, "val/bits_per_char": nats / math.log(2) * tokens_per_character}
 
 
 def short_samples(settings: SampleConfig) -> SampleConfig:

@@ -32,6 +32,7 @@ from charpipe.training.checkpoints import (
     publish_checkpoint,
     remove_checkpoint,
 )
+from charpipe.training.measurements import Measurements
 from charpipe.training.optimizers import load_optimizer_state, optimizer_state
 from charpipe.training.setup import Setup
 from charpipe.training.state import State
@@ -102,6 +103,7 @@ def take_snapshot(setup: Setup, state: State, seconds: float) -> Snapshot:
         "precision": setup.precision,
         "engine": setup.engine,
         "recent": state.loss_sum.tolist(),
+        "measurements": state.measurements.values(),
         "look": state.validation_tokens,
         "best": state.best,
         "metrics": dict(state.metrics),
@@ -123,6 +125,7 @@ def restore(state: State, checkpoint: Checkpoint, device: torch.device) -> None:
     state.recurrent = {name: values.to(device) for name, values in checkpoint.recurrent.items()}
     state.step, state.seconds, state.plan = saved["step"], saved["seconds"], plan_of(saved)
     state.loss_sum = torch.tensor(saved["recent"], device=device)
+    state.measurements = Measurements(saved["measurements"])
     state.validation_tokens = saved["look"]
     state.best, state.metrics = saved["best"], saved["metrics"]
     if state.scaler.is_enabled() and saved["scaler"]:

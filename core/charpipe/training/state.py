@@ -13,6 +13,7 @@ from charpipe.models import State as RecurrentState
 from charpipe.models.engine import choose_engine
 from charpipe.training.ema import ExponentialMovingAverage
 from charpipe.training.engines import build_scaler
+from charpipe.training.measurements import Measurements
 from charpipe.training.optimizers import build_optimizer
 from charpipe.training.plan import Plan
 from charpipe.training.setup import Setup
@@ -40,6 +41,8 @@ class State:
     """The best evaluation so far: its `step` and its validation `loss`, nats per token."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Of the last evaluation."""
+    measurements: Measurements = field(default_factory=Measurements)
+    """Of the updates since the last report."""
 
     @property
     def steps(self) -> int:

@@ -11,6 +11,7 @@ from charpipe.events import (
     Evaluated,
     Event,
     Notice,
+    Reported,
     Sampled,
     StageFailed,
     StageFinished,
@@ -24,6 +25,7 @@ from charpipe.stages.quantities import duration, size
 
 RATE_WINDOW = 3.0
 """Seconds over which the speed is averaged."""
+IN_TRAINING_LINE = ("val/loss", "val/bits_per_char", "perf/chars_per_second")
 LEFT_SMOOTHING = 10.0
 """Seconds in which the time left comes most of the way to a new estimate."""
 
@@ -101,8 +103,8 @@ class Progress:
                 self.model = f"{event.model} · {event.device} {event.precision}"
             case Step():
                 self._step(event)
-            case Evaluated():
-                self.metrics = event.metrics
+            case Reported(metrics=metrics) | Evaluated(metrics=metrics):
+                self.metrics = {**self.metrics, **metrics}
             case Sampled():
                 self.sampled = event
             case Notice():
@@ -179,6 +181,15 @@ class Progress:
             return ""
         found = self.metrics.get("val/bits_per_char") if bits else None
         return f"val {self.metrics['val/loss']:.3f} nats" + (f", {found:.3f} bits/char" if found else "")
+
+    def measured(self, room: int | None = None) -> str:
+        """The metrics that the training line leaves out, by name: as many as `room` columns hold."""
+        parts = [
+            f"{name} {value:.4g}" for name, value in self.metrics.items() if name not in IN_TRAINING_LINE
+        ]
+        while room is not None and len("  ".join(parts)) > room and parts:
+            parts.pop()
+        return "  ".join(parts)
 
     def _left(self) -> str | None:
         if self.step is None or self._seconds_left is None:
