@@ -58,7 +58,7 @@ def test_command_that_cannot_be_imported_says_so(
     add_plugin: Add, capfd: pytest.CaptureFixture[str], app: str
 ) -> None:
     add_plugin(
-        "broken_one", f"    return [Command('greet', '', {app})]\ndef odd(x: dict[str, int]) -> None: ...\n"
+        "broken_one", f"    return [Command('greet', '', {app})]\ndef odd(x: int | str) -> None: ...\n"
     )
     assert main(["greet"]) == 1
     assert "the plugin broken_one: command 'greet' cannot be used" in capfd.readouterr().err
