@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from charpipe.models.compiling import compiled
-from charpipe.models.stepping.kernels import Carried, Team, Weights, step
+from charpipe.models.stepping.kernels import Carried, Team, Weights, parted, step
 
 GREEDY, TEMPERATURE, TOP_K, NUCLEUS, MIN_P = range(5)
 TINY = 1e-3
@@ -108,6 +108,8 @@ def write(
     """
     scores = np.empty(noise.shape[1], np.float64)
     for i in range(noise.shape[0]):
+        if team.first > 0 and parted(team):
+            return i
         now = 1 - now
         step(kind, w, s, team, token, now, True)
         token = choose(s.logits, scores, which, numbers, noise[i])

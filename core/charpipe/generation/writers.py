@@ -73,7 +73,7 @@ class BlockWriter:
         rows = self._noise.rows(min(most, self._size))
         out = np.empty(len(rows), np.int64)
         arguments = (token, self._stream.now, self._which, self._numbers, rows, out)
-        if self._stream.run(write, len(rows), *arguments, paced=len(rows) > 1) < len(rows):
+        if self._stream.run(write, len(rows), *arguments) < len(rows):
             raise RunError(DAMAGED)
         self._noise.used(len(rows))
         self._read = [token, *out[:-1].tolist()]

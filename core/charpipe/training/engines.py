@@ -67,6 +67,24 @@ def requested_engine(
     return "plain" if before == "plain" else "auto"
 
 
+def engine_reason(
+    settings: TrainConfig,
+    saved: Mapping[str, Any] | None,
+    engine: str,
+    network: nn.Module,
+    device: torch.device,
+    precision: Precision,
+) -> str | None:
+    """Why this engine, where no trial decided; None for a resumed run that keeps its engine."""
+    if settings.engine != "auto":
+        return "asked for"
+    if saved is not None and saved.get("engine", "plain") == engine:
+        return None
+    if engine == "fast":
+        return "the fast engine can train this model on this processor"
+    return f"the fast engine cannot train this: {obstacle(network, device, precision)}"
+
+
 def try_engines(
     network: nn.Module, settings: TrainConfig, batches: Batches, precision: Precision, threads: int
 ) -> tuple[str, str]:

@@ -147,6 +147,7 @@ def _started(run: str, setup: Setup, state: State) -> TrainingStarted:
         setup.model.parameters,
         setup.model.title,
         setup.engine,
+        setup.engine_reason,
     )
 
 

@@ -17,6 +17,7 @@ from charpipe.training.engines import (
     OTHER_ENGINE,
     UNVERIFIED,
     check_capturable,
+    engine_reason,
     requested_engine,
     try_engines,
 )
@@ -37,6 +38,8 @@ class Setup:
     """"fast", "plain" or "cuda-graphs"."""
     loss_and_grad: Descend
     """Computes the loss and leaves the gradients with the parameters, by the engine of that name."""
+    engine_reason: str | None
+    """Why this engine; None for a resumed run that keeps its engine."""
     threads: int
     """Threads of the whole process on a CPU."""
     notices: tuple[Notice, ...] = ()
@@ -62,12 +65,13 @@ def build_setup(
     threads = torch.get_num_threads()
     notices: list[Notice] = []
     requested = requested_engine(settings, saved, network, device, precision)
-    if trial := requested == "auto" and is_uncertain(network, device, precision):
+    reason = None
+    if requested == "auto" and is_uncertain(network, device, precision):
         requested, reason = try_engines(network, settings, batches, precision, threads)
     engine, loss_and_grad = choose_engine(
         network, device, precision, requested, lanes=batches.batch_size, threads=threads, scaler=scaler
     )
-    if trial:
+    if reason is not None:
         notices.append(Notice(f"engine {engine}: {reason}"))
     if saved is not None and (settings.engine, saved.get("engine"), engine) == ("auto", "fast", "plain"):
         notices.append(OTHER_ENGINE)
@@ -76,9 +80,18 @@ def build_setup(
         notices.append(UNVERIFIED)
     if (batches.batch_size, batches.window) != (settings.batch_size, settings.window):
         notices.append(_smaller_batches(batches, settings))
-    resumed = None if saved is None else {**TrainConfig().model_dump(), **saved["settings"]}
     return Setup(
-        model, settings, batches, device, precision, engine, loss_and_grad, threads, tuple(notices), resumed
+        model,
+        settings,
+        batches,
+        device,
+        precision,
+        engine,
+        loss_and_grad,
+        engine_reason=reason or engine_reason(settings, saved, engine, network, device, precision),
+        threads=threads,
+        notices=tuple(notices),
+        resumed_settings=None if saved is None else {**TrainConfig().model_dump(), **saved["settings"]},
     )
 
 

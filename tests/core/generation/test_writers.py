@@ -66,6 +66,32 @@ def test_the_same_text(predictor, chosen):
     assert len(texts) == 1
 
 
+@pytest.mark.skipif(not has_numba, reason="compiled loops need numba")
+@pytest.mark.parametrize("late", [False, True])
+def test_threads_change_no_character(predictor, monkeypatch, late):
+    """However many threads write, and where the first goes on alone because the others are late."""
+    from charpipe.models.stepping import compiled, kernels
+
+    wanted, asked = SampleConfig(length=700, temperature=1.5, engine="compiled"), []
+    plain_teams = compiled.CompiledStream._teams
+
+    def teams(stream, threads):
+        asked.append(threads)
+        made = plain_teams(stream, threads)
+        made[0].late[0] += late * (kernels.LATE + 1)
+        return made
+
+    monkeypatch.setattr(compiled.CompiledStream, "_teams", teams)
+    monkeypatch.setattr(compiled.COMPANY, "is_free", lambda: True)
+    monkeypatch.setattr(compiled.CompiledStream, "_threads", lambda stream: stream.parts)
+    texts = []
+    for parts in (1, 2, 3):
+        monkeypatch.setattr(compiled, "_parts", lambda _, parts=parts: parts)
+        texts.append(sample(predictor, Letters(), wanted))
+    assert set(asked) == {1, 2, 3}
+    assert len(set(texts)) == 1
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("first", [0, 1, 100, 437])
 def test_two_halves_are_the_whole(predictor, engine, first):

@@ -18,6 +18,7 @@ from charpipe.models.recurrence import TorchRecurrence
 from charpipe.models.shell import LanguageModel
 from charpipe.models.stepping import kernels
 from charpipe.models.stepping.cells import Array
+from charpipe.models.stepping.company import Company
 from charpipe.models.stepping.kernels import Carried, Team, Weights
 
 PART = 320 << 10
@@ -26,6 +27,9 @@ LANES = 16
 """Units of a part are a multiple of this: a vector register's."""
 TRIAL = 32
 """Blocks after which the number of threads that seemed slower is tried again."""
+WORTH_SHARING = 16
+"""Steps from which on it is worth waking the other threads."""
+COMPANY = Company()
 
 
 class CompiledStream:
@@ -64,18 +68,14 @@ class CompiledStream:
 
     def read(self, tokens: NDArray[np.int64]) -> None:
         """Read tokens that are known already."""
-        self.run(kernels.read, len(tokens), tokens, self.now, paced=len(tokens) > 1)
+        self.run(kernels.read, len(tokens), tokens, self.now)
 
-    def run(self, loop: Callable[..., int], steps: int, *arguments: Any, paced: bool = True) -> int:
+    def run(self, loop: Callable[..., int], steps: int, *arguments: Any) -> int:
         """What `loop(kind, weights, carried, team, *arguments)` returns after up to `steps` steps, which the
-        threads make together; with a single step one thread makes it."""
-        threads = self._threads() if paced else 1
+        threads make together; few steps one thread makes alone, and all of them where others are late."""
+        threads = self._threads() if steps >= WORTH_SHARING and COMPANY.is_free() else 1
         began = perf_counter()
-        counter = np.zeros(1, np.int64)
-        each = self.parts // threads
-        teams = [
-            Team(n * each, (n + 1) * each, threads, counter, np.zeros(1, np.int64)) for n in range(threads)
-        ]
+        teams = self._teams(threads)
         waiting = [
             self._pool.submit(loop, self.kind, self.weights, self.carried, team, *arguments)
             for team in teams[1:]
@@ -85,21 +85,43 @@ class CompiledStream:
         for future in waiting:
             future.result()
         self.now ^= steps & 1
-        if paced:
-            self._pace[threads] = (perf_counter() - began) / max(1, steps)
+        if threads > 1 and teams[0].late[0] > kernels.LATE:
+            COMPANY.was_late()
+        elif steps >= WORTH_SHARING:
+            self._pace[threads] = (perf_counter() - began) / steps
+            if threads > 1:
+                COMPANY.kept_up()
         return made
 
+    def _teams(self, threads: int) -> list[Team]:
+        counter, parting = np.zeros(1, np.int64), np.full(1, kernels.NEVER, np.int64)
+        each = self.parts // threads
+        return [
+            Team(
+                n * each,
+                (n + 1) * each,
+                threads,
+                counter,
+                np.zeros(1, np.int64),
+                np.zeros(1, np.int64),
+                parting,
+            )
+            for n in range(threads)
+        ]
+
     def _threads(self) -> int:
-        """All, or one where the others' cores turn out to have work of their own."""
+        """All, or one where that turns out to be as quick."""
         self._blocks += 1
         if self.parts == 1 or self._blocks == 1:
             return self.parts  # the first call compiles and loads, and says nothing about the pace
         if self._blocks == 2:
             self._pace.clear()
             return self.parts
-        slower = 1 if len(self._pace) < 2 else max(self._pace, key=self._pace.__getitem__)
-        if len(self._pace) < 2 or self._blocks % TRIAL == 0:
-            return slower
+        for untried in (self.parts, 1):
+            if untried not in self._pace:
+                return untried
+        if self._blocks % TRIAL == 0:
+            return max(self._pace, key=self._pace.__getitem__)
         return min(self._pace, key=self._pace.__getitem__)
 
     @property

@@ -16,10 +16,11 @@ from numba.extending import intrinsic
 from charpipe.models.compiling import compiled
 
 RNN, RELU, LSTM, GRU = range(4)
-SPINS = 2000
-"""Looks at the others before a thread offers its core to whoever waits for it."""
-YIELDS, PAUSE = 200, 50
-"""Offers before it sleeps between looks, and microseconds of such a sleep: waiting long takes no processor time."""
+SPINS, PAUSE = 100_000, 50
+"""How often a thread looks for the others before it sleeps between looks, and microseconds of such a sleep. It does not
+yield: to a program that computes that gives away its whole turn."""
+LATE, NEVER = 10, 1 << 62
+"""Sleeps in a call after which the first thread goes on alone: the others' cores have work of their own."""
 f32 = np.float32
 
 
@@ -183,38 +184,52 @@ def _count(context: Any, counter: Any) -> Any:
     return types.int64(counter), generate
 
 
-_yield = types.ExternalFunction("sched_yield", types.int32())
 _sleep = types.ExternalFunction("usleep", types.int32(types.uint32))
 
 
 @compiled
-def meet(counter: Any, awaited: Any) -> None:
-    """Wait until `awaited` arrivals are counted, this one among them."""
+def meet(counter: Any, awaited: Any) -> int:
+    """Wait until `awaited` arrivals are counted, this one among them. Returns how often it slept meanwhile."""
     _add_one(counter)
     spins = 0
     while _count(counter) < awaited:
         spins += 1
-        if spins > SPINS + YIELDS:
+        if spins > SPINS:
             _sleep(np.uint32(PAUSE))
-        elif spins > SPINS:
-            _yield()
+    return max(0, spins - SPINS)
+
+
+@compiled
+def share(team: Any, last: Any) -> None:
+    """Wait for the other threads of a team; `last` in a step. The first thread goes on alone from the next step on if
+    it has waited too long: it says so before it arrives, so that all see it when they leave."""
+    team.awaited[0] += team.threads
+    if last and team.first == 0 and team.late[0] > LATE and team.parting[0] == NEVER:
+        team.parting[0] = team.awaited[0]
+    team.late[0] += meet(team.counter, team.awaited[0])
+
+
+@compiled
+def parted(team: Any) -> bool:
+    """Whether the first thread of a team goes on alone."""
+    return team.threads > 1 and team.awaited[0] >= team.parting[0]  # type: ignore[no-any-return]
 
 
 @compiled
 def step(kind: Any, w: Weights, s: Carried, team: Any, token: Any, now: Any, with_head: Any) -> None:
-    """Read a token; the parts from `team.first` to `team.last` are this thread's."""
-    for number in range(s.cell.shape[0]):
-        for part in range(team.first, team.last):
+    """Read a token; the parts from `team.first` to `team.last` are this thread's, or all where it goes on alone."""
+    alone = team.threads == 1 or parted(team)
+    end, layers = w.own.shape[0] if alone else team.last, s.cell.shape[0]
+    for number in range(layers):
+        for part in range(team.first, end):
             layer(kind, w, s, part, number, token, now)
-        if team.threads > 1:
-            team.awaited[0] += team.threads
-            meet(team.counter, team.awaited[0])
+        if not alone:
+            share(team, number == layers - 1 and not with_head)
     if with_head:
-        for part in range(team.first, team.last):
+        for part in range(team.first, end):
             head(w, s, part, now)
-        if team.threads > 1:
-            team.awaited[0] += team.threads
-            meet(team.counter, team.awaited[0])
+        if not alone:
+            share(team, True)
 
 
 class Team(NamedTuple):
@@ -227,12 +242,18 @@ class Team(NamedTuple):
     """int64 [1], shared: arrivals of all threads"""
     awaited: Any
     """int64 [1], the thread's own: arrivals after which it may go on"""
+    late: Any
+    """int64 [1], the thread's own: how often it slept while it waited"""
+    parting: Any
+    """int64 [1], shared: arrivals after which the first thread goes on alone"""
 
 
 @compiled
 def read(kind: Any, w: Weights, s: Carried, team: Team, tokens: Any, now: Any) -> int:
     """Read tokens; the logits after the last are left in `logits`. Returns which of `hidden` is the new one."""
     for i in range(tokens.shape[0]):
+        if team.first > 0 and parted(team):
+            break
         now = 1 - now
         step(kind, w, s, team, tokens[i], now, i == tokens.shape[0] - 1)
     return now  # type: ignore[no-any-return]

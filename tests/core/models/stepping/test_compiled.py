@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,8 @@ from charpipe.plugin import ArchitectureConfig
 
 pytest.importorskip("numba", reason="compiled loops need numba")
 
-from charpipe.models.stepping import kernels
+from charpipe.models.stepping import compiled, kernels
+from charpipe.models.stepping.company import Company
 from charpipe.models.stepping.compiled import CompiledStream
 
 VOCABULARY = 23
@@ -59,14 +62,66 @@ def test_an_embedding_is_looked_up():
 
 
 @pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
-def test_threads_change_no_bit(name):
+def test_threads_change_no_bit(name, monkeypatch):
+    monkeypatch.setattr(compiled, "COMPANY", Company(lambda: math.inf))  # always asked
     predictor = model(*LAYERS[name])
     streams = [CompiledStream(predictor.network, predictor.initial_state(1), parts) for parts in (1, 2)]
     for _ in range(5):  # with one thread and with two
         for stream in streams:
             stream.read(IDS.astype(np.int64))
-    first, second = (stream.state["hidden"] for stream in streams)
-    assert torch.equal(first, second)
+    first, second = streams
+    for key, value in first.state.items():
+        assert torch.equal(second.state[key], value)
+    logits = [stream.carried.logits.reshape(-1)[:VOCABULARY] for stream in streams]
+    np.testing.assert_array_equal(*logits)
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+def test_thread_that_goes_on_alone_changes_no_bit(name, monkeypatch):
+    """The first thread has waited too long before the first step, so that the other leaves after it."""
+    predictor, plain_teams = model(*LAYERS[name]), CompiledStream._teams
+    alone, left = (CompiledStream(predictor.network, predictor.initial_state(1), 2) for _ in range(2))
+    made = []
+
+    def late(stream, threads):
+        made.append(plain_teams(stream, threads))
+        made[-1][0].late[0] = kernels.LATE + 1
+        return made[-1]
+
+    monkeypatch.setattr(compiled, "COMPANY", Company())
+    for stream, teams in ((alone, lambda stream, _: plain_teams(stream, 1)), (left, late)):
+        monkeypatch.setattr(CompiledStream, "_teams", teams)
+        stream.read(IDS.astype(np.int64))
+    for key, value in alone.state.items():
+        assert torch.equal(left.state[key], value)
+    np.testing.assert_array_equal(left.carried.logits, alone.carried.logits)
+    first, second = made[0]
+    assert first.parting[0] == first.awaited[0] == second.awaited[0] < kernels.NEVER
+    assert not compiled.COMPANY.is_free()
+
+
+def test_others_that_were_late_are_not_asked_for_a_while(monkeypatch):
+    predictor = model(*LAYERS["lstm"])
+    stream, asked = CompiledStream(predictor.network, predictor.initial_state(1), 2), []
+    plain_teams = CompiledStream._teams
+    monkeypatch.setattr(CompiledStream, "_teams", lambda s, n: asked.append(n) or plain_teams(s, n))
+    now = [0.0]
+    monkeypatch.setattr(compiled, "COMPANY", Company(lambda: now[0]))
+    compiled.COMPANY.was_late()
+    stream.read(IDS.astype(np.int64))
+    now[0] += 1
+    stream.read(IDS.astype(np.int64))
+    assert asked == [1, 2]
+
+
+def test_others_that_were_late_from_the_start_are_asked_again():
+    predictor = model(*LAYERS["lstm"])
+    stream = CompiledStream(predictor.network, predictor.initial_state(1), 2)
+    asked = [stream._threads(), stream._threads()]
+    stream._pace[1] = 1.0  # the only pace that is known
+    asked.append(stream._threads())
+    stream._pace[2] = 2.0
+    assert [*asked, stream._threads()] == [2, 2, 2, 1]
 
 
 def test_state_is_taken_up_again():
