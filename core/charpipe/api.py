@@ -44,18 +44,20 @@ def train(
     preset: str | None = None,
     settings: Mapping[str, Any] | None = None,
     start: str | None = None,
+    replay: str | None = None,
     listen: Listener = ignore,
     progress: bool | None = None,
 ) -> Trained:
     """Train `arch` on a corpus (a name of the catalogue, a path or a URL), score it and let it write.
 
-    With `start`, the name of a run or `champion:CORPUS`, it goes on from what that one learnt.
+    With `start`, the name of a run or `champion:CORPUS`, it goes on from what that one learnt. With `replay`, the name
+    of a finished run, it makes that one's steps with its learning rates again, however long that takes.
     `settings` has dotted keys, as in `{"train.steps": 500}`; `listen` is called with every event. A bar shows
     the progress in a terminal and in a notebook; `progress` turns it on or off. The same call again returns the
     same run. Raises CharpipeError.
     """
     if not wanted(progress):
-        return _train(corpus, arch, preset, settings, start, listen)
+        return _train(corpus, arch, preset, settings, start, replay, listen)
     bar = Bar()
 
     def both(event: Event) -> None:
@@ -63,7 +65,7 @@ def train(
         listen(event)
 
     try:
-        return _train(corpus, arch, preset, settings, start, both)
+        return _train(corpus, arch, preset, settings, start, replay, both)
     finally:
         bar.close()
 
@@ -74,18 +76,19 @@ def _train(
     preset: str | None,
     settings: Mapping[str, Any] | None,
     start: str | None,
+    replay: str | None,
     listen: Listener,
 ) -> Trained:
     """The stages of `train`, one after another."""
     resolved = load_config(pipeline="train-and-sample", preset=preset, settings=settings)
     session = Session(find_workspace(resolved.project_file), resolved, open_plugins(resolved), emit=listen)
-    stages.check_here(session, corpus, arch)
+    stages.check_here(session, corpus, arch, replay=replay)
     beginning = stages.find_beginning(session, start)
     documents = stages.ingest(session, corpus)
     vocabulary = stages.learn_vocabulary(session, corpus, documents, beginning)
     tokens = stages.encode(session, corpus, documents, vocabulary)
-    options = {"corpus": corpus, "arch": arch, "from_": start}
-    request = TrainRequest(corpus, arch, "train-and-sample", options, beginning)
+    options = {"corpus": corpus, "arch": arch, "from_": start, "replay": replay}
+    request = TrainRequest(corpus, arch, "train-and-sample", options, beginning, replay)
     trained = stages.train(session, request, tokens, vocabulary)
     scores = stages.evaluate(session, trained, tokens)
     written = stages.sample(session, trained)

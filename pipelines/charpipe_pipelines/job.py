@@ -54,7 +54,7 @@ def train_and_sample(call: Call, options: TrainAndSampleOptions) -> dict[str, An
     vocabulary = call("vocabulary", corpus, documents, beginning)
     tokens = call("encode", corpus, documents, vocabulary)
     asked = options.model_dump(mode="json")
-    request = TrainRequest(corpus, options.arch, "train-and-sample", asked, beginning)
+    request = TrainRequest(corpus, options.arch, "train-and-sample", asked, beginning, options.replay)
     trained = call("train", request, tokens, vocabulary)
     scores = call("evaluate", trained, tokens)
     written = call("sample", trained)

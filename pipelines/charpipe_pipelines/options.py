@@ -32,6 +32,10 @@ class TrainAndSampleOptions(Options):
     )
     arch: str = Field("lstm", description="the architecture: see `charpipe plugins list`")
     from_: str | None = Field(None, description="a run, or champion:CORPUS, to go on from what it learnt")
+    replay: str | None = Field(
+        None,
+        description="a finished run whose steps and learning rates are made again, however long that takes",
+    )
 
 
 class CompareOptions(Options):

@@ -26,7 +26,7 @@ WITHOUT = "going on without its page; nothing else changes"
 
 def train_and_sample(options: TrainAndSampleOptions, session: Session) -> dict[str, Any]:
     """The pipeline `train-and-sample`, as `charpipe run` calls it."""
-    stages.check_here(session, options.corpus, options.arch, options.from_)
+    stages.check_here(session, options.corpus, options.arch, options.from_, options.replay)
     flow = "charpipe_pipelines.train_and_sample:train_and_sample"
     return carry_out(job.train_and_sample, flow, options, session, f"{options.corpus} {options.arch}")
 
@@ -50,7 +50,7 @@ def compare_architectures(options: CompareOptions, session: Session) -> dict[str
 
 def reproduce_2015(options: ReproduceOptions, session: Session) -> dict[str, Any]:
     """The pipeline `reproduce-2015`, as `charpipe run` calls it."""
-    comparison.divide(session, options.sources, options.widths, options.depths, options.copies)
+    comparison.check_reproduction(session, options.sources, options.widths, options.depths, options.copies)
     flow = "charpipe_pipelines.reproduce_2015:reproduce_2015"
     return carry_out(job.reproduce_2015, flow, options, session, f"2015: {options.experiments}")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
+from charpipe.cli.defaults import spelled
 from charpipe.cli.environment import open_registry, open_workspace, settings
-from charpipe.cli.output import print_json, print_table
+from charpipe.cli.output import print_json, print_pairs, print_table
 from charpipe.errors import PluginError, UsageError, near_match
 from charpipe.registry import KINDS
 
@@ -36,7 +38,9 @@ def list_corpora(json: Json = False) -> None:
         print_json(rows)
         return
     cells = [[row["name"], "here" if row["here"] else "", row["summary"], row["license"]] for row in rows]
-    print_table(("corpus", "fetched", "what it is", "licence"), cells, "There are no corpora.")
+    print_table(
+        ("corpus", "fetched", "what it is", "licence"), cells, "There are no corpora.", drop=("licence",)
+    )
 
 
 @corpora.command("show")
@@ -63,9 +67,8 @@ def show_corpus(
     for source, there in here:
         typer.echo(f"  {'here   ' if there else 'absent '} {source}")
     typer.echo("")
-    for key, value in leaves(corpus).items():
-        if key not in ("summary", "sources"):
-            typer.echo(f"  {key} = {value!r}")
+    settings_ = {key: value for key, value in leaves(corpus).items() if key not in ("summary", "sources")}
+    print_pairs((key, spelled(value)) for key, value in settings_.items())
     for title, listed in (("rejected", rejected), ("read with a notice", notes)):
         if listed:
             typer.echo(f"\n{title}: {len(listed):,} files, when it was last read")
@@ -97,7 +100,7 @@ def list_plugins(json: Json = False) -> None:
     for provider in providers:
         provides = ", ".join(f"{kind} {name}" for kind, names in provider.provides.items() for name in names)
         rows.append((provider.module, provides, provider.origin, "; ".join(provider.problems) or "ok"))
-    print_table(("plugin", "provides", "from", "state"), rows, "There are no plugins.")
+    print_table(("plugin", "provides", "from", "state"), rows, "There are no plugins.", drop=("from",))
 
 
 @plugins.command("info")
@@ -124,8 +127,14 @@ def plugin_info(
         return
     for one in described:
         typer.echo(f"{one['kind']} {one['name']}: {one['summary']}\n  from {one['plugin']} ({one['origin']})")
-        for setting in one["settings"]:
-            typer.echo(f"  {setting['name']} = {setting['default']!r}  {setting['description']}")
+        columns, rows = ("setting", "default", "what it is"), [_setting(each) for each in one["settings"]]
+        if rows:
+            print_table(columns, rows, "")
+
+
+def _setting(setting: Mapping[str, Any]) -> tuple[str, str, str]:
+    default = "needed" if setting["needed"] else spelled(setting["default"])
+    return setting["name"], default, setting["description"]
 
 
 def _describe(provided: Any) -> dict[str, Any]:
@@ -141,7 +150,8 @@ def _describe(provided: Any) -> dict[str, Any]:
         "settings": [
             {
                 "name": name,
-                "default": None if field.is_required() else field.default,
+                "default": None if field.is_required() else field.get_default(call_default_factory=True),
+                "needed": field.is_required(),
                 "description": field.description or "",
             }
             for name, field in fields

@@ -6,22 +6,35 @@ from typing import Annotated, Any
 
 import typer
 
+from charpipe.cli.defaults import with_default
 from charpipe.cli.environment import open_registry, open_workspace, settings
-from charpipe.cli.output import print_json, print_table
+from charpipe.cli.output import print_json, print_pairs, print_table
 from charpipe.errors import RunError, UsageError, near_match
 from charpipe.events import Event, Notice
+from charpipe.training.settings import TrainConfig
 
 app = typer.Typer(no_args_is_help=True)
 
 Corpus = Annotated[str, typer.Argument(help="A corpus that has a champion.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+COLUMNS = (
+    "run",
+    "is",
+    "corpus",
+    "version",
+    "val/bits_per_char",
+    "test/bits_per_char",
+    "kept",
+    "by",
+    "files",
+)
 LINES = 10
 """Decisions that `show` lists."""
 
 
 @app.command("list")
 def show_all(
-    corpus: Annotated[str | None, typer.Option(help="Only models of this corpus.")] = None,
+    corpus: Annotated[str | None, typer.Option(help="Only models of this corpus.  [default: of all]")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
     """Every model that became champion of its corpus and is still kept."""
@@ -37,19 +50,9 @@ def show_all(
     if json:
         print_json(rows)
         return
-    columns = (
-        "corpus",
-        "version",
-        "is",
-        "run",
-        "val/bits_per_char",
-        "test/bits_per_char",
-        "kept",
-        "by",
-        "files",
-    )
-    cells = [[row.get(column) for column in columns] for row in rows]
-    print_table(columns, cells, "No corpus has a champion yet; type: charpipe models promote RUN")
+    cells = [[row.get(column) for column in COLUMNS] for row in rows]
+    empty = "No corpus has a champion yet; type: charpipe models promote RUN"
+    print_table(COLUMNS, cells, empty, drop=("by", "kept", "val/bits_per_char", "files"), whole=("corpus",))
 
 
 def _rows(workspace: Any, corpus: str) -> list[dict[str, Any]]:
@@ -102,13 +105,10 @@ def show(corpus: Corpus, json: Json = False) -> None:
     facts = {"architecture": version.architecture, "by": state.by, "why": state.decision.get("reason")}
     facts |= {"previous": state.previous.version if state.previous else None}
     facts |= {"files": next((row["files"] for row in rows if row["version"] == version.version), "gone")}
-    for key, value in {**facts, **version.scores}.items():
-        if value is not None:
-            typer.echo(f"  {key:<24} {f'{value:.4f}' if isinstance(value, float) else value}")
+    print_pairs({**facts, **version.scores}.items())
     typer.echo("\nlineage (content digests)")
     lineage = {"model": version.model, **version.inputs, "settings": version.action}
-    for key, value in {**lineage, **{f"code of {name}": code for name, code in version.code.items()}}.items():
-        typer.echo(f"  {key:<24} {value}")
+    print_pairs({**lineage, **{f"code of {name}": code for name, code in version.code.items()}}.items())
     typer.echo(f"\nthe last of {len(lines)} decisions")
     for line in lines[-LINES:]:
         outcome = f"version {line['version']}" if line.get("promoted") else "declined"
@@ -126,7 +126,9 @@ def promote(
             "--anyway", help="Even if the comparison says no (never with scores that are no numbers)."
         ),
     ] = False,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help=with_default("auto, cpu, cuda, cuda:N or mps.", TrainConfig, "device"))
+    ] = None,
     json: Json = False,
 ) -> None:
     """Let a run challenge its corpus's champion, and make it champion if it is better."""
@@ -160,7 +162,7 @@ def promote(
 @app.command("rollback")
 def rollback(
     corpus: Corpus,
-    to: Annotated[int | None, typer.Option(help="A kept version; without it, the one before.")] = None,
+    to: Annotated[int | None, typer.Option(help="A kept version.  [default: the one before]")] = None,
     json: Json = False,
 ) -> None:
     """Make the champion before the present one champion again. The model rolled back from is not promoted again but

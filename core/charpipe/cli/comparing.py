@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from charpipe.cli.defaults import spelled
 from charpipe.cli.environment import open_workspace
 from charpipe.cli.models import Json
-from charpipe.cli.output import print_json, print_table
+from charpipe.cli.output import GAP, PROSE, cell, cell_len, print_json, print_table, terminal_width
 from charpipe.errors import UsageError
 from charpipe.runs import find_run
 
@@ -39,20 +41,62 @@ def compare(
 
 
 def _show(compared: SideBySide) -> None:
-    from charpipe.reporting.side_by_side import CURVE, sparkline
-
-    columns = ("", *compared.titles)
-    print_table(columns, [(name, *row) for name, row in compared.scores.items()], "no scores yet")
+    _table("", compared.titles, compared.scores, "no scores yet")
     for warning in compared.warnings:
         typer.echo(f"\nwarning: {warning}")
     typer.echo("")
-    rows = [(name, *map(str, row)) for name, row in compared.settings.items()]
-    print_table(("settings that differ", *compared.titles), rows, "All their settings are the same.")
+    settings = {name: [_written(value) for value in row] for name, row in compared.settings.items()}
+    _table("settings that differ", compared.titles, settings, "All their settings are the same.")
+    _curves(compared)
+
+
+def _table(head: str, titles: Sequence[str], rows: Mapping[str, Sequence[object]], empty: str) -> None:
+    """A row a name and a column a run: as many runs beside each other as the terminal has room for, then the next."""
+    cells = {name: [cell(value) for value in row] for name, row in rows.items()}
+    if not cells:
+        typer.echo(empty)
+        return
+    first = max(cell_len(name) for name in (head, *cells))
+    columns = zip(titles, *cells.values(), strict=True)
+    widths = [min(max(map(cell_len, column)), PROSE) for column in columns]
+    for number, block in enumerate(_blocks(first, widths, terminal_width())):
+        if number:
+            typer.echo("")
+        shown = [(name, *(row[run] for run in block)) for name, row in cells.items()]
+        print_table((head, *(titles[run] for run in block)), shown, empty)
+
+
+def _blocks(first: int, widths: Sequence[int], room: int | None) -> Iterator[list[int]]:
+    """The columns by number, as many together as have room beside the `first`; at least one."""
+    block: list[int] = []
+    for number in range(len(widths)):
+        wanted = first + sum(widths[run] + GAP for run in (*block, number))
+        if block and room is not None and wanted > room:
+            yield block
+            block = []
+        block.append(number)
+    yield block
+
+
+def _written(value: object) -> str:
+    return value if isinstance(value, str) else spelled(value)
+
+
+def _curves(compared: SideBySide) -> None:
+    from charpipe.reporting.side_by_side import CURVE, WIDTH, sparkline
+
     values = [point.value for curve in compared.curves for point in curve if math.isfinite(point.value)]
     if not values:
         return
     low, high = min(values), max(values)
-    typer.echo(f"\n{CURVE} while training, from {high:.3f} (█) to {low:.3f} (▁)")
-    for title, curve in zip(compared.titles, compared.curves, strict=True):
-        last = f"{curve[-1].value:.3f} after {curve[-1].step:,} steps" if curve else "nothing measured"
-        typer.echo(f"  {title:<28} {sparkline(curve, low, high)}  {last}")
+    typer.echo(f"\n{CURVE} while training: {high:.3f} (█) to {low:.3f} (▁)")
+    last = [
+        f"{curve[-1].value:.3f} after {curve[-1].step:,} steps" if curve else "nothing measured"
+        for curve in compared.curves
+    ]
+    named = max(map(cell_len, compared.titles))
+    room = terminal_width()
+    width = WIDTH if room is None else min(WIDTH, room - named - max(map(len, last)) - 2 * len("  "))
+    for title, curve, words in zip(compared.titles, compared.curves, last, strict=True):
+        line = sparkline(curve, low, high, width) if width > 1 else ""
+        typer.echo(f"{title}{' ' * (named - cell_len(title))}  {line:<{max(width, 0)}}  {words}")

@@ -9,6 +9,7 @@ from typing import Any
 from charpipe.config.files import find_project_file, read_toml
 from charpipe.config.load import Resolved, load_config
 from charpipe.config.ownership import check_plugin_folder
+from charpipe.config.problems import FLAGS
 from charpipe.errors import UsageError
 from charpipe.registry import Registry
 from charpipe.workspace import Workspace, find_workspace
@@ -36,7 +37,7 @@ def open_workspace() -> Workspace:
 
 def settings(overrides: Sequence[str] = (), **flags: Any) -> Resolved:
     """The resolved settings of a command that runs no pipeline."""
-    return load_config(settings=chosen(flags), overrides=overrides)
+    return load_config(settings=chosen(flags), overrides=overrides, flags=FLAGS)
 
 
 def chosen(flags: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,8 +29,8 @@ def gc(
         print_json({"dry_run": dry_run, "bytes": total, "removed": [vars(one) for one in removed]})
         return
     if dry_run:
-        rows = [(one.kind, one.path, size(one.bytes, "B"), one.why) for one in removed]
-        print_table(("kind", "path", "size", "why"), rows, "Nothing would be removed.")
+        rows = [(one.path, one.kind, size(one.bytes, "B"), one.why) for one in removed]
+        print_table(("path", "kind", "size", "why"), rows, "Nothing would be removed.")
     kinds = Counter(one.kind for one in removed)
     counted = ", ".join(f"{count:,} {kind}{'s' * (count > 1)}" for kind, count in kinds.items())
     if removed:

@@ -30,6 +30,8 @@ COLUMNS = (
     "times on",
     "",
 )
+DROPPED = ("shuffled", "chosen at", "times on", "untrained", "in/out", "score")
+"""Columns that a narrow terminal goes without, the first of them first."""
 
 
 def inspect(
@@ -37,16 +39,18 @@ def inspect(
     file: Annotated[
         str | None,
         typer.Argument(
-            help="A text of your own, read as the run's corpus was; -: standard input; "
-            "without it the run's validation text."
+            help="A text of your own, read as the run's corpus was; -: standard input.  "
+            "[default: the run's validation text]"
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="Where to write the page; else into the run's folder.")
+        Path | None, typer.Option(help="Where to write the page.  [default: the run's folder]")
     ] = None,
     length: Annotated[
         int | None,
-        typer.Option(help="Characters to show, up to 20,000; else so many that the page stays a few MB."),
+        typer.Option(
+            help="Characters to show, up to 20,000.  [default: as many as keep the page at a few MB]"
+        ),
     ] = None,
     search: Annotated[
         int, typer.Option(min=0, max=10_000_000, help="Characters to search for units; 0 leaves it out.")
@@ -105,7 +109,13 @@ def _show_search(search: Search) -> None:
     if search.kind != "mixed":
         typer.echo(f"the text looks like {search.kind}: signals of {search.kind} were tried")
     rows = [_row(finding) for finding in search.findings if finding.best is not None]
-    print_table(COLUMNS, rows, "no signal is frequent enough in these texts to search for its unit")
+    print_table(
+        COLUMNS,
+        rows,
+        "no signal is frequent enough in these texts to search for its unit",
+        DROPPED,
+        whole=("unit",),
+    )
     rare = [f"{finding.signal.name} ({finding.spans[0]}, {finding.spans[1]})" for finding in search.rare]
     if rare:
         typer.echo(f"too rare to say (times on): {'; '.join(rare)}")

@@ -12,7 +12,7 @@ import typer
 
 from charpipe.cli.defaults import with_default
 from charpipe.cli.environment import open_registry, open_workspace, settings
-from charpipe.cli.output import for_output, print_json
+from charpipe.cli.output import for_output, print_json, print_pairs
 from charpipe.errors import UsageError
 from charpipe.generation.settings import SampleConfig
 from charpipe.identity import printable
@@ -44,7 +44,9 @@ def sample(
     ] = None,
     prompt_file: Annotated[
         str | None,
-        typer.Option(help="A file with that text, read as the run's corpus was; -: standard input."),
+        typer.Option(
+            help="A file with that text, read as the run's corpus was; -: standard input.  [default: none]"
+        ),
     ] = None,
     length: Annotated[
         int | None, typer.Option(help=with_default("Tokens to write.", SampleConfig, "length"))
@@ -203,8 +205,8 @@ def evaluate(
     file: Annotated[
         str | None,
         typer.Argument(
-            help="A text of your own, read as the run's corpus was; -: standard input; "
-            "without it the run's own splits."
+            help="A text of your own, read as the run's corpus was; -: standard input.  "
+            "[default: the run's own splits]"
         ),
     ] = None,
     full: Annotated[
@@ -231,10 +233,9 @@ def evaluate(
     if json:
         print_json(scored)
         return
-    for key, value in scored["metrics"].items():
-        typer.echo(f"{key:<26} {value:.4f}")
-    if "skipped" in scored:
-        typer.echo(f"{'skipped characters':<26} {scored['skipped']['characters']:,} (not scored)")
+    skipped = scored.get("skipped")
+    skipped = {"skipped characters": f"{skipped['characters']:,} (not scored)"} if skipped else {}
+    print_pairs([*scored["metrics"].items(), *skipped.items()], indent="")
     if scored["warning"]:
         typer.echo(f"charpipe: {scored['warning']}", err=True)
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import typer
+
+from charpipe.cli.defaults import spelled
 
 
 def speak_safely() -> None:
@@ -53,38 +57,24 @@ GAP = 3
 
 
 def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str, drop: Sequence[str] = ()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    empty: str,
+    drop: Sequence[str] = (),
+    whole: Sequence[str] = (),
 ) -> None:
     """A plain table, or the sentence `empty` where there is nothing.
 
     On a terminal that is too narrow, columns are left out: first those of `drop` in their order, then from the
-    right. The first column holds names and is never cut. Where output is no terminal nothing is left out.
+    right; one that still fits where a wider one did not is shown. The first column and those of `whole` hold names:
+    a name is never cut or broken. Where output is no terminal nothing is left out.
     """
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    listed = [[_cell(value) for value in row] for row in rows]
+    listed = [[cell(value) for value in row] for row in rows]
     if not listed:
         typer.echo(empty)
         return
-    console = Console(soft_wrap=False, markup=False, highlight=False)
-    widths = [max(map(cell_len, cells)) for cells in zip(columns, *listed, strict=True)]
-    shown = list(range(len(columns)))
-    if console.is_terminal:
-        shown = fitting(columns, widths, console.width, drop)
-    else:
-        console.width = sum(widths) + GAP * len(widths) + GAP
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for index in shown:
-        table.add_column(columns[index], no_wrap=index == 0 or widths[index] <= PROSE, overflow="fold")
-    for row in listed:
-        table.add_row(*(row[index] for index in shown))
-    if widths[0] > console.width:
-        for row in listed:
-            typer.echo(row[0])
-        return
-    console.print(table)
+    for line in table_lines(columns, listed, terminal_width(), drop=drop, whole=whole):
+        typer.echo(line)
 
 
 def table_lines(
@@ -93,53 +83,75 @@ def table_lines(
     width: int | None,
     numbers: Sequence[str] = (),
     drop: Sequence[str] = (),
+    whole: Sequence[str] = (),
 ) -> list[str]:
-    """A table as text of at most `width` columns (None: as wide as it is), by the rules of `print_table`."""
+    """A table as text of at most `width` columns (None: as wide as it is), by the rules of `print_table`.
+
+    Where even the names alone are wider, they stand one a line, and the terminal wraps them.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     widths = [max(map(cell_len, cells)) for cells in zip(columns, *rows, strict=True)]
-    whole = sum(widths) + GAP * len(widths) + GAP
-    shown = list(range(len(columns))) if width is None else fitting(columns, widths, width, drop)
+    if width is not None and widths[0] > width:
+        return [row[0] for row in rows]
+    shown = list(range(len(columns))) if width is None else fitting(columns, widths, width, drop, whole)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for index in shown:
         table.add_column(
             columns[index],
             justify="right" if columns[index] in numbers else "left",
-            no_wrap=index == 0 or widths[index] <= PROSE,
+            no_wrap=_least(index, columns, widths, whole) == widths[index],
             overflow="fold",
         )
     for row in rows:
         table.add_row(*(row[index] for index in shown))
-    console = Console(width=max(width or whole, widths[0]), markup=False, highlight=False, color_system=None)
+    room = width or sum(widths) + GAP * len(widths) + GAP
+    console = Console(width=room, markup=False, emoji=False, highlight=False, color_system=None)
     with console.capture() as captured:
         console.print(table)
     return [line.rstrip() for line in captured.get().rstrip("\n").splitlines()]
 
 
 def terminal_width() -> int | None:
-    """The columns of the terminal that output goes to; None where it goes elsewhere."""
-    import shutil
+    """The columns of the terminal that output goes to; None where it goes elsewhere. FORCE_COLOR makes it a terminal,
+    as for other programs."""
+    there = sys.stdout.isatty() or bool(os.environ.get("FORCE_COLOR"))
+    return shutil.get_terminal_size().columns if there else None
 
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
-
-def fitting(columns: Sequence[str], widths: Sequence[int], width: int, drop: Sequence[str]) -> list[int]:
+def fitting(
+    columns: Sequence[str],
+    widths: Sequence[int],
+    width: int,
+    drop: Sequence[str] = (),
+    whole: Sequence[str] = (),
+) -> list[int]:
     """The columns that have room in `width`, by number; the first is always among them."""
-    shown = list(range(len(columns)))
     first = [columns.index(name) for name in drop if name in columns]
-    order = [*first, *(index for index in reversed(shown) if index not in first)]
+    dropped = [*first, *(index for index in reversed(range(len(columns))) if index not in first)]
+    shown, needed = {0}, widths[0]
+    for index in reversed(dropped):
+        more = GAP + _least(index, columns, widths, whole)
+        if index and needed + more <= width:
+            shown.add(index)
+            needed += more
+    return sorted(shown)
 
-    def needed() -> int:
-        least = [widths[n] if n == 0 or widths[n] <= PROSE else NARROWEST for n in shown]
-        return sum(least) + GAP * (len(shown) - 1)
 
-    for index in order:
-        if needed() <= width or index == 0:
-            break
-        shown.remove(index)
-    return shown
+def _least(index: int, columns: Sequence[str], widths: Sequence[int], whole: Sequence[str]) -> int:
+    """How narrow a column may become: names and short cells not at all."""
+    named = index == 0 or columns[index] in whole
+    return widths[index] if named or widths[index] <= PROSE else NARROWEST
+
+
+def print_pairs(pairs: Iterable[tuple[str, object]], indent: str = "  ") -> None:
+    """Keys and values in two columns, as plain text; pairs whose value is unknown are left out."""
+    shown = [(key, cell(value)) for key, value in pairs if value is not None]
+    width = max((cell_len(key) for key, _ in shown), default=0)
+    for key, value in shown:
+        typer.echo(f"{indent}{key}{' ' * (width - cell_len(key))}  {value}".rstrip())
 
 
 def cell_len(text: str) -> int:
@@ -149,7 +161,12 @@ def cell_len(text: str) -> int:
     return max(map(measure, text.split("\n")))
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
+    """A value as people read it, never as Python writes it."""
     if value is None:
         return ""
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return spelled(value) if isinstance(value, Mapping | list | tuple) else str(value)

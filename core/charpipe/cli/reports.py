@@ -16,7 +16,7 @@ from charpipe.cli.output import print_json
 def report(
     run: RunName = "last",
     output: Annotated[
-        Path | None, typer.Option(help="Where to write the page; else into the run's folder.")
+        Path | None, typer.Option(help="Where to write the page.  [default: the run's folder]")
     ] = None,
     open_: Open = False,
     json: Json = False,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 
 from charpipe.cli.comparing import compare
+from charpipe.cli.defaults import spelled
 from charpipe.cli.environment import open_workspace, settings
-from charpipe.cli.output import print_json, print_table
+from charpipe.cli.output import print_json, print_pairs, print_table
 from charpipe.config.files import find_project_file
 from charpipe.errors import RunError
 from charpipe.guessing import warn_about
@@ -21,7 +23,7 @@ app.command("compare")(compare)
 
 @app.command("list")
 def show_all(
-    corpus: Annotated[str | None, typer.Option(help="Only runs of this corpus.")] = None,
+    corpus: Annotated[str | None, typer.Option(help="Only runs of this corpus.  [default: of all]")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
     """All runs of this workspace, oldest first."""
@@ -79,34 +81,34 @@ def show(
     if json:
         print_json({**info.model_dump(by_alias=True), "status": status.model_dump(), "warning": warning})
         return
-    row = _row(found) or {}
     typer.echo(f"{found.name}\n")
-    for key, value in row.items():
-        if key not in ("run", "worse_than_guessing") and value is not None:
-            typer.echo(f"  {key:<24} {f'{value:.4f}' if isinstance(value, float) else value}")
-    engine = ": ".join(filter(None, (status.engine, status.engine_reason)))
-    for key, value in (("device", status.device), ("precision", status.precision), ("engine", engine)):
-        if value:
-            typer.echo(f"  {key:<24} {value}")
-    if status.error:
-        typer.echo(f"  {'error':<24} {status.error}")
-    if warning is not None:
-        typer.echo(f"  {'warning':<24} {warning}")
+    print_pairs(_standing(found, warning))
     for title, table in (("lineage (content digests)", info.inputs), ("versions", info.versions)):
         typer.echo(f"\n{title}")
-        for key, value in table.items():
-            typer.echo(f"  {key:<24} {value}")
+        print_pairs(table.items())
     typer.echo("\nsettings that are not defaults")
-    for key, origin in sorted(info.origins.items()):
-        if key in info.settings:
-            typer.echo(f"  {key:<32} {info.settings[key]!r:<20} {origin}")
+    changed = [key for key in sorted(info.origins) if info.concerns(key)]
+    rows = [(key, spelled(info.settings[key]), info.origins[key]) for key in changed]
+    print_table(("setting", "value", "from"), rows, "  none", drop=("from",))
     if found.samples_file.is_file():
         typer.echo(f"\nsamples by step: {found.samples_file}")
 
 
+def _standing(run: Run, warning: str | None) -> Iterator[tuple[str, Any]]:
+    """How a run stands, without what is not known of it."""
+    row = _row(run) or {}
+    yield from ((key, value) for key, value in row.items() if key not in ("run", "worse_than_guessing"))
+    status = run.status
+    yield "device", status.device
+    yield "precision", status.precision
+    yield "engine", ": ".join(filter(None, (status.engine, status.engine_reason))) or None
+    yield "error", status.error
+    yield "warning", warning
+
+
 @app.command("sync")
 def sync(
-    run: Annotated[str | None, typer.Argument(help="A run; without it, all of them.")] = None,
+    run: Annotated[str | None, typer.Argument(help="A run.  [default: all of them]")] = None,
 ) -> None:
     """Fill MLflow from what the runs recorded. Doing it twice is the same as doing it once."""
     from charpipe.champions import corpora

@@ -17,8 +17,8 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.command("show")
 def show(
-    pipeline: Annotated[str | None, typer.Option(help="As this pipeline sees them.")] = None,
-    preset: Annotated[str | None, typer.Option(help="With this preset.")] = None,
+    pipeline: Annotated[str | None, typer.Option(help="As this pipeline sees them.  [default: none]")] = None,
+    preset: Annotated[str | None, typer.Option(help="With this preset.  [default: none]")] = None,
     set_: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="With this setting.")] = [],  # noqa: B006
     everything: Annotated[
         bool, typer.Option("--all", help="The defaults and the catalogue of corpora as well.")

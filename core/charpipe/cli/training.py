@@ -11,9 +11,9 @@ import typer
 from charpipe.cli.defaults import with_default
 from charpipe.cli.environment import chosen, open_registry, open_workspace
 from charpipe.config.load import Resolved, load_config
-from charpipe.config.problems import validate
+from charpipe.config.problems import FLAGS, validate
 from charpipe.errors import RunError, UsageError
-from charpipe.plugin import Pipeline
+from charpipe.plugin import Options, Pipeline
 from charpipe.registry import Registry
 from charpipe.training.settings import TrainConfig
 
@@ -81,7 +81,7 @@ def _command(pipeline: Pipeline, registry: Registry) -> Any:
             if field.is_required()
             else f"default: {'none' if field.default in (None, '') else field.default}"
         )
-        flag = f"--{name.strip('_').replace('_', '-')}"
+        flag = _flag(name)
         option = typer.Option(None, flag, help=f"{field.description}  [{shown}]")
         annotation: Any = field.annotation
         parameters.append(inspect.Parameter(name, keyword, default=option, annotation=annotation | None))
@@ -90,6 +90,11 @@ def _command(pipeline: Pipeline, registry: Registry) -> Any:
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__name__ = pipeline.name.replace("-", "_")
     return command
+
+
+def _flag(name: str) -> str:
+    """What the command line calls an option of a pipeline: `from_` is `--from`."""
+    return f"--{name.strip('_').replace('_', '-')}"
 
 
 def _run(
@@ -111,14 +116,27 @@ def _run(
     flags = _flags(steps, budget, device, engine)
     if deterministic:
         flags["train.deterministic"] = True
-    resolved = load_config(pipeline=pipeline.name, preset=preset, settings=flags, overrides=set_)
+    resolved = load_config(pipeline=pipeline.name, preset=preset, settings=flags, overrides=set_, flags=FLAGS)
     _check_tables(resolved, registry)
     given = {key: value for key, value in values.items() if value is not None}
     options = {**resolved.options, **given}
     for name, field in pipeline.options.model_fields.items():
         if field.is_required() and name not in options:
-            raise UsageError(f"--{name} is needed; for all flags, type: charpipe run {pipeline.name} --help")
-    execute(pipeline, registry, options, resolved, force=force, dry_run=dry_run, json=json)
+            raise UsageError(
+                f"{_flag(name)} is needed; for all flags, type: charpipe run {pipeline.name} --help"
+            )
+    checked = _options(pipeline, options, resolved, frozenset(given))
+    execute(pipeline, registry, checked, resolved, force=force, dry_run=dry_run, json=json)
+
+
+def _options(
+    pipeline: Pipeline, values: Mapping[str, Any], resolved: Resolved, given: frozenset[str] = frozenset()
+) -> Options:
+    """A pipeline's options; those `given` on the command line are called by their flags where one is wrong."""
+    table = f"pipelines.{pipeline.name}"
+    flags = {f"{table}.{name}": _flag(name) for name in given}
+    origins = {**resolved.origins, **dict.fromkeys(flags, "flag")}
+    return validate(pipeline.options, values, table, origins, flags)
 
 
 def _flags(steps: int | None, budget: str | None, device: str | None, engine: str | None) -> dict[str, Any]:
@@ -144,7 +162,7 @@ def _check_tables(resolved: Resolved, registry: Registry) -> None:
 def execute(
     pipeline: Pipeline,
     registry: Registry,
-    values: Mapping[str, Any],
+    options: Options,
     resolved: Resolved,
     *,
     force: list[str],
@@ -162,7 +180,6 @@ def execute(
     from charpipe.stages import Session
     from charpipe.stages.session import WouldRun
 
-    options = validate(pipeline.options, values, prefix=f"pipelines.{pipeline.name}")
     with open_view(
         json=json, pipeline=pipeline.name, options=options.model_dump(), stages=pipeline.stages
     ) as view:
@@ -193,9 +210,12 @@ def resume(
             help="A run: name, unique beginning, short name, or `last`: the newest that can be resumed."
         ),
     ] = "last",
-    steps: Annotated[int | None, typer.Option(help="Train for so many steps in all.", min=0)] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Train for so many steps in all.  [default: as it was started]", min=0)
+    ] = None,
     budget: Annotated[
-        str | None, typer.Option(help="Train for so long in all, what is done included.")
+        str | None,
+        typer.Option(help="Train for so long in all, what is done included.  [default: as it was started]"),
     ] = None,
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.  [default: as it was started]")
@@ -219,9 +239,8 @@ def resume(
             f"the run {found.name} is finished ({status.step:,} steps); type: charpipe sample {found.name}"
         )
     request, flags = info.request, _flags(steps, budget, device, engine)
-    resolved = load_config(settings=info.settings | flags, overrides=set_)
+    resolved = load_config(settings=info.settings | flags, overrides=set_, flags=FLAGS)
     registry = open_registry()
     pipeline = registry.pipeline(request["pipeline"])
-    execute(
-        pipeline, registry, request["options"], resolved, force=[], dry_run=False, json=json, resume=found
-    )
+    options = _options(pipeline, request["options"], resolved)
+    execute(pipeline, registry, options, resolved, force=[], dry_run=False, json=json, resume=found)

@@ -5,7 +5,7 @@ from charpipe.comparison.concluding import conclude
 from charpipe.comparison.leaderboard import Row, Standing, baseline_rows, leaderboard, table, write_csv
 from charpipe.comparison.matching import Matched, match_parameters
 from charpipe.comparison.reproduced import tabulate
-from charpipe.comparison.reproducing import divide, prepare, reproduce, results_of
+from charpipe.comparison.reproducing import check_reproduction, divide, prepare, reproduce, results_of
 from charpipe.comparison.reproduction import Result
 from charpipe.comparison.settling import check_match, configured, is_sized, settle
 from charpipe.comparison.training import row_of, train_cell
@@ -20,6 +20,7 @@ __all__ = [
     "baseline_rows",
     "cells",
     "check_match",
+    "check_reproduction",
     "conclude",
     "configured",
     "divide",

@@ -22,6 +22,8 @@ from charpipe.errors import InterruptedRun, UsageError, near_match
 from charpipe.events import Event, StageFailed, StagesPlanned
 from charpipe.runs import Run
 from charpipe.stages import Made, Session
+from charpipe.stages.plan import check_device
+from charpipe.stages.room import check_room
 from charpipe.stages.session import WouldRun
 from charpipe.store import digest_of_json
 from charpipe.training.settings import parse_budget
@@ -131,6 +133,26 @@ def divide(
     )
     digest = digest_of_json({"shares": [dataclasses.asdict(one) for one in shares], "steps": steps})
     return Reproduction(f"reproduce-2015-{digest[:6]}", shares, whole)
+
+
+def check_reproduction(
+    session: Session,
+    sources: Sequence[str],
+    sizes: Sequence[int],
+    layers: Sequence[int],
+    corpora: Mapping[str, str],
+) -> None:
+    """Raise what is wrong with a reproduction before anything is begun: as `divide`, and the device, the precision, the
+    architectures, the decoders and the workspace."""
+    if not session.dry_run:
+        check_room(session.workspace)
+    for share in divide(session, sources, sizes, layers, corpora).shares:
+        if not share.there:
+            continue
+        own, wanted = _own(session, share)
+        for arch in share.experiment.archs:
+            stages.check(own, wanted, arch)
+        check_device(own)
 
 
 def prepare(session: Session, share: Share) -> Prepared:

@@ -35,10 +35,12 @@ def load_config(
     preset: str | None = None,
     settings: Mapping[str, Any] | None = None,
     overrides: Sequence[str] = (),
+    flags: Mapping[str, str] | None = None,
 ) -> Resolved:
     """All settings for one command.
 
-    `settings` are given by flags or a deployment, with dotted keys; `overrides` are `--set` texts.
+    `settings` are given by flags or a deployment, with dotted keys; `overrides` are `--set` texts; `flags` says what
+    the command line calls a setting.
     Raises UsageError with the key's path and a near match.
     """
     layers, project_file = Layers(), find_project_file(start)
@@ -54,7 +56,7 @@ def load_config(
     for text in overrides:
         key, value = parse_setting(text)
         _lay_settings(layers, "--set", {key: value})
-    config = validate(Config, layers.values, origins=layers.origins)
+    config = validate(Config, layers.values, origins=layers.origins, flags=flags)
     return Resolved(config, layers.origins, project_file, options)
 
 

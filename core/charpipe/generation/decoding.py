@@ -36,7 +36,7 @@ class Decoding:
         noise: Sequence[Noise] | None = None,
     ) -> None:
         known = installed() if decoders is None else decoders
-        chain = [_configured(name, options, known) for name, options in wanted(settings).items()]
+        chain = configured(settings, known)
         self.choices: list[Callable[[Scores], Scores]] = [
             resolve(decoder.choose)(config, vocabulary_size) for decoder, config in chain
         ]
@@ -84,6 +84,11 @@ def wanted(settings: SampleConfig) -> dict[str, dict[str, Any]]:
     if settings.min_p is not None:
         found["min-p"] = {"p": settings.min_p}
     return found | settings.decoders
+
+
+def configured(settings: SampleConfig, known: Mapping[str, Decoder]) -> list[tuple[Decoder, BaseModel]]:
+    """The decoders that the settings want, with their options. Raises UsageError for an unknown one or option."""
+    return [_configured(name, options, known) for name, options in wanted(settings).items()]
 
 
 @cache

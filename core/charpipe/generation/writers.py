@@ -101,7 +101,7 @@ def open_writer(predictor: Predictor, state: State, decoding: Decoding, settings
         engine = "compiled" if can_compile() else "arrays"
     if engine == "compiled" and quick_network(predictor) is not None:
         if not can_compile():
-            raise UsageError("sample.engine is compiled, which needs numba: pip install numba, or say auto")
+            raise UsageError("the engine compiled needs numba: pip install numba, or choose the engine auto")
         if decoding.native is not None:
             return BlockWriter(predictor, state, decoding)
     return StepWriter(open_stream(predictor, state, engine, graphs=settings.cuda_graphs), decoding)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -195,11 +196,14 @@ def _settings(info: RunInfo) -> list[tuple[str, str, str]]:
     return [
         (key, _written(info.settings[key]), origin)
         for key, origin in sorted(info.origins.items())
-        if key in info.settings and origin != "built in"
+        if info.concerns(key) and origin != "built in"
     ]
 
 
 def _written(value: object) -> str:
+    """A value as people read it: no dictionary, list or truth value as Python writes it."""
+    if isinstance(value, bool | dict | list):
+        return json.dumps(value, ensure_ascii=False, default=str)
     return f"{value:,.4f}" if isinstance(value, float) else "unset" if value is None else str(value)
 
 

@@ -61,6 +61,10 @@ class RunInfo(_Model):
         """Whether the settings of training mean anything to the model; False for one that is fitted by counting."""
         return not self.facts.get("counted", False)
 
+    def concerns(self, setting: str) -> bool:
+        """Whether a setting shaped this run: those of training mean nothing to a model that is counted."""
+        return setting in self.settings and (self.is_trained_by_steps or not setting.startswith("train."))
+
 
 class Status(_Model):
     """How a run stands. `best` and `last` hold a checkpoint's step, relative path and metrics."""

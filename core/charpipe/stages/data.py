@@ -16,6 +16,7 @@ from charpipe.stages.beginning import Beginning, vocabulary_of
 from charpipe.stages.lineage import division_before, earlier_documents, earlier_tokens, split_settings
 from charpipe.stages.quantities import size
 from charpipe.stages.reading import listed, tell_of_texts
+from charpipe.stages.room import scarce
 from charpipe.stages.session import Made, Session, WouldRun
 from charpipe.store import Action, digest_of_json
 
@@ -90,6 +91,8 @@ def _ingested(session: Session, name: str, config: CorpusConfig, fetched: Fetche
                 raise ChangedError(fetched.origin, changed)
             return after.digest == found.digest
 
+        if (short := scarce(session.workspace, fetched.path, found.contents)) is not None:
+            session.notice(short, "warning")
         earlier = earlier_documents(session, action, name, found.contents)
         try:
             facts = ingest(

@@ -91,18 +91,21 @@ def _learnt(plan: Plan, run: Run, resume: Path | None) -> Iterator[Event]:
     from charpipe.models import build_model
     from charpipe.text import open_tokens
     from charpipe.training import train
+    from charpipe.training.plan import Plan as Steps
 
     encoding, vocabulary, plugin = _language(plan, run)
-    seed = plan.session.config.train.seed
+    settings, replay = plan.session.config.train, plan.replay
+    seed = settings.seed
     model = build_model(plan.provided.spec, plan.config, vocabulary, encoding.size, seed=seed, plugin=plugin)
     return train(
         model,
         open_tokens(plan.session.path(plan.tokens), "train").tokens,
-        plan.session.config.train,
+        replay.settings(settings) if replay is not None else settings,
         checkpoints=run.checkpoints,
         encoding=encoding,
         resume=resume,
         warm_start=start_of(plan.session, plan.request.beginning) if resume is None else None,
+        plan=Steps.from_json(replay.plan) if replay is not None else None,
         **_surroundings(plan, run),
     )
 

@@ -18,6 +18,8 @@ from charpipe.runs import Run, RunInfo
 from charpipe.runs.find import new_name
 from charpipe.runs.folder import SCHEMA, PluginUsed
 from charpipe.stages.beginning import Beginning, find_beginning, settled_config
+from charpipe.stages.replaying import LENGTHS, Replay, check_replay, find_replay
+from charpipe.stages.room import check_room
 from charpipe.stages.session import Made, Session
 from charpipe.store import Action
 from charpipe.store.actions import flatten
@@ -43,6 +45,8 @@ class TrainRequest:
     options: Mapping[str, Any] | None = None
     beginning: Beginning | None = None
     """What is started from, if not afresh."""
+    replay: str | None = None
+    """The run whose steps are made again, if any."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Plan:
     config: ModelConfig
     tokens: Made
     vocabulary: Made
+    replay: Replay | None = None
 
     @property
     def counted(self) -> bool:
@@ -70,7 +75,10 @@ class Plan:
         """The action, were these settings of training others."""
         settings = self.session.config.train.model_dump(mode="json", exclude=INCIDENTAL)
         settings |= {key: value for key, value in changed.items() if key in settings}
-        if settings["steps"] is not None:
+        if self.replay is not None:
+            settings = {key: value for key, value in settings.items() if key not in LENGTHS}
+            settings["plan"] = self.replay.plan
+        elif settings["steps"] is not None:
             del settings["budget"]
         if self.counted:
             settings = {}
@@ -121,7 +129,8 @@ class Plan:
             versions={name: version(name) for name in ("charpipe", "torch")}
             | {"python": platform.python_version()},
             facts={"tokens": dict(self.tokens.facts), "counted": self.counted}
-            | ({"start": begun.to_json()} if begun else {}),
+            | ({"start": begun.to_json()} if begun else {})
+            | ({"replay": self.replay.to_json()} if self.replay else {}),
             parent=begun.run if begun else None,
         )
 
@@ -142,18 +151,34 @@ def check(session: Session, corpus: str, arch: str) -> None:
     if session.resume is None:
         _, config = session.corpus(corpus)
         session.registry.find("tokenizer", config.tokenizer.name)
+    check_decoders(session)
     architecture(session, arch)
     if session.config.tracking.enabled:
         locate(session.config.tracking, session.workspace.root / "mlflow")
 
 
-def check_here(session: Session, corpus: str, arch: str, beginning: str | None = None) -> None:
-    """As `check`, and what only the machine that does the work can know: its device, and the run to start from."""
+def check_here(
+    session: Session, corpus: str, arch: str, beginning: str | None = None, replay: str | None = None
+) -> None:
+    """As `check`, and what only the machine that does the work can know: its device, its disk, the runs to start from
+    or to replay."""
     check(session, corpus, arch)
+    if not session.dry_run:
+        check_room(session.workspace)
     if architecture(session, arch)[0].spec.build is not None:
         check_device(session)
     if beginning is not None and session.resume is None:
         find_beginning(dataclasses.replace(session, emit=lambda event: None), beginning)
+    if replay is not None:
+        check_replay(session, corpus, arch, replay)
+
+
+def check_decoders(session: Session) -> None:
+    """Raise UsageError where a decoder that the settings name is unknown, or one of its options wrong."""
+    if session.config.sample.decoders:  # those of charpipe's own settings were checked with them
+        from charpipe.generation.decoding import configured
+
+        configured(session.config.sample, session.registry.all("decoder"))
 
 
 def check_device(session: Session) -> None:
@@ -186,7 +211,8 @@ def make_plan(session: Session, request: TrainRequest, tokens: Made, vocabulary:
             "--set corpus.split.test=0"
         )
     config = settled_config(session, request.beginning, config, vocabulary.facts["size"])
-    return Plan(session, request, provided, config, tokens, vocabulary)
+    replay = find_replay(session, request.replay, tokens.digest, request.beginning)
+    return Plan(session, request, provided, config, tokens, vocabulary, replay)
 
 
 def architecture(session: Session, name: str) -> tuple[Provided, ModelConfig]:

@@ -68,8 +68,8 @@ def promote_run(session: Session, run: Run, tokens: Path, *, by: str, anyway: bo
     seconds = time.monotonic() - started
     summary = f"{decided.run if decided.promoted else 'not promoted'}: {decided.reason}"
     session.emit(StageFinished("promote", summary, seconds, skipped=decided.reused, facts=dict(decided.line)))
-    if decided.promoted and (warning := warn_about(run.info, run.status)) is not None:
-        session.notice(warning, "warning")
+    if decided.promoted and by == "user" and (warning := warn_about(run.info, run.status)) is not None:
+        session.notice(warning, "warning")  # else the stage evaluate has said it
     if not decided.reused:
         event = _event(decided)
         session.registry.notify(event)

@@ -22,7 +22,7 @@ from charpipe.training.initialization import initialize
 from charpipe.training.monitor import Monitor
 from charpipe.training.plan import Plan
 from charpipe.training.planner import Planner
-from charpipe.training.settings import TrainConfig, parse_budget
+from charpipe.training.settings import TrainConfig
 from charpipe.training.setup import Setup
 from charpipe.training.state import State
 from charpipe.training.threads import threads_for_updates
@@ -94,8 +94,8 @@ def _loop(
     setup: Setup, state: State, planner: Planner, monitor: Monitor, stop: Callable[[], bool]
 ) -> Iterator[Event]:
     settings, first_step = setup.settings, state.step
-    reason = "budget" if settings.steps is None else "steps"
     planner.start(monitor.seconds)
+    reason = "budget" if planner.keeps_budget else "steps"
     update = build_update(setup, state)
     if settings.patience is not None and state.step < state.steps and not monitor.validates:
         yield NO_VALIDATION
@@ -112,7 +112,15 @@ def _loop(
         measured = update(state.step, rate, monitor.report_due)  # forward, backward, clip, optimizer step
         state.step += 1
         state.measurements.add(measured)
-        yield _step(setup, state, monitor, measured["loss"], rate)
+        yield Step(
+            state.step,
+            state.steps,
+            measured["loss"],
+            rate,
+            setup.batches.tokens_per_step,
+            time.perf_counter() - monitor.started,
+            planner.budget_left(monitor.seconds),
+        )
         yield from monitor.report(rate)
         yield from planner.after_update(monitor.seconds, monitor.writer.seconds)
         evaluated = monitor.evaluation_due
@@ -149,11 +157,3 @@ def _started(run: str, setup: Setup, state: State) -> TrainingStarted:
         setup.engine,
         setup.engine_reason,
     )
-
-
-def _step(setup: Setup, state: State, monitor: Monitor, loss: Any, rate: float) -> Step:
-    seconds = time.perf_counter() - monitor.started
-    left = None
-    if setup.settings.steps is None:
-        left = max(0.0, parse_budget(setup.settings.budget) - state.seconds - seconds)
-    return Step(state.step, state.steps, loss, rate, setup.batches.tokens_per_step, seconds, left)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from charpipe.events import Notice, PlanRevised
 from charpipe.training.budget import Pace, steps_within
 from charpipe.training.plan import Plan, Segment, rest_of
-from charpipe.training.settings import parse_budget
+from charpipe.training.settings import TrainConfig, parse_budget
 from charpipe.training.setup import Setup
 from charpipe.training.state import State, copy_to_measure
 from charpipe.training.update import build_update
@@ -36,9 +36,14 @@ class Planner:
         elif settings.steps is not None:
             self._restart(max(settings.steps, state.step))
         elif not self._same_length():
-            steps = self._measure(stop, started)
-            self._restart(steps)
-            yield Notice(f"{settings.budget} of training: {state.steps:,} steps")
+            spent = time.perf_counter() - started
+            steps = self._measure(stop, spent)
+            if not steps:
+                yield _too_short(settings, spent)
+            self._restart(max(1, steps))
+            yield Notice(
+                f"{settings.budget} of training: {state.steps:,} step{'' if state.steps == 1 else 's'}"
+            )
 
     def start(self, seconds: float) -> None:
         """Start to keep the budget, if there is one, `seconds` of which are spent."""
@@ -49,6 +54,17 @@ class Planner:
             budget = parse_budget(setup.settings.budget)
             every = setup.settings.evaluate_every
             self._pace = Pace(budget, state.plan, state.step, seconds, self._max_steps(), every)
+
+    @property
+    def keeps_budget(self) -> bool:
+        """Whether a budget bounds the training."""
+        return self._pace is not None
+
+    def budget_left(self, seconds: float) -> float | None:
+        """Seconds of the budget that are left after `seconds` of training; None where no budget bounds it."""
+        if not self.keeps_budget:
+            return None
+        return max(0.0, parse_budget(self._setup.settings.budget) - seconds)
 
     def after_update(self, seconds: float, writing: float) -> Iterator[PlanRevised | Notice]:
         """Revise the plan where the budget asks for it, or where the recorded plan was revised. `seconds` of training
@@ -82,10 +98,11 @@ class Planner:
             resumed.get(key) == getattr(settings, key) for key in LENGTH_SETTINGS
         )
 
-    def _measure(self, stop: Callable[[], bool], started: float) -> int:
-        """Updates in all that fit into what is left of the budget, measured on a copy."""
+    def _measure(self, stop: Callable[[], bool], spent: float) -> int:
+        """Updates in all that fit into what is left of the budget, measured on a copy. This process has spent `spent`
+        seconds."""
         setup, state = self._setup, self._state
-        left = parse_budget(setup.settings.budget) - state.seconds - (time.perf_counter() - started)
+        left = parse_budget(setup.settings.budget) - state.seconds - spent
         most = self._max_steps() - state.step
         if left <= 0 or most <= 0:
             return state.step
@@ -101,3 +118,12 @@ class Planner:
 
     def _max_steps(self) -> int:
         return max(1, math.ceil(self._setup.settings.max_epochs * self._setup.batches.steps_per_epoch))
+
+
+def _too_short(settings: TrainConfig, spent: float) -> Notice:
+    return Notice(
+        f"the budget of {settings.budget} was spent before the first update: loading and compiling took {spent:.1f} s; "
+        "a single update is made, which teaches next to nothing. Give a longer budget (--budget, train.budget); what "
+        "was compiled is kept for it",
+        "warning",
+    )

@@ -59,9 +59,10 @@ def serve(
 
 def deploy(
     pool: Annotated[str, typer.Option(help="The work pool whose workers carry the runs out.")],
-    name: Annotated[str | None, typer.Argument(help="One deployment; without it, all of them.")] = None,
+    name: Annotated[str | None, typer.Argument(help="One deployment.  [default: all of them]")] = None,
     job_variables: Annotated[
-        str | None, typer.Option(metavar="JSON", help="Laid over the pool's job template.")
+        str | None,
+        typer.Option(metavar="JSON", help="Laid over the pool's job template.  [default: nothing]"),
     ] = None,
 ) -> None:
     """Register the deployments of pipelines.toml with a Prefect server's work pool, instead of serving them here."""
@@ -99,9 +100,10 @@ def list_deployments(json: Json = False) -> None:
         return
     columns = ("deployment", "pipeline", "works on", "schedule", "state", "next", "last run")
     keys = ("deployment", "pipeline", "subject", "schedule", "state", "next", "last")
-    print_table(
-        columns, [[row[key] for key in keys] for row in rows], "There are no deployments in pipelines.toml."
-    )
+    cells = [[row[key] for key in keys] for row in rows]
+    empty = "There are no deployments in pipelines.toml."
+    drop, whole = ("works on", "schedule", "pipeline", "last run"), ("works on", "pipeline")
+    print_table(columns, cells, empty, drop=drop, whole=whole)
     if not served and any(not row.get("work_pool") for row in rows):
         typer.echo("\nNobody serves this workspace; type: charpipe serve")
 
@@ -116,10 +118,11 @@ def run(
 
     deployment = pick(_read(), name)
     served = is_served(open_workspace())
-    with _client(start=served) as client:
+    nobody = _nobody(deployment)
+    with _client(absent=None if served else nobody) as client:
         registered = _registered(client, deployment)
         if not served and registered.work_pool_name is None:
-            raise _nobody(deployment)
+            raise nobody
         flow_run = client.create_flow_run_from_deployment(registered.id)
     if json:
         print_json({"deployment": name, "flow_run": flow_run.name, "id": str(flow_run.id)})
@@ -172,18 +175,17 @@ def _api() -> Api:
 
 
 @contextmanager
-def _client(start: bool = True) -> Iterator[SyncPrefectClient]:
-    """A client of the server that the settings name; its troubles become sentences."""
+def _client(absent: CharpipeError | None = None) -> Iterator[SyncPrefectClient]:
+    """A client of the server that the settings name; its troubles become sentences. The workspace's own is started,
+    unless there is something to say where it is `absent`."""
     import httpx
     from prefect.exceptions import PrefectHTTPStatusError
 
     from charpipe_pipelines.deployments.registration import connect
 
     api = _api()
-    if not start and api.server is not None and api.server.running() is None:
-        raise CharpipeError(
-            "nobody serves this workspace, and its Prefect server is not up; type: charpipe serve"
-        )
+    if absent is not None and api.server is not None and api.server.running() is None:
+        raise absent
     url = api.reach()
     try:
         with connect(url, retries=RETRIES) as client:

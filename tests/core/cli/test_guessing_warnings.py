@@ -142,6 +142,11 @@ def test_summary_of_a_pipeline_warns() -> None:
     assert not any("warning" in line for line in summary({"run": "r", "metrics": {}, "warning": None}))
 
 
+def test_warning_that_was_told_while_it_worked_is_not_repeated() -> None:
+    lines = summary({"run": "r", "metrics": {}, "warning": "it is bad"}, told=["it is bad"])
+    assert not any("it is bad" in line for line in lines)
+
+
 def test_nothing_warns_of_a_usual_run(good: str, capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["runs", "show"], ["evaluate", "last"], ["evaluate", "last", "mine.txt"]):
         assert main(words) == 0

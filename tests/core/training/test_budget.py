@@ -4,15 +4,18 @@ import itertools
 import json
 
 import pytest
+import torch
 from hypothesis import example, given
 from hypothesis import settings as trials
 from hypothesis import strategies as st
 
 from charpipe.errors import RunError
-from charpipe.training import TrainConfig, last_checkpoint, train
-from charpipe.training.budget import Pace
+from charpipe.events import Notice, Step
+from charpipe.training import TrainConfig, last_checkpoint, loop, planner, train, update
+from charpipe.training.budget import Pace, steps_within
 from charpipe.training.plan import Plan, rest_of
 from charpipe.training.schedules import learning_rate
+from simulated_clock import simulate
 
 BUDGET, IDLE, BUSY = 100.0, 0.01, 0.05
 CONDITIONS = {
@@ -136,3 +139,53 @@ def test_plan_of_another_training_is_refused():
     for begun, step in ((Plan.of(31), 5), (Plan.of(30), 10), (plan.revised(20, 60), 25)):
         with pytest.raises(RunError, match="planned otherwise"):
             rest_of(plan, begun, step)
+
+
+def test_budget_spent_on_compiling_is_told_and_one_update_made(
+    monkeypatch, tmp_path, new_model, tokens, settings
+):
+    """Loading and compiling count: where they take longer than the budget, a run of no update is no success."""
+    clock = simulate(monkeypatch, lambda now: 0.1)
+    prepared = loop.initialize
+
+    def slowly(*arguments):
+        clock.now += 10.0
+        return prepared(*arguments)
+
+    monkeypatch.setattr(loop, "initialize", slowly)
+    chosen = settings(steps=None, budget="6s", evaluate_every=None)
+    events = list(train(new_model(), tokens, chosen, checkpoints=tmp_path))
+    warnings = [event.message for event in events if isinstance(event, Notice) and event.level == "warning"]
+    assert "was spent before the first update: loading and compiling took 10.0 s" in warnings[0]
+    assert events[-1].step == 1
+    assert events[-1].seconds == pytest.approx(10.1)  # they are counted
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.02, 0.1])
+def test_compiling_counts_and_measuring_is_a_small_part(
+    seconds, monkeypatch, tmp_path, new_model, tokens, settings
+):
+    budget, compiling = 20.0, 3.0
+    clock = simulate(monkeypatch, lambda now: seconds)
+    prepared, measuring = loop.initialize, []
+
+    def slowly(*arguments):
+        clock.now += compiling
+        return prepared(*arguments)
+
+    def watched(*arguments):
+        before = clock.now
+        found = steps_within(*arguments)
+        measuring.append(clock.now - before)
+        return found
+
+    monkeypatch.setattr(loop, "initialize", slowly)
+    monkeypatch.setattr(planner, "steps_within", watched)
+    monkeypatch.setattr(update, "optimize", lambda *_: {"loss": torch.zeros(())})
+    chosen = settings(steps=None, budget=f"{budget:g}s", evaluate_every=None, max_epochs=1e6)
+    for event in train(new_model(), tokens, chosen, checkpoints=tmp_path):
+        if isinstance(event, Step) and event.step == 1:
+            break
+    assert 0 < measuring[0] <= 0.03 * budget
+    assert event.seconds == pytest.approx(compiling + measuring[0] + seconds)
+    assert event.steps * seconds == pytest.approx((budget - compiling) * 0.94 - measuring[0], rel=0.01)

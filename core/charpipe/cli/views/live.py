@@ -12,7 +12,7 @@ from rich.live import Live as RichLive
 from rich.text import Text
 
 from charpipe.cli.views.base import View
-from charpipe.cli.views.progress import Progress, Stage, one_line
+from charpipe.cli.views.progress import Progress, Stage, one_line, shortened
 from charpipe.cli.views.summary import summary
 from charpipe.events import Event, Notice
 from charpipe.stages.session import Session
@@ -54,7 +54,9 @@ class Live(View):
             self.progress.take(event)
         if isinstance(event, Notice):
             style = "yellow" if event.level == "warning" else "dim"
-            self._console.print(Text(event.message, style=style))
+            self._console.print(
+                Text(event.message, style=style), soft_wrap=True
+            )  # the terminal breaks no name
 
     def _draw(self) -> Group:
         with self._lock:
@@ -87,9 +89,10 @@ class Live(View):
             line.append(self.progress.training(self._bar(), room))
             return [line, *self._measured(), *self._sample()]
         text = stage.text or (stage.why if stage.state == "running" else "")
-        line.append(f"{text:<44}")
-        if stage.state in ("done", "cached"):
-            line.append(f" {self.progress.outcome(stage):>8}", "dim")
+        outcome = f" {self.progress.outcome(stage):>8}" if stage.state in ("done", "cached") else ""
+        room = self._console.width - len(line.plain) - len(outcome)
+        line.append(f"{shortened(text, room):<{max(0, min(44, room))}}")
+        line.append(outcome, "dim")
         return [line]
 
     def _bar(self) -> str:
@@ -123,5 +126,5 @@ class Live(View):
         self._close(getattr(error, "result", {}))
 
     def _close(self, result: Mapping[str, Any], dry_run: bool = False) -> None:
-        for line in summary(result, dry_run=dry_run):
-            self._console.print(line, markup=False, highlight=False)
+        for line in summary(result, dry_run=dry_run, told=self.progress.told):
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)

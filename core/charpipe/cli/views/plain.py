@@ -83,7 +83,7 @@ class Plain(View):
 
     def finish(self, result: Mapping[str, Any], session: Session) -> None:
         """Print the summary."""
-        for line in summary(result, dry_run=session.dry_run):
+        for line in summary(result, dry_run=session.dry_run, told=self.progress.told):
             typer.echo(line)
 
     def fail(self, error: Exception) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+
+from rich.cells import cell_len, set_cell_size
 
 from charpipe.events import (
     Evaluated,
@@ -64,6 +67,11 @@ class Progress:
     def header(self) -> str:
         """`charpipe  train-and-sample · linux_src · lstm 1x512 · cpu bfloat16`."""
         return "charpipe  " + " · ".join(part for part in (self.pipeline, self.corpus, self.model) if part)
+
+    @property
+    def told(self) -> list[str]:
+        """What notices have said so far."""
+        return [notice.message for notice in self.notices]
 
     @property
     def width(self) -> int:
@@ -136,6 +144,8 @@ class Progress:
             expected = max(0.0, self._seconds_left - passed)
             share = 1 - math.exp(-passed / LEFT_SMOOTHING)
             estimate = expected + share * (estimate - expected)
+        if event.step >= event.steps:
+            estimate = 0.0
         bound = math.inf if event.budget_left is None else event.budget_left
         self._seconds_left = min(estimate, bound)
 
@@ -210,3 +220,20 @@ def one_line(text: str, width: int) -> str:
     flat = text.replace("\n", "⏎").replace("\t", "→").replace("\r", "␍")
     printable = "".join(letter if letter.isprintable() else "·" for letter in flat)
     return printable if len(printable) <= width else printable[: max(width - 1, 0)] + "…"
+
+
+RUN_NAME = re.compile(r"\b\d{8}-\d{4}-\S*-([0-9a-f]{4})\b")
+
+
+def shortened(text: str, width: int) -> str:
+    """`text` in at most `width` terminal columns: with the short names of runs, then with fewer words; no word is cut
+    but a first one that is longer than all of it."""
+    if cell_len(text) <= width:
+        return text
+    text = RUN_NAME.sub(r"\1", text)
+    words = text.split(" ")
+    for count in range(len(words), 0, -1):
+        line = " ".join(words[:count]) + ("" if count == len(words) else " …")
+        if cell_len(line) <= width:
+            return line
+    return set_cell_size(text, max(0, width - 1)).rstrip() + "…"

@@ -34,5 +34,6 @@ def _table(results: list[Any], scaled_to: str) -> Iterator[str]:
     columns, width = head(scaled_to), terminal_width()
     numbers = [columns[number] for number in (2, 4, 5)]
     room = None if width is None else width - len(INDENT)
-    for line in table_lines(columns, [cells_of(one) for one in results], room, numbers=numbers):
+    rows = [cells_of(one) for one in results]
+    for line in table_lines(columns, rows, room, numbers, drop=("parameters",), whole=("model",)):
         yield f"{INDENT}{line}".rstrip()

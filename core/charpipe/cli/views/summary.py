@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from charpipe.cli.views.ranking import ranking
@@ -12,8 +12,8 @@ SAMPLE_LINES = 24
 SAMPLE_WIDTH = 96
 
 
-def summary(result: Mapping[str, Any], *, dry_run: bool = False) -> Iterator[str]:
-    """The lines that close a pipeline. `result` is what it returned."""
+def summary(result: Mapping[str, Any], *, dry_run: bool = False, told: Collection[str] = ()) -> Iterator[str]:
+    """The lines that close a pipeline. `result` is what it returned; a warning that was `told` is not repeated."""
     if "reproduction" in result:
         yield from reproduction(result)
         if not dry_run:
@@ -29,7 +29,7 @@ def summary(result: Mapping[str, Any], *, dry_run: bool = False) -> Iterator[str
         return
     yield ""
     yield from _scores(result.get("metrics", {}))
-    if warning := result.get("warning"):
+    if (warning := result.get("warning")) and warning not in told:
         yield f"  warning: {warning}"
     yield from _predictions(result.get("predictions", []))
     yield from _sample(str(result.get("sample", "")))

@@ -1,0 +1,161 @@
+"""A training that makes the steps of another one again: what its plan was, and whether it can be replayed here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from charpipe.errors import RunError, UsageError
+from charpipe.runs import Run, RunInfo, find_run
+
+if TYPE_CHECKING:
+    from charpipe.stages.beginning import Beginning
+    from charpipe.stages.session import Session
+    from charpipe.training.settings import TrainConfig
+
+LENGTHS = ("steps", "budget")
+"""What says how long to train, where no plan does."""
+WITHOUT_EFFECT = {
+    *LENGTHS, "max_epochs", "device", "precision", "engine", "sample_every", "checkpoint_every", "evaluate_every",
+    "keep_checkpoints",
+}  # fmt: skip
+"""Settings of training that change no weight where the plan is given, or are taken from the run that is replayed."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The run whose steps are made again, its recorded plan, and the engine and precision that it was trained with."""
+
+    run: str
+    plan: list[list[float]]
+    engine: str
+    precision: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As a run remembers it."""
+        return asdict(self)
+
+    @property
+    def steps(self) -> int:
+        """Updates in all."""
+        return int(self.plan[-1][1])
+
+    def settings(self, chosen: TrainConfig) -> TrainConfig:
+        """The settings with the engine and precision of the run that is replayed, where they were left to charpipe."""
+        found = {"engine": self.engine, "precision": self.precision}
+        return chosen.model_copy(
+            update={key: value for key, value in found.items() if value and getattr(chosen, key) == "auto"}
+        )
+
+
+def check_replay(session: Session, corpus: str, arch: str, wanted: str) -> None:
+    """Raise what is wrong with replaying the run `wanted`, before anything is begun: UsageError for a run of another
+    corpus or architecture, or a length given as well; RunError where it has no plan to replay."""
+    if session.resume is not None:
+        return
+    origins = session.resolved.origins
+    if any(origins.get(f"train.{name}") in ("flag", "--set") for name in LENGTHS):
+        raise UsageError(
+            "a replay is as long as the run that it replays; leave --steps and --budget out (train.steps, train.budget)"
+        )
+    name, _ = session.corpus(corpus)
+    run = find_run(session.workspace.runs, wanted, use="model")
+    info = run.info
+    if info.corpus != name:
+        raise UsageError(
+            f"{run.name} was trained on {info.corpus}, not on {name}: its plan is for that corpus; "
+            f"type: charpipe run train-and-sample --corpus {info.corpus} --replay {run.name}"
+        )
+    if info.architecture != arch:
+        raise UsageError(
+            f"{run.name} is of the architecture {info.architecture}, not {arch}; type --arch {info.architecture}"
+        )
+    _recorded(run)
+
+
+def find_replay(
+    session: Session, wanted: str | None, tokens: str, beginning: Beginning | None
+) -> Replay | None:
+    """The recorded plan of the run `wanted`; a run that is resumed replays what it replayed.
+
+    Raises UsageError where the content of the corpus is another one by now, RunError where there is no plan.
+    """
+    if session.resume is not None:
+        return _resumed(session, session.resume)
+    if wanted is None:
+        return None
+    run = find_run(session.workspace.runs, wanted, use="model")
+    if run.info.inputs.get("tokens") != tokens:
+        raise UsageError(
+            f"the text that {run.name} was trained on is not that of {run.info.corpus} today, so its plan would not "
+            "give its weights; name the old text as the corpus, or train anew without --replay"
+        )
+    found = _recorded(run)
+    session.notice(f"replays the plan of {run.name}: {found.steps:,} steps")
+    if changed := ", ".join(_changes(session, run.info, beginning)):
+        session.notice(f"not all is as in {run.name}, so the weights will be others: {changed}", "warning")
+    return found
+
+
+def _resumed(session: Session, run: Run) -> Replay | None:
+    recorded = run.info.facts.get("replay")
+    if not isinstance(recorded, dict):
+        return None
+    train = session.config.train.model_dump(mode="json")
+    if any(train[name] != run.info.settings.get(f"train.{name}", train[name]) for name in LENGTHS):
+        raise UsageError(
+            f"{run.name} replays the plan of {recorded.get('run')}, which says how long it trains; "
+            "leave --steps and --budget out"
+        )
+    return Replay(**recorded)
+
+
+def _recorded(run: Run) -> Replay:
+    """The plan of a finished run, from its last checkpoint. Raises RunError where there is none to replay."""
+    from charpipe.training.checkpoints import plan_of
+
+    status = run.status
+    if not run.info.is_trained_by_steps:
+        raise RunError(
+            f"{run.name} is counted and has no plan of steps to replay; leave --replay out: it is the same every time"
+        )
+    if status.state != "finished":
+        raise RunError(
+            f"{run.name} is {status.state}, and its plan is whole when it has finished; "
+            f"type: charpipe resume {run.name}"
+        )
+    folder = run.checkpoint("last")
+    try:
+        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        plan = plan_of(state)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{run.name} has no recorded plan that can be replayed ({folder.name}/state.json cannot be read); "
+            "name another run"
+        ) from error
+    return Replay(run.name, plan.to_json(), status.engine or "", status.precision or "")
+
+
+def _changes(session: Session, before: RunInfo, beginning: Beginning | None) -> Iterator[str]:
+    """What else decides about the weights and is not as it was."""
+    now = session.config.train.model_dump(mode="json", exclude=WITHOUT_EFFECT)
+    yield from _differing("train", now, before.settings)
+    yield from _differing("architectures", _flat(session.config.architectures), before.settings)
+    started = beginning.run if beginning is not None else None
+    if started != before.parent:
+        yield f"it started from {before.parent or 'nothing'}, here from {started or 'nothing'}"
+    if "changes" in before.facts:
+        yield "it was gone on with by other settings"
+
+
+def _differing(table: str, now: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in now.items():
+        name = f"{table}.{key}"
+        if name in before and before[name] != value:
+            yield f"{name} was {before[name]}, is {value}"
+
+
+def _flat(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {f"{arch}.{key}": value for arch, table in tables.items() for key, value in table.items()}

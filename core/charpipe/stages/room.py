@@ -1,0 +1,57 @@
+"""Whether there is room for what a command is going to write: looked at before its work begins."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from charpipe.errors import CharpipeError
+from charpipe.stages.quantities import size
+from charpipe.workspace import VARIABLE, Workspace
+
+LEAST_FREE = 4 * 2**20
+"""Bytes. With fewer not even the databases and logs of one command have room."""
+
+
+def check_room(workspace: Workspace) -> None:
+    """Raise CharpipeError where the workspace cannot be written, or its disk is full."""
+    root = workspace.root
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root) as file:
+            file.write(b"x")
+        free = shutil.disk_usage(root).free
+    except OSError as error:
+        raise CharpipeError(
+            f"the workspace cannot be written: {root} ({error.strerror}); nothing was begun. "
+            f"Set {VARIABLE} to a folder that can"
+        ) from error
+    if free < LEAST_FREE:
+        raise CharpipeError(
+            f"the disk of the workspace {root} is full ({size(free, 'B')} free); nothing was begun. "
+            f"Make room, or set {VARIABLE} to a folder on another disk"
+        )
+
+
+def scarce(workspace: Workspace, source: Path | None, selected: Iterable[str]) -> str | None:
+    """A sentence where a corpus is larger than what is free: its documents and tokens together are no smaller than its
+    text, as a rule. `selected` are the files of a folder that are read; a source without a path is small."""
+    if source is None:
+        return None
+    needed = sum(_bytes(source / name) for name in selected) if source.is_dir() else _bytes(source)
+    free = shutil.disk_usage(workspace.root).free
+    if needed <= free:
+        return None
+    return (
+        f"the corpus has {size(needed, 'B')}, and the disk of the workspace {size(free, 'B')} free, which is hardly "
+        f"enough for its documents and tokens; make room, or set {VARIABLE} to a folder on another disk"
+    )
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

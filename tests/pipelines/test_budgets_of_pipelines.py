@@ -1,0 +1,61 @@
+"""Every pipeline that promises time keeps it: each of its trainings follows the revised plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charpipe.errors import Incomplete
+from charpipe.runs import list_runs
+from charpipe.runs.recorder import read_metrics
+from charpipe_pipelines import job
+from charpipe_pipelines.options import CompareOptions, ReproduceOptions, RetrainOptions, TrainAndSampleOptions
+from simulated_clock import simulate
+
+BUDGET = 10.0
+SHARING = 6
+"""Models of the reproduction among which its budget is divided: three of each text."""
+TEXT = "Well, Prince, so Genoa and Lucca are now just family estates of the Buonapartes.\n" * 60
+PIPELINES: dict[str, tuple[Any, Callable[[str], Any], int]] = {
+    "train-and-sample": (job.train_and_sample, lambda c: TrainAndSampleOptions(corpus=c, arch="rnn"), 1),
+    "retrain": (job.retrain, lambda c: RetrainOptions(corpus=c, arch="rnn"), 1),
+    "compare-architectures": (
+        job.compare_architectures,
+        lambda c: CompareOptions(corpus=c, arch="rnn,gru", sizes="8", match="time"),
+        2,
+    ),
+    "reproduce-2015": (
+        job.reproduce_2015,
+        lambda c: ReproduceOptions(
+            experiments="paper", sizes="8", layers="1", corpora=f"linux_kernel={c},war_and_peace={c}"
+        ),
+        3,
+    ),
+}
+
+
+def busy_now_and_then(now: float) -> float:
+    return 0.05 if int(now / 4) % 2 == 0 else 0.15
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_each_training_ends_when_its_budget_does(
+    name: str, project: Path, open_session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "mine.txt").write_text(TEXT, encoding="utf-8")
+    work, options, count = PIPELINES[name]
+    whole = BUDGET * SHARING if name == "reproduce-2015" else BUDGET
+    changes = {"train.batch_size": 4, "train.window": 8}
+    session = open_session(train__steps=None, train__budget=f"{whole:g}s", train__max_epochs=1e5, **changes)
+    simulate(monkeypatch, busy_now_and_then)
+    with suppress(Incomplete):  # the text is not War and Peace, whose digest is known
+        work(job.directly(session), options("mine.txt"))
+    runs = [run for run in list_runs(session.workspace.runs) if run.info.is_trained_by_steps]
+    assert len(runs) == count
+    for run in runs:
+        assert run.status.seconds == pytest.approx(BUDGET, rel=0.1)
+        assert any("plan" in line for line in read_metrics(run.metrics_file))
