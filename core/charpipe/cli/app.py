@@ -24,8 +24,17 @@ HELP = """Train character-level recurrent language models: one command from raw 
 """
 
 
-def build_app(registry: Registry) -> typer.Typer:
-    """The whole command line, with the pipelines and commands of these plugins."""
+def build_command(registry: Registry) -> Any:
+    """The whole command line as a click command. A plugin's command that typer refuses is left out of it."""
+    try:
+        return typer.main.get_command(build_app(registry))
+    except Exception:  # typer reads signatures only now, and one that it refuses breaks every command
+        return typer.main.get_command(build_app(registry, check=True))
+
+
+def build_app(registry: Registry, *, check: bool = False) -> typer.Typer:
+    """The whole command line, with the pipelines and commands of these plugins; with `check`, each of them is built by
+    itself first."""
     app = typer.Typer(
         name="charpipe",
         cls=Suggesting,
@@ -37,22 +46,20 @@ def build_app(registry: Registry) -> typer.Typer:
     )
     app.callback()(_global)
     for provided in registry.provided("command"):
-        _add_command(app, registry, provided)
+        _add_command(app, registry, provided, check)
     for name, conflict in registry.conflicts("command").items():
         _add_unusable(app, name, conflict)
     return app
 
 
-def _add_command(app: typer.Typer, registry: Registry, provided: Provided) -> None:
+def _add_command(app: typer.Typer, registry: Registry, provided: Provided, check: bool) -> None:
     """Add a command; one that cannot be imported becomes a problem of its plugin, and an error where it is called."""
     command: Command = provided.spec
     try:
         found = resolve(command.app)
         if command.factory:
             found = found(registry)
-        if (
-            not provided.provider.own
-        ):  # typer looks at signatures late, and one that it refuses breaks every command
+        if check:
             alone = typer.Typer()
             _add(alone, command, found)
             typer.main.get_command(alone)
@@ -137,8 +144,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [word for word in given if word != "--debug"]
     speak_safely()
     try:
-        app = build_app(_plugins(words))
-        app(args=words, prog_name="charpipe", standalone_mode=True)
+        command = build_command(_plugins(words))
+        command(args=words, prog_name="charpipe", standalone_mode=True)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
     except BaseException as error:

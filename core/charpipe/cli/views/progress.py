@@ -111,8 +111,10 @@ class Progress:
                 self.model = f"{event.model} · {event.device} {event.precision}"
             case Step():
                 self._step(event)
-            case Reported(metrics=metrics) | Evaluated(metrics=metrics):
+            case Reported(metrics=metrics):
                 self.metrics = {**self.metrics, **metrics}
+            case Evaluated(metrics=metrics):  # the training loss since the last report is the newer one
+                self.metrics = {**metrics, **self.metrics, **_not_reported(metrics)}
             case Sampled():
                 self.sampled = event
             case Notice():
@@ -237,3 +239,7 @@ def shortened(text: str, width: int) -> str:
         if cell_len(line) <= width:
             return line
     return set_cell_size(text, max(0, width - 1)).rstrip() + "…"
+
+
+def _not_reported(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if not name.startswith("train/")}
