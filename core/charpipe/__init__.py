@@ -15,10 +15,11 @@ from charpipe.lazy import names
 from charpipe.openmp import limit_spinning
 
 if TYPE_CHECKING:
-    from charpipe.api import Compared, Trained, compare, load, train
+    from charpipe.api import compare, load, train
     from charpipe.errors import CharpipeError
     from charpipe.inspecting import Inspection, inspect
     from charpipe.reports import report
+    from charpipe.results import Compared, Leaderboard, Trained
 
 limit_spinning()
 
@@ -26,9 +27,10 @@ __getattr__ = names(
     __name__,
     {
         "CharpipeError": "errors",
-        "Compared": "api",
+        "Compared": "results",
         "Inspection": "inspecting",
-        "Trained": "api",
+        "Leaderboard": "results",
+        "Trained": "results",
         "compare": "api",
         "inspect": "inspecting",
         "load": "api",
@@ -42,6 +44,7 @@ __all__ = [
     "CharpipeError",
     "Compared",
     "Inspection",
+    "Leaderboard",
     "Trained",
     "compare",
     "inspect",

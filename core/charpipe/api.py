@@ -4,37 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from charpipe import stages
-from charpipe.bar import Bar, wanted
+from charpipe.bar import showing
 from charpipe.config import load_config
 from charpipe.config.files import find_project_file
 from charpipe.config.load import Resolved
 from charpipe.config.ownership import check_plugin_folder
 from charpipe.errors import Incomplete, UsageError
-from charpipe.events import Event, Listener
+from charpipe.events import Listener
 from charpipe.library import find_model
 from charpipe.registry import Registry
+from charpipe.results import Compared, Leaderboard, Trained
 from charpipe.rnn import Rnn
 from charpipe.stages import Session, TrainRequest
 from charpipe.stages.session import ignore
 from charpipe.workspace import find_workspace
 
-
-@dataclass(frozen=True)
-class Trained:
-    """What came of a training: the run's name and folder, its scores by metric name, and what it wrote."""
-
-    name: str
-    folder: Path
-    metrics: Mapping[str, float]
-    sample: str
-    predictions: tuple[Mapping[str, Any], ...] = ()
-    warning: str | None = None
-    """Where the model is worse than guessing: how bad it is, and what to set."""
+Match = Literal["parameters", "units", "time"]
+"""What all configurations of a comparison have alike."""
 
 
 def train(
@@ -56,18 +46,8 @@ def train(
     the progress in a terminal and in a notebook; `progress` turns it on or off. The same call again returns the
     same run. Raises CharpipeError.
     """
-    if not wanted(progress):
-        return _train(corpus, arch, preset, settings, start, replay, listen)
-    bar = Bar()
-
-    def both(event: Event) -> None:
-        bar(event)
-        listen(event)
-
-    try:
-        return _train(corpus, arch, preset, settings, start, replay, both)
-    finally:
-        bar.close()
+    with showing(progress, listen) as told:
+        return _train(corpus, arch, preset, settings, start, replay, told)
 
 
 def _train(
@@ -103,34 +83,41 @@ def _train(
     )
 
 
-@dataclass(frozen=True)
-class Compared:
-    """What came of a comparison: its name; the folder with `leaderboard.csv` and `runs.csv`; a standing a
-    configuration, best first; a row a training, those that failed with their `error`."""
-
-    name: str
-    folder: Path
-    leaderboard: tuple[Mapping[str, Any], ...]
-    rows: tuple[Mapping[str, Any], ...]
-
-
 def compare(
     corpus: str,
     archs: Sequence[str] = ("rnn", "lstm", "gru"),
     *,
     sizes: Sequence[int] = (128,),
     layers: Sequence[int] = (1,),
-    match: Literal["parameters", "units", "time"] = "parameters",
+    match: Match = "parameters",
     seeds: int = 1,
     preset: str | None = None,
     settings: Mapping[str, Any] | None = None,
     listen: Listener = ignore,
+    progress: bool | None = None,
 ) -> Compared:
     """Train architectures side by side on one corpus, one after another, and rank them; see `charpipe run
     compare-architectures`. A training that fails is a row with its error, and the others go on.
 
-    The same call again trains only what is not finished. Raises CharpipeError.
+    A bar shows the progress in a terminal and in a notebook; `progress` turns it on or off. The same call again
+    trains only what is not finished. Raises CharpipeError.
     """
+    with showing(progress, listen) as told:
+        return _compare(corpus, archs, sizes, layers, match, seeds, preset, settings, told)
+
+
+def _compare(
+    corpus: str,
+    archs: Sequence[str],
+    sizes: Sequence[int],
+    layers: Sequence[int],
+    match: Match,
+    seeds: int,
+    preset: str | None,
+    settings: Mapping[str, Any] | None,
+    listen: Listener,
+) -> Compared:
+    """The stages of `compare`, one after another."""
     from charpipe import comparison
 
     resolved = load_config(pipeline="compare-architectures", preset=preset, settings=settings)
@@ -149,9 +136,8 @@ def compare(
         found = comparison.conclude(session, settled, rows)
     except Incomplete as error:
         found = error.result
-    return Compared(
-        found["comparison"], Path(found["folder"]), tuple(found["leaderboard"]), tuple(found["rows"])
-    )
+    ranked = Leaderboard(found["leaderboard"])
+    return Compared(found["comparison"], Path(found["folder"]), ranked, tuple(found["rows"]))
 
 
 def load(run: str = "last", which: str = "best", *, device: str = "auto") -> Rnn:

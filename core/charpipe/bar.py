@@ -1,14 +1,28 @@
-"""A progress bar for `charpipe.train` in Python: a line on stderr in a terminal, HTML in a notebook."""
+"""A progress bar for `charpipe.train` and `compare` in Python: a line on stderr in a terminal, HTML in a notebook."""
 
 from __future__ import annotations
 
 import html
+import shutil
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from charpipe.events import Evaluated, Event, StageFinished, StageStarted, Step, TrainingStarted
+from charpipe.events import (
+    Evaluated,
+    Event,
+    Listener,
+    StageFailed,
+    StageFinished,
+    StagesPlanned,
+    StageStarted,
+    Step,
+    TrainingStarted,
+)
+from charpipe.notebook import shortened
 
 INTERVAL = 0.5
 """Seconds between two drawings."""
@@ -20,6 +34,26 @@ def wanted(progress: bool | None) -> bool:
     return progress if progress is not None else _notebook() is not None or sys.stderr.isatty()
 
 
+@contextmanager
+def showing(progress: bool | None, listen: Listener) -> Iterator[Listener]:
+    """A listener that draws a bar, where one is wanted, and then calls `listen`."""
+    if not wanted(progress):
+        yield listen
+        return
+    bar = Bar()
+
+    def both(event: Event) -> None:
+        bar(event)
+        listen(event)
+
+    try:
+        yield both
+    except BaseException:
+        bar.close()
+        raise
+    bar.close("done")
+
+
 def _notebook() -> Any:
     """IPython's shell where it is a notebook's kernel; None elsewhere."""
     ipython = sys.modules.get("IPython")
@@ -28,11 +62,13 @@ def _notebook() -> Any:
 
 
 class Bar:
-    """A listener that draws how far a training is. `close` ends the line."""
+    """A listener that draws how far a training is, or a comparison of several. `close` ends the line."""
 
     def __init__(self) -> None:
-        self._stage, self._step, self._steps = "", 0, 0
+        self._stage, self._step, self._steps, self._trains = "", 0, 0, False
         self._bits = float("nan")
+        self._trainings: dict[str, bool] = {}
+        """Of a comparison: which there are by name, and whether each has ended."""
         self._drawn, self._lock = 0.0, threading.Lock()
         self._display: Any = None
 
@@ -45,20 +81,28 @@ class Bar:
                 self._drawn = now
                 self._draw()
 
-    def close(self) -> None:
-        """Draw the last state and end the line."""
+    def close(self, last: str | None = None) -> None:
+        """Draw the last state, or `last` in its place, and end the line."""
         with self._lock:
+            if last is not None:
+                self._stage, self._trains = last, False
             self._draw()
-            if self._display is None:
+            if self._display is None and sys.stderr.isatty():
                 sys.stderr.write("\n")
                 sys.stderr.flush()
 
     def _take(self, event: Event) -> bool:
         match event:
-            case StageStarted(stage=stage) | StageFinished(stage=stage):
-                self._stage = stage
+            case StagesPlanned(stages=stages):
+                self._trainings = dict.fromkeys(stages, False)
+            case StageStarted(stage=stage):
+                self._stage, self._trains = stage, False
+            case StageFinished(stage=stage) | StageFailed(stage=stage):
+                self._stage, self._trains = stage, False
+                if stage in self._trainings:
+                    self._trainings[stage] = True
             case TrainingStarted(step=step, steps=steps):
-                self._stage, self._step, self._steps = "train", step, steps or 0
+                self._step, self._steps, self._trains, self._bits = step, steps or 0, True, float("nan")
             case Step(step=step, steps=steps):
                 self._step, self._steps = step, steps or 0
                 return False
@@ -70,23 +114,40 @@ class Bar:
 
     @property
     def text(self) -> str:
-        """The line: the stage, the bar, steps and the validation score."""
-        if not self._steps or self._stage != "train":
-            return f"charpipe  {self._stage}"
+        """The line: the stage, the bar, steps and the validation score; of a comparison also how many have ended."""
+        return "  ".join(part for part in ("charpipe", self._overall, self._stage, self._training) if part)
+
+    @property
+    def _overall(self) -> str:
+        """`2 of 6 trained`; empty where nothing is compared."""
+        if not self._trainings:
+            return ""
+        return f"{sum(self._trainings.values())} of {len(self._trainings)} trained"
+
+    @property
+    def _training(self) -> str:
+        if not self._steps or not self._trains:
+            return ""
         done = min(1.0, self._step / self._steps)
         bar = "█" * round(WIDTH * done) + "░" * (WIDTH - round(WIDTH * done))
         score = f"  {self._bits:.3f} bits per character" if self._bits == self._bits else ""
-        return f"charpipe  train {bar} {self._step:,} of {self._steps:,} steps{score}"
+        return f"{bar} {self._step:,} of {self._steps:,} steps{score}"
 
     def _draw(self) -> None:
         if _notebook() is None:
-            sys.stderr.write(f"\r\x1b[2K{self.text}" if sys.stderr.isatty() else f"{self.text}\n")
+            sys.stderr.write(self._line if sys.stderr.isatty() else f"{self.text}\n")
             sys.stderr.flush()
             return
         from IPython.display import HTML, display  # type: ignore[import-not-found,unused-ignore]
 
-        drawn = HTML(f"<pre>{html.escape(self.text)}</pre>")
+        drawn = HTML(f"<pre style='font-family:monospace'>{html.escape(self.text)}</pre>")
         if self._display is None:
             self._display = display(drawn, display_id=True)
         else:
             self._display.update(drawn)
+
+    @property
+    def _line(self) -> str:
+        """The text in place of the one before: no longer than the terminal is wide, or it would leave lines behind."""
+        width = shutil.get_terminal_size().columns
+        return f"\r\x1b[2K{shortened(self.text, max(2, width - 1))}"

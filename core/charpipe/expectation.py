@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from charpipe.notebook import shortened
+
 SHOWN = 10
 BAR = 40
 
@@ -54,15 +56,21 @@ class Expectation(Mapping[str, float]):
 
     def _repr_html_(self) -> str:
         """Bars for a notebook: the likeliest characters, as `print` shows them."""
-        rows = "".join(
-            f"<tr><td><code>{html.escape(repr(character))}</code></td><td>{share:.2%}</td><td style='width:16em'>"
-            f"<div style='background:#4c8bc9;height:.8em;width:{100 * share:.1f}%'></div></td></tr>"
-            for character, share in list(self.items())[:SHOWN]
-        )
-        rest = max(0.0, 1 - sum(list(self.values())[:SHOWN]))
-        others = f"<tr><td>others</td><td>{rest:.2%}</td><td></td></tr>" if len(self) > SHOWN else ""
-        return f"<table>{rows}{others}</table>"
+        shares = list(self.items())[:SHOWN]
+        rows = "".join(_row(f"<code>{html.escape(_named(char))}</code>", share) for char, share in shares)
+        rest = max(0.0, 1 - sum(share for _, share in shares))
+        return f"<table>{rows}{_row('others', rest) if len(self) > SHOWN else ''}</table>"
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{character!r}: {share:.3f}" for character, share in list(self.items())[:3])
+        shown = ", ".join(f"{_named(char)}: {share:.3f}" for char, share in list(self.items())[:3])
         return f"<Expectation {shown}{', …' * (len(self) > 3)}>"
+
+
+def _named(character: str) -> str:
+    return shortened(repr(character), 40)
+
+
+def _row(name: str, share: float) -> str:
+    """A line of the table: a name as HTML, its share, and a bar of that length."""
+    bar = f"<div style='background:#4c8bc9;height:.8em;width:{100 * share:.1f}%'></div>"
+    return f"<tr><td style='text-align:left'>{name}</td><td>{share:.2%}</td><td style='width:16em'>{bar}</td></tr>"

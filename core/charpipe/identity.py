@@ -57,6 +57,11 @@ def of_path(path: Path, base: Path | None) -> str:
     return _with_digest(place.name or "root", os.fsencode(place))
 
 
+def readable_name(name: str) -> str:
+    """A file's name with what is no plain text in it replaced: to read, not to find it by."""
+    return _plain(printable(name))
+
+
 def of_url(url: str) -> str:
     """The identity of a URL; user and password are no part of it. Raises UsageError where it is none."""
     try:
@@ -100,9 +105,10 @@ def earlier_name(workspace: Path, path: Path, base: Path | None) -> str | None:
 
 def spoken(wanted: str, known: Iterable[str], workspace: Path, project_file: Path | None) -> str:
     """The identity among `known` that a person means by `wanted`: the identity itself, the path or URL given to
-    --corpus, or a file name that only one has. `name:X` means the corpus called X, never a path.
+    --corpus, or a short form that only one has (see `called`). `name:X` means the corpus called X, never a path.
 
-    Returns `wanted` where none fits. Raises UsageError that lists them where several do.
+    Returns `wanted` where none fits; of a path that is there its identity, so that it is never taken for another file
+    of that name. Raises UsageError that lists them where several fit.
     """
     there = sorted(set(known))
     if wanted.startswith("name:") and wanted[5:] in there:
@@ -112,14 +118,31 @@ def spoken(wanted: str, known: Iterable[str], workspace: Path, project_file: Pat
     if path is not None:
         ours = {of_path(path, base), earlier_name(workspace, path, base)}
         found |= {one for one in there if one in ours}
+        if not found:
+            return of_path(path, base)
     elif "://" in wanted and (url := of_url(wanted)) in there:
         found.add(url)
     if not found:
-        found = {one for one in there if DIGEST.sub("", one).rpartition("/")[2] == wanted}
+        found = set(called(wanted, there))
     if len(found) > 1:
         listed = ", ".join(f"name:{one}" if one == wanted else one for one in sorted(found))
         raise UsageError(f"{wanted!r} may mean {len(found)} corpora; type one of: {listed}")
     return found.pop() if found else wanted
+
+
+def called(wanted: str, known: Iterable[str]) -> list[str]:
+    """The identities among `known` of which `wanted` is a short form: the file's name or the end of its path, without a
+    digest (`input.txt`, `A/input.txt`) or with the beginning of one (`input.txt@3f2a`)."""
+    short = wanted.removeprefix("./")
+    return [one for one in sorted(set(known)) if short and _is_short_for(short, one)]
+
+
+def _is_short_for(short: str, identity: str) -> bool:
+    path, at, digest = identity.rpartition("@") if DIGEST.search(identity) else (identity, "", "")
+    name, given, start = short.rpartition("@")
+    if given and at and digest.startswith(start):
+        return f"/{path}".endswith(f"/{name}")
+    return f"/{path}".endswith(f"/{short}")
 
 
 def file_name(text: str) -> str:

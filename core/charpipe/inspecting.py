@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import html
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from charpipe.config.load import Resolved
 from charpipe.errors import CharpipeError, RunError, StoreError, UsageError
 from charpipe.evaluation import inspection
 from charpipe.evaluation.inspection import passages
+from charpipe.evaluation.inspection.kinds import kind_named
 from charpipe.evaluation.inspection.page import page
 from charpipe.evaluation.inspection.units import count
 from charpipe.evaluation.inspection.words import as_json
@@ -26,6 +26,7 @@ from charpipe.library import Loaded, find_model
 from charpipe.models import Predictor, build_model
 from charpipe.models.fitted import FittedModel
 from charpipe.models.precision import choose_device
+from charpipe.notebook import escaped, shortened
 from charpipe.registry import Registry
 from charpipe.runs import Run
 from charpipe.store.atomic import write_text
@@ -41,7 +42,7 @@ FOLDER = "inspection"
 """Where pages lie among a run's artifacts in MLflow."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Inspection:
     """What came of it: the page's file, its place among the run's artifacts in MLflow (None where it is not there),
     the reading that it shows, and the search (None where there was nothing to search)."""
@@ -57,11 +58,18 @@ class Inspection:
     """Characters of the user's text that the vocabulary lacks; they were not read."""
 
     def __repr__(self) -> str:
-        return f"<Inspection of {self.run} on {self.source}: {self.reading!r}, {self.search!r}, page {self.page}>"
+        run, source = shortened(self.run, 120), shortened(self.source, 120)
+        page = shortened(str(self.page), 300)
+        return f"<Inspection of {run} on {source}: {self.reading!r}, {self.search!r}, page {page}>"
 
     def _repr_html_(self) -> str:
-        """The text coloured by surprise, for a notebook; the page has the units."""
-        return f"<p>{html.escape(repr(self))}</p>{self.reading._repr_html_()}"
+        """The text coloured by surprise and the units that were found, for a notebook; the page has all units."""
+        where = (
+            f"<p>{escaped(self.run)} on {escaped(self.source)}; the page: {escaped(str(self.page), 300)}</p>"
+        )
+        notices = "".join(f"<p>note: {escaped(notice, 400)}</p>" for notice in self.notices[:5])
+        found = self.search._repr_html_() if self.search else ""
+        return f"{where}{notices}{found}{self.reading._repr_html_()}"
 
     def as_json(self) -> dict[str, Any]:
         """The findings as a JSON object, without the activations."""
@@ -89,6 +97,7 @@ def inspect(
     which: str = "best",
     device: str = "cpu",
     strict: bool = False,
+    kind: str | None = None,
     resolved: Resolved | None = None,
     tell: Callable[[str], None] = lambda sentence: None,
 ) -> Inspection:
@@ -97,12 +106,18 @@ def inspect(
     The page shows the first `length` characters; `searched` characters are searched for units that a person can
     interpret (0: none). It is written to `output`, else into the run's folder, and logged to MLflow where the run is
     there. A file is read as the run's corpus was; what the vocabulary lacks of its characters is skipped, with a
-    notice, or refused with `strict`. Raises CharpipeError.
+    notice, or refused with `strict`. `kind` ("code", "prose", "verse", or "mixed" for all signals) says what the text
+    is, where it would be taken for something else. Raises CharpipeError.
     """
     resolved = resolved or load_config()
     workspace, registry = find_workspace(find_project_file()), open_plugins(resolved)
     if searched and searched < inspection.LEAST_SEARCHED:
         raise UsageError(f"a search needs {inspection.LEAST_SEARCHED:,} characters; 0 leaves it out")
+    if kind is not None and not searched:
+        raise UsageError(
+            f"the kind {kind!r} says which units to search for, but nothing is searched; leave one out"
+        )
+    asked = kind_named(kind) if kind is not None else None
     loaded = find_model(run, workspace, registry, resolved.config.tracking, which)
     known = _run(workspace, loaded.name)
     predictor = loaded.predictor(device)
@@ -124,6 +139,7 @@ def inspect(
             texts.held_out,
             searched,
             tell,
+            asked,
         )
     elif searched and units:
         notices.append(

@@ -17,6 +17,7 @@ from charpipe.errors import UsageError, near_match
 from charpipe.expectation import Expectation
 from charpipe.generation import SampleConfig
 from charpipe.library import Loaded
+from charpipe.notebook import escaped, shortened, table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,7 +51,7 @@ class Memory(Mapping[str, "Tensor"]):
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name}: {list(value.shape)}" for name, value in self.items())
-        return f"Memory({shapes})"
+        return f"Memory({shortened(shapes, 500)})"
 
     def copy(self) -> Memory:
         """The same, in memory of its own: change it and give it back (`rnn.state = changed`)."""
@@ -94,7 +95,20 @@ class Rnn:
         return self._loaded.predictor(device)
 
     def __repr__(self) -> str:
-        return f"<{self.name}: {self.model.title}, {self.model.parameters:,} parameters>"
+        title = shortened(self.model.title, 200)
+        return f"<{shortened(self.name, 120)}: {title}, {self.model.parameters:,} parameters>"
+
+    def _repr_html_(self) -> str:
+        """What it is, and what it expects where it stands, for a notebook."""
+        model, encoding = self.model, self.encoding
+        carried = ", ".join(f"{name} {list(value.shape)}" for name, value in self._read().items())
+        rows = [
+            ("model", model.title),
+            ("parameters", f"{model.parameters:,}"),
+            ("vocabulary", f"{encoding.size:,} tokens"),
+            ("state", carried or "none"),
+        ]
+        return f"<p><b>{escaped(self.name)}</b></p>{table((), rows)}"
 
     def step(self, text: str, *, strict: bool = True) -> Expectation:
         """Read a character (or several); how likely each character is to come next.

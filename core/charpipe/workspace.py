@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +74,36 @@ def _find(project_file: Path | None) -> Workspace:
     home = os.environ.get(VARIABLE)
     if home:
         plain = os.path.expanduser(home)  # noqa: PTH111  an unknown user stays as written
-        return Workspace(Path(os.path.realpath(plain)))  # one workspace has one path, however it is reached
+        return Workspace(
+            _as_text(os.path.realpath(plain))
+        )  # one workspace has one path, however it is reached
     beside = project_file.parent if project_file else Path.cwd()
-    return Workspace(Path(os.path.realpath(beside / FOLDER)))
+    return Workspace(_as_text(os.path.realpath(beside / FOLDER)))
+
+
+def _as_text(path: str) -> Path:
+    """The path itself; where it is not UTF-8, which Parquet, MLflow and Prefect need, a link to it in a folder of this
+    user in the temporary directory, always of the same name.
+
+    Raises CharpipeError where that folder is another user's.
+    """
+    raw = os.fsencode(path)
+    name = raw.decode("utf-8", "replace").replace("\N{REPLACEMENT CHARACTER}", "_")
+    if os.fsencode(name) == raw:
+        return Path(path)
+    folder = Path(tempfile.gettempdir()) / f"charpipe-{os.geteuid()}"
+    link = folder / f"{Path(name).parent.name[-80:] or 'workspace'}-{hashlib.sha256(raw).hexdigest()[:12]}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "it belongs to another user")
+        Path(path).mkdir(parents=True, exist_ok=True)
+        if not (link.is_symlink() and os.fsencode(link.readlink()) == raw):
+            link.unlink(missing_ok=True)
+            link.symlink_to(path)
+    except OSError as error:
+        raise CharpipeError(
+            f"the path of the workspace is not UTF-8, and no link to it can be made in {folder} ({error.strerror}); "
+            f"set {VARIABLE} to a folder whose path is UTF-8"
+        ) from error
+    return link

@@ -27,6 +27,7 @@ from charpipe.events import (
     Step,
     TrainingStarted,
 )
+from charpipe.reporting.markdown import fenced
 from charpipe.stages.session import Stop
 
 INTERVAL = 2.0
@@ -202,6 +203,5 @@ def _numbers(metrics: Mapping[str, float]) -> str:
 
 
 def _sample(run: str | None, when: str, text: str) -> str:
-    fence = "~" * 8
     now = time.strftime("%Y-%m-%d %H:%M:%S")
-    return f"**{run or 'the run'}**, {when}\n\n{fence}text\n{text[:4000]}\n{fence}\n\n{now}\n"
+    return f"**{run or 'the run'}**, {when}\n\n{fenced(text[:4000])}\n\n{now}\n"

@@ -73,7 +73,11 @@ def _find(spec: str) -> list[Path]:
         return [Path(pattern)]
     if not glob.has_magic(pattern):
         return []
-    matches = {Path(path) for path in glob.iglob(pattern, recursive=True)}  # noqa: PTH207 absolute patterns too
+    folder, rest = _split(pattern)
+    matches = {
+        Path(folder, path)
+        for path in glob.iglob(rest, root_dir=folder or None, recursive=True)  # noqa: PTH207  has no root_dir
+    }
     return sorted(matches, key=lambda path: by_version(str(path)))
 
 
@@ -94,14 +98,28 @@ def _path(spec: str) -> str:
 
 
 def _pattern(spec: str) -> str:
-    return os.path.expandvars(os.path.expanduser(_path(spec)))  # noqa: PTH111  an unknown user stays as written
+    """The path or glob with `~` and variables expanded, but not in a folder that is there as it is written."""
+    folder, rest = _split(_path(spec))
+    return os.path.join(folder, os.path.expandvars(os.path.expanduser(rest)))  # noqa: PTH111, PTH118  an unknown user stays as written
+
+
+def _split(pattern: str) -> tuple[str, str]:
+    """The folder at the beginning that is there as it is written, whatever its name holds, and the rest: `a[1]`,
+    `*.txt`."""
+    parts = Path(pattern).parts
+    for count in range(len(parts) - 1, 0, -1):
+        found = existing(str(Path(*parts[:count])))
+        if found is not None and found.is_dir():
+            return str(found), str(Path(*parts[count:]))
+    return "", pattern
 
 
 def _root(pattern: str) -> Path:
     """The folder above the first part of the pattern that is a glob: it stays the same whatever matches."""
-    parts = Path(pattern).parts
+    folder, rest = _split(pattern)
+    parts = Path(rest).parts
     first = next(index for index, part in enumerate(parts) if glob.has_magic(part))
-    return Path(*parts[:first])
+    return Path(folder, *parts[:first])
 
 
 def _check_readable(path: Path) -> None:

@@ -157,3 +157,26 @@ def test_earlier_name_of_two_corpora_is_the_champions(tmp_path: Path) -> None:
     (folder / "champion.json").write_text(json.dumps(champion))
     assert identity.earlier_name(workspace, tmp_path / "B/input.txt", tmp_path) == "input.txt"
     assert identity.earlier_name(workspace, tmp_path / "A/input.txt", tmp_path) is None
+
+
+def test_called_takes_a_file_name_the_end_of_a_path_and_the_beginning_of_a_digest() -> None:
+    known = ["./A/input.txt", "./B/input.txt", "song.abc@3f2a91c07b", "song.abc@77aa91c07b", "linux_src"]
+    assert identity.called("input.txt", known) == known[:2]
+    assert identity.called("A/input.txt", known) == identity.called("./A/input.txt", known) == known[:1]
+    assert identity.called("song.abc", known) == known[2:4]
+    assert identity.called("song.abc@3f", known) == known[2:3]
+    assert identity.called("nput.txt", known) == identity.called("", known) == []
+
+
+@given(NAMES)
+def test_an_identity_is_called_by_itself_and_by_its_last_part(raw: bytes) -> None:
+    found = identity.of_path(FOLDER / "A" / os.fsdecode(raw), FOLDER)
+    assert identity.called(found, [found]) == [found]
+
+
+def test_a_path_that_is_there_never_means_another_file_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "input.txt").write_text("text")
+    assert identity.spoken("input.txt", ["./A/input.txt"], tmp_path / ".charpipe", None) == "./input.txt"

@@ -127,14 +127,12 @@ def plugin_info(
         return
     for one in described:
         typer.echo(f"{one['kind']} {one['name']}: {one['summary']}\n  from {one['plugin']} ({one['origin']})")
-        columns, rows = ("setting", "default", "what it is"), [_setting(each) for each in one["settings"]]
-        if rows:
-            print_table(columns, rows, "")
+        print_pairs(map(_setting, one["settings"]))
 
 
-def _setting(setting: Mapping[str, Any]) -> tuple[str, str, str]:
+def _setting(setting: Mapping[str, Any]) -> tuple[str, str]:
     default = "needed" if setting["needed"] else spelled(setting["default"])
-    return setting["name"], default, setting["description"]
+    return f"{setting['name']} = {default}", setting["description"]
 
 
 def _describe(provided: Any) -> dict[str, Any]:

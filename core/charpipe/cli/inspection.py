@@ -55,6 +55,12 @@ def inspect(
     search: Annotated[
         int, typer.Option(min=0, max=10_000_000, help="Characters to search for units; 0 leaves it out.")
     ] = 65_536,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help="code, prose, verse or mixed (all signals): what the text is.  [default: told by the text]"
+        ),
+    ] = None,
     which: Which = "best",
     device: Device = "cpu",
     open_: Open = False,
@@ -77,6 +83,7 @@ def inspect(
         which=which,
         device=device,
         strict=strict,
+        kind=kind,
         resolved=resolved,
         tell=_say,
     )
@@ -106,8 +113,15 @@ def _show(found: Inspection) -> None:
 
 
 def _show_search(search: Search) -> None:
-    if search.kind != "mixed":
-        typer.echo(f"the text looks like {search.kind}: signals of {search.kind} were tried")
+    if search.kind_was_given:
+        typer.echo(
+            f"signals of {'all kinds' if search.kind == 'mixed' else search.kind} were tried, as asked for"
+        )
+    elif search.kind != "mixed":
+        typer.echo(
+            f"the text looks like {search.kind}: signals of {search.kind} were tried; others: --kind code, prose, "
+            "verse or mixed"
+        )
     rows = [_row(finding) for finding in search.findings if finding.best is not None]
     print_table(
         COLUMNS,

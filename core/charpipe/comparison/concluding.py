@@ -99,7 +99,8 @@ def _publish(
     board = Board(
         comparison.name,
         f"compared: {comparison.title} · {comparison.name.rpartition('-')[2]}",
-        tracking.experiment or comparison.corpus,
+        comparison.corpus,
+        tracking.experiment,
         {"corpus": comparison.corpus, "compared": comparison.title, "match": comparison.match},
         HEAD,
         [cells_of(one) for one in standings],

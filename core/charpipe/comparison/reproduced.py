@@ -75,6 +75,7 @@ def _board(
     return Board(
         reproduction.name,
         f"2015, scaled to {reproduction.scaled_to} · {reproduction.name.rpartition('-')[2]}",
+        reproduction.name,
         experiment_of(session),
         {"scaled_to": reproduction.scaled_to},
         head(reproduction.scaled_to),

@@ -8,11 +8,13 @@ from pathlib import Path
 from charpipe import identity
 from charpipe.config.files import SCHEME
 from charpipe.config.layers import Layers
+from charpipe.config.load import BUILT_IN, Resolved
 from charpipe.config.problems import validate
 from charpipe.config.schema import Config
 from charpipe.corpus.settings import CorpusConfig
 from charpipe.errors import UsageError, near_match
 from charpipe.secrets import SecretInUrlError, redact, refuse_secret
+from charpipe.store.digest import digest_of_json
 
 
 def resolve_corpus(
@@ -28,6 +30,14 @@ def resolve_corpus(
     layers.lay("catalogue", corpus.model_dump(exclude_unset=True))
     layers.lay("corpus", config.corpus)
     return name, validate(CorpusConfig, layers.values, prefix="corpus")
+
+
+def common_origin(resolved: Resolved, name: str, corpus: CorpusConfig) -> str | None:
+    """A digest of the corpus's sources where every machine has the same ones: charpipe's own catalogue, URLs and other
+    schemes. None where a source is a path, behind which another project has another text."""
+    built_in = resolved.origins.get(f"corpora.{name}.sources") == BUILT_IN
+    anywhere = all(SCHEME.match(one) and not one.lower().startswith("file:") for one in corpus.sources)
+    return digest_of_json(corpus.sources)[:16] if built_in or anywhere else None
 
 
 def _find(

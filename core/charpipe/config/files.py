@@ -10,6 +10,7 @@ from typing import Any
 
 from charpipe.config.ownership import check_project_file
 from charpipe.errors import UsageError
+from charpipe.identity import printable
 
 NAME = "pipelines.toml"
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -48,7 +49,8 @@ def absolute_sources(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
 def _absolute(source: Any, folder: Path) -> Any:
     if not isinstance(source, str) or SCHEME.match(source):
         return source
-    return str(folder / os.path.expanduser(source))  # noqa: PTH111  an unknown user stays as written
+    whole = folder / os.path.expanduser(source)  # noqa: PTH111  an unknown user stays as written
+    return printable(str(whole))  # settings are told to Prefect, which takes UTF-8 only
 
 
 def read_toml(path: Path) -> dict[str, Any]:

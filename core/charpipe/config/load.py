@@ -16,6 +16,9 @@ from charpipe.config.problems import validate
 from charpipe.config.schema import SETTINGS, Config
 from charpipe.errors import UsageError, near_match
 
+BUILT_IN = "built in"
+"""The origin of what charpipe's own catalogue says."""
+
 
 @dataclass(frozen=True)
 class Resolved:
@@ -46,7 +49,7 @@ def load_config(
     layers, project_file = Layers(), find_project_file(start)
     catalogue = default_catalogue()
     if catalogue.is_file():
-        layers.lay("built in", read_toml(catalogue))
+        layers.lay(BUILT_IN, read_toml(catalogue))
     if project_file is not None and not _same(project_file, catalogue):
         layers.lay(_short(project_file), absolute_sources(read_toml(project_file), project_file.parent))
     options = _lay_pipeline(layers, pipeline) if pipeline else {}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from charpipe.reporting.history import read_history
+from charpipe.reporting.markdown import fenced
 from charpipe.reporting.titles import run_title
 from charpipe.runs import Run
 
@@ -17,7 +16,5 @@ def evolution(run: Run) -> str:
     parts = [f"# {run_title(run.info)}: samples by step\n"]
     for sample in read_history(run).samples:
         text = f"{sample['prompt']}{sample['text']}"[:LONGEST]
-        longest = max((len(ticks) for ticks in re.findall("`+", text)), default=0)
-        fence = "`" * max(3, longest + 1)
-        parts.append(f"\n## Step {sample['step']:,}\n\n{fence}text\n{text}\n{fence}\n")
+        parts.append(f"\n## Step {sample['step']:,}\n\n{fenced(text)}\n")
     return "".join(parts)

@@ -47,9 +47,9 @@ def report(run: Run) -> str:
         warning=warn_about(info, status),
         figures=_figures(status, metrics),
         surprise=_surprise(run),
-        charts=_charts(history, metrics),
+        charts=_charts(history, metrics, status.metrics.get(BITS)),
         paused=history.paused,
-        samples=_evolution(history),
+        samples=_evolution(history, status),
         compared=_compared(info, metrics),
         novelty=_novelty(run, metrics),
         settings=_settings(info),
@@ -98,8 +98,9 @@ def _coloured(bits: float) -> tuple[int, str]:
     return round(100 * min(1.0, max(0.0, bits) / FULL_BITS)), f"{bits:.2f} bits"
 
 
-def _charts(history: History, metrics: Mapping[str, float]) -> list[tuple[Any, str]]:
-    """Each chart with its caption; those without data are left out."""
+def _charts(history: History, metrics: Mapping[str, float], whole: float | None) -> list[tuple[Any, str]]:
+    """Each chart with its caption; those without data are left out. `whole` is the score of the whole validation
+    split, which a curve of what was scored while training need not end at."""
     bits = history.curve(BITS)
     levels = _levels(metrics)
     steps, clock = Axes("step", "bits per character"), Axes("time", "bits per character", _duration)
@@ -110,7 +111,8 @@ def _charts(history: History, metrics: Mapping[str, float]) -> list[tuple[Any, s
     ]
     rate = [Line("learning rate", 3, _over_steps(history.curve(RATE)))]
     apart = ", pauses between sessions left out" if history.paused else ""
-    validation = "Bits per character of validation text, by step"
+    scored = "" if whole is None else f"; the whole split after training: {whole:.3f}"
+    validation = f"Bits per character of validation text, by step, as scored while training{scored}"
     found = [
         (
             chart([Line("validation", 1, _over_steps(bits))], steps, levels),
@@ -149,8 +151,9 @@ def _over_time(points: list[Point]) -> list[tuple[float, float]]:
     return [(point.seconds, point.value) for point in points]
 
 
-def _evolution(history: History) -> list[dict[str, Any]]:
-    """Samples by step, each with the validation score last known by then."""
+def _evolution(history: History, status: Status) -> list[dict[str, Any]]:
+    """Samples by step, each with the validation score last known by then; the final one, with that of the evaluation
+    of the whole run, which scored the checkpoint that wrote it."""
     bits, samples = history.curve(BITS), history.samples
     if len(samples) > MOST_SAMPLES:
         last = len(samples) - 1
@@ -161,6 +164,8 @@ def _evolution(history: History) -> list[dict[str, Any]]:
         text = sample["text"]
         cut = {"text": text[:LONGEST_SAMPLE], "cut": len(text) > LONGEST_SAMPLE}
         shown.append({**sample, **cut, "bits": known[-1] if known else None})
+    if shown and shown[-1]["step"] == status.step and BITS in status.metrics:
+        shown[-1]["bits"] = status.metrics[BITS]
     return shown
 
 

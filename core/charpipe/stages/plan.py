@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
+from charpipe.config.corpora import common_origin
 from charpipe.config.problems import validate
+from charpipe.corpus.settings import CorpusConfig
 from charpipe.errors import UsageError
 from charpipe.plugin import ModelConfig
 from charpipe.registry import Provided
@@ -98,13 +100,14 @@ class Plan:
 
     def create_run(self) -> Run:
         """A new run of this plan, with its own copy of the vocabulary."""
-        corpus, _ = self.session.corpus(self.request.corpus)
+        corpus, config = self.session.corpus(self.request.corpus)
         name = new_name(corpus, self.request.arch)
         vocabulary = (self.session.path(self.vocabulary) / "vocabulary.json").read_bytes()
-        return Run.create(self.session.workspace.runs / name, self._info(name, corpus), vocabulary)
+        return Run.create(self.session.workspace.runs / name, self._info(name, corpus, config), vocabulary)
 
-    def _info(self, name: str, corpus: str) -> RunInfo:
+    def _info(self, name: str, corpus: str, config: CorpusConfig) -> RunInfo:
         session, request, begun = self.session, self.request, self.request.beginning
+        origin = common_origin(session.resolved, corpus, config)
         settings = dict(flatten(session.config.model_dump(mode="json", include=RECORDED)))
         inputs = {
             "documents": self.tokens.inputs["documents"],
@@ -130,6 +133,7 @@ class Plan:
             | {"python": platform.python_version()},
             facts={"tokens": dict(self.tokens.facts), "counted": self.counted}
             | ({"start": begun.to_json()} if begun else {})
+            | ({"origin": origin} if origin else {})
             | ({"replay": self.replay.to_json()} if self.replay else {}),
             parent=begun.run if begun else None,
         )

@@ -54,6 +54,7 @@ def check_replay(session: Session, corpus: str, arch: str, wanted: str) -> None:
     """Raise what is wrong with replaying the run `wanted`, before anything is begun: UsageError for a run of another
     corpus or architecture, or a length given as well; RunError where it has no plan to replay."""
     if session.resume is not None:
+        _resumed(session, session.resume)
         return
     origins = session.resolved.origins
     if any(origins.get(f"train.{name}") in ("flag", "--set") for name in LENGTHS):

@@ -18,6 +18,7 @@ from filelock import FileLock
 from charpipe.errors import CharpipeError
 from charpipe.secrets import redact
 from charpipe.store.sqlite import database_url
+from charpipe.tracking.file_uris import decode_exactly
 from charpipe.tracking.location import Location
 from charpipe.tracking.relocation import follow_move
 
@@ -71,6 +72,7 @@ def connect(location: Location) -> MlflowClient:
     quiet_environment()
     from mlflow.tracking import MlflowClient
 
+    decode_exactly(location.artifacts)
     for name in ("mlflow", "alembic", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.ERROR)
     if location.is_server:
@@ -78,25 +80,32 @@ def connect(location: Location) -> MlflowClient:
     location.folder.mkdir(parents=True, exist_ok=True)
     with FileLock(location.folder / "migration.lock", timeout=LOCK_SECONDS):
         if location.is_own:
-            _make_whole(location.folder / "mlflow.db")
+            _make_whole(location.folder / "mlflow.db", location)
             _migrate(location.uri)
             follow_move(location)
+        else:
+            _make_schema(location.uri, location)
         client = MlflowClient(location.uri, location.uri)
-        client.search_experiments(max_results=1)  # the schema is made on the first question
+        client.search_experiments(max_results=1)  # whether it answers
     return client
 
 
-def _make_whole(path: Path) -> None:
+def _make_schema(uri: str, location: Location) -> None:
+    """Make the schema where there is none. MLflow writes the place of its first experiment's artifacts into SQL as it
+    is: it gets our URI, in which quotes are escaped, and not the working directory."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    SqlAlchemyStore(uri, location.artifacts)
+
+
+def _make_whole(path: Path, location: Location) -> None:
     """Make our own database beside its place and move it there in one step: a kill, or a full disk, while its schema
     is made leaves none. One that was left half-made, and so holds no run, is made anew."""
-    from mlflow.tracking import MlflowClient
-
     if path.is_file() and not _is_half_made(path):
         return
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
-    uri = database_url(new)
-    MlflowClient(uri, uri).search_experiments(max_results=1)
+    _make_schema(database_url(new), location)
     new.replace(path)
 
 

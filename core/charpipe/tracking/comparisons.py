@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charpipe.reporting.history import Point
+from charpipe.reporting.markdown import cell
 from charpipe.reporting.titles import run_title, seeded_title
 from charpipe.runs import Run
 from charpipe.tracking import describe, experiments, overlays
 from charpipe.tracking.client import connect, explain
+from charpipe.tracking.corpora import experiment_of
 from charpipe.tracking.location import Location
 from charpipe.tracking.sync import sync
 
@@ -35,13 +37,14 @@ PARTS = (("step", "plots/bits_per_char_by_step.png"), ("seconds", "plots/bits_pe
 
 @dataclass(frozen=True)
 class Board:
-    """What MLflow is told: the comparison's name, title and experiment; a table of texts; the runs that it ranks;
-    curves of validation bits per character by configuration, one a seed; the files to keep beside them; and the
-    names of the runs that differ from another in their seed alone."""
+    """What MLflow is told: the comparison's name and title, its corpus, the experiment that was chosen (None: the
+    corpus's); a table of texts; the runs that it ranks; curves of validation bits per character by configuration, one a
+    seed; the files to keep beside them; and the names of the runs that differ from another in their seed alone."""
 
     name: str
     title: str
-    experiment: str
+    corpus: str
+    experiment: str | None
     params: Mapping[str, str]
     head: Sequence[str]
     table: Sequence[Sequence[str]]
@@ -85,7 +88,8 @@ def _child(client: MlflowClient, location: Location, board: Board, run: Run) -> 
 
 
 def _parent(client: MlflowClient, location: Location, board: Board, children: Sequence[MlflowRun]) -> str:
-    experiment = experiments.ensure(client, board.experiment, location)
+    info = board.runs[0].info if board.runs else None
+    experiment = experiment_of(client, location, board.corpus, board.experiment, info)
     where = f"tags.`{NAME_TAG}` = '{board.name}' AND tags.`charpipe.kind` = 'comparison'"
     found = client.search_runs([experiment], where, order_by=["attributes.start_time ASC"], max_results=1)
     if found:
@@ -146,6 +150,4 @@ def _shared_params(runs: Sequence[Run]) -> dict[str, str]:
 def _markdown(board: Board) -> str:
     """The leaderboard as MLflow's description of a run shows it."""
     rows = [board.head, ["---"] * len(board.head), *board.table]
-    return (
-        "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in rows) + "\n"
-    )
+    return "\n".join("| " + " | ".join(cell(text) for text in row) + " |" for row in rows) + "\n"

@@ -13,7 +13,8 @@ COUNTED_TABLES = ("corpus", "sample")
 """A count-based model has no use for a learning rate and its like."""
 VALUE_LIMIT = 6000
 DIGEST_LIMIT = 36
-RUN_TAG = "charpipe.run"
+NAME_LIMIT = 480
+RUN_TAG, CORPUS_TAG = "charpipe.run", "charpipe.corpus"
 CONTEXTS = {"train": "training", "val": "validation", "test": "test"}
 
 
@@ -34,7 +35,7 @@ def tags(info: RunInfo) -> dict[str, str]:
     """The run's name, its corpus, and the digests and versions that it was made from."""
     made = {
         RUN_TAG: info.name,
-        "charpipe.corpus": info.corpus,
+        CORPUS_TAG: info.corpus,
         "charpipe.arch": info.architecture,
         "charpipe.action": info.action,
         "mlflow.source.name": "charpipe",
@@ -56,7 +57,7 @@ def datasets(info: RunInfo) -> Iterator[tuple[str, dict[str, str]]]:
     for split, count in _tokens(info.facts).items():
         if count:
             profile = json.dumps({"tokens": count, "vocabulary_size": info.vocabulary_size})
-            name = f"{info.corpus} {split}"
+            name = f"{info.corpus[:NAME_LIMIT]} {split}"
             fields = {"name": name, "digest": digest, "source_type": "charpipe", "source": source}
             yield CONTEXTS[split], fields | {"profile": profile}
 

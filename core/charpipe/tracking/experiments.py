@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from charpipe.errors import RunError, UsageError
+from charpipe.identity import file_name
 from charpipe.tracking import view
 from charpipe.tracking.describe import RUN_TAG
 from charpipe.tracking.location import Location
@@ -20,16 +22,15 @@ KIND = {"mlflow.experimentKind": "custom_model_development"}
 """Makes MLflow's page open on runs and their comparison, and not on its view of language-model traces."""
 
 
-def ensure(client: MlflowClient, name: str, location: Location) -> str:
-    """The id of the experiment of that name; made with an explicit place for artifacts if it is new."""
+def ensure(client: MlflowClient, name: str, location: Location, tags: Mapping[str, str] | None = None) -> str:
+    """The id of the experiment of that name; if it is new, made with `tags` and an explicit place for artifacts."""
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(name)
     if found is None:
-        place = f"{location.artifacts.rstrip('/')}/{quote(name, safe='')}" if location.artifacts else None
         try:
-            tags = KIND | {view.TAG: view.view()}
-            return str(client.create_experiment(name, artifact_location=place, tags=tags))
+            given = KIND | {view.TAG: view.view()} | dict(tags or {})
+            return str(client.create_experiment(name, artifact_location=_place(name, location), tags=given))
         except MlflowException:  # another process was quicker
             found = client.get_experiment_by_name(name)
             if found is None:
@@ -38,6 +39,12 @@ def ensure(client: MlflowClient, name: str, location: Location) -> str:
         client.restore_experiment(found.experiment_id)
     show(client, found)
     return str(found.experiment_id)
+
+
+def _place(name: str, location: Location) -> str | None:
+    """Where a new experiment keeps its artifacts: a folder of its own, whatever its name holds. MLflow decodes the
+    URI, so that the percent signs of the folder's name are escaped once more."""
+    return f"{location.artifacts.rstrip('/')}/{quote(file_name(name))}" if location.artifacts else None
 
 
 def show(client: MlflowClient, experiment: Experiment) -> None:

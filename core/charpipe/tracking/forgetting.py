@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from charpipe.tracking import experiments
 from charpipe.tracking.client import connect, explain
+from charpipe.tracking.file_uris import path_of
 from charpipe.tracking.location import Location
 from charpipe.tracking.logged_models import ROLE_TAG
 
@@ -33,7 +33,7 @@ def _forget(location: Location, run: str) -> int:
         return 0
     freed, where = 0, f"source_run_id = '{found.info.run_id}'"
     for model in client.search_logged_models([found.info.experiment_id], filter_string=where):
-        folder = Path(unquote(urlsplit(model.artifact_location).path))
+        folder = Path(path_of(model.artifact_location))
         if ROLE_TAG not in model.tags or not folder.is_relative_to(location.folder):
             continue
         freed += sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())

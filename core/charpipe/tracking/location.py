@@ -6,6 +6,7 @@ In this order: the `[tracking]` table, MLFLOW_TRACKING_URI (honoured, with a not
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,12 @@ from urllib.parse import urlsplit
 
 from charpipe.errors import UsageError
 from charpipe.secrets import redact, without_secret
-from charpipe.store.sqlite import database_url
+from charpipe.store.sqlite import database_url, plain_url
 from charpipe.tracking.settings import TrackingConfig
 
 DATABASE_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
+OWN_FILE = "/mlflow/mlflow.db"
+_FILE = re.compile(r"sqlite(\+pysqlite)?:///(/|file:/)")
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,15 @@ class Location:
         """Whether what a run remembers (its `mlflow` attributes) is about this MLflow."""
         uri = str(remembered.get("uri", ""))
         if self.is_own:
-            return uri == "workspace" or (uri.startswith("sqlite:") and uri.endswith("/mlflow/mlflow.db"))
+            return uri == "workspace" or (
+                uri.startswith("sqlite") and uri.removesuffix("?uri=true").endswith(OWN_FILE)
+            )
         return uri in (self.uri, self.shown)
 
     @property
     def shown(self) -> str:
-        """The URI for people: without a password."""
-        return without_password(self.uri)
+        """The URI for people: without a password, a file's path as it is."""
+        return without_password(plain_url(self.uri))
 
 
 def locate(config: TrackingConfig, folder: Path, environ: Mapping[str, str] | None = None) -> Location:
@@ -76,7 +81,7 @@ def _elsewhere(uri: str, artifacts: str, folder: Path, origin: str, notice: str 
     scheme = urlsplit(uri).scheme.split("+")[0]
     if scheme in ("http", "https"):
         return Location(uri.rstrip("/"), None, folder, origin, notice)
-    if scheme not in DATABASE_SCHEMES or (scheme == "sqlite" and not uri.startswith("sqlite:////")):
+    if scheme not in DATABASE_SCHEMES or (scheme == "sqlite" and not _FILE.match(uri)):
         raise UsageError(
             f"{without_password(uri)!r} (from {origin}) is no MLflow tracking URI that charpipe can use; "
             "give http(s)://HOST:PORT or a database such as sqlite:////absolute/path/mlflow.db"

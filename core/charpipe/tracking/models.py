@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charpipe.errors import CharpipeError, RunError
+from charpipe.identity import file_name
 from charpipe.tracking import experiments, logged_models
 from charpipe.tracking.client import connect, explain
 from charpipe.tracking.describe import RUN_TAG
@@ -39,7 +40,7 @@ def _download(location: Location, wanted: str, folder: Path, which: str) -> Path
     name = found.data.tags.get(RUN_TAG, found.info.run_name)
     if model is None:
         raise RunError(f"the run {name} has no model in the MLflow at {location.shown} yet")
-    target = folder / f"{name}-{which}-{model.model_id[:10]}"
+    target = folder / f"{file_name(name)}-{which}-{model.model_id[:10]}"
     if target.is_dir() and _is_whole(target, model):
         return target
     folder.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from charpipe.errors import RunError
 from charpipe.runs import Run
 from charpipe.servers.managed import ManagedServer
 from charpipe.tracking.client import connect, quiet_environment
+from charpipe.tracking.file_uris import decode_exactly
 from charpipe.tracking.location import Location
 from charpipe.tracking.unasked import without_assistant
 from charpipe.tracking.view import query
@@ -84,6 +85,7 @@ def application(url: str, uri: str, artifacts: str) -> Any:
             "_MLFLOW_SERVER_BOOT_ID": uuid.uuid4().hex,
         }
     )
+    decode_exactly(artifacts)
     from mlflow.server.fastapi_app import app
 
     return without_assistant(app)

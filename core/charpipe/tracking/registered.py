@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 import shutil
 import tempfile
 import warnings
@@ -22,15 +21,19 @@ from charpipe.champions.audit import decisions
 from charpipe.champions.records import BUNDLE, State, Version
 from charpipe.errors import CharpipeError, RunError, UsageError
 from charpipe.events import Listener, Notice
-from charpipe.runs import Run
+from charpipe.identity import called, file_name
+from charpipe.reporting.markdown import code
+from charpipe.runs import Run, RunInfo
 from charpipe.store.atomic import write_json
 from charpipe.store.digest import digest_of_json
-from charpipe.store.locks import exclusive
 from charpipe.tracking import experiments
 from charpipe.tracking.client import connect, explain
-from charpipe.tracking.describe import RUN_TAG
+from charpipe.tracking.corpora import experiment_of
+from charpipe.tracking.describe import CORPUS_TAG, RUN_TAG
+from charpipe.tracking.file_uris import path_of
 from charpipe.tracking.location import Location
 from charpipe.tracking.logged_models import FILES_TAG, digests
+from charpipe.tracking.owner import workspace_id
 from charpipe.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -38,8 +41,10 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 VERSION_TAG, MODEL_TAG = "charpipe.version", "charpipe.model"
-CORPUS_TAG, OWNER_TAG = "charpipe.corpus", "charpipe.workspace"
+OWNER_TAG = "charpipe.workspace"
 ALIASES = ("champion", "previous")
+PAGE = 500
+"""Registered models asked for at a time."""
 
 
 def model_name(corpus: str, owner: str = "") -> str:
@@ -56,18 +61,6 @@ def _earlier_name(corpus: str) -> str:
     return "charpipe-" + re.sub(r"[^\w-]", "_", corpus)
 
 
-def workspace_id(workspace: Workspace) -> str:
-    """What tells this workspace from others in a shared MLflow, wherever it is moved."""
-    path = workspace.root / "workspace.json"
-    with exclusive(path.with_name("workspace.lock"), lambda holder: None, lambda: None):
-        try:
-            return str(json.loads(path.read_text(encoding="utf-8"))["id"])
-        except (OSError, ValueError, KeyError, TypeError):
-            made = secrets.token_hex(8)
-            write_json(path, {"id": made})
-            return made
-
-
 def follow(location: Location, workspace: Workspace, corpus: str, experiment: str | None = None) -> int:
     """Bring MLflow's registry up to the champions of `corpus`; returns how many versions were added.
 
@@ -77,7 +70,7 @@ def follow(location: Location, workspace: Workspace, corpus: str, experiment: st
     if state is None:
         return 0
     try:
-        added = _Following(location, workspace, state, experiment or corpus).everything()
+        added = _Following(location, workspace, state, experiment).everything()
     except CharpipeError:
         raise
     except Exception as error:
@@ -125,7 +118,9 @@ def _note(workspace: Workspace, corpus: str) -> Path:
 class _Following:
     """One telling. Every step may be repeated."""
 
-    def __init__(self, location: Location, workspace: Workspace, state: State, experiment: str) -> None:
+    def __init__(
+        self, location: Location, workspace: Workspace, state: State, experiment: str | None
+    ) -> None:
         self._location, self._workspace, self._state = location, workspace, state
         self._experiment = experiment
         self._owner = workspace_id(workspace)
@@ -184,7 +179,7 @@ class _Following:
         tags = {CORPUS_TAG: corpus, OWNER_TAG: self._owner}
         try:
             self._client.create_registered_model(
-                self._name, tags, f"charpipe's models of the corpus {corpus}"
+                self._name, tags, f"charpipe's models of the corpus {code(corpus)}"
             )
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
@@ -211,7 +206,8 @@ class _Following:
 
     def _register(self, version: Version) -> ModelVersion:
         client = self._client
-        experiment_id = experiments.ensure(client, self._experiment, self._location)
+        info = _info(self._workspace, version)
+        experiment_id = experiment_of(client, self._location, version.corpus, self._experiment, info)
         remembered = _mlflow_id(self._workspace, version, self._location)
         run = experiments.find_run(client, version.run, remembered)
         run_id = run.info.run_id if run is not None else None
@@ -348,7 +344,7 @@ def _download(location: Location, wanted: str, folder: Path) -> Path:
     except MlflowException as error:
         raise RunError(f"the MLflow at {location.shown} knows no {alias} of {corpus!r} ({name})") from error
     expected = json.loads(version.tags.get(FILES_TAG, "{}"))
-    target = folder / f"{name}-{version.version}-{version.tags.get(MODEL_TAG, '')[:12]}"
+    target = folder / f"{file_name(name)}-{version.version}-{version.tags.get(MODEL_TAG, '')[:12]}"
     if target.is_dir() and digests(target) == expected:
         return target
     folder.mkdir(parents=True, exist_ok=True)
@@ -369,27 +365,33 @@ def _download(location: Location, wanted: str, folder: Path) -> Path:
     return target
 
 
-def _registered(client: MlflowClient, corpus: str) -> str:
-    """The registered model of a corpus, by its tag; or one that is called so. Raises UsageError where there are
-    several: of several workspaces, that is."""
-    found: list[str] = [
-        one.name
-        for one in client.search_registered_models(_where(corpus))
-        if one.tags.get(CORPUS_TAG) == corpus or one.name == corpus
-    ]
+def _registered(client: MlflowClient, wanted: str) -> str:
+    """The registered model of a corpus, by its tag (the whole identity, or a short form that only one has); or one
+    that is called so. Raises UsageError where there are several."""
+    there = _tagged(client)
+    meant = {wanted} if wanted in there.values() else set(called(wanted, there.values()))
+    found = [name for name, corpus in there.items() if name == wanted or corpus in meant]
     if len(found) > 1:
-        listed = ", ".join(f"champion:{name}" for name in sorted(found))
-        raise UsageError(
-            f"{len(found)} workspaces have a champion of {corpus!r} there; type one of: {listed}"
-        )
+        several = "workspaces have a champion of" if len(meant) == 1 else "corpora may be meant by"
+        listed = ", ".join(f"champion:{there[name] if len(meant) > 1 else name}" for name in sorted(found))
+        raise UsageError(f"{len(found)} {several} {wanted!r} there; type one of: {listed}")
     if found:
         return found[0]
-    return corpus if corpus.startswith("charpipe-") else model_name(corpus)
+    return wanted if wanted.startswith("charpipe-") else model_name(wanted)
 
 
-def _where(corpus: str) -> str | None:
-    """MLflow's filter for the tag; none for a name that its language cannot spell: then all are looked through."""
-    return None if re.search(r"['\\]", corpus) else f"tags.`{CORPUS_TAG}` = '{corpus}'"
+def _tagged(client: MlflowClient) -> dict[str, str]:
+    """The registered models that charpipe made, by name: the corpus of each."""
+    found: dict[str, str] = {}
+    token = None
+    while True:
+        page = client.search_registered_models(
+            f"tags.`{CORPUS_TAG}` LIKE '%'", max_results=PAGE, page_token=token
+        )
+        found |= {one.name: one.tags[CORPUS_TAG] for one in page}
+        token = page.token
+        if not token:
+            return found
 
 
 def _description(version: Version, tags: Mapping[str, str]) -> str:
@@ -403,6 +405,14 @@ def _key(version: Version) -> tuple[str, str]:
     return str(version.version), version.model
 
 
+def _info(workspace: Workspace, version: Version) -> RunInfo | None:
+    """The description of the run that a version came from, while the run is there."""
+    try:
+        return Run(workspace.runs / version.run).info
+    except RunError:
+        return None
+
+
 def _mlflow_id(workspace: Workspace, version: Version, location: Location) -> str | None:
     try:
         remembered = Run(workspace.runs / version.run).status.mlflow
@@ -412,6 +422,4 @@ def _mlflow_id(workspace: Workspace, version: Version, location: Location) -> st
 
 
 def _local(uri: str) -> Path:
-    from urllib.parse import unquote, urlsplit
-
-    return Path(unquote(urlsplit(uri).path))
+    return Path(path_of(uri))

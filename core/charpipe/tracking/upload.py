@@ -18,6 +18,7 @@ from charpipe.reporting.titles import run_title
 from charpipe.runs import Run
 from charpipe.tracking import describe, experiments, logged_models, losses
 from charpipe.tracking.client import connect
+from charpipe.tracking.corpora import experiment_of
 from charpipe.tracking.location import Location
 from charpipe.tracking.tail import Tail
 
@@ -36,7 +37,7 @@ class Upload:
     def __init__(self, location: Location, run: Run, experiment: str | None = None) -> None:
         self.location, self.run = location, run
         self.info = run.info
-        self.experiment = experiment or self.info.corpus
+        self._chosen = experiment
         self.known: set[tuple[str, int, float]] = set()
         self.client: MlflowClient
         self.experiment_id = self.run_id = ""
@@ -55,7 +56,9 @@ class Upload:
         known_id = remembered.get("run_id") if self.location.is_where(remembered) else None
         found = experiments.find_run(self.client, self.info.name, known_id)
         if found is None:
-            self.experiment_id = experiments.ensure(self.client, self.experiment, self.location)
+            self.experiment_id = experiment_of(
+                self.client, self.location, self.info.corpus, self._chosen, self.info
+            )
             started = next((line["time"] for line in Tail(self.run.metrics_file).lines()), None)
             found = self.client.create_run(
                 self.experiment_id,

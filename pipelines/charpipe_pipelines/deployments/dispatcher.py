@@ -17,6 +17,7 @@ from uuid import UUID
 
 import psutil
 
+from charpipe.identity import file_name
 from charpipe.workspace import Workspace
 from charpipe_pipelines.deployments import children, strays
 from charpipe_pipelines.deployments.catalogue import Deployment
@@ -253,8 +254,14 @@ class Dispatcher:
 
     def _log(self, deployment: UUID | None) -> Path:
         found = self._deployments.get(deployment) if deployment else None
-        return self._workspace.logs / "deployments" / f"{found.name if found else 'by-hand'}.log"
+        return self._workspace.logs / "deployments" / f"{log_name(found.name if found else 'by-hand')}.log"
 
     def _name(self, child: Child) -> str:
         found = self._deployments.get(child.deployment) if child.deployment else None
         return found.name if found else "by-hand"
+
+
+def log_name(name: str) -> str:
+    """The deployment's name, as that of its log; escaped where it is long or holds what is no plain text."""
+    plain = name.isprintable() and not name.startswith((".", "-")) and len(name.encode()) <= 200
+    return name if plain else file_name(name)

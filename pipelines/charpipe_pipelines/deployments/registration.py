@@ -11,6 +11,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from charpipe.errors import UsageError
+from charpipe.reporting.markdown import code
 from charpipe.workspace import Workspace
 from charpipe_pipelines.deployments.catalogue import Deployment
 from charpipe_pipelines.deployments.settings import Schedule
@@ -159,10 +160,10 @@ def workspace_tag(workspace: Workspace) -> str:
 def _description(deployment: Deployment) -> str:
     config = deployment.config
     lines = [config.summary, ""] if config.summary else []
-    lines += [f"`{deployment.pipeline.name}` of {deployment.subject}", ""]
+    lines += [f"{code(deployment.pipeline.name)} of {code(deployment.subject)}", ""]
     when = str(config.schedule) if config.schedule else "only when asked for"
     lines += [f"* when: {when}", f"* late: {config.late}, overlap: {config.overlap}"]
-    lines += [f"* `{key} = {json.dumps(value)}`" for key, value in deployment.settings.items()]
+    lines += [f"* {code(f'{key} = {json.dumps(value)}')}" for key, value in deployment.settings.items()]
     return "\n".join(lines)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -123,9 +124,8 @@ def test_runs_show_tells_the_engine_and_why(run: str, capfd: pytest.CaptureFixtu
     assert status["engine_reason"]
     assert main(["runs", "show", run]) == 0
     out = capfd.readouterr().out
-    lines = [line.split(maxsplit=1) for line in out.splitlines()]
-    assert ["engine", f"{status['engine']}: {status['engine_reason']}"] in lines
-    assert ["device", "cpu"] in lines
+    assert re.search(rf"^  engine +{status['engine']}: {re.escape(status['engine_reason'])}$", out, re.M)
+    assert re.search(r"^  device +cpu$", out, re.M)
 
 
 def test_sampling(run: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -140,7 +140,7 @@ def test_sampling(run: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["sample", run, "--prompt", "hex"]) == 2
     assert "'x'" in capfd.readouterr().err
     assert main(["sample", run, "--temperature", "-1"]) == 2
-    assert "sample.temperature" in capfd.readouterr().err
+    assert "--temperature" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -150,11 +150,11 @@ def test_sampling(run: str, capfd: pytest.CaptureFixture[str]) -> None:
         (["--prompt-file", "empty.txt"], "the prompt is empty"),
         (["--prompt-file", "missing.txt"], "cannot be read"),
         (["--prompt", "he", "--prompt-file", "empty.txt"], "exclude each other"),
-        (["--temperature", "nan"], "sample.temperature"),
+        (["--temperature", "nan"], "--temperature"),
         (["--top-k", "99"], "top-k is 99, but the vocabulary has 4 tokens"),
-        (["--top-k", "0"], "sample.top_k"),
-        (["--top-p", "0"], "sample.top_p"),
-        (["--min-p", "2"], "sample.min_p"),
+        (["--top-k", "0"], "--top-k"),
+        (["--top-p", "0"], "--top-p"),
+        (["--min-p", "2"], "--min-p"),
         (["--count", "0"], "count"),
         (["--count", "2", "--top-k", "99"], "top-k is 99"),
         (["--set", "sample.decoders.nuclear.p=0.5"], "did you mean 'nucleus'?"),

@@ -117,3 +117,41 @@ def test_runs_that_cannot_be_inspected_say_why(run: Run, capfd: pytest.CaptureFi
     run.update(best=None, last=None)
     assert main(["inspect", run.name]) == 1
     assert "has no checkpoint yet" in capfd.readouterr().err
+
+
+def test_a_person_can_say_what_kind_of_text_it_is(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    """The text is code; taken for verse it is held against the signals of verse, and those of code are left out."""
+    told = printed(capfd, "last", "--search", "4096")["search"]
+    assert (told["kind"], told["kind_was_given"]) == ("code", False)
+    asked = printed(capfd, "last", "--search", "4096", "--kind", "verse")["search"]
+    assert (asked["kind"], asked["kind_was_given"]) == ("verse", True)
+    verdicts = {row["signal"]: row["verdict"] for row in asked["findings"]}
+    assert verdicts["block_comment"] == "not of this kind of text"
+    assert {row["signal"]: row["verdict"] for row in told["findings"]}["block_comment"] != verdicts[
+        "block_comment"
+    ]
+    assert "signals of verse were tried, as asked for" in " ".join(
+        (run.folder / "inspection.html").read_text(encoding="utf-8").lower().split()
+    )
+    assert charpipe.inspect("last", searched=4096, kind="mixed").search.kind == "mixed"
+
+
+def test_the_table_says_how_to_name_another_kind(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "last", "--search", "4096"]) == 0
+    assert "looks like code" in (said := capfd.readouterr().out) and "--kind" in said
+    assert main(["inspect", "last", "--search", "4096", "--kind", "mixed"]) == 0
+    assert "signals of all kinds were tried, as asked for" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--kind", "poetry"), "there is no kind of text 'poetry'; known: code, mixed, prose, verse"),
+        (("--kind", "verse", "--search", "0"), "nothing is searched"),
+    ],
+)
+def test_a_kind_that_cannot_be_used_is_a_sentence(
+    run: Run, capfd: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+) -> None:
+    assert main(["inspect", "last", *words]) == 2
+    assert said in capfd.readouterr().err

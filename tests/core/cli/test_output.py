@@ -5,10 +5,10 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from charpipe.cli.output import GAP, NARROWEST, PROSE, fitting, print_table, visible
+from charpipe.cli.output import GAP, NARROWEST, PROSE, cell_len, fitting, print_table, table_lines, visible
 
 
 @given(st.lists(st.integers(1, 90), min_size=1, max_size=8), st.integers(10, 200))
@@ -57,3 +57,10 @@ def test_visible_text_holds_no_control_character_but_newline_and_tab(text: str) 
 def test_control_characters_have_symbols() -> None:
     assert visible("a\r\nb\x1b[2Jc\x7f\x9b\t\x00") == "a␍\nb␛[2Jc␡\\x9b\t␀"
     assert visible("a\r\nb\x1b[2Jc\x7f\x9b\t\x00", "ascii") == "a^M\nb^[[2Jc^?\\x9b\t^@"
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1, max_size=40))
+def test_a_table_shows_any_name_as_it_is(name: str) -> None:
+    assume(cell_len(name) > 0 and name == name.strip() and not any(cell_len(one) == 0 for one in name))
+    for text in (name, f"[bold]{name}[/bold]", f"[{name}]", f":{name}:"):
+        assert any(line.startswith(text) for line in table_lines(("corpus", "x"), [(text, "y")], None))

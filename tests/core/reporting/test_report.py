@@ -133,3 +133,22 @@ def test_a_run_without_surprise_has_no_such_section(make_run, kept):
     run = make_run()
     run.keep_result("evaluate", "x", kept)
     assert "surprise" not in Elements(report(run)).ids
+
+
+def test_captions_give_the_score_that_is_shown(make_run):
+    """Evaluated again, with another score than training recorded: the final sample and the chart say the new one."""
+    run = make_run()
+    run.update(metrics={**run.status.metrics, "val/bits_per_char": 1.987})
+    page = " ".join(report(run).split())
+    assert "<h3>Step 20<small>1.987 bits per character</small></h3>" in page
+    assert "<h3>Step 10<small>3.000 bits per character</small></h3>" in page
+    assert "the whole split after training: 1.987" in page
+    assert "<dt>bits per character, validation</dt><dd>1.987</dd>" in page
+
+
+def test_the_last_sample_of_a_run_that_goes_on_has_the_score_of_its_step(make_run):
+    run = make_run()
+    run.update(state="interrupted", step=20, steps=40, metrics={})
+    page = " ".join(report(run).split())
+    assert "<h3>Step 20<small>2.000 bits per character</small></h3>" in page
+    assert "the whole split" not in page

@@ -42,3 +42,21 @@ def test_it_is_whole_and_coloured_on_paper(browser, page_file):
     exact = page.eval_on_selector(".surprise span", "one => getComputedStyle(one).printColorAdjust")
     page.close()
     assert hidden <= 1 and exact == "exact"
+
+
+def test_all_samples_and_details_are_on_paper(browser, page_file):
+    """What is folded on the screen, or shown one at a time, cannot be opened on paper."""
+    page = browser.new_page(viewport={"width": 1000, "height": 900}, color_scheme="dark")
+    page.goto(page_file.as_uri())
+    page.pdf()  # fires `beforeprint`
+    page.emulate_media(media="print", color_scheme="dark")
+    closed = page.eval_on_selector_all("details", "all => all.filter(one => !one.open).length")
+    samples = page.eval_on_selector_all(
+        ".sample", "all => all.map(one => one.getBoundingClientRect().height)"
+    )
+    stepper = page.eval_on_selector(".stepper", "one => getComputedStyle(one).display")
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    headings = page.eval_on_selector_all("h2, h3", "all => all.map(one => getComputedStyle(one).breakAfter)")
+    page.close()
+    assert closed == 0 and len(samples) > 1 and min(samples) > 20
+    assert stepper == "none" and paper == "rgb(255, 255, 255)" and set(headings) == {"avoid"}

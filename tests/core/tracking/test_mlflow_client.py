@@ -77,3 +77,15 @@ def test_a_database_whose_making_was_cut_off_is_made_anew(tmp_path: Path) -> Non
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("select count(*) from trace_tags").fetchone() == (0,)
         assert database.execute("select count(*) from experiments where name = 'x'").fetchone() == (1,)
+
+
+def test_a_database_is_made_in_a_working_directory_with_quotes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / 'it\'s "q" :x'
+    place.mkdir()
+    monkeypatch.chdir(place)
+    location = locate(TrackingConfig(), place / "mlflow", {})
+    default = connect(location).get_experiment("0")
+    assert default.artifact_location == f"{location.artifacts}/0"
+    assert sorted(path.name for path in place.iterdir()) == ["mlflow"]

@@ -98,3 +98,24 @@ def test_literal_text(tmp_path: Path) -> None:
     assert literal.fetch("text:hello: text", Here(tmp_path)).text == "hello: text"
     with pytest.raises(CorpusError):
         literal.fetch("text:", Here(tmp_path))
+
+
+@pytest.mark.parametrize("folder", ["a[x]", "{b}*", "c?", "$HOME", "[!a]"])
+def test_a_glob_works_in_a_folder_whose_name_is_one(tmp_path: Path, folder: str) -> None:
+    place = tmp_path / folder
+    (place / "texts").mkdir(parents=True)
+    for name in ("a.txt", "b.txt"):
+        (place / "texts" / name).write_text("text")
+    found = files.fetch(f"{place}/texts/*.txt", Here(tmp_path / "cache"))
+    assert found is not None
+    assert found.path == place / "texts"
+    assert found.only == {"a.txt", "b.txt"}
+
+
+def test_a_variable_within_a_source_may_be_a_whole_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    monkeypatch.setenv("TEXTS", str(tmp_path))
+    found = files.fetch(f"{tmp_path}/$TEXTS/a.txt", Here(tmp_path / "cache"))
+    assert found is not None and found.path == tmp_path / "a.txt"

@@ -39,7 +39,8 @@ class Live(View):
         self._live = RichLive(get_renderable=self._draw, console=self._console, refresh_per_second=10)
 
     def __enter__(self) -> Self:
-        self._console.print(self.progress.header, style="bold") if not self._console.is_terminal else None
+        if not self._console.is_terminal:
+            self._console.print(Text(self.progress.header, style="bold"))
         self._live.start()
         return self
 

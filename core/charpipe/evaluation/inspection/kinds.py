@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import re
 import statistics
-from typing import Literal
+from typing import Literal, get_args
+
+from charpipe.errors import UsageError, near_match
 
 Kind = Literal["code", "prose", "verse", "mixed"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _MARK = re.compile(r"[{}()\[\];=<>#/\\_*&|+]")
 _CODE_END = re.compile(r"[;{}(),:\\\]]$")
@@ -36,6 +39,14 @@ KEYS: dict[Kind, tuple[str, ...]] = {
     "verse": (*_NATURAL, "speaker", "indentation"),
 }
 """The keys of the signals of each kind; `mixed` has all of them."""
+
+
+def kind_named(name: str) -> Kind:
+    """The kind of this name. Raises UsageError with a near match."""
+    for kind in KINDS:
+        if kind == name:
+            return kind
+    raise UsageError(f"there is no kind of text {name!r}{near_match(name, KINDS)}")
 
 
 def kind_of(text: str) -> Kind:

@@ -14,15 +14,16 @@ from charpipe.errors import UsageError
 from charpipe.evaluation.inspection.cells import Cell, cells
 from charpipe.evaluation.inspection.units import Group, count, groups, read_state
 from charpipe.models import Predictor, open_stream
+from charpipe.notebook import coloured
 from charpipe.plugin import Encoding
 
 TOP = 5
-SHOWN_IN_NOTEBOOK = 2000
-"""Characters of a reading that a notebook shows."""
+FULL_BITS = 8
+"""Surprise that a notebook shows in full colour."""
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Reading:
     """One text as a model read it, from its initial state, the state carried from the first character to the last.
 
@@ -46,15 +47,8 @@ class Reading:
 
     def _repr_html_(self) -> str:
         """The beginning of the text for a notebook, the redder the more surprising (8 bits and more are full)."""
-        pieces = []
-        for cell, bits in zip(self.cells[:SHOWN_IN_NOTEBOOK], self.bits.tolist(), strict=False):
-            strength = 0.0 if math.isnan(bits) else min(1.0, bits / 8)
-            title = "" if not math.isfinite(bits) else f' title="{bits:.2f} bits"'
-            pieces.append(
-                f'<span style="background:rgba(224,80,64,{0.7 * strength:.2f})"{title}>{html.escape(cell.text)}</span>'
-            )
-        cut = "…" if len(self.cells) > SHOWN_IN_NOTEBOOK else ""
-        return f'<pre style="white-space:pre-wrap">{"".join(pieces)}{cut}</pre>'
+        strengths = np.nan_to_num(self.bits / FULL_BITS, nan=0.0, posinf=1.0).tolist()
+        return f"<p>{html.escape(repr(self))}</p>{coloured(zip((c.text for c in self.cells), strengths, strict=True))}"
 
     @property
     def text(self) -> str:

@@ -21,6 +21,7 @@ from charpipe.evaluation.inspection.probe import strengths, threshold
 from charpipe.evaluation.inspection.signals import GRADED, SIGNALS, Signal
 from charpipe.evaluation.inspection.units import Group, Unit, count, groups, unit_at
 from charpipe.models import Predictor
+from charpipe.notebook import escaped, table
 from charpipe.plugin import Encoding
 
 MARGIN = 0.1
@@ -47,7 +48,7 @@ class Scored:
     held_out: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Finding:
     """What the search has to say about a signal. `spans` and `base` (the share of characters where it is on; for a
     graded one its mean) are of the choosing and of the held-out text. `untrained` and `shuffled` are the strongest
@@ -65,8 +66,16 @@ class Finding:
     false_alarms: float | None = None
     runners_up: tuple[Scored, ...] = ()
 
+    def __repr__(self) -> str:
+        from charpipe.evaluation.inspection.words import metric, shown
 
-@dataclass(frozen=True)
+        unit = ""
+        if self.best is not None:
+            unit = f", {self.best.unit.name}, {metric(self)} {shown(self, self.best.held_out):.3f}"
+        return f"<Finding: {self.signal.name}, {self.verdict}{unit}>"
+
+
+@dataclass(frozen=True, repr=False)
 class Search:
     """The findings, the clearest first; how many characters chose and scored, and how many controls there were."""
 
@@ -78,6 +87,8 @@ class Search:
     shifts: int = SHIFTS
     kind: Kind = "mixed"
     """What the choosing text was taken for: the signals of its kind were tried."""
+    kind_was_given: bool = False
+    """Whether a person said so; otherwise the text told it."""
 
     @property
     def rare(self) -> tuple[Finding, ...]:
@@ -90,6 +101,24 @@ class Search:
         found = sum(finding.verdict == "found" for finding in self.findings)
         return f"<Search: {found} of {len(self.findings)} signals found in {self.units:,} units>"
 
+    def _repr_html_(self) -> str:
+        """The findings with a unit, for a notebook."""
+        from charpipe.evaluation.inspection.words import metric, shown
+
+        rows = [
+            (
+                one.signal.name,
+                f"{one.best.unit.name} {'falls' if one.best.sign < 0 else 'rises'}",
+                f"{shown(one, one.best.held_out):.3f}",
+                metric(one),
+                one.verdict,
+            )
+            for one in self.findings
+            if one.best is not None
+        ]
+        head = ("signal", "unit", "held out", "", "")
+        return f"<p>{escaped(repr(self))}</p>{table(head, rows) if rows else ''}"
+
 
 def search(
     predictor: Predictor,
@@ -99,13 +128,16 @@ def search(
     held_out: Array,
     wanted: int,
     tell: Callable[[str], None] = lambda sentence: None,
+    kind: Kind | None = None,
 ) -> Search:
-    """Hold every unit against every signal, on up to `wanted` tokens of two texts, given as tokens."""
+    """Hold every unit against every signal, on up to `wanted` tokens of two texts, given as tokens.
+
+    The signals are those of texts of this `kind`, which without it is told by the choosing text."""
     found = groups(predictor)
     most = affordable(count(found), wanted)
     texts = cut(encoding, choosing, most), cut(encoding, held_out, most)
     tell(f"searching {count(found):,} units over 2 x {len(texts[0].signals):,} characters")
-    kind = kind_of(_pieces(encoding, choosing))
+    told_kind, kind = kind is not None, kind or kind_of(_pieces(encoding, choosing))
     frequent = [n for n in range(len(SIGNALS)) if all(_is_frequent(t.signals[:, n]) for t in texts)]
     usable = [n for n in frequent if has(kind, SIGNALS[n].key)]
     probe = _Probe(texts, usable)
@@ -125,6 +157,7 @@ def search(
         count(found),
         len(controls),
         kind=kind,
+        kind_was_given=told_kind,
     )
 
 

@@ -25,6 +25,7 @@ def as_json(search: Search) -> dict[str, Any]:
         "characters": {"choosing": search.choosing, "held_out": search.held_out},
         "units": search.units,
         "kind": search.kind,
+        "kind_was_given": search.kind_was_given,
         "controls": {"untrained_networks": search.untrained, "shuffles": search.shifts},
         "found_if": {"strength_at_least": LEAST, "above_controls_by": MARGIN},
         "findings": [finding_json(finding) for finding in search.findings],

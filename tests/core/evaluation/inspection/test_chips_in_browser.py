@@ -192,3 +192,19 @@ def test_the_gallery_fits_a_phone_and_needs_no_script(browser: Any, tmp_path: An
     page.close()
     assert boxes and all(box["x"] >= 0 and box["x"] + box["width"] <= 360 for box in boxes)
     assert shown and shown in TEXT
+
+
+def test_paper_has_the_whole_text_and_table_and_no_controls(open_page: Any) -> None:
+    page = open_page(make(), viewport={"width": 680, "height": 900})  # an A4 page without its margins
+    page.emulate_media(media="print")
+    box = page.eval_on_selector(
+        "#text", "one => [one.scrollHeight - one.clientHeight, getComputedStyle(one).overflowY]"
+    )
+    right = page.eval_on_selector_all("table", "all => all.map(one => one.getBoundingClientRect().right)")
+    shown = page.eval_on_selector_all(
+        ".controls, .chips, .stepper, .detail, .keys",
+        "all => all.filter(one => getComputedStyle(one).display !== 'none').length",
+    )
+    exact = page.eval_on_selector("#text .c", "one => getComputedStyle(one).printColorAdjust")
+    assert box[0] <= 1 and box[1] == "visible" and exact == "exact"
+    assert right and max(right) <= 681 and shown == 0

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charpipe.errors import UsageError
 from charpipe.evaluation.inspection import search as searching
-from charpipe.evaluation.inspection.kinds import KEYS, has, kind_of
+from charpipe.evaluation.inspection.kinds import KEYS, has, kind_named, kind_of
 from charpipe.evaluation.inspection.signals import SIGNALS
 
 C = "static int add(int a, int b)\n{\n\treturn a + b; /* both */\n}\n\nif (x[0] == 'y') {\n\tgo(x);\n}\n" * 20
@@ -60,3 +61,9 @@ def test_each_kind_has_its_own_signals_and_mixed_all() -> None:
     assert set().union(*KEYS.values()) == known and all(has("mixed", key) for key in known)
     assert has("code", "block_comment") and not has("prose", "block_comment")
     assert has("verse", "speaker") and not has("code", "speaker") and not has("prose", "speaker")
+
+
+def test_a_kind_that_there_is_not_names_a_near_one() -> None:
+    assert kind_named("verse") == "verse"
+    with pytest.raises(UsageError, match="there is no kind of text 'vers'; did you mean 'verse'"):
+        kind_named("vers")
