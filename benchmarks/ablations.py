@@ -9,7 +9,7 @@ file; those that are there are not done again. Two scenes: `long`, where much of
 an LSTM 1x256, whose rate is the best of those in the table on tiny Shakespeare.
 
 Layer normalisation and schedules of batch and window are none of charpipe's settings. They are tried here with a
-recurrence of this script's own, as a plugin brings one, and with lanes that change their shape.
+recurrence of this script's own, as a plugin brings one, and with batches that change their shape.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-import charpipe.training.job
+import charpipe.training.initialization
 from charpipe.evaluation import score
 from charpipe.models import LanguageModel, Model, State, build_model, load_model
 from charpipe.plugin import resolve
 from charpipe.registry import Registry
 from charpipe.training import TrainConfig, best_checkpoint, train
-from charpipe.training.lanes import Lanes, fit_lanes
+from charpipe.training.batches import Batches, fit_batches
 
 SCENES = {"long": {"steps": 700, "characters": 900_000}, "short": {"steps": 700, "characters": 100_000}}
 LOOKED_AT, SCORED = 50_000, 100_000
@@ -118,13 +118,13 @@ class NormalisedLstm(nn.Module):
 
 
 class Phases:
-    """Lanes of one shape for some steps, then of another: what `Lanes` is to a training, with a new pass in each."""
+    """Batches of one shape for some steps, then of another. Used like `Batches`; each phase starts an epoch."""
 
     def __init__(self, phases: list[tuple[int, int, int]], tokens: Any, seed: int) -> None:
         self.tokens, self.offset, first = tokens, 0, 0
-        self.phases: list[tuple[int, Lanes]] = []
+        self.phases: list[tuple[int, Batches]] = []
         for steps, batch_size, window in phases:
-            self.phases.append((first, fit_lanes(tokens, batch_size, window, seed)))
+            self.phases.append((first, fit_batches(tokens, batch_size, window, seed)))
             first += steps
         self.now = self.phases[0][1]
 
@@ -132,9 +132,9 @@ class Phases:
         first, self.now = next(phase for phase in reversed(self.phases) if step >= phase[0])
         return step - first
 
-    def begins(self, step: int) -> bool:
+    def starts_epoch(self, step: int) -> bool:
         place = self._at(step)
-        return self.now.begins(place) or place == 0
+        return self.now.starts_epoch(place) or place == 0
 
     def read(self, step: int) -> tuple[Tensor, Tensor]:
         place = self._at(step)
@@ -173,9 +173,9 @@ def trained(text: str, scene: str, change: Change, seed: int, steps: int | None)
     )
     model = new_model(sizes, layer_norm, vocabulary, encoding.size, seed)
     if phases:
-        lanes = Phases(phases, tokens[:count], seed)
-        charpipe.training.job.fit_lanes = lambda *_: lanes  # type: ignore[assignment]
-        charpipe.training.job.replace = lambda lanes, **_: lanes  # type: ignore[assignment]
+        batches = Phases(phases, tokens[:count], seed)
+        charpipe.training.initialization.fit_batches = lambda *_: batches  # type: ignore[assignment]
+        charpipe.training.initialization.replace = lambda batches, **_: batches  # type: ignore[assignment]
     began = time.perf_counter()
     scored = model
     with tempfile.TemporaryDirectory() as folder:

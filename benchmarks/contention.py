@@ -26,7 +26,7 @@ from statistics import median
 
 import numpy as np
 import torch
-from training import CHARACTERS, our_job, our_model, our_update, plain_update
+from training import CHARACTERS, our_model, our_training, our_update, plain_update
 
 from charpipe.evaluation import score
 from charpipe.evaluation.inspection.reading import read
@@ -78,10 +78,10 @@ def rows() -> dict[str, Row]:
     found: dict[str, Row] = {}
     for arch in ("lstm", "gru", "rnn"):
         for engine in ("auto", "fast", "plain"):
-            job = our_job(arch, SHAPE, "cpu", "auto", engine)
-            name = f"{engine} ({job.engine})" if engine == "auto" else engine
-            found[f"training, {arch}, {name}"] = our_update(job), inputs
-        low = job.precision == "bfloat16"
+            setup, state = our_training(arch, SHAPE, "cpu", "auto", engine)
+            name = f"{engine} ({setup.engine})" if engine == "auto" else engine
+            found[f"training, {arch}, {name}"] = our_update(setup, state), inputs
+        low = setup.precision == "bfloat16"
         found[f"training, {arch}, plain PyTorch loop"] = plain_update(arch, SHAPE, cpu, low), inputs
     model = our_model("lstm", *SHAPE[:2])
     vocabulary = {"characters": CHARACTERS}

@@ -18,7 +18,7 @@ import sys
 from typing import Any
 
 import torch
-from training import LAYERS, SIDES, our_job, our_update, plain_update
+from training import LAYERS, SIDES, our_training, our_update, plain_update
 
 SHAPES = ("1x512x32x64", "2x512x100x100")
 UPDATES = 3
@@ -33,7 +33,7 @@ def peak(side: str, arch: str, text: str) -> dict[str, float]:
     """Megabytes before and after."""
     shape, before = tuple(map(int, text.split("x"))), megabytes()
     if side == "charpipe":
-        step = our_update(our_job(arch, shape, "cpu", "auto", "auto"))
+        step = our_update(*our_training(arch, shape, "cpu", "auto", "auto"))
     else:
         step = plain_update(arch, shape, torch.device("cpu"), side.endswith("bfloat16"))
     for _ in range(UPDATES):

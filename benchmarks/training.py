@@ -45,10 +45,12 @@ from charpipe.plugin import resolve
 from charpipe.registry import Registry
 from charpipe.runs import Recorder, Run, RunInfo
 from charpipe.training import train
-from charpipe.training.job import Job, prepare
-from charpipe.training.loop import update
+from charpipe.training.initialization import initialize
 from charpipe.training.settings import TrainConfig
+from charpipe.training.setup import Setup
+from charpipe.training.state import State
 from charpipe.training.threads import threads_for_updates
+from charpipe.training.update import build_update
 
 CHARACTERS = "\n !$&',-.3:;?" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + "abcdefghijklmnopqrstuvwxyz"
 SHAPES = (
@@ -103,14 +105,16 @@ def plain_update(
     return step
 
 
-def our_job(arch: str, shape: tuple[int, ...], device: str, precision: str, engine: str) -> Job:
+def our_training(
+    arch: str, shape: tuple[int, ...], device: str, precision: str, engine: str
+) -> tuple[Setup, State]:
     layers, size, lanes, window = shape
     model = our_model(arch, layers, size)
     tokens = np.random.default_rng(0).integers(len(CHARACTERS), size=lanes * window * 8 + 1).astype(np.uint8)
     settings = TrainConfig(
         batch_size=lanes, window=window, steps=10**6, device=device, precision=precision, engine=engine
     )
-    return prepare(model, tokens, settings, None)
+    return initialize(model, tokens, settings)
 
 
 def our_model(arch: str, layers: int, size: int) -> Model:
@@ -123,11 +127,13 @@ def our_model(arch: str, layers: int, size: int) -> Model:
     return build_model(architecture, config, vocabulary, count)
 
 
-def our_update(job: Job) -> Callable[[], None]:
+def our_update(setup: Setup, state: State) -> Callable[[], None]:
+    update = build_update(setup, state)
+
     def step() -> None:
-        with threads_for_updates(job):  # as `train` has it
-            update(job, job.step, 1e-3)
-        job.step += 1
+        with threads_for_updates(setup):  # as `train` has it
+            update(state.step, 1e-3)
+        state.step += 1
 
     return step
 
@@ -214,9 +220,9 @@ def ceiling(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def measure(arch: str, shape: tuple[int, ...], device: torch.device, arguments: Any) -> dict[str, Any]:
-    job = our_job(arch, shape, str(device), arguments.precision, arguments.engine)
-    precision = job.precision
-    sides = {"charpipe": our_update(job), "plain float32": plain_update(arch, shape, device, False)}
+    setup, state = our_training(arch, shape, str(device), arguments.precision, arguments.engine)
+    precision = setup.precision
+    sides = {"charpipe": our_update(setup, state), "plain float32": plain_update(arch, shape, device, False)}
     if choose_precision("auto", device) == "bfloat16":
         sides["plain bfloat16"] = plain_update(arch, shape, device, True)
     times = in_turns(sides, device, arguments.rounds)
@@ -229,7 +235,7 @@ def measure(arch: str, shape: tuple[int, ...], device: torch.device, arguments: 
     return {
         "arch": arch,
         "shape": "x".join(map(str, shape)),
-        "engine": job.engine,
+        "engine": setup.engine,
         "precision": precision,
         "chars_per_second": {name: round(tokens / seconds) for name, seconds in best.items()},
         "ratio": round(best[rival] / best["charpipe"], 2),
@@ -263,9 +269,9 @@ def around(arguments: Any) -> dict[str, float]:
     model = our_model("lstm", 1, 512)
     encoding = resolve(registry.all("tokenizer")["char"].load)(model.vocabulary)
     settings = TrainConfig(steps=arguments.steps, keep_checkpoints=1)
-    job = prepare(our_model("lstm", 1, 512), tokens, settings, None)
-    step = our_update(job)
-    timed(step, job.device, 5)
+    setup, state = initialize(our_model("lstm", 1, 512), tokens, settings)
+    step = our_update(setup, state)
+    timed(step, setup.device, 5)
     with tempfile.TemporaryDirectory() as folder:
         info = RunInfo(
             name="run", created="", action="", corpus="", architecture="lstm", architecture_config={},
@@ -274,7 +280,7 @@ def around(arguments: Any) -> dict[str, float]:
         run = Run.create(Path(folder) / "run", info)
         recorder, updates, shares = Recorder(run), [], []
         for _ in range(arguments.rounds):
-            updates.append(timed(step, job.device, arguments.steps))
+            updates.append(timed(step, setup.device, arguments.steps))
             began = time.perf_counter()
             for event in train(
                 our_model("lstm", 1, 512), tokens, settings, checkpoints=run.checkpoints, encoding=encoding

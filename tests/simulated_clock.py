@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from charpipe.training import budget, loop, observation
+from charpipe.training import budget, loop, monitor, planner
 
 
 class Clock:
@@ -22,13 +22,19 @@ class Clock:
 
 def simulate(monkeypatch: pytest.MonkeyPatch, seconds: Callable[[float], float]) -> Clock:
     """Let an update that begins at the moment `now` take `seconds(now)`, and everything else nothing."""
-    clock, update = Clock(), loop.update
+    clock, build_update = Clock(), loop.build_update
 
-    def timed(*arguments: Any) -> Any:
-        clock.now += seconds(clock.now)
-        return update(*arguments)
+    def build_timed(*arguments: Any) -> Any:
+        update = build_update(*arguments)
 
-    for module in (budget, loop, observation):
+        def timed(*arguments: Any) -> Any:
+            clock.now += seconds(clock.now)
+            return update(*arguments)
+
+        return timed
+
+    for module in (budget, loop, monitor, planner):
         monkeypatch.setattr(module, "time", clock)
-    monkeypatch.setattr(loop, "update", timed)
+    for module in (loop, planner):
+        monkeypatch.setattr(module, "build_update", build_timed)
     return clock

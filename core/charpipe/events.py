@@ -113,6 +113,15 @@ class Step(Event):
 
 
 @dataclass(frozen=True)
+class Reported(Event):
+    """What the latest updates measured, by full name (`train/loss`): means over the updates since the last report, and
+    the metrics of plugins. Every tenth update is followed by a report."""
+
+    step: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class PlanRevised(Event):
     """After `step` updates the number of `steps` was revised; `position` is the progress of the schedule
     then, in updates of so many, and `evaluations` the number in the whole of it."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pluggy
 
 from charpipe.events import Event
-from charpipe.plugin import Architecture, Command, Decoder, Pipeline, Runner, Source, Tokenizer
+from charpipe.plugin import Architecture, Command, Decoder, Metric, Pipeline, Runner, Source, Tokenizer
 
 hookspec = pluggy.HookspecMarker("charpipe")
 
@@ -33,6 +33,11 @@ def charpipe_decoders() -> Iterable[Decoder]:  # type: ignore[empty-body]
 
 
 @hookspec
+def charpipe_metrics() -> Iterable[Metric]:  # type: ignore[empty-body]
+    """Numbers to report while a model trains: `metrics.jsonl`, MLflow, report, terminal."""
+
+
+@hookspec
 def charpipe_pipelines() -> Iterable[Pipeline]:  # type: ignore[empty-body]
     """What `charpipe run` can run."""
 
@@ -44,7 +49,7 @@ def charpipe_runners() -> Iterable[Runner]:  # type: ignore[empty-body]
 
 @hookspec
 def charpipe_commands() -> Iterable[Command]:  # type: ignore[empty-body]
-    """More commands for the command line."""
+    """Commands of the command line."""
 
 
 @hookspec

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +19,10 @@ from typing import Any
 GROUP = "charpipe"
 HEAVY = ("torch", "mlflow", "prefect", "pyarrow")
 """Packages that a plugin may import only when it is used: listing plugins must stay quick."""
+
+
+OWN = "charpipe.plugins.builtin"
+"""The module with charpipe's own commands and metrics: a plugin like any other, found first."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +38,20 @@ class Candidate:
         """Where it was found, for people: the distribution and its version, or the file."""
         if self.entry_point is not None and self.entry_point.dist is not None:
             return f"{self.entry_point.dist.name} {self.entry_point.dist.version}"
-        return str(self.path)
+        return f"charpipe {self.version}" if self.module == OWN else str(self.path)
 
     @property
     def version(self) -> str:
         """The version of the distribution that provides it; empty for a file."""
+        if self.module == OWN:
+            return version("charpipe")
         dist = self.entry_point.dist if self.entry_point is not None else None
         return dist.version if dist is not None else ""
 
 
 def candidates(folders: Sequence[Path]) -> Iterator[Candidate]:
-    """Installed plugins by entry point, then the modules of `folders` that are not installed as well."""
+    """charpipe's own, then installed plugins by entry point, then the modules of `folders` that are not installed."""
+    yield Candidate(OWN)
     installed = sorted(entry_points(group=GROUP), key=lambda point: point.value)
     seen = set()
     for point in installed:

@@ -21,6 +21,7 @@ from charpipe.identity import existing, printable
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
 API = 1
 """The version of these contracts. A plugin that asks for a later one is refused by name."""
@@ -233,6 +234,50 @@ class Decoder:
 
 
 @dataclass(frozen=True)
+class Facts:
+    """What is known after an update or an evaluation: the argument of a metric's function.
+
+    Losses are in nats per token. What is not known is None: an evaluation has no gradient and no learning rate.
+    """
+
+    step: int
+    """Updates made so far."""
+    tokens: int | None = None
+    """Tokens trained on so far."""
+    seconds: float | None = None
+    """Training time so far, in all processes of the run."""
+    loss: float | None = None
+    """Training loss: its mean over the updates since the last report, or since the last evaluation."""
+    grad_norm: float | None = None
+    """L2 norm of the whole gradient before clipping: its mean over the updates since the last report. Where the
+    gradient is not clipped by its norm, that of the last update."""
+    learning_rate: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """What charpipe itself reports with this update or evaluation, by name (`val/loss`)."""
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
+    """The model's tensors by name, as in `model.safetensors`. Each is copied when it is read."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that is reported while a model trains, such as `train/grad_norm`.
+
+    `function(facts)` computes it from `Facts`: a float, an int or a scalar tensor; None where it is not known. It is
+    called where updates are reported, every tenth one (`when="update"`), or where the model is evaluated
+    (`when="evaluation"`). A metric that raises, or that is no finite number, is left out with one warning.
+
+    `name` is a group and a name, with a slash between them. It reaches `metrics.jsonl`, MLflow, the run's report and
+    the terminal.
+    """
+
+    name: str
+    summary: str
+    function: Reference
+    when: Literal["update", "evaluation"] = "update"
+    api: int = API
+
+
+@dataclass(frozen=True)
 class Announcement:
     """What automations are told of a result: `name` (`model.promoted`), what it is about, and facts in JSON."""
 
@@ -295,13 +340,16 @@ class Runner:
 
 @dataclass(frozen=True)
 class Command:
-    """One more command of the command line: `app` names a function that typer understands, or a `typer.Typer`,
-    which becomes a group of commands."""
+    """A command of the command line. `app` names a function that typer understands, or a `typer.Typer`, which becomes a
+    group of commands. With `factory`, `app` names a function that gets the plugin registry and returns either of them.
+
+    `summary` stands in the list of commands; a function's docstring is its help."""
 
     name: str
     summary: str
     app: Reference
     api: int = API
+    factory: bool = False
 
 
 __all__ = [
@@ -316,9 +364,11 @@ __all__ = [
     "Dropout",
     "Encoding",
     "Event",
+    "Facts",
     "Fetched",
     "Fetcher",
     "IncrementalDecoder",
+    "Metric",
     "ModelConfig",
     "Notice",
     "Options",

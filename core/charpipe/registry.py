@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,21 +18,30 @@ from pydantic import BaseModel
 from charpipe import hookspecs
 from charpipe.errors import PluginError, UsageError, near_match
 from charpipe.events import Event
-from charpipe.loading import Candidate, candidates, import_candidate
-from charpipe.plugin import API, Architecture, Command, Decoder, Pipeline, Runner, Source, Tokenizer
+from charpipe.loading import OWN, Candidate, candidates, import_candidate
+from charpipe.plugin import API, Architecture, Command, Decoder, Metric, Pipeline, Runner, Source, Tokenizer
 from charpipe.store.digest import digest_of_package
 
-Spec = TypeVar("Spec", Architecture, Tokenizer, Source, Decoder, Pipeline, Runner, Command)
+Spec = TypeVar("Spec", Architecture, Tokenizer, Source, Decoder, Metric, Pipeline, Runner, Command)
 
 KINDS: Mapping[str, type[Any]] = {
     "architecture": Architecture,
     "tokenizer": Tokenizer,
     "source": Source,
     "decoder": Decoder,
+    "metric": Metric,
     "pipeline": Pipeline,
     "runner": Runner,
     "command": Command,
 }
+
+
+METRIC_NAME = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)+")
+METRIC_GROUPS = {
+    "update": ("val", "test", "text", "perf", "sample"),
+    "evaluation": ("train", "text", "perf", "sample"),
+}
+"""By when a metric is computed: the groups in which charpipe itself reports at other times."""
 
 
 @dataclass
@@ -43,6 +53,11 @@ class Provider:
     version: str
     problems: list[str] = field(default_factory=list)
     provides: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def own(self) -> bool:
+        """Whether it is charpipe itself."""
+        return self.module == OWN
 
     def digest(self) -> str:
         """The digest of its source files: a run remembers it, and a changed one makes a stage run again."""
@@ -98,10 +113,13 @@ class Registry:
                     provider.provides.setdefault(kind, []).append(name)
                     found[kind].setdefault(name, []).append(Provided(spec, provider))
         for kind, names in found.items():
-            for name, provided in names.items():
+            for name, provided in list(names.items()):
                 if len(provided) > 1:
+                    own = [one for one in provided if one.provider.own]
                     for one in provided:
-                        one.provider.problems.append(_conflict(kind, name, provided))
+                        if one not in own:
+                            one.provider.problems.append(_conflict(kind, name, provided))
+                    names[name] = own[:1] or provided  # no plugin can hide what is charpipe's own
         return found
 
     @staticmethod
@@ -137,6 +155,17 @@ class Registry:
     def all(self, kind: str) -> dict[str, Any]:
         """The specs of a kind by name, without those whose name is provided twice."""
         return {name: given[0].spec for name, given in sorted(self._specs[kind].items()) if len(given) == 1}
+
+    def provided(self, kind: str) -> list[Provided]:
+        """The specs of a kind, charpipe's own first and in their order, the others by name; as `all` otherwise."""
+        given = [one[0] for _, one in sorted(self._specs[kind].items()) if len(one) == 1]
+        own = [one[0] for one in self._specs[kind].values() if one[0].provider.own]
+        return own + [one for one in given if one not in own]
+
+    def conflicts(self, kind: str) -> dict[str, str]:
+        """The names of a kind that are provided twice, each with a sentence that names the providers."""
+        given = self._specs[kind].items()
+        return {name: _conflict(kind, name, several) for name, several in given if len(several) > 1}
 
     def find(self, kind: str, name: str) -> Provided:
         """The spec with this name and its provider.
@@ -188,6 +217,16 @@ def _misfit(spec: Any) -> str | None:
     for key in ("name", "scheme", "summary"):
         if key in fields and not isinstance(fields[key], str):
             return f"{key} is {fields[key]!r}, not a text"
+    if isinstance(spec, Metric) and not METRIC_NAME.fullmatch(spec.name):
+        return f"name is {spec.name!r}, not a group and a name such as 'train/grad_norm'"
+    if isinstance(spec, Metric):
+        if not callable(spec.function) and not isinstance(spec.function, str):
+            return f"function is {spec.function!r}, neither a function nor the name of one"
+        group = spec.name.partition("/")[0]
+        if spec.when not in METRIC_GROUPS:
+            return f"when is {spec.when!r}, not 'update' or 'evaluation'"
+        if group in METRIC_GROUPS[spec.when]:
+            return f"name is {spec.name!r}; {spec.when}s have no metric of your own in the group {group!r}"
     if not isinstance(spec.api, int):
         return f"api is {spec.api!r}, not a number"
     for key in ("config", "options"):
@@ -207,7 +246,9 @@ def _unknown_hooks(module: ModuleType) -> list[str]:
 
 def _conflict(kind: str, name: str, provided: Sequence[Provided]) -> str:
     names = " and ".join(f"{one.provider.module} ({one.provider.origin})" for one in provided)
-    return f"{kind} {name!r} is provided by {names}; remove one of them"
+    own = any(one.provider.own for one in provided)
+    then = "charpipe's own is used: rename the other" if own else "remove one of them"
+    return f"{kind} {name!r} is provided by {names}; {then}"
 
 
 def _guesses(module: str) -> tuple[str, ...]:

@@ -115,6 +115,62 @@ def test_a_duplicate_name_is_an_error_that_names_both(folder: Path) -> None:
     assert all(p.problems for p in registry.providers() if p.module in ("charpipe_lstm", "second_lstm"))
 
 
+def own_names(kind: str) -> list[str]:
+    return [one.spec.name for one in Registry().provided(kind) if one.provider.own]
+
+
+@pytest.mark.parametrize("name", own_names("command"))
+def test_plugin_cannot_hide_a_command_of_charpipe(folder: Path, name: str) -> None:
+    (folder / "hiding.py").write_text(
+        "from charpipe.plugin import Command, hookimpl\n@hookimpl\ndef charpipe_commands():\n"
+        f"    return [Command({name!r}, '', print)]\n"
+    )
+    registry = Registry([folder])
+    assert registry.find("command", name).provider.own
+    assert registry.all("command").keys() == Registry().all("command").keys()
+    problems = {provider.module: provider.problems for provider in registry.providers()}
+    ((problem,),) = [found for module, found in problems.items() if module == "hiding"]
+    assert problem.startswith(f"command {name!r} is provided by charpipe.plugins.builtin (charpipe ")
+    assert f"and hiding ({folder / 'hiding.py'}); charpipe's own is used: rename the other" in problem
+    assert not any(found for module, found in problems.items() if module != "hiding")
+
+
+@pytest.mark.parametrize("name", own_names("metric"))
+def test_plugin_cannot_hide_a_metric_of_charpipe(folder: Path, name: str) -> None:
+    own = Registry().find("metric", name)
+    (folder / "hiding.py").write_text(
+        "from charpipe.plugin import Metric, hookimpl\n@hookimpl\ndef charpipe_metrics():\n"
+        f"    return [Metric({name!r}, '', lambda facts: 0.0, {own.spec.when!r})]\n"
+    )
+    found = Registry([folder]).find("metric", name)
+    assert (found.provider.own, found.spec.summary) == (True, own.spec.summary)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("'loss', '', len", "name is 'loss', not a group and a name such as 'train/grad_norm'"),
+        ("'train/a b', '', len", "name is 'train/a b', not a group and a name"),
+        ("3, '', len", "name is 3, not a text"),
+        ("'train/x', '', len, 'step'", "when is 'step', not 'update' or 'evaluation'"),
+        ("'val/x', '', len", "updates have no metric of your own in the group 'val'"),
+        ("'train/x', '', len, 'evaluation'", "evaluations have no metric of your own in the group 'train'"),
+        ("'perf/x', '', len", "in the group 'perf'"),
+        ("'train/x', '', 3", "function is 3, neither a function nor the name of one"),
+        ("'train/x', '', len, api=2", "needs plugin API 2"),
+    ],
+)
+def test_metric_that_does_not_fit_is_listed_with_its_error(folder: Path, spec: str, said: str) -> None:
+    (folder / "odd.py").write_text(
+        "from charpipe.plugin import Metric, hookimpl\n@hookimpl\ndef charpipe_metrics():\n"
+        f"    return [Metric({spec})]\n"
+    )
+    registry = Registry([folder])
+    (problem,) = [provider.problems for provider in registry.providers() if provider.module == "odd"]
+    assert said in problem[0]
+    assert registry.all("metric").keys() == Registry().all("metric").keys()
+
+
 def test_a_module_that_is_installed_is_not_loaded_twice(folder: Path) -> None:
     import charpipe_lstm
 

@@ -126,11 +126,16 @@ def write_texts(folder: Path) -> None:
 
 def write_plugins(folder: Path) -> None:
     """The Python blocks of docs/plugins.md where the page says that they go."""
-    init, model, _test, counted, decoder = (
+    init, model, _test, counted, decoder, metric, command = (
         block.text for block in blocks("python") if block.page == "plugins.md"
     )
     files = {"minimal_gru/__init__.py": init, "minimal_gru/model.py": model}
-    files |= {"frequencies.py": counted, "without.py": decoder}
+    files |= {
+        "frequencies.py": counted,
+        "without.py": decoder,
+        "weight_norm.py": metric,
+        "greeting.py": command,
+    }
     for name, text in files.items():
         (folder / "plugins" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "plugins" / name).write_text(text, encoding="utf-8")

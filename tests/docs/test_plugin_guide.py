@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Iterator
@@ -11,10 +12,18 @@ import numpy as np
 import pytest
 
 import charpipe
+from charpipe.cli import main
+from charpipe.cli.environment import open_workspace
 from charpipe.generation import SampleConfig
 from charpipe.generation.decoding import Decoding
 from charpipe.registry import Registry
+from charpipe.reporting.report import report
+from charpipe.runs import find_run, read_metrics
 from charpipe.testing import check_architecture
+from charpipe.tracking import TrackingConfig, locate
+from charpipe.tracking.client import connect
+from charpipe.tracking.experiments import find_run as find_tracked
+from charpipe.tracking.sync import sync
 
 GUIDE = Path(__file__).parents[2] / "docs" / "plugins.md"
 
@@ -57,6 +66,57 @@ def test_its_counted_model_conforms_and_is_trained(counted: Path) -> None:
         "hello", arch="frequencies", settings={"tracking.enabled": False, "sample.length": 5}
     )
     assert "frequencies" in run.name
+
+
+def block_with(text: str) -> str:
+    blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    (found,) = [block for block in blocks if text in block]
+    return found
+
+
+@pytest.fixture
+def metric(project: Path) -> Iterator[Path]:
+    folder = project / "plugins"
+    folder.mkdir()
+    (folder / "weight_norm.py").write_text(block_with("def weight_norm"))
+    yield folder
+    del sys.modules["weight_norm"]
+
+
+def test_metric_reaches_files_mlflow_and_report(metric: Path) -> None:
+    settings = {"train.steps": 20, "architectures.rnn.hidden_size": 6, "train.evaluate_every": 5}
+    (metric.parent / "text.txt").write_text("the quick brown fox jumps over the lazy dog. " * 90)
+    trained = charpipe.train("text.txt", arch="rnn", settings=settings, progress=False)
+    run = find_run(Path(".charpipe/runs"), trained.name)
+    lines = list(read_metrics(run.metrics_file))
+    assert [line["step"] for line in lines if "train/weight_norm" in line] == [10, 20]
+    gaps = [line for line in lines if "val/generalization_gap" in line]
+    assert [line["step"] for line in gaps] == [5, 10, 15, 20, 20]  # at the end, on the whole split
+    metrics = run.status.metrics
+    assert gaps[-1]["val/generalization_gap"] == metrics["val/loss"] - metrics["train/loss"]
+    assert metrics["val/perplexity"] == math.exp(metrics["val/loss"])
+    assert metrics["test/perplexity"] == math.exp(metrics["test/loss"])
+    page = report(run)
+    assert "train/weight_norm." in page
+    assert "val/generalization_gap" in page
+    location = locate(TrackingConfig(), open_workspace().mlflow)
+    sync(location, run)  # whatever the tracker has not had the time for
+    found = find_tracked(connect(location), run.name, None)
+    assert found is not None
+    kept = found.data.metrics
+    assert {"train/grad_norm", "train/perplexity", "val/perplexity", "test/perplexity"} <= kept.keys()
+    assert kept["val/generalization_gap"] == pytest.approx(gaps[-1]["val/generalization_gap"])
+    (*_, last) = [line["train/weight_norm"] for line in lines if "train/weight_norm" in line]
+    assert kept["train/weight_norm"] == pytest.approx(last)
+
+
+def test_command_of_the_guide_runs(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = project / "plugins"
+    folder.mkdir()
+    (folder / "greeting.py").write_text(block_with("def greet"))
+    assert main(["greet", "--name", "you"]) == 0
+    assert capfd.readouterr().out == "hello you\n"
+    del sys.modules["greeting"]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The `charpipe` command: its groups, the commands that plugins add, and what happens to errors."""
+"""The `charpipe` command: a typer application made of the commands that plugins provide, charpipe's own among them."""
 
 from __future__ import annotations
 
@@ -6,27 +6,17 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 
-from charpipe.cli import (
-    catalogue,
-    champions,
-    housekeeping,
-    inspection,
-    models,
-    reports,
-    runs,
-    settings,
-    training,
-)
 from charpipe.cli.environment import open_registry
 from charpipe.cli.failures import report
 from charpipe.cli.output import speak_safely
 from charpipe.cli.suggesting import Suggesting
-from charpipe.errors import OwnershipError
+from charpipe.errors import OwnershipError, PluginError
 from charpipe.plugin import Command, resolve
-from charpipe.registry import Registry
+from charpipe.registry import Provided, Registry
 
 HELP = """Train character-level recurrent language models: one command from raw text to samples.
 
@@ -34,24 +24,17 @@ HELP = """Train character-level recurrent language models: one command from raw 
 """
 
 
-BUILTIN = {
-    "run",
-    "resume",
-    "sample",
-    "evaluate",
-    "inspect",
-    "models",
-    "report",
-    "runs",
-    "corpora",
-    "plugins",
-    "pipelines",
-    "config",
-}
+def build_command(registry: Registry) -> Any:
+    """The whole command line as a click command. A plugin's command that typer refuses is left out of it."""
+    try:
+        return typer.main.get_command(build_app(registry))
+    except Exception:  # typer reads signatures only now, and one that it refuses breaks every command
+        return typer.main.get_command(build_app(registry, check=True))
 
 
-def build_app(registry: Registry) -> typer.Typer:
-    """The whole command line, with the pipelines and commands of these plugins."""
+def build_app(registry: Registry, *, check: bool = False) -> typer.Typer:
+    """The whole command line, with the pipelines and commands of these plugins; with `check`, each of them is built by
+    itself first."""
     app = typer.Typer(
         name="charpipe",
         cls=Suggesting,
@@ -62,38 +45,49 @@ def build_app(registry: Registry) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
     app.callback()(_global)
-    app.add_typer(training.run_app(registry), name="run", help="Run a pipeline.")
-    app.command("resume")(training.resume)
-    app.command("sample")(models.sample)
-    app.command("evaluate")(models.evaluate)
-    app.command("inspect")(inspection.inspect)
-    app.command("report")(reports.report)
-    app.command("gc")(housekeeping.gc)
-    app.add_typer(champions.app, name="models", help="Each corpus's champion, and what was kept before it.")
-    app.add_typer(runs.app, name="runs", help="What was trained here.")
-    app.add_typer(catalogue.corpora, name="corpora", help="The corpora that charpipe knows.")
-    app.add_typer(catalogue.plugins, name="plugins", help="Architectures, tokenizers, sources, pipelines.")
-    app.add_typer(catalogue.pipelines, name="pipelines", help="What `charpipe run` can run.")
-    app.add_typer(settings.app, name="config", help="Settings, and where they came from.")
-    for name, command in registry.all("command").items():
-        _add_command(app, registry, name, command)
+    for provided in registry.provided("command"):
+        _add_command(app, registry, provided, check)
+    for name, conflict in registry.conflicts("command").items():
+        _add_unusable(app, name, conflict)
     return app
 
 
-def _add_command(app: typer.Typer, registry: Registry, name: str, command: Command) -> None:
-    """A plugin's command; a broken one, or one that would hide a builtin, becomes a problem of its plugin."""
-    provider = registry.find("command", name).provider
-    if name in BUILTIN:
-        provider.problems.append(f"command {name!r} is charpipe's own; rename this one")
-        return
+def _add_command(app: typer.Typer, registry: Registry, provided: Provided, check: bool) -> None:
+    """Add a command; one that cannot be imported becomes a problem of its plugin, and an error where it is called."""
+    command: Command = provided.spec
     try:
         found = resolve(command.app)
-        if isinstance(found, typer.Typer):
-            app.add_typer(found, name=name, help=command.summary)
-        else:
-            app.command(name, help=command.summary)(found)
-    except Exception as error:
-        provider.problems.append(f"command {name!r} cannot be used: {error}")
+        if command.factory:
+            found = found(registry)
+        if check:
+            alone = typer.Typer()
+            _add(alone, command, found)
+            typer.main.get_command(alone)
+        _add(app, command, found)
+    except (Exception, SystemExit) as error:
+        problem = f"command {command.name!r} cannot be used: {error}"
+        provided.provider.problems.append(problem)
+        _add_unusable(app, command.name, f"the plugin {provided.provider.module}: {problem}")
+
+
+def _add(app: typer.Typer, command: Command, found: Any) -> None:
+    if isinstance(found, typer.Typer):
+        app.add_typer(found, name=command.name, help=command.summary)
+    elif callable(found):
+        summary = command.summary or None
+        app.command(command.name, help=found.__doc__ or summary, short_help=summary)(found)
+    else:
+        raise TypeError(f"{found!r} is neither a function nor a typer.Typer")
+
+
+def _add_unusable(app: typer.Typer, name: str, problem: str) -> None:
+    """A command that is not listed and says what is wrong with it: its plugin is broken, or two provide it."""
+
+    @app.command(
+        name, hidden=True, context_settings={"ignore_unknown_options": True, "help_option_names": []}
+    )
+    def unusable(arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None) -> None:
+        raise PluginError(problem)
 
 
 def _version(wanted: bool) -> None:
@@ -150,8 +144,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [word for word in given if word != "--debug"]
     speak_safely()
     try:
-        app = build_app(_plugins(words))
-        app(args=words, prog_name="charpipe", standalone_mode=True)
+        command = build_command(_plugins(words))
+        command(args=words, prog_name="charpipe", standalone_mode=True)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
     except BaseException as error:

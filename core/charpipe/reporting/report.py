@@ -19,6 +19,8 @@ from charpipe.runs import Run, RunInfo
 from charpipe.runs.folder import Status
 
 BITS, LOSS, RATE = "val/bits_per_char", "train/loss", "train/learning_rate"
+CHARTED = (BITS, LOSS, RATE, "val/loss", "perf/chars_per_second")
+"""Metrics with charts and figures of their own; every other one that has a curve gets a chart by its name."""
 MOST_SAMPLES = 60
 """Samples shown; of more, evenly spaced ones with the first and the last."""
 LONGEST_SAMPLE = 4000
@@ -119,6 +121,11 @@ def _charts(history: History, metrics: Mapping[str, float], whole: float | None)
         (chart([Line("validation", 1, _over_time(bits))], clock, levels), f"The same against time{apart}."),
         (chart(loss, Axes("step", "nats per token")), "Loss in training and on validation text."),
         (chart(rate, Axes("step", "learning rate")), "The learning rate."),
+    ]
+    found += [
+        (chart([Line(name, 1, _over_steps(points))], Axes("step", name)), f"{name}.")
+        for name, points in sorted(history.curves.items())
+        if name not in CHARTED and len(points) > 1
     ]
     return [(drawn, caption) for drawn, caption in found if drawn is not None]
 

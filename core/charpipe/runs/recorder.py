@@ -16,25 +16,22 @@ from charpipe.events import (
     Event,
     Finished,
     PlanRevised,
+    Reported,
     Sampled,
-    Step,
     TrainingStarted,
 )
 from charpipe.runs.folder import Run
 from charpipe.store.atomic import write_text
 
-EVERY = 10
-"""A line of training loss is the mean over this many steps."""
+REPORTED = "train/loss"
+"""An evaluation has the mean since the last evaluation; the lines of `metrics.jsonl` have those of reports."""
 
 
 class Recorder:
-    """A listener that keeps a run's metrics, samples and status. Losses stay on their device until a line is due."""
-
-    _own = ("train/loss", "train/learning_rate")
+    """A listener that records a run's metrics, samples and status. It knows no metric by name but `train/loss`."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._losses: list[Any] = []
         self._latest: dict[str, float] = {}
         self._begun: dict[int, dict[str, float]] = {}
         """Metrics at the checkpoints that are being written."""
@@ -50,7 +47,6 @@ class Recorder:
             for line in read_metrics(self._run.metrics_file):
                 self._remember(line)
         pending = _by_step(self._run.pending_file)
-        self._losses = list(pending.get(step, {}).get("losses", []))
         for checkpoint in (last, best):
             if checkpoint is not None:
                 number = _step(checkpoint)
@@ -62,17 +58,15 @@ class Recorder:
     def __call__(self, event: Event) -> None:
         """Record one event."""
         match event:
-            case Step():
-                self._step(event)
+            case Reported(step=step, metrics=metrics):
+                self._write({"step": step, **metrics})
             case Evaluated(step=step, metrics=metrics):
-                looked = {key: value for key, value in metrics.items() if key not in self._own}
-                self._write({"step": step, **looked})
+                self._write({"step": step, **{key: metrics[key] for key in metrics if key != REPORTED}})
             case Sampled(step=step, text=text, prompt=prompt):
                 line = {"step": step, "prompt": prompt, "text": text, "time": _now()}
                 _append(self._run.samples_file, line)
             case CheckpointStarted(step=step):
-                losses = [float(loss) for loss in self._losses]
-                line = {"step": step, "losses": losses, "metrics": dict(self._latest)}
+                line = {"step": step, "metrics": dict(self._latest)}
                 _append(self._run.pending_file, line)  # before the checkpoint is there to go on from
                 self._begun[step] = dict(self._latest)
             case PlanRevised():
@@ -98,15 +92,6 @@ class Recorder:
                 self._finished(event)
             case _:
                 pass
-
-    def _step(self, event: Step) -> None:
-        self._losses.append(event.loss)
-        if event.step % EVERY:
-            return
-        losses = [float(loss) for loss in self._losses]
-        self._losses.clear()
-        mean = sum(losses) / len(losses)
-        self._write({"step": event.step, "train/loss": mean, "train/learning_rate": event.learning_rate})
 
     def _write(self, line: dict[str, Any]) -> None:
         self._remember(line)

@@ -62,7 +62,13 @@ def evaluate(context: Context, trained: TrainedRun, tokens: Made) -> Scores:
     Where it is worse than guessing, a warning says so, each time that it is asked for.
     """
     run = Run(context.workspace.root / trained.path)
-    inputs = {"version": VERSION, "checkpoint": checkpoint_digest(run), "tokens": tokens.digest}
+    inputs: dict[str, Any] = {
+        "version": VERSION,
+        "checkpoint": checkpoint_digest(run),
+        "tokens": tokens.digest,
+    }
+    if plugins := _metric_plugins(context):
+        inputs["metrics"] = plugins
 
     def work() -> Scores:
         found = _score(context, run, tokens)
@@ -108,7 +114,39 @@ def _score(context: Context, run: Run, tokens: Made) -> Scores:
     if invented is not None:
         metrics |= invented.metrics()
     metrics |= baseline_metrics(context, run.info.corpus, tokens, loaded.encoding)
+    metrics = _with_metrics(context, run, loaded, metrics)
     return Scores(metrics, tuple(shown), surprise, None if invented is None else asdict(invented))
+
+
+def _metric_plugins(context: Context) -> dict[str, str]:
+    """The plugins whose metrics an evaluation computes, with the digests of their code; charpipe's own left out."""
+    provided = [one for one in context.registry.provided("metric") if one.spec.when == "evaluation"]
+    return {one.spec.name: one.provider.digest() for one in provided if not one.provider.own}
+
+
+def _with_metrics(
+    context: Context, run: Run, loaded: Loaded, metrics: Mapping[str, float]
+) -> dict[str, float]:
+    """The scores of whole splits, with the metrics that plugins compute from them."""
+    from charpipe.models import Model
+    from charpipe.models.bundle import tensors
+    from charpipe.plugin import Facts
+    from charpipe.training.metrics import Metrics, Weights
+
+    model, status = loaded.model, run.status
+    weights = Weights(lambda: tensors(model.network) if isinstance(model, Model) else model.fitted.tensors())
+    facts = Facts(
+        step=status.step,
+        seconds=status.seconds,
+        loss=status.metrics.get("train/loss"),
+        metrics=metrics,
+        weights=weights,
+    )
+    computed = Metrics(context.registry.all("metric"))
+    found = computed.compute("evaluation", facts)
+    for warning in computed.warnings():
+        context.emit(warning)
+    return found
 
 
 def _surprise(

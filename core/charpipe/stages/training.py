@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charpipe.events import Evaluated, Event, Finished, TrainingStarted
+from charpipe.events import Event, Finished, TrainingStarted
 from charpipe.runs import Recorder, Run
 from charpipe.stages.plan import Plan
 from charpipe.stages.resume import record_changes
@@ -82,10 +81,9 @@ def _events(plan: Plan, run: Run, recorder: Recorder) -> Iterator[Event]:
 
     resume = last_checkpoint(run.checkpoints, plan.context.emit)
     recorder.rewind(_step(resume), resume, best_until(resume) if resume else None)
-    events = _counted(plan, run, resume) if plan.counted else _learned(plan, run, resume)
-    ratio = _tokens_per_character(plan.tokens.facts, "val")
-    for event in events:
-        yield _with_bits(event, ratio) if isinstance(event, Evaluated) else event
+    for conflict in plan.context.registry.conflicts("metric").values():
+        plan.context.notice(f"{conflict}; it is not computed", "warning")
+    yield from _counted(plan, run, resume) if plan.counted else _learned(plan, run, resume)
 
 
 def _learned(plan: Plan, run: Run, resume: Path | None) -> Iterator[Event]:
@@ -106,7 +104,7 @@ def _learned(plan: Plan, run: Run, resume: Path | None) -> Iterator[Event]:
         checkpoints=run.checkpoints,
         encoding=encoding,
         resume=resume,
-        start=start_of(plan.context, plan.request.warm_start) if resume is None else None,
+        warm_start=start_of(plan.context, plan.request.warm_start) if resume is None else None,
         plan=Steps.from_json(replay.plan) if replay is not None else None,
         **_surroundings(plan, run),
     )
@@ -115,10 +113,10 @@ def _learned(plan: Plan, run: Run, resume: Path | None) -> Iterator[Event]:
 def _counted(plan: Plan, run: Run, resume: Path | None) -> Iterator[Event]:
     """Fit a count-based model."""
     from charpipe.text import open_tokens
-    from charpipe.training.fitting import train_fitted
+    from charpipe.training.count_based import train_count_based
 
     encoding, vocabulary, plugin = _language(plan, run)
-    return train_fitted(
+    return train_count_based(
         plan.provided.spec,
         plan.config,
         open_tokens(plan.context.path(plan.tokens), "train").tokens,
@@ -152,6 +150,8 @@ def _surroundings(plan: Plan, run: Run) -> dict[str, Any]:
         "stop": context.stop.event.is_set,
         "sampling": context.config.sample,
         "decoders": context.registry.all("decoder"),
+        "metrics": context.registry.all("metric"),
+        "tokens_per_character": _tokens_per_character(plan.tokens.facts, "val"),
     }
 
 
@@ -162,11 +162,3 @@ def _step(checkpoint: Path | None) -> int:
 def _tokens_per_character(facts: Mapping[str, Any], split: str) -> float:
     characters = facts["characters"][split]
     return facts["tokens"][split] / characters if characters else 1.0
-
-
-def _with_bits(event: Evaluated, tokens_per_character: float) -> Evaluated:
-    """The same scores, with bits per character beside the loss."""
-    if "val/loss" not in event.metrics:
-        return event
-    bits = event.metrics["val/loss"] / math.log(2) * tokens_per_character
-    return Evaluated(event.step, {**event.metrics, "val/bits_per_char": bits})

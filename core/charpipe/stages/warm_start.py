@@ -17,7 +17,7 @@ from charpipe.stages.stage import Context, stage
 from charpipe.store.manifest import read_manifest
 
 if TYPE_CHECKING:
-    from charpipe.training.start import Start
+    from charpipe.training.warm_start import WarmStart as TrainingStart
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,11 @@ def vocabulary_of(context: Context, warm_start: WarmStart) -> dict[str, Any]:
     return _json(context.workspace.root / warm_start.path / "vocabulary.json")
 
 
-def start_of(context: Context, warm_start: WarmStart | None) -> Start | None:
+def start_of(context: Context, warm_start: WarmStart | None) -> TrainingStart | None:
     """What the trainer is told. Raises RunError where the checkpoint is not any more what it was."""
     if warm_start is None:
         return None
-    from charpipe.training.start import Start
+    from charpipe.training.warm_start import WarmStart as TrainingStart
 
     folder = context.workspace.root / warm_start.path
     try:
@@ -98,7 +98,7 @@ def start_of(context: Context, warm_start: WarmStart | None) -> Start | None:
         raise RunError(
             f"the checkpoint of {warm_start.run} to start from is gone or another; nothing was trained"
         )
-    return Start(folder, warm_start.offset)
+    return TrainingStart(folder, warm_start.offset)
 
 
 def settled_config(

@@ -1,5 +1,7 @@
-"""Training: lanes, loop, optimisers, schedules, checkpoints. Its settings are read without importing torch,
-so what needs it is imported when it is first used."""
+"""Training: the loop, its state and setup, snapshots and checkpoints, batches, optimizers, schedules, monitor.
+
+Reading the settings imports no torch: what needs it is imported when it is first used.
+"""
 
 from typing import TYPE_CHECKING
 

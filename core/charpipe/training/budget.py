@@ -1,5 +1,8 @@
-"""A budget of time becomes a number of steps: first measured for a moment on a copy that is thrown away, then revised
-while the training goes on, so that it ends when the budget does whatever else the machine has to do."""
+"""Turns a time budget into a number of steps.
+
+The first number is measured on a copy of the model before training; the plan is then revised during training, so that
+it ends when the budget does, whatever else the machine has to do.
+"""
 
 from __future__ import annotations
 
@@ -12,60 +15,60 @@ from statistics import median
 from charpipe.training.plan import EVALUATIONS, LONGEST_INTERVAL, Plan, Segment
 
 SHARE = 0.012
-"""Of the budget, for measuring before training; one step is measured in any case."""
+"""Share of the budget for measuring before training. One step is measured in any case."""
 LEAST, MOST = 5, 200
-"""Steps measured."""
+"""Steps measured: at least, if the budget allows, and at most."""
 CERTAIN = 4
-"""If even the slowest step measured, taken so many times, leaves time for all, there is nothing more to know."""
+"""Measuring ends early where `most` steps fit even if each took so many times the slowest one measured."""
 OTHER_WORK = 0.06
-"""Of the budget, for evaluation, samples and checkpoints, until they have been measured."""
+"""Share of the budget for evaluations, samples and checkpoints, until they have been measured."""
 TARGET, LIMIT, EARLIEST = 0.975, 1.0, 0.92
-"""Of the budget: where a plan ends; where training stops although its plan has not ended, which leaves a tenth for a
-step that takes long; and before which training goes on although its plan has ended."""
+"""Shares of the budget: TARGET is where a plan ends. Training stops at LIMIT even if its plan has not ended, and does
+not end before EARLIEST even if its plan has."""
 CHECKS_APART, NEARER = 0.01, 0.25
-"""Between two checks of the plan: this share of the budget, but no more than this share of what is left of it."""
+"""Time between two checks of the plan: the first as a share of the budget, at most the second of what is left."""
 TOLERANCE, EARLY_TOLERANCE = 0.01, 0.08
-"""A plan stays while it ends within this share of the budget, or of what is left of it."""
+"""A plan is kept while it ends within the first as a share of the budget, or the second as a share of the rest."""
 WINDOW, BUCKETS = 0.05, 8
-"""The speed is that of this latest share of the budget, measured in so many parts."""
+"""The speed is measured over the latest WINDOW of the budget (a share), in BUCKETS parts."""
 ENOUGH = 4
-"""Steps from which on the slowest one does not count: a pause of the machine is no slower speed."""
+"""From so many steps on the slowest one is left out: a pause of the machine is not a lower speed."""
 FINAL_STEPS = 8
-"""In which the learning rate falls to its end at least, if there is time for them before the limit."""
+"""Steps in which the learning rate falls to its end, at least, if there is time for them before LIMIT."""
 EVALUATION_SHARE, FEWEST_EVALUATIONS = 0.1, 2
-"""Of the time left for evaluations at most; beyond that there are fewer of them."""
+"""Share of the time left that evaluations may take: otherwise there are fewer of them, down to FEWEST_EVALUATIONS."""
 
 
 def steps_within(
-    seconds: float, step: Callable[[int], None], most: int, stop: Callable[[], bool] = lambda: False
+    seconds: float, step: Callable[[int], object], most: int, stop: Callable[[], bool] = lambda: False
 ) -> int:
-    """How many calls of `step(i)` fit into `seconds`, measuring included; between 1 and `most`. Once `stop()` is true
-    it measures no more."""
-    began = time.perf_counter()
+    """How many calls of `step(i)` fit into `seconds`, measuring included: between 1 and `most`. Measuring ends when
+    `stop()` becomes true."""
+    started = time.perf_counter()
     times: list[float] = []
     for number in range(MOST):
         before = time.perf_counter()
         step(number)
         times.append(time.perf_counter() - before)
-        spent = time.perf_counter() - began + min(times) > seconds * SHARE
+        spent = time.perf_counter() - started + min(times) > seconds * SHARE
         if stop() or spent or (number + 1 >= LEAST and most * max(times) * CERTAIN < seconds):
             break
     # The first steps also allocate memory and warm caches up.
     rate = median(times[len(times) // 3 :])
-    left = seconds * (1 - OTHER_WORK) - (time.perf_counter() - began)
+    left = seconds * (1 - OTHER_WORK) - (time.perf_counter() - started)
     return max(1, min(most, int(left / rate)))
 
 
 class Speed:
-    """Seconds a step, lately: over a window of time, without its slowest step."""
+    """The recent speed: seconds per step over a window of time, without its slowest step."""
 
     def __init__(self, window: float, expected: float) -> None:
-        """`expected` seconds a step until one has been measured."""
+        """`expected`: seconds per step until one has been measured."""
         self._part, self._expected = window / BUCKETS, expected
         self._parts: deque[list[float]] = deque(maxlen=BUCKETS)
 
     def add(self, seconds: float) -> None:
-        """A step took so long."""
+        """Add the duration of a step."""
         if not self._parts or self._parts[-1][1] >= self._part:
             self._parts.append([0, 0.0, 0.0])
         part = self._parts[-1]
@@ -75,7 +78,7 @@ class Speed:
 
     @property
     def seconds(self) -> float:
-        """Of a step."""
+        """Seconds per step."""
         count = sum(part[0] for part in self._parts)
         total = sum(part[1] for part in self._parts)
         if not count:
@@ -86,18 +89,18 @@ class Speed:
 
 
 class Pace:
-    """Keeps a training within its budget by revising its plan. Reads no clock: it is told the time."""
+    """Keeps a training within its budget by revising its plan. It reads no clock; the caller gives the time."""
 
     def __init__(
         self, budget: float, plan: Plan, step: int, now: float, most: int, every: int | None = None
     ) -> None:
-        """`now` seconds of the `budget` are spent after `step` updates; there are `most` in all at most. `every` is
-        the interval of evaluations where it is set."""
+        """After `step` updates `now` seconds of the `budget` are spent. There are at most `most` updates in all.
+        `every` is `evaluate_every`, where it is set."""
         self._budget, self._most, self._every = budget, most, every
         expected = max(1e-9, budget * (1 - OTHER_WORK) - now) / max(1, plan.steps - step)
         self._speed = Speed(budget * WINDOW, expected)
         self._evaluation = max(1.0, budget * OTHER_WORK / EVALUATIONS / expected)
-        """What an evaluation with its sample and checkpoint takes, in steps: it slows down as they do."""
+        """Duration of an evaluation with its sample and checkpoint, in steps: it slows down as steps do."""
         self._measured, self._latest = False, 0.0
         self._last = now
         self._next = now + budget * CHECKS_APART
@@ -116,8 +119,8 @@ class Pace:
         self._measured, self._last = True, now
 
     def revision(self, plan: Plan, step: int, now: float, writing: float = 0.0) -> Segment | None:
-        """The plan's next segment, where it would end too early or too late, or where there is time left for the
-        last evaluation only; `writing` a checkpoint takes so long."""
+        """The next segment of the plan, if it would end too early or too late, or if there is only time for the last
+        evaluation; otherwise None. Writing a checkpoint takes `writing` seconds."""
         end = now + self._latest + min(self._speed.seconds / 2, self._budget * (LIMIT - EARLIEST))
         if step < plan.steps and end > self._budget * LIMIT:  # a further step ends further from the limit
             return plan.ended(step).segments[-1]

@@ -1,4 +1,4 @@
-"""The same numbers every time on CUDA, where the fastest kernels add up in any order."""
+"""Deterministic training on CUDA, whose fastest kernels add in an order that differs from run to run."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
 @contextmanager
 def determinism(settings: TrainConfig) -> Iterator[None]:
-    """With `deterministic`, PyTorch takes only kernels that repeat themselves, and says which operation has none.
+    """With `train.deterministic`, let PyTorch use deterministic kernels only; it raises where an operation has none.
 
-    cuBLAS reads its workspace's size when CUDA starts, so this comes before the first product. A CPU repeats itself in
-    any case.
+    cuBLAS reads the size of its workspace when CUDA starts, so this comes before the first product. On a CPU
+    training is deterministic in any case.
     """
     if not settings.deterministic:
         yield

@@ -1,7 +1,7 @@
-"""How many updates a training makes, as planned and as revised: a recorded plan can be replayed bit for bit.
+"""The plan of a training: how many updates it makes, with its revisions. A recorded plan can be replayed bit for bit.
 
-The schedule of the learning rate depends on the progress in [0, 1]. A revision after `step` updates leaves the
-progress as it is and changes how fast it goes on to 1, so the learning rate has no jump.
+The learning rate depends on the progress, between 0 and 1. A revision after `step` updates keeps the progress and
+changes how fast it continues to 1, so the learning rate never jumps.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import Any, NamedTuple
 from charpipe.errors import RunError
 
 EVALUATIONS = 20
-"""In a run, where `evaluate_every` is unset."""
+"""Evaluations in a run, where `evaluate_every` is unset."""
 LONGEST_INTERVAL = 1000
 MOST_STEPS = 2**53
-"""Up to which all numbers of steps are exact as floats, too."""
+"""Up to this number steps are exact as floats, too."""
 SEGMENTS = [int, int, float, int], [int, int, int, int]
-"""The types of a recorded segment's parts."""
+"""The types of a recorded segment's four numbers."""
 
 
 class Segment(NamedTuple):
-    """From update `step` on the training has `steps` updates in all; `position` is the progress at `step`, in updates
-    of a training of that length. `evaluations` of the whole progress are due where `evaluate_every` is unset."""
+    """From update `step` on, the training has `steps` updates in all. `position` is the progress at `step`, in updates
+    of a training of that length. Where `evaluate_every` is unset, there are `evaluations` in the whole progress."""
 
     step: int
     steps: int
@@ -34,12 +34,12 @@ class Segment(NamedTuple):
 
     @property
     def interval(self) -> int:
-        """Steps between two evaluations, about, where `evaluate_every` is unset."""
+        """Steps between two evaluations, approximately, where `evaluate_every` is unset."""
         return max(1, min(self.steps // EVALUATIONS, LONGEST_INTERVAL))
 
     @property
     def linear(self) -> bool:
-        """Whether the position is simply the number of updates made: no revision came before."""
+        """Whether the position equals the number of updates made: there was no revision."""
         return self.position == self.step
 
     def position_after(self, done: int) -> float:
@@ -57,12 +57,12 @@ class Plan:
 
     @classmethod
     def of(cls, steps: int) -> Plan:
-        """So many steps, never revised."""
+        """A plan of `steps` updates without revisions."""
         return cls((Segment(0, steps, 0.0),))
 
     @classmethod
     def from_json(cls, value: Any) -> Plan:
-        """What `to_json` gave. Raises RunError where it is none."""
+        """Read what `to_json` returned. Raises RunError where it is invalid."""
         if not isinstance(value, list) or not value or not all(map(_is_segment, value)):
             raise RunError("the recorded plan of steps cannot be read; name another checkpoint")
         found = tuple(Segment(step, steps, float(position), count) for step, steps, position, count in value)
@@ -81,35 +81,35 @@ class Plan:
         return self.segments[-1].steps
 
     def extended(self, segment: Segment) -> Plan:
-        """With one more segment; one at the same step is replaced."""
+        """The plan with one more segment; one at the same step is replaced."""
         return Plan((*(old for old in self.segments if old.step < segment.step), segment))
 
     def restarted(self, step: int, steps: int) -> Plan:
-        """From `step` on as a training that was planned with `steps` from its start: the user's own change."""
+        """The plan continued from `step` as if it had `steps` updates from its start: the user changed the length."""
         return self.extended(Segment(step, steps, float(step)))
 
     def revised(self, step: int, steps: int, evaluations: int = EVALUATIONS) -> Plan:
-        """From `step` on with another number of steps and the same progress."""
+        """The plan with another number of steps from `step` on, where the progress stays as it is."""
         return self.extended(Segment(step, steps, self.progress(step) * steps, evaluations))
 
     def position(self, done: int) -> tuple[float, int]:
-        """The progress after `done` updates as so many updates (a fraction) of so many."""
+        """The progress after `done` updates: a number of updates, which may be a fraction, and of how many."""
         place = bisect_left(self.segments, done, key=lambda segment: segment.step)
         segment = self.segments[max(0, place - 1)]
         return segment.position_after(done), segment.steps
 
     def progress(self, done: int) -> float:
-        """Of the schedule after `done` updates, from 0 to 1."""
+        """The progress after `done` updates, between 0 and 1."""
         position, steps = self.position(done)
         return min(1.0, position / steps) if steps else 1.0
 
     def ended(self, step: int) -> Plan:
-        """With its end after `step` updates, whatever the progress."""
+        """The plan that ends after `step` updates, whatever the progress."""
         return self.extended(Segment(step, step, float(step)))
 
     def evaluations_between(self, earlier: int, later: int) -> int:
-        """How many evaluations are due after update `earlier` and until `later`, where `evaluate_every` is unset: as
-        the segments say that were in force then."""
+        """How many evaluations are due after update `earlier` up to update `later`, where `evaluate_every` is unset.
+        Each segment counts for the updates during which it was in force."""
         found = 0
         for place, segment in enumerate(self.segments):
             last = place + 1 == len(self.segments)
@@ -127,7 +127,7 @@ class Plan:
 
     @property
     def interval(self) -> int:
-        """Steps between two evaluations, about, as planned now."""
+        """Steps between two evaluations, approximately, as planned now."""
         return self.segments[-1].interval
 
 
@@ -139,11 +139,11 @@ def _is_segment(value: Any) -> bool:
     return bool(0 <= step <= steps <= MOST_STEPS and 0 <= position <= steps and 1 <= count <= MOST_STEPS)
 
 
-def rest_of(plan: Plan, begun: Plan, step: int) -> Sequence[Segment]:
-    """The segments of `plan` that a training with the plan `begun` has still before it after `step` updates. Raises
-    RunError where it was begun with another one."""
-    known = len(begun.segments)
+def rest_of(plan: Plan, current: Plan, step: int) -> Sequence[Segment]:
+    """The segments of `plan` that are still to come after `step` updates of a training whose plan is `current`. Raises
+    RunError where `current` is not how `plan` starts."""
+    known = len(current.segments)
     rest = plan.segments[known:]
-    if plan.segments[:known] != begun.segments or any(segment.step <= step for segment in rest[:1]):
+    if plan.segments[:known] != current.segments or any(segment.step <= step for segment in rest[:1]):
         raise RunError("the training to go on with was planned otherwise; leave the plan out, or train anew")
     return rest

@@ -1,4 +1,4 @@
-"""What a user can set about training. The defaults were found by trying; docs and `config show` list them."""
+"""The settings of training. The defaults come from experiments (`benchmarks/`); docs and `config show` list them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class TrainConfig(Options):
     """The `[train]` table."""
 
     # Data
-    batch_size: int = Field(32, ge=1, le=65536, description="lanes read side by side")
+    batch_size: int = Field(32, ge=1, le=65536, description="streams of the corpus read side by side")
     window: int = Field(
         64, ge=1, le=65536, description="tokens between truncations of backpropagation through time"
     )
@@ -69,10 +69,10 @@ class TrainConfig(Options):
         None,
         ge=1,
         le=MOST,
-        description="looks at validation without a better score after which training ends",
+        description="evaluations without a better validation score after which training ends",
     )
 
-    # Optimiser
+    # Optimizer
     optimizer: Literal["sgd", "rmsprop", "adagrad", "adam", "adamw"] = Field(
         "adamw", description="update rule"
     )
@@ -95,7 +95,7 @@ class TrainConfig(Options):
     loss: Literal["mean", "sum"] = Field(
         "mean",
         description="what is differentiated: the mean over the window, or, as in char-rnn, the sum over it (of the "
-        "mean over lanes); scores are always means",
+        "mean over the streams); scores are always means",
     )
     betas: tuple[float, float] = Field((0.9, 0.99), description="adam, adamw: decay of the two moments")
     decay: float = Field(0.95, ge=0, lt=1, description="rmsprop: decay of the squared gradient")
@@ -121,7 +121,7 @@ class TrainConfig(Options):
     engine: Literal["auto", "fast", "plain", "cuda-graphs"] = Field(
         "auto",
         description="fast: charpipe's own, for RNN, GRU and LSTM on a CPU; plain: PyTorch's layers; cuda-graphs: a "
-        "recorded update on CUDA, unverified until benchmarks/results says otherwise, and never taken by auto",
+        "captured update on CUDA, unverified until benchmarks/results says otherwise, and never taken by auto",
     )
     deterministic: bool = Field(
         False,
@@ -131,12 +131,12 @@ class TrainConfig(Options):
         1, ge=0, lt=2**63, description="of the first weights, dropout and the order of the data"
     )
 
-    # What is looked at and kept
+    # Evaluations, samples, checkpoints
     evaluate_every: int | None = Field(
         None,
         ge=1,
         le=MOST,
-        description="steps between looks at validation; unset: twenty in a run, 1000 at most",
+        description="steps between evaluations; unset: twenty in a run, 1000 at most",
     )
     sample_every: int | None = Field(
         None, ge=1, le=MOST, description="steps between samples; unset: with each evaluation"

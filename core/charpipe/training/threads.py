@@ -1,4 +1,4 @@
-"""How many threads PyTorch gets, and when."""
+"""How many threads PyTorch uses for updates and for evaluations."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from contextlib import contextmanager
 
 import torch
 
-from charpipe.training.job import Job
+from charpipe.training.setup import Setup
 
-WORTH_SHARING = 1_000_000
-"""Products in a time step (lanes x parameters) from which on threads help; results are the same either way."""
+MIN_PRODUCTS = 1_000_000
+"""Multiplications in a time step (batch size x parameters) from which on threads help. Results do not depend on it."""
 
 
 @contextmanager
-def threads_for_updates(job: Job) -> Iterator[None]:
-    """One where the work is tiny, since waiting for each other would cost more than the work itself; and one where the
-    engine has threads of its own: PyTorch's go on turning for a while after their work, in the way of those."""
-    tiny = job.device.type == "cpu" and job.lanes.batch_size * job.model.parameters < WORTH_SHARING
-    with _threads(1 if tiny or job.engine == "fast" else job.threads):
+def threads_for_updates(setup: Setup) -> Iterator[None]:
+    """One thread where an update is so small that synchronization would cost more than the work, and where the engine
+    has its own threads: PyTorch's spin for a while after their work, which slows these down."""
+    products = setup.batches.batch_size * setup.model.parameters
+    small = setup.device.type == "cpu" and products < MIN_PRODUCTS
+    with _threads(1 if small or setup.engine == "fast" else setup.threads):
         yield
 
 
 @contextmanager
-def threads_for_looks(job: Job) -> Iterator[None]:
-    """All of them, to score and to sample with between updates."""
-    with _threads(job.threads):
+def threads_for_evaluation(setup: Setup) -> Iterator[None]:
+    """All threads, to evaluate and to sample between updates."""
+    with _threads(setup.threads):
         yield
 
 

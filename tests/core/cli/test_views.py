@@ -20,6 +20,7 @@ from charpipe.events import (
     Event,
     Finished,
     Notice,
+    Reported,
     Sampled,
     StageFailed,
     StageFinished,
@@ -156,3 +157,20 @@ def test_live_training_line_shows_everything_where_there_is_room() -> None:
     assert "step 1,000 of 2,000" in line
     assert "bits/char" in line
     assert "█" in line
+
+
+def test_metrics_of_plugins_are_shown_as_many_as_there_is_room_for() -> None:
+    progress = Progress("train-and-sample", "text")
+    for event in (
+        TrainingStarted("r", 0, 100, "cpu", "float32", 10, "rnn 1x4"),
+        Reported(10, {"train/loss": 2.0, "mine/first": 1.25}),
+        Evaluated(10, {"train/loss": 3.0, "val/loss": 2.5, "val/bits_per_char": 3.6, "mine/second": 7.0}),
+    ):
+        progress.take(event)
+    shown = "train/loss 2  mine/first 1.25  mine/second 7"
+    assert sorted(progress.measured().split("  ")) == sorted(shown.split("  "))
+    assert len(progress.measured(30)) <= 30
+    assert progress.measured(5) == ""
+    progress.take(Reported(20, {"train/loss": 1.5, "mine/first": 1.0}))
+    assert "train/loss 1.5" in progress.measured()
+    assert "mine/second 7" in progress.measured()

@@ -9,7 +9,7 @@ from charpipe.models.bundle import tensors
 from charpipe.models.growth import RARE, fixed_width, grow, grow_memory
 from charpipe.plugin import ArchitectureConfig
 from charpipe.training import TrainConfig
-from charpipe.training.optimisers import build_optimizer, memory, restore_memory
+from charpipe.training.optimizers import build_optimizer, load_optimizer_state, optimizer_state
 from charpipe_gru import charpipe_architectures as gru
 from charpipe_lstm import charpipe_architectures as lstm
 from charpipe_rnn import charpipe_architectures as rnn
@@ -53,7 +53,7 @@ def test_the_optimiser_remembers_the_old_rows_and_goes_on(settings: dict[str, ob
         logits, _ = old.network(torch.randint(9, (8, 2)), old.network.initial_state(2))
         logits.logsumexp(-1).sum().backward()
         optimizer.step()
-    kept = memory(optimizer, old.network)
+    kept = optimizer_state(optimizer, old.network)
     grow(new.network, tensors(old.network), 9, 14)
     grown = grow_memory(kept, new.network)
     for name, before in kept.items():
@@ -62,7 +62,7 @@ def test_the_optimiser_remembers_the_old_rows_and_goes_on(settings: dict[str, ob
             assert torch.equal(grown[name][part], before)
             assert grown[name].sum() == pytest.approx(float(before.sum()), abs=1e-5)
     another = build_optimizer(new.network, train)
-    restore_memory(another, new.network, grown)
+    load_optimizer_state(another, new.network, grown)
     logits, _ = new.network(torch.randint(14, (8, 2)), new.network.initial_state(2))
     logits.logsumexp(-1).sum().backward()
     another.step()

@@ -152,3 +152,18 @@ def test_the_last_sample_of_a_run_that_goes_on_has_the_score_of_its_step(make_ru
     page = " ".join(report(run).split())
     assert "<h3>Step 20<small>2.000 bits per character</small></h3>" in page
     assert "the whole split" not in page
+
+
+def test_every_other_metric_with_a_curve_has_a_chart(make_run):
+    run = make_run()
+    with run.metrics_file.open("a") as file:
+        for step in (1, 2, 3):
+            line = {"step": step, "mine/norm": 1.0 / step, "<b>/x": float(step), "mine/nan": float("nan")}
+            file.write(json.dumps(line | ({"mine/once": 1.0} if step == 3 else {})) + "\n")
+    page = report(run)
+    found = Elements(page)
+    assert found.tags.count("svg") == 3 + 2
+    assert "mine/norm." in page
+    assert "&lt;b&gt;/x." in page
+    assert "<b>/x" not in page
+    assert "mine/once." not in page

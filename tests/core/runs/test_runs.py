@@ -14,8 +14,8 @@ from charpipe.events import (
     CheckpointStarted,
     Evaluated,
     Finished,
+    Reported,
     Sampled,
-    Step,
     TrainingStarted,
 )
 from charpipe.runs import Recorder, Run, RunInfo, find_run, list_runs, read_metrics
@@ -102,18 +102,23 @@ def test_a_damaged_run_file_is_named(runs: Path, text: str, said: str) -> None:
     assert said in str(caught.value)
 
 
-def step(number: int, loss: float = 1.0) -> Step:
-    return Step(number, 30, loss, 0.1, 8, float(number))
+def report(step: int, loss: float) -> Reported:
+    return Reported(step, {"train/loss": loss, "train/learning_rate": 0.1})
 
 
-def test_losses_are_recorded_as_means_of_ten_steps(runs: Path) -> None:
+def test_every_metric_that_is_reported_is_recorded(runs: Path) -> None:
     run = make(runs, "one")
     recorder = Recorder(run)
     recorder(TrainingStarted("one", 0, 30, "cpu", "float32", 10, "rnn 1x4"))
-    for number in range(1, 26):
-        recorder(step(number, float(number)))
-    lines = list(read_metrics(run.metrics_file))
-    assert [(line["step"], line["train/loss"]) for line in lines] == [(10, 5.5), (20, 15.5)]
+    recorder(Reported(10, {"train/loss": 5.5, "mine/first": 1.0}))
+    recorder(Evaluated(12, {"train/loss": 9.0, "val/loss": 2.0, "mine/second": 3.0}))
+    recorder(Reported(20, {"train/loss": 15.5, "mine/first": 2.0}))
+    lines = [{key: line[key] for key in line if key != "time"} for line in read_metrics(run.metrics_file)]
+    assert lines == [
+        {"step": 10, "train/loss": 5.5, "mine/first": 1.0},
+        {"step": 12, "val/loss": 2.0, "mine/second": 3.0},
+        {"step": 20, "train/loss": 15.5, "mine/first": 2.0},
+    ]
 
 
 def test_reason_for_the_engine_stays_while_the_engine_does(runs: Path) -> None:
@@ -133,22 +138,19 @@ def test_going_on_from_a_checkpoint_records_what_an_uninterrupted_run_would(runs
     """Whether or not the run, before it was killed, heard that its checkpoint had come to lie on disk."""
     run = make(runs, "one")
     recorder = Recorder(run)
-    for number in range(1, 14):
-        recorder(step(number, float(number)))
+    recorder(report(10, 5.5))
     saved = run.checkpoints / "step-00000013"
     recorder(CheckpointStarted(13))
     saved.mkdir(parents=True)
     if told:
         recorder(Checkpointed(13, str(saved), best=True))
-    for number in range(14, 24):
-        recorder(step(number, -1.0))
+    recorder(report(20, -1.0))
     recorder(Evaluated(22, {"val/loss": 9.0}))
     recorder(Sampled(22, "abc"))
 
     fresh = Recorder(run)
     fresh.rewind(13, saved, saved)
-    for number in range(14, 21):
-        fresh(step(number, float(number)))
+    fresh(report(20, 15.5))
     lines = list(read_metrics(run.metrics_file))
     assert [(line["step"], line["train/loss"]) for line in lines] == [(10, 5.5), (20, 15.5)]
     assert list(read_metrics(run.samples_file)) == []

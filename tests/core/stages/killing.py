@@ -21,7 +21,7 @@ from charpipe.registry import Registry
 from charpipe.runs import Recorder, recorder
 from charpipe.stages import Context, TrainRequest, plan, training
 from charpipe.store import atomic
-from charpipe.training import checkpoints
+from charpipe.training import checkpoints, snapshot
 from charpipe.workspace import Workspace
 
 SAVED = 15
@@ -68,16 +68,16 @@ def of_the_step(folder: Path, then) -> None:
 
 def arrange(place: str) -> None:
     """Let this process die at that place."""
-    write, describe, publish = checkpoints.Snapshot._write, checkpoints.describe, checkpoints.publish_folder
+    write, describe, publish = snapshot.Snapshot._write, checkpoints.describe, checkpoints.publish_folder
     remove = shutil.rmtree
 
-    def writing(snapshot, folder):
-        if snapshot.step == SAVED and place == "before-the-write":
+    def writing(saved, folder):
+        if saved.step == SAVED and place == "before-the-write":
             die()
-        if snapshot.step > SAVED and place == "in-a-step":
+        if saved.step > SAVED and place == "in-a-step":
             threading.Event().wait()  # however late that of SAVED is heard of, no later one lies on disk
-        write(snapshot, folder)
-        if snapshot.step == SAVED and place == "within-the-write":
+        write(saved, folder)
+        if saved.step == SAVED and place == "within-the-write":
             path = folder / "optimizer.safetensors"
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
             die()
@@ -108,7 +108,7 @@ def arrange(place: str) -> None:
                 die()
             super()._checkpointed(event)
 
-    checkpoints.Snapshot._write, checkpoints.describe = writing, describing
+    snapshot.Snapshot._write, checkpoints.describe = writing, describing
     checkpoints.publish_folder, shutil.rmtree = publishing, removing
     training.Recorder = recorder.Recorder = Told
     plan.new_name = lambda corpus, arch: place

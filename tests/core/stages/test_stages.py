@@ -67,7 +67,9 @@ def test_everything_runs_once(corpus: Path, open_session, heard) -> None:
     assert ran(heard) == []
     assert (again.run, same_scores, same_sample) == (trained.run, scores, sample)
     assert set(scores.metrics) == {
-        f"{split}/{name}" for split in ("val", "test") for name in ("loss", "bits_per_char", "bits_per_byte")
+        f"{split}/{name}"
+        for split in ("val", "test")
+        for name in ("loss", "perplexity", "bits_per_char", "bits_per_byte")
     } | {f"test/{name}{after}_bits_per_char" for name in ("xz", "zstd") for after in ("", "_after_training")}
     assert len(sample.text) == 40
 

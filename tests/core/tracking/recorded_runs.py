@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from charpipe.events import Checkpointed, Evaluated, Event, Finished, Sampled, Step, TrainingStarted
+from charpipe.events import Checkpointed, Evaluated, Event, Finished, Reported, Sampled, Step, TrainingStarted
 from charpipe.runs import Run, RunInfo
 
 NAME = "20261123-1041-hello-lstm-7f3a"
@@ -45,6 +45,7 @@ def history(run: Run, last: int = 20) -> list[Event]:
     for step in range(1, last + 1):
         events.append(Step(step, last, 2.0 / step, 1e-3, 16 * step, 0.1 * step))
         if step % 10 == 0:
+            events.append(Reported(step, {"train/loss": 2.0 / step, "train/learning_rate": 1e-3}))
             events.append(Evaluated(step, {"val/loss": 1.0 + step / 100, "val/bits_per_char": 2.0}))
             events.append(Sampled(step, f"hello {step}", "h"))
             events.append(Checkpointed(step, str(write_checkpoint(run, step)), best=step == 10))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from charpipe.errors import RunError
 from charpipe.events import Notice, Step
-from charpipe.training import TrainConfig, last_checkpoint, loop, train
+from charpipe.training import TrainConfig, last_checkpoint, loop, planner, train, update
 from charpipe.training.budget import Pace, steps_within
 from charpipe.training.plan import Plan, rest_of
 from charpipe.training.schedules import learning_rate
@@ -146,13 +146,13 @@ def test_budget_spent_on_compiling_is_told_and_one_update_made(
 ):
     """Loading and compiling count: where they take longer than the budget, a run of no update is no success."""
     clock = simulate(monkeypatch, lambda now: 0.1)
-    prepared = loop.prepare
+    prepared = loop.initialize
 
     def slowly(*arguments):
         clock.now += 10.0
         return prepared(*arguments)
 
-    monkeypatch.setattr(loop, "prepare", slowly)
+    monkeypatch.setattr(loop, "initialize", slowly)
     chosen = settings(steps=None, budget="6s", evaluate_every=None)
     events = list(train(new_model(), tokens, chosen, checkpoints=tmp_path))
     warnings = [event.message for event in events if isinstance(event, Notice) and event.level == "warning"]
@@ -167,7 +167,7 @@ def test_compiling_counts_and_measuring_is_a_small_part(
 ):
     budget, compiling = 20.0, 3.0
     clock = simulate(monkeypatch, lambda now: seconds)
-    prepared, measuring = loop.prepare, []
+    prepared, measuring = loop.initialize, []
 
     def slowly(*arguments):
         clock.now += compiling
@@ -179,9 +179,9 @@ def test_compiling_counts_and_measuring_is_a_small_part(
         measuring.append(clock.now - before)
         return found
 
-    monkeypatch.setattr(loop, "prepare", slowly)
-    monkeypatch.setattr(loop, "steps_within", watched)
-    monkeypatch.setattr(loop, "learn", lambda job, inputs, targets: torch.zeros(()))
+    monkeypatch.setattr(loop, "initialize", slowly)
+    monkeypatch.setattr(planner, "steps_within", watched)
+    monkeypatch.setattr(update, "optimize", lambda *_: {"loss": torch.zeros(())})
     chosen = settings(steps=None, budget=f"{budget:g}s", evaluate_every=None, max_epochs=1e6)
     for event in train(new_model(), tokens, chosen, checkpoints=tmp_path):
         if isinstance(event, Step) and event.step == 1:

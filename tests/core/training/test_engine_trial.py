@@ -60,7 +60,7 @@ def test_auto_tries_both_once_remembers_and_tells(
 ):
     if obstacle(new_model("lstm", dropout=0).network, torch.device("cpu"), "float32"):
         pytest.skip("the fast engine cannot run here")
-    monkeypatch.setattr("charpipe.training.job.is_uncertain", lambda *_: True)
+    monkeypatch.setattr("charpipe.training.setup.is_uncertain", lambda *_: True)
     monkeypatch.setattr(trial, "cache_folder", lambda: tmp_path)
     beside_others(monkeypatch, busy=False)
     times = {"fast": 2.0, "plain": 1.0} if preferred == "plain" else {"fast": 1.0, "plain": 20.0}

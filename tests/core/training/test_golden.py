@@ -10,7 +10,7 @@ from charpipe.events import Step, TrainingStarted
 from charpipe.models import load_model
 from charpipe.registry import Registry
 from charpipe.training import last_checkpoint, train
-from charpipe.training.fitting import train_fitted
+from charpipe.training.count_based import train_count_based
 
 GOLDEN = json.loads(Path(__file__).with_name("golden_losses.json").read_text())
 
@@ -29,7 +29,7 @@ def test_losses(tmp_path, new_model, tokens, settings, name, engine):
 
 def test_a_counted_model_scores(tmp_path, letters, tokens):
     architecture = Registry().architecture("ngram")
-    events = train_fitted(
+    events = train_count_based(
         architecture,
         architecture.config(),
         tokens[300:],

@@ -8,9 +8,9 @@ from torch import nn
 from charpipe.config import load_config
 from charpipe.models import build_model
 from charpipe.training import TrainConfig
-from charpipe.training.job import prepare
-from charpipe.training.loop import update
-from charpipe.training.optimisers import build_optimizer
+from charpipe.training.initialization import initialize
+from charpipe.training.optimizers import build_optimizer
+from charpipe.training.update import build_update
 from charpipe_gru import charpipe_architectures as gru
 from charpipe_lstm import charpipe_architectures as lstm
 from charpipe_rnn import charpipe_architectures as rnn
@@ -65,14 +65,15 @@ def test_min_char_rnn_makes_the_steps_of_its_112_lines(engine):
     Why, by = (values.detach().double().numpy().copy() for values in (head.weight, head.bias))
     weights = [Wxh, Whh, Why, bh, by]
     memory, hidden = [np.zeros_like(each) for each in weights], np.zeros(100)
-    job = prepare(model, tokens, train, None)
-    assert (job.lanes.batch_size, job.lanes.window) == (1, 25)
+    setup, state = initialize(model, tokens, train)
+    batches, update = setup.batches, build_update(setup, state)
+    assert (batches.batch_size, batches.window) == (1, 25)
     for step in range(4):
-        inputs, targets = (ids[:, 0].numpy() for ids in job.lanes.read(step))
-        if job.lanes.begins(step):
+        inputs, targets = (ids[:, 0].numpy() for ids in batches.read(step))
+        if batches.starts_epoch(step):
             hidden = np.zeros(100)
         expected, hidden = min_char_rnn(weights, memory, inputs, targets, hidden)
-        assert update(job, step, train.learning_rate).item() == pytest.approx(expected, rel=1e-3)
+        assert update(step, train.learning_rate)["loss"].item() == pytest.approx(expected, rel=1e-3)
     np.testing.assert_allclose(head.bias.detach().numpy(), by, atol=5e-3)
     assert layer.bias_hh_l0.eq(0).all()
 
@@ -92,8 +93,8 @@ def test_char_rnn_has_its_defaults():
 def test_they_train_every_architecture(name, arch):
     train, config = settled(name, arch, steps=2, device="cpu", batch_size=2, window=5)
     model = build_model(ARCHITECTURES[arch], config.model_copy(update={"hidden_size": 8}), {}, 30)
-    job = prepare(model, np.arange(200, dtype=np.uint8) % 30, train, None)
-    assert update(job, 0, train.learning_rate).item() == pytest.approx(np.log(30), rel=0.05)
+    update = build_update(*initialize(model, np.arange(200, dtype=np.uint8) % 30, train))
+    assert update(0, train.learning_rate)["loss"].item() == pytest.approx(np.log(30), rel=0.05)
 
 
 def test_fast_is_what_charpipe_does_unasked():
@@ -136,8 +137,9 @@ def test_adagrad_adds_under_the_root_as_min_char_rnn_does():
 def test_summed_losses_have_gradients_as_many_times_larger(new_model, tokens, settings):
     found = {}
     for loss in ("mean", "sum"):
-        job = prepare(new_model(dropout=0), tokens, settings(loss=loss, precision="float32", clip=0.0), None)
-        told = update(job, 0, 1e-9)
-        found[loss] = told, job.model.network.head.weight.grad
+        chosen = settings(loss=loss, precision="float32", clip=0.0)
+        setup, state = initialize(new_model(dropout=0), tokens, chosen)
+        measured = build_update(setup, state)(0, 1e-9)
+        found[loss] = measured["loss"], state.network.head.weight.grad
     assert found["sum"][0] == found["mean"][0]
     torch.testing.assert_close(found["sum"][1], found["mean"][1] * 8)

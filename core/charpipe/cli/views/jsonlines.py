@@ -9,14 +9,14 @@ from collections.abc import Iterable
 from charpipe.cli.output import print_json
 from charpipe.cli.views.base import View
 from charpipe.errors import Incomplete, InterruptedRun, JsonResult
-from charpipe.events import Event, Finished, StageProgress, Step
+from charpipe.events import Event, Finished, Reported, StageProgress, Step
 
 INTERVAL = 0.5
 """Seconds between two lines that only say how far it is."""
 
 
 class JsonLines(View):
-    """Events for programs; steps and progress are thinned to two a second."""
+    """Events for programs; steps, reports and progress are thinned to two a second."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -24,7 +24,7 @@ class JsonLines(View):
 
     def __call__(self, event: Event) -> None:
         """Print one event."""
-        if isinstance(event, Step | StageProgress):
+        if isinstance(event, Step | Reported | StageProgress):
             now = time.monotonic()
             if now - self._last.get(type(event), 0.0) < INTERVAL:
                 return

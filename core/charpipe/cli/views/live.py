@@ -87,7 +87,7 @@ class Live(View):
         if stage.name == self.progress.learning and stage.state == "running" and not stage.text:
             room = self._console.width - len(line.plain)
             line.append(self.progress.training(self._bar(), room))
-            return [line, *self._sample()]
+            return [line, *self._measured(), *self._sample()]
         text = stage.text or (stage.why if stage.state == "running" else "")
         outcome = f" {self.progress.outcome(stage):>8}" if stage.state in ("done", "cached") else ""
         room = self._console.width - len(line.plain) - len(outcome)
@@ -101,6 +101,11 @@ class Live(View):
             return ""
         full = round(share * BAR)
         return "█" * full + "░" * (BAR - full)
+
+    def _measured(self) -> list[Text]:
+        indent = " " * (self.progress.width + 3)
+        text = self.progress.measured(self._console.width - len(indent))
+        return [Text(f"{indent}{text}", "dim")] if text else []
 
     def _sample(self) -> list[Text]:
         sampled = self.progress.sampled

@@ -70,7 +70,8 @@ class Plain(View):
                 count = "" if event.parameters is None else f", {event.parameters:,} parameters"
                 return f"  {self.progress.learning:<{width}}{self.progress.model}{count}"
             case Evaluated():
-                return f"  {self.progress.learning:<{width}}{self.progress.training()}"
+                line = f"{self.progress.training()}  {self.progress.measured()}".rstrip()
+                return f"  {self.progress.learning:<{width}}{line}"
             case Sampled(step=step, text=text):
                 return f"  {'':<{width}}sample at step {step:,} | {one_line(text, 80)}"
             case Notice(message=message):

@@ -14,6 +14,7 @@ from charpipe.events import (
     Evaluated,
     Event,
     Notice,
+    Reported,
     Sampled,
     StageFailed,
     StageFinished,
@@ -27,6 +28,7 @@ from charpipe.stages.units import duration, size
 
 RATE_WINDOW = 3.0
 """Seconds over which the speed is averaged."""
+IN_TRAINING_LINE = ("val/loss", "val/bits_per_char", "perf/chars_per_second")
 LEFT_SMOOTHING = 10.0
 """Seconds in which the time left comes most of the way to a new estimate."""
 
@@ -109,8 +111,10 @@ class Progress:
                 self.model = f"{event.model} · {event.device} {event.precision}"
             case Step():
                 self._step(event)
-            case Evaluated():
-                self.metrics = event.metrics
+            case Reported(metrics=metrics):
+                self.metrics = {**self.metrics, **metrics}
+            case Evaluated(metrics=metrics):  # the training loss since the last report is the newer one
+                self.metrics = {**metrics, **self.metrics, **_not_reported(metrics)}
             case Sampled():
                 self.sampled = event
             case Notice():
@@ -190,6 +194,15 @@ class Progress:
         found = self.metrics.get("val/bits_per_char") if bits else None
         return f"val {self.metrics['val/loss']:.3f} nats" + (f", {found:.3f} bits/char" if found else "")
 
+    def measured(self, room: int | None = None) -> str:
+        """The metrics that the training line leaves out, by name: as many as `room` columns hold."""
+        parts = [
+            f"{name} {value:.4g}" for name, value in self.metrics.items() if name not in IN_TRAINING_LINE
+        ]
+        while room is not None and len("  ".join(parts)) > room and parts:
+            parts.pop()
+        return "  ".join(parts)
+
     def _left(self) -> str | None:
         if self.step is None or self._seconds_left is None:
             return None
@@ -226,3 +239,7 @@ def shortened(text: str, width: int) -> str:
         if cell_len(line) <= width:
             return line
     return set_cell_size(text, max(0, width - 1)).rstrip() + "…"
+
+
+def _not_reported(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if not name.startswith("train/")}

@@ -1,4 +1,4 @@
-"""Models that are counted: one step that reads everything, told in the same events as training."""
+"""Count-based models: one pass over the training tokens, reported by the same events as a neural model's training."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from charpipe.generation import SampleConfig, sample
 from charpipe.models import save_model
 from charpipe.models.bundle import read_json
 from charpipe.models.fitted import FittedModel, fit
-from charpipe.plugin import Architecture, Decoder, Encoding, ModelConfig
+from charpipe.plugin import Architecture, Decoder, Encoding, Facts, Metric, ModelConfig
 from charpipe.store.atomic import write_json
 from charpipe.training.checkpoints import damage, publish_checkpoint
-from charpipe.training.observation import LARGEST_SLICE, replace_length
+from charpipe.training.metrics import Metrics, Weights
+from charpipe.training.monitor import MAX_VALIDATION_TOKENS, loss_metrics, short_samples
 
 
-def train_fitted(
+def train_count_based(
     architecture: Architecture,
     config: ModelConfig,
     tokens: NDArray[Any],
@@ -38,43 +39,50 @@ def train_fitted(
     stop: Callable[[], bool] = lambda: False,
     sampling: SampleConfig | None = None,
     decoders: Mapping[str, Decoder] | None = None,
+    metrics: Mapping[str, Metric] | None = None,
+    tokens_per_character: float | None = None,
 ) -> Iterator[Event]:
-    """Fit `architecture` to `tokens` (one dimension, unsigned), yielding what happens.
+    """Fit `architecture` to `tokens` (one dimension, unsigned integers) and yield events.
 
-    The whole of it is step 1 of 1: a fit that is stopped is begun anew, and `resume`, a checkpoint of a fit that was
-    done, has nothing left to do. Raises UsageError, RunError, PluginError.
+    The fit is step 1 of 1: one that is stopped starts over, and `resume`, the checkpoint of a finished one, leaves
+    nothing to do. Raises UsageError, RunError, PluginError.
     """
-    began = time.perf_counter()
+    started = time.perf_counter()
     if resume is not None:
         yield Finished(1, "steps", 0.0, _metrics(resume))
         return
     title = f"{architecture.name} {config.title}".strip()
     yield TrainingStarted(run, 0, 1, "cpu", "float32", None, title, engine="counted")
-    fitted = yield from _until(fit(architecture, config, encoding.size, tokens), stop)
+    fitted = yield from _until(stop, fit(architecture, config, encoding.size, tokens))
     if fitted is None:
-        yield Finished(0, "interrupted", time.perf_counter() - began)
+        yield Finished(0, "interrupted", time.perf_counter() - started)
         return
-    seconds = time.perf_counter() - began
-    metrics = {"perf/chars_per_second": len(tokens) / max(seconds, 1e-9)}
+    seconds = time.perf_counter() - started
+    found = {"perf/chars_per_second": len(tokens) / max(seconds, 1e-9)}
     if validation is not None and len(validation) > 1:
-        loss = score(fitted, validation, limit=LARGEST_SLICE).nats
-        metrics |= {"val/loss": loss} if math.isfinite(loss) else {}
-    yield Evaluated(1, metrics)
-    settings = replace_length(sampling or SampleConfig())
+        loss = score(fitted, validation, limit=MAX_VALIDATION_TOKENS).nats
+        found |= loss_metrics(loss, tokens_per_character) if math.isfinite(loss) else {}
+    weights = Weights(fitted.tensors)
+    facts = Facts(step=1, tokens=len(tokens), seconds=seconds, metrics=found, weights=weights)
+    computed = Metrics(metrics)
+    found = computed.compute("evaluation", facts)
+    yield Evaluated(1, found)
+    yield from computed.warnings()
+    settings = short_samples(sampling or SampleConfig())
     yield Sampled(1, sample(fitted, encoding, settings, decoders), settings.prompt)
     model = FittedModel(fitted, architecture.name, config, vocabulary, encoding.size, plugin)
-    yield _save(model, checkpoints, {"seconds": seconds, "tokens": len(tokens), "metrics": metrics})
-    yield Finished(1, "steps", time.perf_counter() - began, metrics, model.parameters)
+    yield _save(model, checkpoints, {"seconds": seconds, "tokens": len(tokens), "metrics": found})
+    yield Finished(1, "steps", time.perf_counter() - started, found, model.parameters)
 
 
-def _until(counting: Generator[Event, None, Any], stop: Callable[[], bool]) -> Generator[Event, None, Any]:
-    """What `counting` yields, and what it returns; None where a stop was wished for."""
+def _until(stop: Callable[[], bool], fitting: Generator[Event, None, Any]) -> Generator[Event, None, Any]:
+    """Yield what `fitting` yields and return what it returns; None where `stop()` became true."""
     while not stop():
         try:
-            yield next(counting)
+            yield next(fitting)
         except StopIteration as end:
             return end.value
-    counting.close()
+    fitting.close()
     return None
 
 

@@ -1,4 +1,4 @@
-"""What ends a training early, explained: numbers that are no longer finite, memory that is not there."""
+"""The errors that end a training: a loss or weights that are not finite, and memory that runs out."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from charpipe.errors import TrainingError
 from charpipe.training.settings import TrainConfig
 
 
-def diverged(step: int, settings: TrainConfig) -> TrainingError:
-    """The error for a loss or weights that are not finite after `step` updates."""
+def divergence(step: int, settings: TrainConfig) -> TrainingError:
+    """The error for a loss or weights that are not finite after `step` updates. The caller raises it."""
     return TrainingError(
         f"the loss is not finite at step {step:,}; what was saved before is whole; try a lower rate: "
         f"--set train.learning_rate={settings.learning_rate / 2:g}"
@@ -21,13 +21,13 @@ def diverged(step: int, settings: TrainConfig) -> TrainingError:
 
 
 def is_finite(network: nn.Module) -> bool:
-    """Whether every weight is a number."""
+    """Whether every weight is finite."""
     return all(bool(values.isfinite().all()) for values in network.parameters())
 
 
 @contextmanager
-def memory_explained(settings: TrainConfig) -> Iterator[None]:
-    """Turn a refused allocation into a TrainingError that says what to try."""
+def out_of_memory_as_training_error(settings: TrainConfig) -> Iterator[None]:
+    """Raise TrainingError, which says what to try, where PyTorch or Python cannot allocate memory."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:

@@ -1,4 +1,4 @@
-"""The running mean of the weights: its arithmetic, and that it is what is scored and kept."""
+"""The moving average of the weights: its arithmetic, and that it is evaluated and saved."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from charpipe.errors import RunError
 from charpipe.evaluation import score
 from charpipe.events import Checkpointed, Evaluated, Finished, Notice
 from charpipe.training import last_checkpoint, train
-from charpipe.training.averaging import Average
+from charpipe.training.ema import ExponentialMovingAverage
 
 
 def trained(folder, model, tokens, settings, **more):
@@ -20,7 +20,7 @@ def trained(folder, model, tokens, settings, **more):
 def test_the_mean_forgets_at_its_decay_and_faster_early_on():
     network = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(network.weight)
-    average = Average(network, 0.9)
+    average = ExponentialMovingAverage(network, 0.9)
     nn.init.ones_(network.weight)
     average.update(1)
     early = 2 / 11
@@ -32,7 +32,7 @@ def test_the_mean_forgets_at_its_decay_and_faster_early_on():
 
 def test_shared_weights_are_averaged_once_and_stay_shared(new_model):
     network = new_model(embedding_size=12, tie_weights=True).network
-    average = Average(network, 0.5)
+    average = ExponentialMovingAverage(network, 0.5)
     with torch.no_grad():
         network.head.weight += 1.0
     before = average.network.head.weight.clone()
@@ -66,7 +66,7 @@ def test_without_an_average_nothing_more_is_kept(tmp_path, new_model, tokens, se
 def test_an_average_without_its_weights_is_refused(new_model):
     network = new_model().network
     with pytest.raises(RunError, match="average"):
-        Average(network, 0.9).restore(network.state_dict(), {})
+        ExponentialMovingAverage(network, 0.9).load(network.state_dict(), {})
 
 
 def test_patience_ends_a_training_that_no_longer_improves(tmp_path, new_model, tokens, settings):
@@ -75,7 +75,9 @@ def test_patience_ends_a_training_that_no_longer_improves(tmp_path, new_model, t
     finished = events[-1]
     assert isinstance(finished, Finished)
     assert finished.reason == "patience"
-    assert any("no better after 2 looks" in event.message for event in events if isinstance(event, Notice))
+    assert any(
+        "no better after 2 evaluations" in event.message for event in events if isinstance(event, Notice)
+    )
     found = {event.step: event.metrics["val/loss"] for event in events if isinstance(event, Evaluated)}
     best = min(found, key=found.get)
     assert finished.step == best + 2 * 5

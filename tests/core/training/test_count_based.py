@@ -20,13 +20,13 @@ from charpipe.models import load_model
 from charpipe.plugin import Architecture, ModelConfig
 from charpipe.testing import broken_rules, check_architecture
 from charpipe.training import best_checkpoint, last_checkpoint
-from charpipe.training.fitting import train_fitted
+from charpipe.training.count_based import train_count_based
 
 
 @pytest.fixture
 def train(tmp_path, letters, tokens):
     def run(architecture=PAIRS, **others):
-        return train_fitted(
+        return train_count_based(
             architecture,
             architecture.config(),
             tokens,

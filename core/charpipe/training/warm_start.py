@@ -1,4 +1,4 @@
-"""Starting from what another run learnt: its weights, its optimiser's memory, and another place in the data.
+"""Warm start: a new run starts from another run's weights and optimizer state, and continues in the order of its data.
 
 The learning rate runs through its whole schedule again, warm-up included (a warm restart: Loshchilov, Hutter 2017).
 """
@@ -19,21 +19,23 @@ from charpipe.models.safe import read_tensors
 from charpipe.training.checkpoints import damage
 from charpipe.training.settings import TrainConfig
 
-SAME = ("optimizer", "betas", "decay", "momentum")
-"""Settings that decide what an optimiser's memory means."""
+OPTIMIZER_SETTINGS = ("optimizer", "betas", "decay", "momentum")
+"""Settings that must be equal for an optimizer's state to keep its meaning."""
 
 
 @dataclass(frozen=True)
-class Start:
-    """A checkpoint to start from: its folder, and the steps of data that were read before, in all."""
+class WarmStart:
+    """The checkpoint to start from: its folder, and the steps of data that its run and those before it have read."""
 
     folder: Path
     offset: int
 
 
-def begin_from(start: Start, model: Model, settings: TrainConfig) -> dict[str, Tensor]:
-    """Put the checkpoint's weights into `model`, and return the optimiser's memory, empty where it does not fit the
-    settings. Raises RunError where the model is another one or its vocabulary no extension of that one's."""
+def load_warm_start(start: WarmStart, model: Model, settings: TrainConfig) -> dict[str, Tensor]:
+    """Load the checkpoint's weights into `model` and return its optimizer state, empty where the settings differ.
+
+    Raises RunError where the checkpoint is damaged, of another model, or of a vocabulary that this one does not extend.
+    """
     if wrong := damage(start.folder):
         raise RunError(
             f"the checkpoint to start from, {start.folder}, is damaged: {wrong}; nothing was loaded"
@@ -46,16 +48,18 @@ def begin_from(start: Start, model: Model, settings: TrainConfig) -> dict[str, T
     before, after = card["vocabulary_size"], model.vocabulary_size
     check_extends(read_json(start.folder / "vocabulary.json"), dict(model.vocabulary), before, after)
     grow(model.network, read_tensors(start.folder / "model.safetensors"), before, after)
-    if not _remembers_alike(start.folder, settings):
+    if not _same_optimizer(start.folder, settings):
         return {}
-    others = read_tensors(start.folder / "optimizer.safetensors")
-    memory = {name[7:]: tensor for name, tensor in others.items() if name.startswith("memory/")}
-    return grow_memory(memory, model.network)
+    tensors = read_tensors(start.folder / "optimizer.safetensors")
+    state = {name[7:]: tensor for name, tensor in tensors.items() if name.startswith("memory/")}
+    return grow_memory(state, model.network)
 
 
 def check_extends(parent: dict[str, Any], child: dict[str, Any], before: int, after: int) -> None:
-    """Raise RunError unless the first `before` of the child's tokens are the parent's: equal, or the same characters
-    with others after them."""
+    """Raise RunError unless the vocabularies are equal, or the child has the parent's characters and more after them.
+
+    `before` and `after` are the numbers of tokens of parent and child.
+    """
     rest = [{key: value for key, value in one.items() if key != "characters"} for one in (parent, child)]
     old, new = parent.get("characters"), child.get("characters")
     grown = (
@@ -69,29 +73,20 @@ def check_extends(parent: dict[str, Any], child: dict[str, Any], before: int, af
     )
 
 
-def _remembers_alike(folder: Path, settings: TrainConfig) -> bool:
+def _same_optimizer(folder: Path, settings: TrainConfig) -> bool:
+    """Whether the checkpoint has an optimizer state that these settings can continue with."""
     if not (folder / "optimizer.safetensors").is_file() or not (folder / "state.json").is_file():
         return False
     saved = read_json(folder / "state.json").get("settings")
-    mine = settings.model_dump(mode="json")
+    new = settings.model_dump(mode="json")
     return (
         isinstance(saved, dict)
-        and all(saved.get(key) == mine[key] for key in SAME)
-        and _has_momentum(saved) == _has_momentum(mine)
+        and all(saved.get(key) == new[key] for key in OPTIMIZER_SETTINGS)
+        and _has_momentum(saved) == _has_momentum(new)
     )
 
 
 def _has_momentum(settings: dict[str, Any]) -> bool:
-    """Whether there is, apart from Adam's, which always has."""
+    """Whether SGD or RMSProp keeps a momentum buffer. Adam always has one."""
     one_cycle = settings.get("schedule") == "one-cycle"
     return settings["optimizer"] in ("sgd", "rmsprop") and (one_cycle or settings["momentum"] > 0)
-
-
-def steps_read(folder: Path) -> int:
-    """Steps of data that the model in this checkpoint and those before it have read; 0 where nobody wrote it down."""
-    path = folder / "state.json"
-    if not path.is_file():
-        return 0
-    state = read_json(path)
-    found = [state.get("offset", 0), state.get("step", 0)]
-    return sum(value for value in found if isinstance(value, int) and value >= 0)

@@ -1,0 +1,1 @@
+"""What charpipe itself provides by the hooks that plugins use."""

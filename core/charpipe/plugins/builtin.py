@@ -1,0 +1,54 @@
+"""charpipe's own commands and metrics, provided by the hooks that plugins use. It imports no command and no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Literal
+
+from charpipe.plugin import Command, Facts, Metric, hookimpl
+
+WHEN: Mapping[str, Literal["update", "evaluation"]] = {
+    "train": "update",
+    "val": "evaluation",
+    "test": "evaluation",
+}
+MAX_EXPONENT = 700.0
+"""Nats from which on exp() overflows a float."""
+
+
+@hookimpl
+def charpipe_commands() -> Iterable[Command]:
+    """The commands in the order in which `charpipe --help` lists them; groups come first there."""
+    yield Command("run", "Run a pipeline.", "charpipe.cli.training:run_app", factory=True)
+    yield Command("resume", "Continue an interrupted run.", "charpipe.cli.training:resume")
+    yield Command("sample", "Let a trained model write.", "charpipe.cli.models:sample")
+    yield Command("evaluate", "Score a trained model on text.", "charpipe.cli.models:evaluate")
+    yield Command("inspect", "Show what the units of a model respond to.", "charpipe.cli.inspection:inspect")
+    yield Command("report", "Write a run's report.", "charpipe.cli.reports:report")
+    yield Command("gc", "Remove what nothing refers to.", "charpipe.cli.housekeeping:gc")
+    yield Command(
+        "models", "Each corpus's champion, and what was kept before it.", "charpipe.cli.champions:app"
+    )
+    yield Command("runs", "What was trained here.", "charpipe.cli.runs:app")
+    yield Command("corpora", "The corpora that charpipe knows.", "charpipe.cli.catalogue:corpora")
+    yield Command(
+        "plugins", "Architectures, tokenizers, sources, pipelines.", "charpipe.cli.catalogue:plugins"
+    )
+    yield Command("pipelines", "What `charpipe run` can run.", "charpipe.cli.catalogue:pipelines")
+    yield Command("config", "Settings, and where they came from.", "charpipe.cli.settings:app")
+
+
+@hookimpl
+def charpipe_metrics() -> Iterable[Metric]:
+    """The gradient's norm, and perplexities."""
+    yield Metric("train/grad_norm", "L2 norm of the gradient before clipping", lambda facts: facts.grad_norm)
+    for split, when in WHEN.items():
+        yield Metric(f"{split}/perplexity", f"exp({split}/loss)", partial(_perplexity, split), when)
+
+
+def _perplexity(split: str, facts: Facts) -> float | None:
+    """exp(nats per token): as uncertain as a choice among so many equally likely tokens."""
+    loss = facts.metrics.get(f"{split}/loss")
+    return None if loss is None or loss > MAX_EXPONENT else math.exp(loss)

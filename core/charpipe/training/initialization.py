@@ -1,0 +1,52 @@
+"""Where a training starts: a new model, a checkpoint to resume, or another run's checkpoint (warm start)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from charpipe.models import Model
+from charpipe.training.batches import fit_batches
+from charpipe.training.checkpoints import read_checkpoint
+from charpipe.training.engines import build_scaler, choose_machine
+from charpipe.training.optimizers import load_optimizer_state
+from charpipe.training.settings import TrainConfig
+from charpipe.training.setup import Setup, build_setup
+from charpipe.training.snapshot import restore
+from charpipe.training.state import State, new_state
+from charpipe.training.warm_start import WarmStart, load_warm_start
+
+
+def initialize(
+    model: Model,
+    tokens: NDArray[Any],
+    settings: TrainConfig,
+    resume: Path | None = None,
+    warm_start: WarmStart | None = None,
+) -> tuple[Setup, State]:
+    """The setup and the state of a training, on its device. `resume`, a checkpoint of this run, wins over `warm_start`.
+
+    Raises UsageError where there is nothing to train on, RunError where the checkpoint does not fit.
+    """
+    batches = fit_batches(tokens, settings.batch_size, settings.window, settings.seed, model.vocabulary_size)
+    checkpoint = read_checkpoint(resume, model, settings, len(tokens)) if resume else None
+    saved = checkpoint.state if checkpoint is not None else None
+    optimizer_state = {}
+    if saved is not None:
+        batches = replace(batches, offset=int(saved.get("offset", 0)))
+    elif warm_start is not None:
+        batches = replace(batches, offset=warm_start.offset)
+        optimizer_state = load_warm_start(warm_start, model, settings)
+
+    device, precision = choose_machine(settings, model.network, batches.batch_size, saved)
+    scaler = build_scaler(device, precision)
+    setup = build_setup(model, batches, settings, scaler, device, precision, saved)
+    state = new_state(setup, scaler)
+    if optimizer_state:
+        load_optimizer_state(state.optimizer, state.network, optimizer_state)
+    if checkpoint is not None:
+        restore(state, checkpoint, device)
+    return setup, state
