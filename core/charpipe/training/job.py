@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from charpipe.errors import RunError
 from charpipe.events import Notice
 from charpipe.models import Model, State
-from charpipe.models.engine import Descend, choose_engine, is_uncertain, obstacle
-from charpipe.models.engine.cuda import fitting_precision
+from charpipe.models.engine import LossAndGrad, choose_engine, is_uncertain, obstacle
+from charpipe.models.engine.cuda_graphs import fitting_precision
 from charpipe.models.precision import Precision, choose_device, choose_precision
 from charpipe.training.averaging import Average
 from charpipe.training.checkpoints import Checkpoint, plan_of, read_checkpoint
@@ -45,7 +45,7 @@ class Job:
     recent: Tensor
     """Sum of the losses since the last evaluation, and their number: float32 [2]."""
     engine: str
-    descend: Descend
+    loss_and_grad: LossAndGrad
     """How it finds loss and gradients, by the engine of that name."""
     threads: int = 1
     """Those that work on a CPU, in all."""
@@ -97,7 +97,7 @@ class Job:
                 self.device,
                 self.precision,
                 self.engine,
-                lanes=self.lanes.batch_size,
+                batch_size=self.lanes.batch_size,
                 threads=self.threads,
                 scaler=scaler,
             ),
@@ -130,12 +130,12 @@ def prepare(
     tried = None
     if asked == "auto" and is_uncertain(network, device, precision):
         asked, tried = _try_engines(network, settings, lanes, precision, threads)
-    engine, descend = choose_engine(
+    engine, loss_and_grad = choose_engine(
         network,
         device,
         precision,
         asked,
-        lanes=lanes.batch_size,
+        batch_size=lanes.batch_size,
         threads=threads,
         scaler=scaler,
     )
@@ -150,7 +150,7 @@ def prepare(
         state=network.initial_state(lanes.batch_size),  # type: ignore[operator]
         recent=torch.zeros(2, device=device),
         engine=engine,
-        descend=descend,
+        loss_and_grad=loss_and_grad,
         threads=threads,
         average=Average(network, settings.average) if settings.average else None,
     )

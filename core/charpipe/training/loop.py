@@ -155,7 +155,7 @@ def learn(job: Job, inputs: Tensor, targets: Tensor) -> Tensor:
     job.optimizer.zero_grad(set_to_none=True)
     factor = len(inputs) if job.settings.loss == "sum" else 1
     # truncated: the state's numbers are carried on, its gradient is not
-    loss, job.state = job.descend(inputs, targets, job.state, factor)
+    loss, job.state = job.loss_and_grad(inputs, targets, job.state, factor)
     job.scaler.unscale_(job.optimizer)
     clip_gradient(job.model.network, job.settings)
     job.scaler.step(job.optimizer)

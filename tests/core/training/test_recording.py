@@ -6,8 +6,8 @@ import torch
 
 from charpipe.errors import UsageError
 from charpipe.events import Notice, Step, TrainingStarted
-from charpipe.models.engine import by_autograd
-from charpipe.models.engine.padded import Layout, forward_of
+from charpipe.models.engine import autograd_loss_and_grad
+from charpipe.models.engine.cudnn_layout import Layout, padded_forward
 from charpipe.training import train
 from charpipe.training.job import prepare
 from charpipe.training.lanes import fit_lanes
@@ -25,7 +25,7 @@ def recorded(job, layout=None):
     """The job as the engine cuda-graphs would have it, but for the device."""
     job.engine = "cuda-graphs"
     if layout is not None:
-        job.descend = by_autograd(forward_of(job.model.network, torch.float32, layout))
+        job.loss_and_grad = autograd_loss_and_grad(padded_forward(job.model.network, torch.float32, layout))
     return job
 
 

@@ -15,11 +15,12 @@ from time import perf_counter
 import torch
 from torch import Tensor, nn
 
-from charpipe.models.compiling import cache_folder
+from charpipe.kernels.jit.cache import cache_folder
+from charpipe.kernels.jit.processor import this_processor
 from charpipe.models.contract import State
-from charpipe.models.engine import choose_engine
+from charpipe.models.engine.autograd import LossAndGrad
+from charpipe.models.engine.selection import choose_engine
 from charpipe.models.precision import Precision
-from charpipe.models.processor import this_processor
 
 MARGIN = 1.25
 """How much faster PyTorch's layers must be: the other engine keeps more of its speed when other programs run."""
@@ -74,8 +75,11 @@ def choose_by_trial(
     updates: dict[str, Update] = {}
     for engine in ("fast", "plain"):
         trained = copy.deepcopy(network)
-        _, descend = choose_engine(trained, cpu, precision, engine, lanes=window[0].shape[1], threads=threads)
-        updates[engine] = _update(trained, descend, window, 1 if engine == "fast" else threads)
+        batch_size = window[0].shape[1]
+        _, loss_and_grad = choose_engine(
+            trained, cpu, precision, engine, batch_size=batch_size, threads=threads
+        )
+        updates[engine] = _update(trained, loss_and_grad, window, 1 if engine == "fast" else threads)
     before = torch.get_num_threads()
     try:
         with torch.random.fork_rng(devices=[]):
@@ -88,14 +92,14 @@ def choose_by_trial(
 
 def _update(
     network: nn.Module,
-    descend: Callable[..., object],
+    loss_and_grad: LossAndGrad,
     window: tuple[Tensor, Tensor, State],
     threads: int,
 ) -> Update:
     def update() -> object:
         torch.set_num_threads(threads)
         network.zero_grad(set_to_none=True)
-        return descend(*window, 1.0)
+        return loss_and_grad(*window, 1.0)
 
     return update
 
