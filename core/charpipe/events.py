@@ -82,7 +82,8 @@ class Notice(Event):
 @dataclass(frozen=True)
 class TrainingStarted(Event):
     """Training of `run` begins at `step` of `steps` (`steps` is None until a time budget has been measured;
-    `parameters` is None where they are counted in training)."""
+    `parameters` is None where they are counted in training; `engine_reason`, why this engine, where it goes on with the
+    engine that the run began with)."""
 
     run: str
     step: int
@@ -92,6 +93,7 @@ class TrainingStarted(Event):
     parameters: int | None
     model: str
     engine: str = "plain"
+    engine_reason: str | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from charpipe.openmp import OWN
+from charpipe.openmp import OWN, spins_briefly
 
 SAY = "import os, charpipe; print(os.environ.get('GOMP_SPINCOUNT'), os.environ.get('OMP_WAIT_POLICY'))"
 
@@ -31,3 +31,18 @@ def test_what_the_user_set_is_kept(given, expected):
 
 def test_nothing_is_set_once_torch_is_imported():
     assert said("import torch\n" + SAY) == ["None", "None"]
+
+
+@pytest.mark.parametrize(
+    ("given", "briefly"),
+    [
+        ({}, False),
+        ({"GOMP_SPINCOUNT": "1000"}, True),
+        ({"GOMP_SPINCOUNT": "30000000000"}, False),
+        ({"GOMP_SPINCOUNT": "INFINITE"}, False),
+        ({"OMP_WAIT_POLICY": "passive"}, True),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, False),
+    ],
+)
+def test_spinning_is_brief_where_the_variables_say_so(given, briefly):
+    assert spins_briefly(given) is briefly

@@ -84,6 +84,10 @@ def show(
     for key, value in row.items():
         if key not in ("run", "worse_than_guessing") and value is not None:
             typer.echo(f"  {key:<24} {f'{value:.4f}' if isinstance(value, float) else value}")
+    engine = ": ".join(filter(None, (status.engine, status.engine_reason)))
+    for key, value in (("device", status.device), ("precision", status.precision), ("engine", engine)):
+        if value:
+            typer.echo(f"  {key:<24} {value}")
     if status.error:
         typer.echo(f"  {'error':<24} {status.error}")
     if warning is not None:

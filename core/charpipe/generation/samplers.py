@@ -76,7 +76,7 @@ class BlockSampler:
         rows = self._noise.rows(min(most, self._size))
         out = np.empty(len(rows), np.int64)
         arguments = (token, self._stream.slot, *self._decoders, rows, out)
-        if self._stream.run(sample_tokens, len(rows), *arguments, timed=len(rows) > 1) < len(rows):
+        if self._stream.run(sample_tokens, len(rows), *arguments) < len(rows):
             raise RunError(DAMAGED)
         self._noise.used(len(rows))
         self._read = [token, *out[:-1].tolist()]

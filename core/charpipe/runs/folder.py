@@ -76,6 +76,8 @@ class Status(_Model):
     precision: str | None = None
     parameters: int | None = None
     engine: str | None = None
+    engine_reason: str | None = None
+    """Why this engine was chosen."""
     metrics: dict[str, float] = Field(default_factory=dict)
     comparison: str | None = None
     """The comparison that trained or ranked it last."""

@@ -82,6 +82,7 @@ class Recorder:
             case Checkpointed():
                 self._checkpointed(event)
             case TrainingStarted():
+                same = event.engine_reason is None and self._run.status.engine == event.engine
                 self._run.update(
                     state="running",
                     error=None,
@@ -91,6 +92,7 @@ class Recorder:
                     precision=event.precision,
                     parameters=event.parameters,
                     engine=event.engine,
+                    **({} if same else {"engine_reason": event.engine_reason}),
                 )
             case Finished():
                 self._finished(event)

@@ -102,9 +102,8 @@ class Upload:
         self._writings()
         logged_models.log_checkpoints(self.client, self.run, self.experiment_id, self.run_id)
         status = self.run.status
-        facts = {"device": status.device, "precision": status.precision, "parameters": status.parameters}
-        for key, value in facts.items():
-            if value is not None:
+        for key in ("device", "precision", "parameters", "engine", "engine_reason"):
+            if (value := getattr(status, key)) is not None:
                 self.client.set_tag(self.run_id, f"charpipe.{key}", str(value))
         if state in STATUS:
             self.client.set_terminated(self.run_id, STATUS[state], end_time=self._ended())

@@ -47,6 +47,8 @@ class Job:
     engine: str
     loss_and_grad: LossAndGrad
     """How it finds loss and gradients, by the engine of that name."""
+    engine_reason: str | None = None
+    """Why this engine; None for a run that goes on with the one that it began with."""
     threads: int = 1
     """Those that work on a CPU, in all."""
     step: int = 0
@@ -151,6 +153,7 @@ def prepare(
         recent=torch.zeros(2, device=device),
         engine=engine,
         loss_and_grad=loss_and_grad,
+        engine_reason=tried or _engine_reason(settings, checkpoint, engine, network, device, precision),
         threads=threads,
         average=Average(network, settings.average) if settings.average else None,
     )
@@ -227,6 +230,24 @@ def _engine(
     if began == "fast" and obstacle(network, device, precision) is None:
         return "fast"
     return "plain" if began == "plain" else "auto"
+
+
+def _engine_reason(
+    settings: TrainConfig,
+    checkpoint: Checkpoint | None,
+    engine: str,
+    network: nn.Module,
+    device: torch.device,
+    precision: Precision,
+) -> str | None:
+    """Why this engine, where no trial said so."""
+    if settings.engine != "auto":
+        return "asked for"
+    if checkpoint is not None and checkpoint.state.get("engine", "plain") == engine:
+        return None
+    if engine == "fast":
+        return "the fast engine can train this model on this processor"
+    return f"the fast engine cannot train this: {obstacle(network, device, precision)}"
 
 
 def _try_engines(

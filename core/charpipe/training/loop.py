@@ -76,6 +76,7 @@ def train(
             model.parameters,
             model.title,
             job.engine,
+            job.engine_reason,
         )
         began += time.perf_counter() - measured  # what listeners prepare is no training
         observer = Observer(

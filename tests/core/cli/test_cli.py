@@ -116,6 +116,17 @@ def test_tables_are_for_people(run: str, capfd: pytest.CaptureFixture[str]) -> N
     assert "hidden_size = 512" in out
 
 
+def test_runs_show_tells_the_engine_and_why(run: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["runs", "show", run, "--json"]) == 0
+    status = json.loads(capfd.readouterr().out)["status"]
+    assert status["engine"] in ("fast", "plain")
+    assert status["engine_reason"]
+    assert main(["runs", "show", run]) == 0
+    out = capfd.readouterr().out
+    assert f"  {'engine':<24} {status['engine']}: {status['engine_reason']}\n" in out
+    assert f"  {'device':<24} cpu\n" in out
+
+
 def test_sampling(run: str, capfd: pytest.CaptureFixture[str]) -> None:
     words = ["sample", run, "--prompt", "he", "--length", "30", "--seed", "7"]
     assert main(words) == 0

@@ -65,6 +65,33 @@ def test_all_engines_sample_the_same_text(predictor, chosen):
     assert len(texts) == 1
 
 
+@pytest.mark.skipif(not has_numba, reason="compiled loops need numba")
+@pytest.mark.parametrize("late", [False, True])
+def test_text_is_the_same_for_any_number_of_threads(predictor, monkeypatch, late):
+    """However many threads write, and where the first goes on alone because the others are late."""
+    from charpipe.kernels.step import loops
+    from charpipe.kernels.step import stream as compiled
+
+    wanted, asked = SampleConfig(length=700, temperature=1.5, engine="compiled"), []
+    plain_workers = compiled.CompiledStream._workers
+
+    def workers(stream, threads):
+        asked.append(threads)
+        made = plain_workers(stream, threads)
+        made[0].sleeps[0] += late * (loops.MAX_SLEEPS + 1)
+        return made
+
+    monkeypatch.setattr(compiled.CompiledStream, "_workers", workers)
+    monkeypatch.setattr(compiled.BACKOFF, "is_over", lambda: True)
+    monkeypatch.setattr(compiled.CompiledStream, "_choose_threads", lambda stream: stream.parts)
+    texts = []
+    for parts in (1, 2, 3):
+        monkeypatch.setattr(compiled, "_part_count", lambda _, parts=parts: parts)
+        texts.append(sample(predictor, Letters(), wanted))
+    assert set(asked) == {1, 2, 3}
+    assert len(set(texts)) == 1
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("first", [0, 1, 100, 437])
 def test_two_halves_equal_the_whole_text(predictor, engine, first):

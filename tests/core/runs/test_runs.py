@@ -116,6 +116,18 @@ def test_losses_are_recorded_as_means_of_ten_steps(runs: Path) -> None:
     assert [(line["step"], line["train/loss"]) for line in lines] == [(10, 5.5), (20, 15.5)]
 
 
+def test_reason_for_the_engine_stays_while_the_engine_does(runs: Path) -> None:
+    run = make(runs, "one")
+    for engine, told, kept in (
+        ("plain", "it was faster", "it was faster"),
+        ("plain", None, "it was faster"),
+        ("plain", "asked for", "asked for"),
+        ("fast", None, None),
+    ):
+        Recorder(run)(TrainingStarted("one", 0, 30, "cpu", "float32", 10, "rnn 1x4", engine, told))
+        assert (run.status.engine, run.status.engine_reason) == (engine, kept)
+
+
 @pytest.mark.parametrize("told", [True, False])
 def test_going_on_from_a_checkpoint_records_what_an_uninterrupted_run_would(runs: Path, told: bool) -> None:
     """Whether or not the run, before it was killed, heard that its checkpoint had come to lie on disk."""

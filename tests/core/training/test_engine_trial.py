@@ -10,6 +10,12 @@ from charpipe.models.engine import obstacle, trial
 from charpipe.training import train
 
 
+def beside_others(monkeypatch, *, busy):
+    """Other programs disturb every measurement, or none."""
+    monkeypatch.setattr(trial.OtherPrograms, "disturb", lambda *_: busy)
+    monkeypatch.setattr(trial, "disturb_now", lambda *_: busy)
+
+
 class Clock:
     """Time that passes only as updates take it."""
 
@@ -56,6 +62,7 @@ def test_auto_tries_both_once_remembers_and_tells(
         pytest.skip("the fast engine cannot run here")
     monkeypatch.setattr("charpipe.training.job.is_uncertain", lambda *_: True)
     monkeypatch.setattr(trial, "cache_folder", lambda: tmp_path)
+    beside_others(monkeypatch, busy=False)
     times = {"fast": 2.0, "plain": 1.0} if preferred == "plain" else {"fast": 1.0, "plain": 20.0}
     tried = []
     monkeypatch.setattr(trial, "compare", lambda updates, _: tried.append(sorted(updates)) or times)
@@ -73,6 +80,7 @@ def test_auto_tries_both_once_remembers_and_tells(
     for _ in range(2):
         events = begun()
         assert events[-1].engine == preferred
+        assert events[-1].engine_reason.startswith("an update took")
         assert any(
             isinstance(e, Notice) and f"engine {preferred}: an update took" in e.message for e in events
         )
@@ -94,3 +102,63 @@ def test_a_real_trial_leaves_network_and_dice_as_they_are(tmp_path, monkeypatch,
     assert all(
         torch.equal(a, b) and b.grad is None for a, b in zip(before, network.parameters(), strict=True)
     )
+
+
+@pytest.fixture
+def choose(tmp_path, monkeypatch, new_model):
+    """Choose by trial what a trial that finds these times would choose; how often one was made."""
+    network = new_model("gru", dropout=0).network
+    if obstacle(network, torch.device("cpu"), "float32"):
+        pytest.skip("the fast engine cannot run here")
+    monkeypatch.setattr(trial, "cache_folder", lambda: tmp_path)
+    ids, tried = torch.zeros(8, 4, dtype=torch.int64), []
+
+    def choose(fast, plain, *, busy=False, threads=2, found=True):
+        beside_others(monkeypatch, busy=busy)
+        times = {"fast": fast, "plain": plain} if found else {}
+        monkeypatch.setattr(trial, "compare", lambda *_: tried.append(1) or times)
+        window = (ids, ids, network.initial_state(4))
+        return trial.choose_by_trial(network, "float32", threads, window, math.inf), len(tried)
+
+    return choose
+
+
+def test_choice_made_beside_others_is_made_again_once_they_ended(choose):
+    (engine, reason), tries = choose(1.0, 20.0, busy=True)
+    assert (engine, tries) == ("fast", 1)
+    assert "while other programs used" in reason
+    (engine, reason), tries = choose(2.0, 1.0, busy=True)  # as before, while they run: the same bits
+    assert (engine, tries) == ("fast", 1)
+    assert "when it was tried on 20" in reason
+    (engine, reason), tries = choose(2.0, 1.0)
+    assert (engine, tries) == ("plain", 2)
+    assert "while other programs used" not in reason
+    assert choose(1.0, 20.0, busy=True)[0][0] == "plain"  # and that one stays
+
+
+def test_trial_that_had_no_time_is_not_remembered(choose):
+    assert choose(0, 0, found=False) == (("fast", "there was no time to try both"), 1)
+    assert choose(2.0, 1.0)[0][0] == "plain"
+
+
+def test_trial_without_time_keeps_what_was_known(choose):
+    choose(2.0, 1.0, busy=True)
+    (engine, reason), tries = choose(0, 0, found=False)
+    assert (engine, tries) == ("plain", 2)
+    assert "when it was tried on" in reason
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("GOMP_SPINCOUNT", "100000000"), ("OMP_WAIT_POLICY", "ACTIVE")]
+)
+def test_layers_whose_threads_spin_for_long_are_not_taken(choose, monkeypatch, variable, value):
+    for name in trial.OWN:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+    assert choose(2.0, 1.0)[0][0] == "plain"
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    monkeypatch.setenv(variable, value)
+    (engine, reason), tries = choose(2.0, 1.0)
+    assert (engine, tries) == ("fast", 2)
+    assert "spin while they wait" in reason
+    assert choose(2.0, 1.0, threads=1)[0][0] == "plain"  # a single thread waits for none

@@ -1,4 +1,4 @@
-"""A barrier for threads inside compiled loops: it spins briefly, then yields, then sleeps."""
+"""A barrier for threads inside compiled loops: it spins briefly, then sleeps."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from numba.extending import intrinsic
 
 from charpipe.kernels.jit.numba_functions import compiled
 
-SPINS = 2000
-"""Checks before a thread yields its core to whoever waits for it."""
-YIELDS, SLEEP = 200, 50
-"""Yields before it sleeps between checks, and microseconds of such a sleep: a long wait takes no processor time."""
+SPINS, SLEEP = 100_000, 50
+"""Checks before a thread sleeps between checks, and microseconds of such a sleep. It does not yield: that would give
+its whole time slice to a program that computes."""
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -42,18 +41,16 @@ def _atomic_load(context: Any, counter: Any) -> Any:
     return types.int64(counter), generate
 
 
-_yield = types.ExternalFunction("sched_yield", types.int32())
 _sleep = types.ExternalFunction("usleep", types.int32(types.uint32))
 
 
 @compiled
-def wait(arrivals: Any, awaited: Any) -> None:
-    """Arrive, and wait until `awaited` arrivals are counted."""
+def wait(arrivals: Any, awaited: Any) -> int:
+    """Arrive, and wait until `awaited` arrivals are counted. Returns how often the thread slept meanwhile."""
     _atomic_increment(arrivals)
     checks = 0
     while _atomic_load(arrivals) < awaited:
         checks += 1
-        if checks > SPINS + YIELDS:
+        if checks > SPINS:
             _sleep(np.uint32(SLEEP))
-        elif checks > SPINS:
-            _yield()
+    return max(0, checks - SPINS)

@@ -1,7 +1,8 @@
 """The step of a recurrent network for one stream, compiled by numba, and shared by several threads.
 
 The network is split into parts, each with some units of every layer, so that each core reads weights of its own. After
-every layer the threads wait for each other: each needs all units of the layer below.
+every layer the threads wait for each other: each needs all units of the layer below. Where other programs use the other
+cores, the first thread leaves them behind and makes the remaining steps alone.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from charpipe.kernels.jit.numba_functions import compiled
 from charpipe.kernels.step.barrier import wait
 from charpipe.kernels.step.cells import gru, lstm, rnn
 from charpipe.kernels.step.weights import GRU, LSTM, RELU, StepWeights
+
+MAX_SLEEPS, NEVER = 10, 1 << 62
+"""Sleeps at the barrier in a call after which the first thread goes on alone: other programs use the other cores."""
 
 
 class StepBuffers(NamedTuple):
@@ -40,6 +44,10 @@ class Worker(NamedTuple):
     """int64 [1], shared: arrivals of all threads at the barrier"""
     awaited: Any
     """int64 [1], the thread's own: arrivals after which it goes on"""
+    sleeps: Any
+    """int64 [1], the thread's own: how often it slept at the barrier"""
+    alone_after: Any
+    """int64 [1], shared: arrivals after which the first thread goes on alone"""
 
 
 @compiled
@@ -89,22 +97,39 @@ def step_head(w: StepWeights, buffers: StepBuffers, part: Any, slot: Any) -> Non
 
 
 @compiled
+def synchronize(worker: Any, last: Any) -> None:
+    """Wait for the other threads; `last` in a step. If the first thread has slept too often, it goes on alone from the
+    next step on: it says so before it arrives, so that all threads know when they leave the barrier."""
+    worker.awaited[0] += worker.threads
+    if last and worker.first == 0 and worker.sleeps[0] > MAX_SLEEPS and worker.alone_after[0] == NEVER:
+        worker.alone_after[0] = worker.awaited[0]
+    worker.sleeps[0] += wait(worker.arrivals, worker.awaited[0])
+
+
+@compiled
+def first_is_alone(worker: Any) -> bool:
+    """Whether the first thread goes on alone, and the others stop."""
+    return worker.threads > 1 and worker.awaited[0] >= worker.alone_after[0]  # type: ignore[no-any-return]
+
+
+@compiled
 def step(
     kind: Any, w: StepWeights, buffers: StepBuffers, worker: Any, token: Any, slot: Any, with_head: Any
 ) -> None:
-    """Read a token into `hidden[slot]`; the parts from `worker.first` to before `worker.end` are this thread's."""
-    for number in range(buffers.cell.shape[0]):
-        for part in range(worker.first, worker.end):
+    """Read a token into `hidden[slot]`; the parts from `worker.first` to before `worker.end` are this thread's, or all
+    where it goes on alone."""
+    alone = worker.threads == 1 or first_is_alone(worker)
+    end, layers = w.recurrent.shape[0] if alone else worker.end, buffers.cell.shape[0]
+    for number in range(layers):
+        for part in range(worker.first, end):
             step_layer(kind, w, buffers, part, number, token, slot)
-        if worker.threads > 1:
-            worker.awaited[0] += worker.threads
-            wait(worker.arrivals, worker.awaited[0])
+        if not alone:
+            synchronize(worker, number == layers - 1 and not with_head)
     if with_head:
-        for part in range(worker.first, worker.end):
+        for part in range(worker.first, end):
             step_head(w, buffers, part, slot)
-        if worker.threads > 1:
-            worker.awaited[0] += worker.threads
-            wait(worker.arrivals, worker.awaited[0])
+        if not alone:
+            synchronize(worker, True)
 
 
 @compiled
@@ -113,6 +138,8 @@ def read_tokens(
 ) -> int:
     """Read tokens; the logits after the last are left in `buffers.logits`. Returns the slot of the new outputs."""
     for i in range(tokens.shape[0]):
+        if worker.first > 0 and first_is_alone(worker):
+            break
         slot = 1 - slot
         step(kind, w, buffers, worker, tokens[i], slot, i == tokens.shape[0] - 1)
     return slot  # type: ignore[no-any-return]

@@ -8,7 +8,7 @@ import numpy as np
 
 from charpipe.kernels.jit.numba_functions import compiled
 from charpipe.kernels.step.decoders import apply_decoders
-from charpipe.kernels.step.loops import StepBuffers, Worker, step
+from charpipe.kernels.step.loops import StepBuffers, Worker, first_is_alone, step
 from charpipe.kernels.step.weights import StepWeights
 
 
@@ -54,6 +54,8 @@ def sample_tokens(
     """
     scores = np.empty(noise.shape[1], np.float64)
     for i in range(noise.shape[0]):
+        if worker.first > 0 and first_is_alone(worker):
+            return i
         slot = 1 - slot
         step(kind, w, buffers, worker, token, slot, True)
         token = choose(buffers.logits, scores, addresses, numbers, noise[i])

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from charpipe.kernels.modules import NetworkModules
 from charpipe.kernels.step import loops
+from charpipe.kernels.step.backoff import Backoff
 from charpipe.kernels.step.loops import StepBuffers, Worker
 from charpipe.kernels.step.weights import cell_kind, pack
 
@@ -23,6 +24,10 @@ MIN_PART = 320 << 10
 MAX_PARTS = 8
 RETRY = 32
 """Calls after which the number of threads that was slower is tried again."""
+MIN_STEPS = 16
+"""Steps in a call from which on other threads are worth waking."""
+BACKOFF = Backoff()
+"""Of all streams of the process: other programs slow all of them down."""
 
 
 class CompiledStream:
@@ -62,12 +67,12 @@ class CompiledStream:
 
     def read(self, tokens: NDArray[np.int64]) -> None:
         """Read tokens that are known already."""
-        self.run(loops.read_tokens, len(tokens), tokens, self.slot, timed=len(tokens) > 1)
+        self.run(loops.read_tokens, len(tokens), tokens, self.slot)
 
-    def run(self, loop: Callable[..., int], steps: int, *arguments: Any, timed: bool = True) -> int:
+    def run(self, loop: Callable[..., int], steps: int, *arguments: Any) -> int:
         """The result of `loop(kind, weights, buffers, worker, *arguments)`, which makes up to `steps` steps, by several
-        threads, or by one if it is not `timed`."""
-        threads = self._choose_threads() if timed else 1
+        threads; by one if they are few, or if other threads were late before."""
+        threads = self._choose_threads() if steps >= MIN_STEPS and BACKOFF.is_over() else 1
         began = perf_counter()
         shared = self.kind, self.weights, self.buffers
         first, *others = self._workers(threads)
@@ -80,28 +85,43 @@ class CompiledStream:
         for future in pending:
             future.result()
         self.slot ^= steps & 1
-        if timed:
-            self._seconds[threads] = (perf_counter() - began) / max(1, steps)
+        if threads > 1 and first.sleeps[0] > loops.MAX_SLEEPS:
+            BACKOFF.extend()
+        elif steps >= MIN_STEPS:
+            self._seconds[threads] = (perf_counter() - began) / steps
+            if threads > 1:
+                BACKOFF.reset()
         return made
 
     def _workers(self, threads: int) -> list[Worker]:
-        arrivals = np.zeros(1, np.int64)
+        arrivals, alone_after = np.zeros(1, np.int64), np.full(1, loops.NEVER, np.int64)
         each = self.parts // threads
         return [
-            Worker(n * each, (n + 1) * each, threads, arrivals, np.zeros(1, np.int64)) for n in range(threads)
+            Worker(
+                first=n * each,
+                end=(n + 1) * each,
+                threads=threads,
+                arrivals=arrivals,
+                awaited=np.zeros(1, np.int64),
+                sleeps=np.zeros(1, np.int64),
+                alone_after=alone_after,
+            )
+            for n in range(threads)
         ]
 
     def _choose_threads(self) -> int:
-        """All, or one where other programs turn out to use the other cores."""
+        """All, or one where that turns out to be as fast."""
         self._calls += 1
         if self.parts == 1 or self._calls == 1:
             return self.parts  # the first call compiles and loads, so that its time says nothing
         if self._calls == 2:
             self._seconds.clear()
             return self.parts
-        slower = 1 if len(self._seconds) < 2 else max(self._seconds, key=self._seconds.__getitem__)
-        if len(self._seconds) < 2 or self._calls % RETRY == 0:
-            return slower
+        for untried in (self.parts, 1):
+            if untried not in self._seconds:
+                return untried
+        if self._calls % RETRY == 0:
+            return max(self._seconds, key=self._seconds.__getitem__)
         return min(self._seconds, key=self._seconds.__getitem__)
 
     @property

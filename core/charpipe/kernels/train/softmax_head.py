@@ -94,7 +94,8 @@ class SoftmaxHead:
 
     def losses(self) -> Tensor:
         """The loss of each token, nats, float32 [T, B]."""
-        return self.margins + self.sums.log()
+        losses: Tensor = self.margins + self.sums.log()
+        return losses
 
     def gradients(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Parameters and their gradients."""

@@ -36,7 +36,7 @@ def unusual_layers(network: nn.Module) -> str | None:
     usual = layer.bias and not (layer.bidirectional or layer.proj_size or layer.batch_first)
     if type(layer) not in LAYERS or not usual or getattr(layer, "nonlinearity", "tanh") != "tanh":
         return "its layers are not the usual RNN, GRU or LSTM"
-    if recurrence.names != LAYERS[type(layer)]:  # type: ignore[union-attr, index]
+    if recurrence.names != LAYERS[type(layer)]:  # type: ignore[union-attr]
         return "its states have other names than usual"
     if any(each.dtype != torch.float32 for each in network.parameters()):
         return "its weights are not float32"

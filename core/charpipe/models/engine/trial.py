@@ -1,4 +1,7 @@
-"""Which engine trains faster here: both make a few updates on a copy, and the answer is remembered."""
+"""Which engine trains faster here: both make a few updates on a copy, and the answer is remembered.
+
+An answer that was found beside other programs is good for as long as they run, and is found again after that.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -19,8 +24,10 @@ from charpipe.kernels.jit.cache import cache_folder
 from charpipe.kernels.jit.processor import this_processor
 from charpipe.models.contract import State
 from charpipe.models.engine.autograd import LossAndGrad
+from charpipe.models.engine.other_programs import OtherPrograms, disturb_now
 from charpipe.models.engine.selection import choose_engine
 from charpipe.models.precision import Precision
+from charpipe.openmp import OWN, spins_briefly
 
 MARGIN = 1.25
 """How much faster PyTorch's layers must be: the other engine keeps more of its speed when other programs run."""
@@ -48,15 +55,33 @@ def compare(
     return {name: median(times) for name, times in found.items()} if all(found.values()) else {}
 
 
-def prefer(times: dict[str, float]) -> tuple[str, str]:
-    """The engine to take, and why, from the seconds of an update of "fast" and "plain"."""
+def prefer(times: dict[str, float], *, spins: bool = False) -> tuple[str, str]:
+    """The engine to take, and why, from the seconds of an update of "fast" and "plain"; `spins` says that PyTorch's
+    threads wait by spinning for long, so that "plain" would all but stop beside other programs."""
     if not times:
         return "fast", "there was no time to try both"
-    speed = times["fast"] / times["plain"]
     told = (
         f"an update took {times['fast'] * 1e3:.3g} ms with fast and {times['plain'] * 1e3:.3g} ms with plain"
     )
-    return ("plain" if speed >= MARGIN else "fast"), told
+    if times["fast"] < MARGIN * times["plain"]:
+        return "fast", told
+    if spins:
+        return "fast", f"{told}, whose threads spin while they wait and would slow down beside other programs"
+    return "plain", told
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a trial found, when, and whether other programs `disturbed` it."""
+
+    engine: str
+    reason: str
+    date: str
+    disturbed: bool
+
+    def told(self) -> tuple[str, str]:
+        """The engine, and why it was remembered."""
+        return self.engine, f"{self.reason} when it was tried on {self.date}"
 
 
 def choose_by_trial(
@@ -67,10 +92,32 @@ def choose_by_trial(
     seconds: float,
 ) -> tuple[str, str]:
     """The engine for this network and windows of this shape, and why. Remembered, so that the same command gives the
-    same bits; `seconds` limits the trial."""
+    same bits; what was found beside other programs only until they have ended. `seconds` limits the trial."""
     place = _place(network, precision, threads, window[0])
-    if (known := _read(place)) is not None:
-        return known
+    known = _read(place)
+    if known is not None and not (known.disturbed and not disturb_now(threads)):
+        return known.told()
+    others = OtherPrograms()
+    times = _try(network, precision, threads, window, seconds)
+    disturbed = others.disturb(threads)
+    engine, reason = prefer(times, spins=threads > 1 and not spins_briefly())
+    if disturbed:
+        reason += f" while other programs used {others.cores():.1f} cores"
+    if times:
+        _keep(place, Choice(engine, reason, date.today().isoformat(), disturbed))
+    elif known is not None:
+        return known.told()
+    return engine, reason
+
+
+def _try(
+    network: nn.Module,
+    precision: Precision,
+    threads: int,
+    window: tuple[Tensor, Tensor, State],
+    seconds: float,
+) -> dict[str, float]:
+    """Seconds of an update of each engine, on copies of the network."""
     cpu = torch.device("cpu")
     updates: dict[str, Update] = {}
     for engine in ("fast", "plain"):
@@ -83,11 +130,9 @@ def choose_by_trial(
     before = torch.get_num_threads()
     try:
         with torch.random.fork_rng(devices=[]):
-            found = prefer(compare(updates, seconds))
+            return compare(updates, seconds)
     finally:
         torch.set_num_threads(before)
-    _keep(place, found)
-    return found
 
 
 def _update(
@@ -107,23 +152,25 @@ def _update(
 def _place(network: nn.Module, precision: str, threads: int, ids: Tensor) -> Path | None:
     folder = cache_folder()
     shapes = [(name, tuple(values.shape)) for name, values in network.named_parameters()]
-    facts = (this_processor(), torch.__version__, str(network), shapes, precision, threads, tuple(ids.shape))
+    waiting = [os.environ.get(name) for name in OWN]
+    sizes = (shapes, precision, threads, tuple(ids.shape))
+    facts = (this_processor(), torch.__version__, str(network), *sizes, waiting)
     name = hashlib.sha256(repr(facts).encode()).hexdigest()
     return folder / f"{name}.engine.json" if folder is not None else None
 
 
-def _read(place: Path | None) -> tuple[str, str] | None:
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        kept = json.loads(place.read_text()) if place is not None else {}
-        if kept["engine"] in ("fast", "plain"):
-            return kept["engine"], f"{kept['reason']} when it was tried"
+def _read(place: Path | None) -> Choice | None:
+    with suppress(OSError, ValueError, TypeError):
+        known = Choice(**json.loads(place.read_text())) if place is not None else None
+        if known is not None and known.engine in ("fast", "plain"):
+            return known
     return None
 
 
-def _keep(place: Path | None, found: tuple[str, str]) -> None:
+def _keep(place: Path | None, found: Choice) -> None:
     if place is None:
         return
     half = place.with_name(f".{place.name}-{os.getpid()}")
     with suppress(OSError):
-        half.write_text(json.dumps({"engine": found[0], "reason": found[1]}))
+        half.write_text(json.dumps(asdict(found)))
         half.replace(place)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,9 @@ from charpipe.plugin import ArchitectureConfig
 
 pytest.importorskip("numba", reason="compiled loops need numba")
 
-from charpipe.kernels.step import activations
+from charpipe.kernels.step import activations, loops
+from charpipe.kernels.step import stream as compiled
+from charpipe.kernels.step.backoff import Backoff
 from charpipe.kernels.step.stream import CompiledStream
 from charpipe.models.standard import modules_of
 
@@ -63,7 +67,8 @@ def test_steps_with_an_embedding_equal_the_plain_path():
 
 
 @pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
-def test_state_is_bit_equal_for_any_number_of_threads(name):
+def test_state_is_bit_equal_for_any_number_of_threads(name, monkeypatch):
+    monkeypatch.setattr(compiled, "BACKOFF", Backoff(lambda: math.inf))  # never pauses
     predictor = model(*LAYERS[name])
     streams = [
         CompiledStream(modules_of(predictor.network), predictor.initial_state(1), parts) for parts in (1, 2)
@@ -71,8 +76,61 @@ def test_state_is_bit_equal_for_any_number_of_threads(name):
     for _ in range(5):  # with one thread and with two
         for stream in streams:
             stream.read(IDS.astype(np.int64))
-    first, second = (stream.state["hidden"] for stream in streams)
-    assert torch.equal(first, second)
+    first, second = streams
+    for key, value in first.state.items():
+        assert torch.equal(second.state[key], value)
+    logits = [stream.buffers.logits.reshape(-1)[:VOCABULARY] for stream in streams]
+    np.testing.assert_array_equal(*logits)
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+def test_first_thread_alone_changes_no_bit(name, monkeypatch):
+    """The first thread has waited too long before the first step, so that the other leaves after it."""
+    predictor, plain_workers = model(*LAYERS[name]), CompiledStream._workers
+    alone, left = (
+        CompiledStream(modules_of(predictor.network), predictor.initial_state(1), 2) for _ in range(2)
+    )
+    made = []
+
+    def late(stream, threads):
+        made.append(plain_workers(stream, threads))
+        made[-1][0].sleeps[0] = loops.MAX_SLEEPS + 1
+        return made[-1]
+
+    monkeypatch.setattr(compiled, "BACKOFF", Backoff())
+    for stream, workers in ((alone, lambda stream, _: plain_workers(stream, 1)), (left, late)):
+        monkeypatch.setattr(CompiledStream, "_workers", workers)
+        stream.read(IDS.astype(np.int64))
+    for key, value in alone.state.items():
+        assert torch.equal(left.state[key], value)
+    np.testing.assert_array_equal(left.buffers.logits, alone.buffers.logits)
+    first, second = made[0]
+    assert first.alone_after[0] == first.awaited[0] == second.awaited[0] < loops.NEVER
+    assert not compiled.BACKOFF.is_over()
+
+
+def test_late_threads_are_not_asked_for_a_while(monkeypatch):
+    predictor = model(*LAYERS["lstm"])
+    stream, asked = CompiledStream(modules_of(predictor.network), predictor.initial_state(1), 2), []
+    plain_workers = CompiledStream._workers
+    monkeypatch.setattr(CompiledStream, "_workers", lambda s, n: asked.append(n) or plain_workers(s, n))
+    now = [0.0]
+    monkeypatch.setattr(compiled, "BACKOFF", Backoff(lambda: now[0]))
+    compiled.BACKOFF.extend()
+    stream.read(IDS.astype(np.int64))
+    now[0] += 1
+    stream.read(IDS.astype(np.int64))
+    assert asked == [1, 2]
+
+
+def test_threads_late_from_the_start_are_asked_again():
+    predictor = model(*LAYERS["lstm"])
+    stream = CompiledStream(modules_of(predictor.network), predictor.initial_state(1), 2)
+    asked = [stream._choose_threads(), stream._choose_threads()]
+    stream._seconds[1] = 1.0  # the only time that is known
+    asked.append(stream._choose_threads())
+    stream._seconds[2] = 2.0
+    assert [*asked, stream._choose_threads()] == [2, 2, 2, 1]
 
 
 def test_stream_goes_on_from_a_state():
