@@ -123,5 +123,4 @@ def _compiled(decoding: Decoding) -> tuple[NDArray[np.int64], NDArray[np.float64
 
 def _pays(modules: NetworkModules, length: int) -> bool:
     """Whether a text is long enough for the compiled loop."""
-    parameters = sum(each.numel() for each in modules.parameters() if each.requires_grad)
-    return length * (parameters + STEP_OVERHEAD) > MIN_PRODUCTS
+    return length * (modules.parameter_count + STEP_OVERHEAD) > MIN_PRODUCTS

@@ -42,6 +42,11 @@ class NetworkModules:
         found = [values for module in modules if module is not None for values in module.parameters()]
         return list({id(values): values for values in found}.values())
 
+    @property
+    def parameter_count(self) -> int:
+        """The number of trained weights."""
+        return sum(values.numel() for values in self.parameters() if values.requires_grad)
+
     def layer_parameter(self, name: str, number: int) -> Tensor:
         """A parameter of recurrent layer `number`, such as `weight_hh` [gates * H, H]."""
         return self.layer.get_parameter(f"{name}_l{number}")

@@ -39,7 +39,6 @@ class CompiledNetwork:
         ]
         self.input_table = InputTable(modules)
         self.head = SoftmaxHead(here, kernel_dtype, modules.head, training=training)
-        self.size = sum(each.numel() for each in modules.parameters() if each.requires_grad)
         self._allocated_for: tuple[int, ...] | None = None
 
     def allocate(self, steps: int, batch_size: int, threads: int) -> None:
@@ -47,7 +46,7 @@ class CompiledNetwork:
         if self._allocated_for == (steps, batch_size, threads):
             return
         self._allocated_for = None  # until all of it is allocated
-        count = thread_count(batch_size, 3.0 * steps * batch_size * self.size, threads)
+        count = thread_count(batch_size, 3.0 * steps * batch_size * self.modules.parameter_count, threads)
         ranges = partition(batch_size, count)
         self.shards = [BatchShard.of(self.processor, steps, batch_size, each) for each in ranges]
         for layer in self.layers:
