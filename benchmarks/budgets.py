@@ -32,8 +32,8 @@ import torch
 from contention import busy, others
 
 from charpipe.events import Event, Finished, PlanRevised, Step, TrainingStarted
+from charpipe.kernels.jit.processor import this_processor
 from charpipe.models import build_model
-from charpipe.models.processor import this_processor
 from charpipe.plugin import resolve
 from charpipe.registry import Registry
 from charpipe.training import TrainConfig, train

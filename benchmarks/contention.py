@@ -31,8 +31,8 @@ from training import CHARACTERS, our_model, our_training, our_update, plain_upda
 from charpipe.evaluation import score
 from charpipe.evaluation.inspection.reading import read
 from charpipe.generation import SampleConfig, sample
+from charpipe.kernels.jit.processor import this_processor
 from charpipe.models import NetworkPredictor
-from charpipe.models.processor import this_processor
 from charpipe.plugin import resolve
 from charpipe.registry import Registry
 

@@ -35,12 +35,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from charpipe.kernels.jit.builder import KernelBuilder
+from charpipe.kernels.jit.compiler import compile_kernel
+from charpipe.kernels.jit.processor import Processor, this_processor
+from charpipe.kernels.jit.values import BFLOAT16, FLOAT32, DType, Int, Vector
+from charpipe.kernels.train.threads import run_parallel
 from charpipe.models import Model, build_model
-from charpipe.models.engine.kernels.code import BFLOAT16, FLOAT32, Code, Int, Kind, Vector
-from charpipe.models.engine.kernels.machine_code import assembled
-from charpipe.models.engine.lanes import in_parallel
 from charpipe.models.precision import choose_device, choose_precision
-from charpipe.models.processor import Processor, this_processor
 from charpipe.plugin import resolve
 from charpipe.registry import Registry
 from charpipe.runs import Recorder, Run, RunInfo
@@ -171,31 +172,31 @@ def unavoidable(arch: str, shape: tuple[int, ...]) -> float:
 
 
 class Peak:
-    """The kernel `peak`(turns, out): nothing but products in registers."""
+    """The kernel `peak(turns, out)`: nothing but FMAs in registers."""
 
     ARGUMENTS = 2
     CHAINS = 24
-    """Sums that need not wait for each other; 12 where there are fewer registers."""
+    """Independent sums, so that no FMA waits for another; half as many with 16 registers."""
 
-    def __init__(self, processor: Processor, kind: Kind) -> None:
-        self.code, self.kind = Code(processor, self.ARGUMENTS), kind
+    def __init__(self, processor: Processor, dtype: DType) -> None:
+        self.builder, self.dtype = KernelBuilder(processor, self.ARGUMENTS), dtype
         self.chains = self.CHAINS if processor.registers >= 32 else self.CHAINS // 2
 
-    def text(self) -> str:
-        """All of it as LLVM reads it."""
-        code, (turns, address) = self.code, self.code.arguments
-        place = code.place(address)
-        factor = code.spread(place)
+    def llvm_ir(self) -> str:
+        """The kernel's LLVM IR."""
+        builder, (turns, address) = self.builder, self.builder.arguments
+        pointer = builder.pointer(address)
+        factor = builder.load_word_broadcast(pointer)
 
         def turn(_: Int, *sums: Vector) -> list[Vector]:
-            return [code.multiply_add(self.kind, total, factor, factor) for total in sums]
+            return [builder.multiply_add(self.dtype, total, factor, factor) for total in sums]
 
-        start = [code.load(place) for _ in range(self.chains)]
-        found = code.loop(turns, turn, start)
+        start = [builder.load(pointer) for _ in range(self.chains)]
+        found = builder.loop(turns, turn, start)
         for one in found[1:]:
             found[0] = found[0] + one
-        code.store(place, found[0])
-        return code.finish()
+        builder.store(pointer, found[0])
+        return builder.finish()
 
 
 def peak(dtype: torch.dtype) -> float:
@@ -203,12 +204,12 @@ def peak(dtype: torch.dtype) -> float:
     here = this_processor()
     if here is None or (dtype == torch.bfloat16 and not here.bfloat16):
         return 0.0
-    kind = BFLOAT16 if dtype == torch.bfloat16 else FLOAT32
-    kernel, threads, turns = assembled(here, Peak, kind), torch.get_num_threads(), 2_000_000
+    word = BFLOAT16 if dtype == torch.bfloat16 else FLOAT32
+    kernel, threads, turns = compile_kernel(here, Peak, word), torch.get_num_threads(), 2_000_000
     rooms = [torch.zeros(64) for _ in range(threads)]
-    operations = 2 * kind.pair * here.width * Peak(here, kind).chains * turns * threads
+    operations = 2 * word.per_word * here.width * Peak(here, word).chains * turns * threads
     work = [partial(kernel, turns, room.data_ptr()) for room in rooms]
-    return operations / min(timed(lambda: in_parallel(work), torch.device("cpu"), 1) for _ in range(5))
+    return operations / min(timed(lambda: run_parallel(work), torch.device("cpu"), 1) for _ in range(5))
 
 
 def ceiling(device: torch.device, dtype: torch.dtype) -> float:

@@ -222,15 +222,14 @@ class Decoder:
     float64 [..., V], whose softmax is drawn from after it; a score of minus infinity is never drawn. It must not
     change its argument. Several decoders follow each other. Raises `UsageError` for settings that do not fit.
 
-    `native` names an operation of the compiled loop (greedy, temperature, top-k, nucleus, min-p) that does the same
-    with the config's only number; a chain of such decoders is drawn from without a call of Python for each token."""
+    Where every function is a `charpipe.kernels.rows.RowFormula`, it is compiled as well, and a long text is sampled
+    without a call of Python for each token."""
 
     name: str
     summary: str
     choose: Reference
     config: type[Options] = Options
     api: int = API
-    native: str | None = None
 
 
 @dataclass(frozen=True)

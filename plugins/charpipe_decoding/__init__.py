@@ -38,23 +38,9 @@ def charpipe_decoders() -> Iterable[Decoder]:
     """Five decoders, which `[sample]` sets by `temperature`, `top_k`, `top_p`, `min_p` and `greedy`."""
     here = "charpipe_decoding.decoders"
     return [
-        Decoder("greedy", "always the likeliest", f"{here}:greedy", native="greedy"),
-        Decoder(
-            "temperature",
-            "sharper below 1, wilder above",
-            f"{here}:temperature",
-            Temperature,
-            native="temperature",
-        ),
-        Decoder("top-k", "only the k likeliest", f"{here}:top_k", TopK, native="top-k"),
-        Decoder(
-            "nucleus",
-            "only the likeliest that together have probability p",
-            f"{here}:nucleus",
-            Nucleus,
-            native="nucleus",
-        ),
-        Decoder(
-            "min-p", "only what has p times the greatest probability", f"{here}:min_p", MinP, native="min-p"
-        ),
+        Decoder("greedy", "always the likeliest", f"{here}:greedy"),
+        Decoder("temperature", "sharper below 1, wilder above", f"{here}:temperature", Temperature),
+        Decoder("top-k", "only the k likeliest", f"{here}:top_k", TopK),
+        Decoder("nucleus", "only the likeliest that together have probability p", f"{here}:nucleus", Nucleus),
+        Decoder("min-p", "only what has p times the greatest probability", f"{here}:min_p", MinP),
     ]

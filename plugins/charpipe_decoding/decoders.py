@@ -1,86 +1,98 @@
-"""Decoders as functions of the scores (unnormalised log probabilities, float64 [..., V]).
+"""Decoders as formulas over scores (unnormalised log probabilities, float64 [..., V]).
 
-Scores that tie with the last one kept are kept too.
+Each formula stands once: numpy runs it, and the sampling loop compiles it. Scores that tie with the last one kept are
+kept too.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from charpipe.kernels.rows import (
+    RowFormula,
+    keep_at_least,
+    keep_first_max,
+    kth_largest,
+    row_count,
+    row_cumsum,
+    row_item,
+    row_max,
+    sorted_descending,
+)
 from charpipe.plugin import Options, UsageError
 from charpipe_decoding import MinP, Nucleus, Temperature, TopK
 
-Scores = NDArray[np.float64]
-Choose = Callable[[Scores], Scores]
 TINY = 1e-3
-"""Temperatures up to which scores are made safe before they are divided; it takes longer than all else here."""
+"""Up to this temperature scores / temperature may overflow."""
+
+# --- formulas: function(scores, number) -> scores ---
 
 
-def greedy(config: Options, vocabulary_size: int) -> Choose:
+def likeliest(scores: Any, _: float) -> Any:
     """Only the likeliest; of equals the first."""
-
-    def choose(scores: Scores) -> Scores:
-        kept = np.full_like(scores, -np.inf)
-        best = scores.argmax(-1)[..., None]
-        np.put_along_axis(kept, best, np.take_along_axis(scores, best, -1), -1)
-        return kept
-
-    return choose
+    return keep_first_max(scores)
 
 
-def temperature(config: Temperature, vocabulary_size: int) -> Choose:
-    """softmax(scores / temperature). Before a tiny one divides, the greatest is subtracted: nothing overflows then."""
-    divisor = config.temperature
-
-    def choose(scores: Scores) -> Scores:
-        divided: Scores = scores / divisor
-        return divided
-
-    def choose_tiny(scores: Scores) -> Scores:
-        divided: Scores = (scores - scores.max(-1, keepdims=True)) / divisor
-        return divided
-
-    return choose if divisor > TINY else choose_tiny
+def divided(scores: Any, temperature: float) -> Any:
+    """softmax(scores / temperature)."""
+    return scores / temperature
 
 
-def top_k(config: TopK, vocabulary_size: int) -> Choose:
+def shifted_and_divided(scores: Any, temperature: float) -> Any:
+    """The same of a tiny temperature: without the maximum, which softmax ignores, nothing overflows. It takes longer
+    than all else here."""
+    return (scores - row_max(scores)) / temperature
+
+
+def k_likeliest(scores: Any, k: float) -> Any:
     """The k likeliest (Fan, Lewis, Dauphin 2018)."""
+    return keep_at_least(scores, kth_largest(scores, int(k)))
+
+
+def smallest_nucleus(scores: Any, p: float) -> Any:
+    """The fewest of the likeliest whose probability is p or more (Holtzman et al. 2020)."""
+    descending = sorted_descending(scores)
+    cumulative = row_cumsum(np.exp(descending - row_item(descending, 0)))
+    below = row_count(cumulative < p * row_item(cumulative, -1))
+    return keep_at_least(scores, row_item(descending, below))
+
+
+def above_log_ratio(scores: Any, log_p: float) -> Any:
+    """What is at least p times as likely as the likeliest (Nguyen et al. 2024)."""
+    return keep_at_least(scores, row_max(scores) + log_p)
+
+
+# --- what the specs name: (config, vocabulary size) -> formula with its number ---
+
+
+def greedy(config: Options, vocabulary_size: int) -> RowFormula:
+    """`likeliest`."""
+    return RowFormula(likeliest)
+
+
+def temperature(config: Temperature, vocabulary_size: int) -> RowFormula:
+    """`divided`, or for a tiny temperature the form that does not overflow."""
+    tiny = config.temperature <= TINY
+    return RowFormula(shifted_and_divided if tiny else divided, config.temperature)
+
+
+def top_k(config: TopK, vocabulary_size: int) -> RowFormula:
+    """`k_likeliest`. Raises UsageError where k exceeds the vocabulary."""
     if config.k > vocabulary_size:
         raise UsageError(
             f"top-k is {config.k}, but the vocabulary has {vocabulary_size} tokens; give at most {vocabulary_size}"
         )
-
-    def choose(scores: Scores) -> Scores:
-        return _at_least(scores, np.partition(scores, -config.k, -1)[..., -config.k, None])
-
-    return choose
+    return RowFormula(k_likeliest, config.k)
 
 
-def nucleus(config: Nucleus, vocabulary_size: int) -> Choose:
-    """The fewest of the likeliest whose probability is p or more (Holtzman and others 2020)."""
-
-    def choose(scores: Scores) -> Scores:
-        falling = -np.sort(-scores, -1)
-        reached = np.exp(falling - falling[..., :1]).cumsum(-1)
-        short = (reached < config.p * reached[..., -1:]).sum(-1, keepdims=True)
-        return _at_least(scores, np.take_along_axis(falling, short, -1))
-
-    return choose
+def nucleus(config: Nucleus, vocabulary_size: int) -> RowFormula:
+    """`smallest_nucleus`."""
+    return RowFormula(smallest_nucleus, config.p)
 
 
-def min_p(config: MinP, vocabulary_size: int) -> Choose:
-    """What is at least p times as likely as the likeliest (Nguyen and others 2024)."""
-    lowest = math.log(config.p) if config.p else -math.inf
-
-    def choose(scores: Scores) -> Scores:
-        return _at_least(scores, scores.max(-1, keepdims=True) + lowest)
-
-    return choose
-
-
-def _at_least(scores: Scores, threshold: Scores) -> Scores:
-    return np.where(scores >= threshold, scores, -np.inf)
+def min_p(config: MinP, vocabulary_size: int) -> RowFormula:
+    """`above_log_ratio`."""
+    return RowFormula(above_log_ratio, math.log(config.p) if config.p else -math.inf)

@@ -7,6 +7,8 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,3 +143,20 @@ def test_its_decoder_is_found_by_a_run(decoder: Path) -> None:
     settings |= {"sample.decoders.without.token": 0, "sample.length": 50}
     sampled = charpipe.train("hello", arch="rnn", settings=settings).sample
     assert "e" not in sampled[1:]  # the first is any character: this corpus has no line break to begin after
+
+
+def test_its_formula_is_the_same_in_numpy_and_compiled() -> None:
+    pytest.importorskip("numba")
+    from charpipe.kernels.step.decoders import apply_decoders, compile_formulas
+
+    blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    (text,) = [block for block in blocks if "RowFormula" in block]
+    scope: dict[str, Any] = {}
+    exec(text, scope)
+    formula = scope["choose_near"](SimpleNamespace(distance=1.5), 4)
+    scores = np.array([1.0, 3.0, 2.0, 1.25])
+    assert formula(scores).tolist() == [-np.inf, 3.0, 2.0, -np.inf]
+    compiled = compile_formulas([formula])
+    assert compiled is not None
+    apply_decoders(scores, *compiled)
+    assert scores.tolist() == [-np.inf, 3.0, 2.0, -np.inf]

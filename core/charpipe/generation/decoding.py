@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from charpipe.errors import RunError, UsageError, near_match
-from charpipe.generation.noise import Noise, Scores
+from charpipe.generation.noise import Noise
 from charpipe.generation.settings import SampleConfig
+from charpipe.kernels.rows import RowFormula, Scores
 from charpipe.plugin import Decoder, resolve
 
-NATIVE = ("greedy", "temperature", "top-k", "nucleus", "min-p")
-"""The decoders that the compiled loop knows, by their place in this list."""
 DAMAGED = "the model's scores are not numbers: its weights or a decoder are damaged"
 
 
@@ -40,8 +39,9 @@ class Decoding:
         self.choices: list[Callable[[Scores], Scores]] = [
             resolve(decoder.choose)(config, vocabulary_size) for decoder, config in chain
         ]
-        self.native = _native(chain)
-        """Name and number of each decoder, where all of them are known to the compiled loop."""
+        formulas = [choose for choose in self.choices if isinstance(choose, RowFormula)]
+        self.formulas = formulas if len(formulas) == len(self.choices) else None
+        """The decoders as formulas, where all of them are: then the compiled loop can apply them."""
         self.noise = list(noise) if noise else _noise(settings.seed, vocabulary_size, count)
 
     def draw(self, logits: NDArray[Any]) -> int:
@@ -111,16 +111,6 @@ def _configured(
         first = error.errors()[0]
         where = ".".join(map(str, ("sample.decoders", name, *first["loc"])))
         raise UsageError(f"{where}: {first['msg']}") from error
-
-
-def _native(chain: Sequence[tuple[Decoder, BaseModel]]) -> list[tuple[str, float]] | None:
-    found = []
-    for decoder, config in chain:
-        numbers = list(config.model_dump().values())
-        if decoder.native not in NATIVE or len(numbers) > 1:
-            return None
-        found.append((decoder.native, float(numbers[0]) if numbers else 0.0))
-    return found
 
 
 def _noise(seed: int | None, vocabulary_size: int, count: int) -> list[Noise]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Scores = NDArray[np.float64]
+from charpipe.kernels.rows import Scores
+
 BLOCK = 1 << 15
 """Numbers drawn at once."""
 

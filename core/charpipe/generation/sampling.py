@@ -11,10 +11,10 @@ from charpipe.errors import UsageError
 from charpipe.generation.decoding import Decoding
 from charpipe.generation.ending import Ending
 from charpipe.generation.position import Position
+from charpipe.generation.samplers import open_sampler
 from charpipe.generation.settings import SampleConfig
-from charpipe.generation.writers import open_writer
 from charpipe.models import NetworkPredictor, Predictor, State
-from charpipe.models.stepping.batches import lowered
+from charpipe.models.streams.selection import in_precision
 from charpipe.plugin import Decoder, Encoding
 
 PROMPT_WINDOW = 1024
@@ -59,7 +59,7 @@ def generate(
 def _for_one(predictor: Predictor, precision: str) -> Predictor:
     """On a CPU one text is quickest in float32, whatever is asked for: its time goes by in reading weights singly."""
     if isinstance(predictor, NetworkPredictor) and predictor.device.type == "cuda":
-        return lowered(predictor, precision)
+        return in_precision(predictor, precision)
     return predictor
 
 
@@ -78,12 +78,12 @@ def _pieces(
             written = 1
             yield decoder.decode([position.token])
     assert position.state is not None
-    writer = open_writer(predictor, position.state, decoding, settings)
+    sampler = open_sampler(predictor, position.state, decoding, settings)
     one_by_one = stop is not None or settings.stop is not None
     token, taken = position.token, 0
     try:
         while written < settings.length:
-            tokens = writer.write(token, settings.length - written).tolist()
+            tokens = sampler.sample(token, settings.length - written).tolist()
             taken, written = 0, written + len(tokens)
             for piece in ((each,) for each in tokens) if one_by_one else (tokens,):
                 taken, token = taken + len(piece), piece[-1]
@@ -93,7 +93,7 @@ def _pieces(
                     return
     finally:
         if taken:
-            position.state, position.token = writer.state(taken), token
+            position.state, position.token = sampler.state(taken), token
     if rest := decoder.decode((), final=True):
         yield rest
 

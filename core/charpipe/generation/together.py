@@ -17,7 +17,8 @@ from charpipe.generation.position import Position
 from charpipe.generation.sampling import Decoders, begin
 from charpipe.generation.settings import SampleConfig
 from charpipe.models import Predictor
-from charpipe.models.stepping.batches import Batch, open_batches
+from charpipe.models.streams.interface import Batch
+from charpipe.models.streams.selection import open_batches
 from charpipe.plugin import Encoding
 
 BLOCK = 64
@@ -57,10 +58,10 @@ def generate_many(
     carried = {name: value.repeat_interleave(count, 1) for name, value in state.items()}
     teams, at = [], 0
     for batch in open_batches(predictor, carried, settings.precision):
-        noise = decoding.noise[at : at + batch.lanes]
+        noise = decoding.noise[at : at + batch.size]
         own = Decoding(settings, encoding.size, decoders, noise=noise)
-        teams.append(Team(batch, own, first[at : at + batch.lanes]))
-        at += batch.lanes
+        teams.append(Team(batch, own, first[at : at + batch.size]))
+        at += batch.size
     begun = [first[None]] if token is None and settings.length else []
     return _pieces(encoding, settings, chain(begun, _blocks(teams, settings.length - len(begun))), count)
 
@@ -74,8 +75,8 @@ class Team:
     tokens: NDArray[np.int64]
 
     def write(self, steps: int) -> NDArray[np.int64]:
-        """The next tokens, [steps, lanes]."""
-        rows = np.empty((steps, self.batch.lanes), np.int64)
+        """The next tokens, [steps, B]."""
+        rows = np.empty((steps, self.batch.size), np.int64)
         for row in rows:
             row[:] = self.tokens = self.decoding.draw_each(self.batch.step(self.tokens))
         return rows

@@ -7,7 +7,10 @@ from charpipe.models.model import Model, build_model
 from charpipe.models.predictor import NetworkPredictor
 from charpipe.models.recurrence import TorchRecurrence
 from charpipe.models.shell import LanguageModel, embedding_width
-from charpipe.models.stepping.streams import ArrayStream, StepwiseStream, Stream, open_stream, quick_network
+from charpipe.models.streams.arrays import ArrayStream
+from charpipe.models.streams.interface import Stream
+from charpipe.models.streams.selection import open_stream, standard_modules
+from charpipe.models.streams.stepwise import StepwiseStream
 
 __all__ = [
     "ArrayStream",
@@ -25,6 +28,6 @@ __all__ = [
     "initialise",
     "load_model",
     "open_stream",
-    "quick_network",
     "save_model",
+    "standard_modules",
 ]

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 
 from charpipe.errors import UsageError
-from charpipe.models.processor import limited_to_avx2
+from charpipe.kernels.jit.processor import limited_to_avx2
 
 Precision = Literal["float32", "bfloat16", "float16"]
 

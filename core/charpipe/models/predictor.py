@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from charpipe.models.contract import State, check_ids
+from charpipe.models.engine.selection import choose_scorer
 from charpipe.models.precision import Precision, autocast
 
-Scoring = Callable[[Tensor, State], tuple[Tensor, State]]
+Scorer = Callable[[Tensor, State], tuple[Tensor, State]]
 
 
 class NetworkPredictor:
@@ -22,7 +23,7 @@ class NetworkPredictor:
         self.vocabulary_size = vocabulary_size
         self.precision = precision
         self.device = next(network.parameters()).device
-        self._scoring: Scoring | None = None
+        self._scorer: Scorer | None = None
 
     def initial_state(self, batch_size: int) -> State:
         """The state before any character."""
@@ -51,11 +52,9 @@ class NetworkPredictor:
         Raises RunError where an id is none of the vocabulary's.
         """
         check_ids(ids, self.vocabulary_size)
-        if self._scoring is None:
-            from charpipe.models.engine import scoring_by_engine
-
-            self._scoring = scoring_by_engine(self.network, self.device, self.precision) or self._score
-        return self._scoring(ids, state)
+        if self._scorer is None:
+            self._scorer = choose_scorer(self.network, self.device, self.precision) or self._score
+        return self._scorer(ids, state)
 
     def _score(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
         """The same, by the network's own forward pass."""

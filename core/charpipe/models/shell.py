@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -77,8 +76,3 @@ class LanguageModel(nn.Module):
 def parameter_count(network: nn.Module) -> int:
     """Learnt numbers, shared ones counted once."""
     return sum(values.numel() for values in network.parameters() if values.requires_grad)
-
-
-def state_to(state: State, device: torch.device) -> State:
-    """The state on another device."""
-    return {name: value.to(device) for name, value in state.items()}

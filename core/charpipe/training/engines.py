@@ -12,7 +12,7 @@ from torch import nn
 from charpipe.errors import UsageError
 from charpipe.events import Notice
 from charpipe.models.engine import obstacle
-from charpipe.models.engine.cuda import fitting_precision
+from charpipe.models.engine.cuda_graphs import fitting_precision
 from charpipe.models.precision import Precision, choose_device, choose_precision
 from charpipe.training.batches import Batches
 from charpipe.training.settings import TrainConfig, parse_budget

@@ -10,7 +10,7 @@ import torch
 
 from charpipe.events import Notice
 from charpipe.models import Model
-from charpipe.models.engine import Descend, choose_engine, is_uncertain
+from charpipe.models.engine import LossAndGrad, choose_engine, is_uncertain
 from charpipe.models.precision import Precision
 from charpipe.training.batches import Batches
 from charpipe.training.engines import (
@@ -36,7 +36,7 @@ class Setup:
     precision: Precision
     engine: str
     """"fast", "plain" or "cuda-graphs"."""
-    loss_and_grad: Descend
+    loss_and_grad: LossAndGrad
     """Computes the loss and leaves the gradients with the parameters, by the engine of that name."""
     engine_reason: str | None
     """Why this engine; None for a resumed run that keeps its engine."""
@@ -69,7 +69,7 @@ def build_setup(
     if requested == "auto" and is_uncertain(network, device, precision):
         requested, reason = try_engines(network, settings, batches, precision, threads)
     engine, loss_and_grad = choose_engine(
-        network, device, precision, requested, lanes=batches.batch_size, threads=threads, scaler=scaler
+        network, device, precision, requested, batch_size=batches.batch_size, threads=threads, scaler=scaler
     )
     if reason is not None:
         notices.append(Notice(f"engine {engine}: {reason}"))

@@ -77,7 +77,7 @@ def copy_to_measure(setup: Setup, state: State) -> tuple[Setup, State]:
         setup.device,
         setup.precision,
         setup.engine,
-        lanes=setup.batches.batch_size,
+        batch_size=setup.batches.batch_size,
         threads=setup.threads,
         scaler=scaler,
     )

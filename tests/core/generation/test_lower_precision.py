@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from test_writers import LABELS, Letters
+from test_samplers import LABELS, Letters
 
 from charpipe.errors import UsageError
 from charpipe.generation import SampleConfig, sample_many
-from charpipe.models import StepwiseStream, build_model, quick_network
-from charpipe.models.compiling import can_compile
-from charpipe.models.stepping.batches import StepwiseBatch, open_batches
+from charpipe.kernels.jit.numba_functions import can_compile
+from charpipe.models import StepwiseStream, build_model, standard_modules
+from charpipe.models.streams.selection import open_batches
+from charpipe.models.streams.stepwise import StepwiseBatch
 from charpipe_gru import charpipe_architectures as gru
 from charpipe_lstm import charpipe_architectures as lstm
 from charpipe_rnn import charpipe_architectures as rnn
@@ -29,9 +30,9 @@ def predictor(request):
 def has_eight_bits(predictor):
     if not can_compile():
         return False
-    from charpipe.models.stepping.eight_bits import fits
+    from charpipe.kernels.step.int8 import is_supported
 
-    return fits(quick_network(predictor))
+    return is_supported(standard_modules(predictor).layer)
 
 
 def test_eight_bits_are_near(predictor):
@@ -42,7 +43,7 @@ def test_eight_bits_are_near(predictor):
     generator = np.random.default_rng(0)
     for _ in range(30):
         tokens = generator.integers(len(LABELS), size=count)
-        wanted, found = plain.step(tokens)[: quick.lanes], quick.step(tokens[: quick.lanes])
+        wanted, found = plain.step(tokens)[: quick.size], quick.step(tokens[: quick.size])
     np.testing.assert_allclose(found, wanted, atol=0.05 * wanted.std() + 0.02)
     assert abs(found - wanted).max() > 0  # it is another precision
 
@@ -70,7 +71,7 @@ def test_where_eight_bits_are_not_to_be_had(predictor):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_a_recorded_step_is_the_plain_one(predictor):
-    from charpipe.models.stepping.graphs import GraphStream
+    from charpipe.models.streams.cuda_graphs import GraphStream
 
     predictor.network.cuda()
     predictor = type(predictor)(predictor.network, len(LABELS))

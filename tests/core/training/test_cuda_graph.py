@@ -8,8 +8,8 @@ import torch
 
 from charpipe.errors import UsageError
 from charpipe.events import Notice, Step, TrainingStarted
-from charpipe.models.engine import by_autograd
-from charpipe.models.engine.padded import Layout, forward_of
+from charpipe.models.engine import autograd_loss_and_grad
+from charpipe.models.engine.cudnn_layout import Layout, padded_forward
 from charpipe.training import TrainConfig, train
 from charpipe.training.batches import fit_batches
 from charpipe.training.cuda_graph import CapturedUpdate, undone
@@ -35,8 +35,8 @@ class Training:
         """The same as the engine cuda-graphs has it, but for the device."""
         changes = {"engine": "cuda-graphs"}
         if layout is not None:
-            forward = forward_of(self.state.network, torch.float32, layout)
-            changes["loss_and_grad"] = by_autograd(forward)
+            forward = padded_forward(self.state.network, torch.float32, layout)
+            changes["loss_and_grad"] = autograd_loss_and_grad(forward)
         return Training(replace(self.setup, **changes), self.state)
 
     def run(self, steps=STEPS, first=0):

@@ -6,7 +6,7 @@ import pytest
 from safetensors import safe_open
 
 from charpipe.events import Finished, Step
-from charpipe.models.processor import this_processor
+from charpipe.kernels.jit.processor import this_processor
 from charpipe.runs import Recorder, Run, RunInfo, read_metrics
 from charpipe.training import last_checkpoint, train
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from charpipe.errors import RunError, UsageError
 from charpipe.events import Finished, Notice, Step, TrainingStarted
-from charpipe.models.processor import this_processor
+from charpipe.kernels.jit.processor import this_processor
 from charpipe.store.manifest import describe
 from charpipe.training import last_checkpoint, train
 from charpipe.training.checkpoints import SCHEMA, damage
@@ -189,7 +189,7 @@ def test_another_engine_may_go_on(saved, go_on, engine):
 @pytest.mark.parametrize(("began", "said"), [("fast", 1), ("plain", 0)])
 def test_an_engine_that_is_not_there_is_said(saved, go_on, monkeypatch, began, said):
     change_state(saved, engine=began)
-    monkeypatch.setattr("charpipe.models.engine.this_processor", lambda: None)
+    monkeypatch.setattr("charpipe.models.engine.support.this_processor", lambda: None)
     events = go_on(engine="auto")
     warnings = [event for event in events if isinstance(event, Notice) and event.level == "warning"]
     assert (
@@ -201,7 +201,8 @@ def test_an_engine_that_is_not_there_is_said(saved, go_on, monkeypatch, began, s
 @pytest.mark.skipif(this_processor() is None, reason="the engine is for AVX2 and AVX-512")
 def test_an_engine_that_can_be_had_goes_on_where_another_would_be_faster(saved, go_on, monkeypatch):
     change_state(saved, engine="fast")
-    monkeypatch.setattr("charpipe.models.engine._pays", lambda *given: False)
+    for module in ("selection", "support"):
+        monkeypatch.setattr(f"charpipe.models.engine.{module}.is_faster", lambda *given: False)
     (started,) = [event for event in go_on(engine="auto") if isinstance(event, TrainingStarted)]
     assert started.engine == "fast"
 

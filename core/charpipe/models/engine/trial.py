@@ -20,12 +20,13 @@ from time import perf_counter
 import torch
 from torch import Tensor, nn
 
-from charpipe.models.compiling import cache_folder
+from charpipe.kernels.jit.cache import cache_folder
+from charpipe.kernels.jit.processor import this_processor
 from charpipe.models.contract import State
-from charpipe.models.engine import choose_engine
+from charpipe.models.engine.autograd import LossAndGrad
 from charpipe.models.engine.other_programs import OtherPrograms, disturb_now
+from charpipe.models.engine.selection import choose_engine
 from charpipe.models.precision import Precision
-from charpipe.models.processor import this_processor
 from charpipe.openmp import OWN, spins_briefly
 
 MARGIN = 1.25
@@ -92,8 +93,8 @@ def choose_by_trial(
 ) -> tuple[str, str]:
     """The engine for this network and windows of this shape, and why. Remembered, so that the same command gives the
     same bits; what was found beside other programs only until they have ended. `seconds` limits the trial."""
-    place = _place(network, precision, threads, window[0])
-    known = _read(place)
+    path = _cache_path(network, precision, threads, window[0])
+    known = _read(path)
     if known is not None and not (known.disturbed and not disturb_now(threads)):
         return known.told()
     others = OtherPrograms()
@@ -103,7 +104,7 @@ def choose_by_trial(
     if disturbed:
         reason += f" while other programs used {others.cores():.1f} cores"
     if times:
-        _keep(place, Choice(engine, reason, date.today().isoformat(), disturbed))
+        _write(path, Choice(engine, reason, date.today().isoformat(), disturbed))
     elif known is not None:
         return known.told()
     return engine, reason
@@ -121,8 +122,11 @@ def _try(
     updates: dict[str, Update] = {}
     for engine in ("fast", "plain"):
         trained = copy.deepcopy(network)
-        _, descend = choose_engine(trained, cpu, precision, engine, lanes=window[0].shape[1], threads=threads)
-        updates[engine] = _update(trained, descend, window, 1 if engine == "fast" else threads)
+        batch_size = window[0].shape[1]
+        _, loss_and_grad = choose_engine(
+            trained, cpu, precision, engine, batch_size=batch_size, threads=threads
+        )
+        updates[engine] = _update(trained, loss_and_grad, window, 1 if engine == "fast" else threads)
     before = torch.get_num_threads()
     try:
         with torch.random.fork_rng(devices=[]):
@@ -133,19 +137,19 @@ def _try(
 
 def _update(
     network: nn.Module,
-    descend: Callable[..., object],
+    loss_and_grad: LossAndGrad,
     window: tuple[Tensor, Tensor, State],
     threads: int,
 ) -> Update:
     def update() -> object:
         torch.set_num_threads(threads)
         network.zero_grad(set_to_none=True)
-        return descend(*window, 1.0)
+        return loss_and_grad(*window, 1.0)
 
     return update
 
 
-def _place(network: nn.Module, precision: str, threads: int, ids: Tensor) -> Path | None:
+def _cache_path(network: nn.Module, precision: str, threads: int, ids: Tensor) -> Path | None:
     folder = cache_folder()
     shapes = [(name, tuple(values.shape)) for name, values in network.named_parameters()]
     waiting = [os.environ.get(name) for name in OWN]
@@ -155,18 +159,18 @@ def _place(network: nn.Module, precision: str, threads: int, ids: Tensor) -> Pat
     return folder / f"{name}.engine.json" if folder is not None else None
 
 
-def _read(place: Path | None) -> Choice | None:
+def _read(path: Path | None) -> Choice | None:
     with suppress(OSError, ValueError, TypeError):
-        known = Choice(**json.loads(place.read_text())) if place is not None else None
+        known = Choice(**json.loads(path.read_text())) if path is not None else None
         if known is not None and known.engine in ("fast", "plain"):
             return known
     return None
 
 
-def _keep(place: Path | None, found: Choice) -> None:
-    if place is None:
+def _write(path: Path | None, found: Choice) -> None:
+    if path is None:
         return
-    half = place.with_name(f".{place.name}-{os.getpid()}")
+    half = path.with_name(f".{path.name}-{os.getpid()}")
     with suppress(OSError):
         half.write_text(json.dumps(asdict(found)))
-        half.replace(place)
+        half.replace(path)

@@ -1,0 +1,126 @@
+"""Samplers of one text's tokens: one token at a time from any model, or blocks of them from the compiled loop."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charpipe.errors import RunError, UsageError
+from charpipe.generation.decoding import DAMAGED, Decoding
+from charpipe.generation.noise import Noise
+from charpipe.generation.settings import SampleConfig
+from charpipe.kernels.jit.numba_functions import can_compile
+from charpipe.kernels.modules import NetworkModules
+from charpipe.models import Predictor, State, Stream, open_stream, standard_modules
+from charpipe.models.streams.interface import Engine
+
+BLOCK_SECONDS = 0.02
+"""About how long a block takes, so that a text streams smoothly."""
+MIN_PRODUCTS = 10_000_000_000
+"""Multiplications from which on the compiled loop saves more time than loading it takes."""
+STEP_OVERHEAD = 200_000
+"""A step's time besides its products, in multiplications."""
+
+
+class Sampler(Protocol):
+    """Samples the tokens of one text."""
+
+    def sample(self, token: int, most: int) -> NDArray[np.int64]:
+        """The tokens after `token`: at least one and up to `most`."""
+        ...
+
+    def state(self, kept: int) -> State:
+        """The state that has read all but the last of the first `kept` tokens of the last block."""
+        ...
+
+
+class StepSampler:
+    """Token by token, from any stream and with any decoders."""
+
+    def __init__(self, stream: Stream, decoding: Decoding) -> None:
+        self._stream, self._decoding = stream, decoding
+
+    def sample(self, token: int, most: int) -> NDArray[np.int64]:
+        return np.array([self._decoding.draw(self._stream.step(token))])
+
+    def state(self, kept: int) -> State:
+        return self._stream.state
+
+
+class BlockSampler:
+    """The compiled loop, which steps, decodes and draws without Python. `decoders` are compiled formulas."""
+
+    def __init__(
+        self,
+        modules: NetworkModules,
+        state: State,
+        noise: Noise,
+        decoders: tuple[NDArray[np.int64], NDArray[np.float64]],
+    ) -> None:
+        from charpipe.kernels.step.stream import CompiledStream  # imports numba
+
+        self._stream = CompiledStream(modules, state)
+        self._noise, self._decoders = noise, decoders
+        self._size = 1
+        self._before = state
+        self._read: list[int] = []
+
+    def sample(self, token: int, most: int) -> NDArray[np.int64]:
+        from charpipe.kernels.step.sampling import sample_tokens  # imports numba
+
+        began = perf_counter()
+        self._before = self._stream.state
+        rows = self._noise.rows(min(most, self._size))
+        out = np.empty(len(rows), np.int64)
+        arguments = (token, self._stream.slot, *self._decoders, rows, out)
+        if self._stream.run(sample_tokens, len(rows), *arguments) < len(rows):
+            raise RunError(DAMAGED)
+        self._noise.used(len(rows))
+        self._read = [token, *out[:-1].tolist()]
+        if perf_counter() - began < BLOCK_SECONDS:
+            self._size = 2 * len(rows)
+        return out
+
+    def state(self, kept: int) -> State:
+        unwritten = len(self._read) - kept
+        if unwritten:
+            self._noise.used(-unwritten)
+            self._stream.set_state(self._before)
+            self._stream.read(np.array(self._read[:kept], np.int64))
+        return self._stream.state
+
+
+def open_sampler(predictor: Predictor, state: State, decoding: Decoding, settings: SampleConfig) -> Sampler:
+    """The sampler that the settings ask for, or the fastest for a text of their length.
+
+    It depends on the settings and the machine alone, so that the same seed samples the same text.
+    Raises UsageError where the compiled loop is asked for and numba is missing.
+    """
+    modules = standard_modules(predictor)
+    engine: Engine = "arrays" if settings.engine == "auto" else settings.engine
+    if settings.engine == "auto" and modules is not None and _pays(modules, settings.length):
+        engine = "compiled" if can_compile() and decoding.formulas is not None else "arrays"
+    if engine == "compiled" and modules is not None:
+        if not can_compile():
+            raise UsageError("the engine compiled needs numba: pip install numba, or choose the engine auto")
+        decoders = _compiled(decoding)
+        if decoders is not None:
+            return BlockSampler(modules, state, decoding.noise[0], decoders)
+    return StepSampler(open_stream(predictor, state, engine, graphs=settings.cuda_graphs), decoding)
+
+
+def _compiled(decoding: Decoding) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+    """The decoders for the compiled loop, or None where one of them is no formula that numba can compile."""
+    if decoding.formulas is None:
+        return None
+    from charpipe.kernels.step.decoders import compile_formulas  # imports numba
+
+    return compile_formulas(decoding.formulas)
+
+
+def _pays(modules: NetworkModules, length: int) -> bool:
+    """Whether a text is long enough for the compiled loop."""
+    return length * (modules.parameter_count + STEP_OVERHEAD) > MIN_PRODUCTS

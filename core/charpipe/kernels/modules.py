@@ -1,0 +1,52 @@
+"""What the kernels read of a language model: its PyTorch modules, whose parameters they use and never call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkModules:
+    """One of PyTorch's recurrent `layer`s between an `embedding` (None: one-hot input) and a linear `head`.
+
+    `state_names` are the tensors that the layer carries, in its order. `dropout` is that of the head's input,
+    `layer.dropout` that between the layers, `recurrent_dropout` that of the recurrent weights (Wan et al. 2013).
+    `locked_head` and `locked_layers`: one dropout mask a window (Gal, Ghahramani 2016), not one a step.
+    """
+
+    layer: nn.RNNBase
+    state_names: tuple[str, ...]
+    head: nn.Linear
+    embedding: nn.Embedding | None
+    dropout: float = 0.0
+    locked_head: bool = False
+    locked_layers: bool = False
+    recurrent_dropout: float = 0.0
+
+    @property
+    def vocabulary_size(self) -> int:
+        """V, the number of tokens."""
+        return self.head.out_features
+
+    @property
+    def layers(self) -> int:
+        """The number of recurrent layers."""
+        return self.layer.num_layers
+
+    def parameters(self) -> list[nn.Parameter]:
+        """All parameters; one that two modules share comes once."""
+        modules: Iterator[nn.Module | None] = iter((self.layer, self.head, self.embedding))
+        found = [values for module in modules if module is not None for values in module.parameters()]
+        return list({id(values): values for values in found}.values())
+
+    @property
+    def parameter_count(self) -> int:
+        """The number of trained weights."""
+        return sum(values.numel() for values in self.parameters() if values.requires_grad)
+
+    def layer_parameter(self, name: str, number: int) -> Tensor:
+        """A parameter of recurrent layer `number`, such as `weight_hh` [gates * H, H]."""
+        return self.layer.get_parameter(f"{name}_l{number}")

@@ -1,0 +1,151 @@
+"""One stream in compiled loops: PyTorch's own recurrent layers, and the threads that share a step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from charpipe.kernels.modules import NetworkModules
+from charpipe.kernels.step import loops
+from charpipe.kernels.step.backoff import Backoff
+from charpipe.kernels.step.loops import StepBuffers, Worker
+from charpipe.kernels.step.weights import cell_kind, pack
+
+MIN_PART = 320 << 10
+"""Bytes of weights for each core; with fewer, waiting for each other costs more than it gains."""
+MAX_PARTS = 8
+RETRY = 32
+"""Calls after which the number of threads that was slower is tried again."""
+MIN_STEPS = 16
+"""Steps in a call from which on other threads are worth waking."""
+BACKOFF = Backoff()
+"""Of all streams of the process: other programs slow all of them down."""
+
+
+class CompiledStream:
+    """PyTorch's RNN, GRU or LSTM inside the shell, stepped in float32 by compiled loops.
+
+    The logits are those of the plain path but for rounding, and the same for any number of threads.
+    The weights are copied: a stream does not see a later update.
+    """
+
+    def __init__(
+        self, modules: NetworkModules, state: Mapping[str, Tensor], parts: int | None = None
+    ) -> None:
+        self.state_names, self.size = modules.state_names, modules.layer.hidden_size
+        self.vocabulary_size = modules.vocabulary_size
+        self.kind = cell_kind(modules.layer)
+        self.parts = parts or _part_count(modules)
+        self.weights = pack(modules, self.parts)
+        padded, gates = self.weights.recurrent.shape[2:]
+        self.buffers = StepBuffers(
+            np.zeros((2, modules.layers, padded), np.float32),
+            np.zeros((modules.layers, padded), np.float32),
+            np.zeros((2, self.parts, gates), np.float32),
+            np.zeros(self.weights.head_bias.shape, np.float32),
+        )
+        self.slot = 0
+        self.set_state(state)
+        self._pool = ThreadPoolExecutor(self.parts - 1) if self.parts > 1 else None
+        self._seconds: dict[int, float] = {}
+        """of a step, by the number of threads"""
+        self._calls = 0
+
+    def step(self, token: int) -> NDArray[np.float32]:
+        """Read a token; the logits of the next one, [V]. The array is overwritten by the next step."""
+        self.read(np.array([token], np.int64))
+        logits: NDArray[np.float32] = self.buffers.logits.reshape(-1)[: self.vocabulary_size]
+        return logits
+
+    def read(self, tokens: NDArray[np.int64]) -> None:
+        """Read tokens that are known already."""
+        self.run(loops.read_tokens, len(tokens), tokens, self.slot)
+
+    def run(self, loop: Callable[..., int], steps: int, *arguments: Any) -> int:
+        """The result of `loop(kind, weights, buffers, worker, *arguments)`, which makes up to `steps` steps, by several
+        threads; by one if they are few, or if other threads were late before."""
+        threads = self._choose_threads() if steps >= MIN_STEPS and BACKOFF.is_over() else 1
+        began = perf_counter()
+        shared = self.kind, self.weights, self.buffers
+        first, *others = self._workers(threads)
+        pending = [
+            self._pool.submit(loop, *shared, worker, *arguments)
+            for worker in others
+            if self._pool is not None
+        ]
+        made = loop(*shared, first, *arguments)
+        for future in pending:
+            future.result()
+        self.slot ^= steps & 1
+        if threads > 1 and first.sleeps[0] > loops.MAX_SLEEPS:
+            BACKOFF.extend()
+        elif steps >= MIN_STEPS:
+            self._seconds[threads] = (perf_counter() - began) / steps
+            if threads > 1:
+                BACKOFF.reset()
+        return made
+
+    def _workers(self, threads: int) -> list[Worker]:
+        arrivals, alone_after = np.zeros(1, np.int64), np.full(1, loops.NEVER, np.int64)
+        each = self.parts // threads
+        return [
+            Worker(
+                first=n * each,
+                end=(n + 1) * each,
+                threads=threads,
+                arrivals=arrivals,
+                awaited=np.zeros(1, np.int64),
+                sleeps=np.zeros(1, np.int64),
+                alone_after=alone_after,
+            )
+            for n in range(threads)
+        ]
+
+    def _choose_threads(self) -> int:
+        """All, or one where that turns out to be as fast."""
+        self._calls += 1
+        if self.parts == 1 or self._calls == 1:
+            return self.parts  # the first call compiles and loads, so that its time says nothing
+        if self._calls == 2:
+            self._seconds.clear()
+            return self.parts
+        for untried in (self.parts, 1):
+            if untried not in self._seconds:
+                return untried
+        if self._calls % RETRY == 0:
+            return max(self._seconds, key=self._seconds.__getitem__)
+        return min(self._seconds, key=self._seconds.__getitem__)
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """A copy of the carried state, with a batch of one."""
+        return {
+            name: torch.from_numpy(values[:, : self.size].copy())[:, None]
+            for name, values in self._carried().items()
+        }
+
+    def set_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a state with a batch of one."""
+        for name, values in self._carried().items():
+            values[:, : self.size] = state[name][:, 0].numpy()
+
+    def _carried(self) -> dict[str, NDArray[np.float32]]:
+        """The carried arrays by name, [layers, H padded] each."""
+        carried = {"hidden": self.buffers.hidden[self.slot], "cell": self.buffers.cell}
+        return {name: carried[name] for name in self.state_names}
+
+
+def _part_count(modules: NetworkModules) -> int:
+    """A part for each core, as far as there are enough weights."""
+    rows, size = modules.layer.get_parameter("weight_hh_l0").shape
+    bytes_ = 4 * (rows * size * (2 * modules.layers - 1) + modules.vocabulary_size * size)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, MAX_PARTS, bytes_ // MIN_PART))

@@ -1,0 +1,99 @@
+"""The backward pass of a recurrent layer over a window: for each step, from the last to the first, the product that
+leads from the next step's gates back to the hidden units, and then the cell's gradients."""
+
+from __future__ import annotations
+
+from charpipe.kernels.jit.builder import KernelBuilder
+from charpipe.kernels.jit.processor import Processor
+from charpipe.kernels.jit.values import WORD, Int, Pointer, Vector
+from charpipe.kernels.train.codegen.products import add_product, adjacent_spans
+from charpipe.kernels.train.codegen.sweep_spec import SweepSpec
+from charpipe.kernels.train.codegen.tiles import TILE_COLUMNS, Window, each_tile
+
+
+class BackwardSweep:
+    """The kernel `backward(window, recurrent weights, carry, saved, grad_hidden, grad_carry)`.
+
+    The saved values [T, B, gates, H] are replaced by the gradients of the pre-activations. `grad_hidden` [T, B, H] is
+    the gradient of the outputs from above; `grad_carry` [B, H] is the carry's, updated from step to step.
+    """
+
+    ARGUMENTS = Window.ARGUMENTS + 5
+
+    def __init__(self, processor: Processor, spec: SweepSpec) -> None:
+        self.spec, self.cell = spec, spec.cell
+        self.builder = KernelBuilder(processor, self.ARGUMENTS)
+        self.window = Window(self.builder, spec.block_sizes)
+        pointers = [self.builder.pointer(address) for address in self.builder.arguments[Window.ARGUMENTS :]]
+        self.recurrent_weights, self.carry, self.saved, self.grad_hidden, self.grad_carry = pointers
+
+    def llvm_ir(self) -> str:
+        """The kernel's LLVM IR."""
+        self.builder.loop(self.window.steps, self._step)
+        return self.builder.finish()
+
+    def _step(self, back: Int) -> None:
+        first_row = (self.window.steps - 1 - back) * self.window.batch_size
+
+        def tile(register: Int, registers: int) -> None:
+            self.window.each_block(
+                lambda first, count: self._tile(
+                    back, first_row, [first + i for i in range(count)], register, registers
+                )
+            )
+
+        each_tile(self.builder, self.spec.units, TILE_COLUMNS, tile)
+
+    def _tile(self, back: Int, first_row: Int, streams: list[Int], register: Int, registers: int) -> None:
+        """Some streams at a step, and some units: from the next step's gradients to their own."""
+        builder, spec, dtype, width = self.builder, self.spec, self.spec.dtype, self.builder.width
+        for stream in streams:
+            self._prefetch(first_row + stream, stream, register * width, registers * width)
+        stride = spec.saved_stride * dtype.size
+        next_rows = [
+            self.saved + (first_row + self.window.batch_size + stream) * stride for stream in streams
+        ]
+        times = back.min(1)  # 0 at the last step, which no later one follows
+        accumulators = [[builder.zero] * registers for _ in streams]
+        spans = adjacent_spans(self.cell.hidden_gates, spec.units)
+        found = add_product(
+            builder, dtype, accumulators, next_rows, self.recurrent_weights, spans, register, times
+        )
+        for stream, gradients in zip(streams, found, strict=True):
+            for i, gradient in enumerate(gradients):
+                self._apply_cell(first_row + stream, stream, (register + i) * width, gradient)
+
+    def _prefetch(self, row: Int, stream: Int, unit: Int, count: int) -> None:
+        builder, cell, units, size = self.builder, self.cell, self.spec.units, self.spec.dtype.size
+        builder.prefetch(self.grad_hidden + (row * units + unit) * size, count * size)
+        for gate in range(cell.gates):
+            builder.prefetch(self._saved_at(row, unit, gate), count * size, write=True)
+        if cell.has_carry:
+            grad_carry = self.grad_carry + (stream * units + unit) * WORD
+            builder.prefetch(grad_carry, count * WORD, write=True)
+            for each in (row, row + self.window.batch_size):
+                builder.prefetch(self.carry + (each * units + unit) * WORD, count * WORD)
+
+    def _saved_at(self, row: Int, unit: Int, gate: int) -> Pointer:
+        spec = self.spec
+        return self.saved + (row * spec.saved_stride + unit + gate * spec.units) * spec.dtype.size
+
+    def _apply_cell(self, row: Int, stream: Int, unit: Int, gradient: Vector) -> None:
+        """The gradients of the cell of some units, whose hidden gradient is what came back plus that from above."""
+        builder, cell, units, dtype = self.builder, self.cell, self.spec.units, self.spec.dtype
+        above = builder.load(self.grad_hidden + (row * units + unit) * dtype.size, dtype)
+        gradient = gradient + above
+        saved = [self._saved_at(row, unit, gate) for gate in range(cell.gates)]
+        grad_carry_at = self.grad_carry + (stream * units + unit) * WORD
+        before = after = grad_carry = builder.zero
+        if cell.has_carry:
+            carry = self.carry + (row * units + unit) * WORD
+            before = builder.load(carry)
+            after = builder.load(carry + self.window.batch_size * (units * WORD))
+            grad_carry = builder.load(grad_carry_at)
+        values = tuple(builder.load(pointer, dtype) for pointer in saved)
+        grad_pre, grad_carry = cell.backward(values, before, after, gradient, grad_carry, self.spec.precise)
+        for pointer, value in zip(saved, grad_pre, strict=True):
+            builder.store(pointer, value, dtype)
+        if cell.has_carry:
+            builder.store(grad_carry_at, grad_carry)

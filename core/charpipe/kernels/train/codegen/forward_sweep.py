@@ -1,0 +1,153 @@
+"""The forward pass of a recurrent layer over a window: for each step and tile a product and, while its sums are still
+in registers, the cell.
+
+Streams do not depend on each other, so each thread takes a shard of the batch through the whole window. Before a
+product is summed up, the memory that the cell is going to need is prefetched.
+"""
+
+from __future__ import annotations
+
+from charpipe.kernels.jit.builder import KernelBuilder
+from charpipe.kernels.jit.processor import Processor
+from charpipe.kernels.jit.values import WORD, Int, Pointer, Vector
+from charpipe.kernels.train.codegen.sweep_spec import SweepSpec
+from charpipe.kernels.train.codegen.tiles import (
+    INDEX,
+    TILE_COLUMNS,
+    Accumulators,
+    Window,
+    each_tile,
+    multiply_tile,
+)
+
+
+class ForwardSweep:
+    """The kernel `forward(window, table rows, table, bias, inputs, input weights, recurrent weights, hidden, carry,
+    saved)`.
+
+    Row `table_rows[t, b]` of `table` [any, input gates, H] is what stream b adds to the pre-activations at step t: of
+    the first layer the token's row of W x + b, of the others the bias alone. `bias` [H] is added to the gate without
+    inputs (of the GRU). `hidden` [T + 1, B, H], `carry` [T + 1, B, H] and `saved` [T, B, stride] begin with the state
+    before the window. Without training nothing is saved, and `carry` is [B, H], overwritten at each step.
+    """
+
+    ARGUMENTS = Window.ARGUMENTS + 9
+
+    def __init__(self, processor: Processor, spec: SweepSpec) -> None:
+        self.spec, self.cell = spec, spec.cell
+        self.builder = KernelBuilder(processor, self.ARGUMENTS)
+        self.window = Window(self.builder, spec.block_sizes)
+        pointers = [self.builder.pointer(address) for address in self.builder.arguments[Window.ARGUMENTS :]]
+        self.table_rows, self.table, self.bias, self.inputs, self.input_weights = pointers[:5]
+        self.recurrent_weights, self.hidden, self.carry, self.saved = pointers[5:]
+
+    def llvm_ir(self) -> str:
+        """The kernel's LLVM IR."""
+        self.builder.loop(self.window.steps, self._step)
+        return self.builder.finish()
+
+    def _step(self, t: Int) -> None:
+        first_row = t * self.window.batch_size
+
+        def tile(register: Int, registers: int) -> None:
+            self.window.each_block(
+                lambda first, count: self._tile(
+                    first_row, [first + i for i in range(count)], register, registers
+                )
+            )
+
+        # all gates of a unit are in one tile, so that the cell finds them in registers
+        each_tile(self.builder, self.spec.units, TILE_COLUMNS // self.cell.gates, tile)
+
+    def _tile(self, first_row: Int, streams: list[Int], register: Int, registers: int) -> None:
+        """Some streams at a step, and some units: from their inputs to their outputs."""
+        spec, cell, width = self.spec, self.cell, self.builder.width
+        rows = [first_row + stream for stream in streams]
+        for row, stream in zip(rows, streams, strict=True):
+            self._prefetch(row, stream, register * width, registers * width)
+        # [rows][registers of units][gates]
+        pre = [[[self.builder.zero] * cell.gates for _ in range(registers)] for _ in rows]
+        if spec.inputs:
+            weights = self._packed(self.input_weights, cell.input_gates, spec.inputs, register)
+            self._add_product(
+                pre, cell.input_gates, self._at(self.inputs, rows, spec.inputs), weights, spec.inputs
+            )
+        weights = self._packed(self.recurrent_weights, cell.hidden_gates, spec.units, register)
+        self._add_product(
+            pre, cell.hidden_gates, self._at(self.hidden, rows, spec.units), weights, spec.units
+        )
+        for row, stream, units in zip(rows, streams, pre, strict=True):
+            for i, sums in enumerate(units):
+                unit = (register + i) * width
+                added = self._from_table(row, unit)
+                whole = [one + other for one, other in zip(sums, added, strict=True)]
+                self._apply_cell(row, stream, unit, whole)
+
+    def _packed(self, weights: Pointer, gates: tuple[int, ...], length: int, register: Int) -> Pointer:
+        """Where the packed weights of a tile begin."""
+        words = len(gates) * length // self.spec.dtype.per_word
+        return weights + register * (words * self.builder.width * WORD)
+
+    def _at(self, values: Pointer, rows: list[Int], length: int) -> list[Pointer]:
+        return [values + row * (length * self.spec.dtype.size) for row in rows]
+
+    def _add_product(
+        self,
+        pre: list[Accumulators],
+        gates: tuple[int, ...],
+        rows: list[Pointer],
+        weights: Pointer,
+        length: int,
+    ) -> None:
+        """Add a product to the pre-activations [rows][registers][gates] of the gates that it feeds."""
+        flat = [[register[gate] for register in mine for gate in gates] for mine in pre]
+        words = length // self.spec.dtype.per_word
+        found = multiply_tile(self.builder, self.spec.dtype, flat, rows, weights, words)
+        for mine, row in zip(pre, found, strict=True):
+            values = iter(row)
+            for register in mine:
+                for gate in gates:
+                    register[gate] = next(values)
+
+    def _table_row(self, row: Int) -> Pointer:
+        index = self.builder.load_int(self.table_rows + row * INDEX)
+        return self.table + index * (len(self.cell.input_gates) * self.spec.units * WORD)
+
+    def _from_table(self, row: Int, unit: Int) -> list[Vector]:
+        """What a row's token and the biases add to the gates of some units."""
+        builder, fed, table_row = self.builder, self.cell.input_gates, self._table_row(row)
+        return [
+            builder.load(table_row + (unit + fed.index(gate) * self.spec.units) * WORD)
+            if gate in fed
+            else builder.load(self.bias + unit * WORD)
+            for gate in range(self.cell.gates)
+        ]
+
+    def _prefetch(self, row: Int, stream: Int, unit: Int, count: int) -> None:
+        builder, cell, spec, table_row = self.builder, self.cell, self.spec, self._table_row(row)
+        for gate in range(len(cell.input_gates)):
+            builder.prefetch(table_row + (unit + gate * spec.units) * WORD, count * WORD)
+        if cell.has_carry:
+            builder.prefetch(self._carry_at(row, stream, unit), count * WORD)
+        for gate in range(cell.gates if spec.training else 0):
+            builder.prefetch(self._saved_at(row, unit, gate), count * spec.dtype.size, write=True)
+
+    def _carry_at(self, row: Int, stream: Int, unit: Int) -> Pointer:
+        return self.carry + ((row if self.spec.training else stream) * self.spec.units + unit) * WORD
+
+    def _saved_at(self, row: Int, unit: Int, gate: int) -> Pointer:
+        spec = self.spec
+        return self.saved + (row * spec.saved_stride + unit + gate * spec.units) * spec.dtype.size
+
+    def _apply_cell(self, row: Int, stream: Int, unit: Int, pre: list[Vector]) -> None:
+        """The cell of some units: store what the backward pass and the next step need."""
+        builder, cell, spec = self.builder, self.cell, self.spec
+        carry, next_row = self._carry_at(row, stream, unit), row + self.window.batch_size
+        before = builder.load(carry) if cell.has_carry else builder.zero
+        saved, hidden, after = cell.forward(tuple(pre), before, spec.precise)
+        for gate, value in enumerate(saved if spec.training else ()):
+            builder.store(self._saved_at(row, unit, gate), value, spec.dtype)
+        builder.store(self.hidden + (next_row * spec.units + unit) * spec.dtype.size, hidden, spec.dtype)
+        if cell.has_carry:
+            next_carry = carry + self.window.batch_size * (spec.units * WORD) if spec.training else carry
+            builder.store(next_carry, after)

@@ -1,0 +1,225 @@
+"""A recurrent layer of a training: its matrices, its memory for a window, and the kernels that take it through one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from charpipe.kernels.jit.compiler import compile_kernel
+from charpipe.kernels.jit.processor import Processor
+from charpipe.kernels.jit.values import WORD, DType
+from charpipe.kernels.modules import NetworkModules
+from charpipe.kernels.train.batch_shard import BatchShard
+from charpipe.kernels.train.codegen.backward_sweep import BackwardSweep
+from charpipe.kernels.train.codegen.cells import CELLS
+from charpipe.kernels.train.codegen.dropout import Dropout
+from charpipe.kernels.train.codegen.forward_sweep import ForwardSweep
+from charpipe.kernels.train.codegen.products import InputGradient
+from charpipe.kernels.train.codegen.sweep_spec import SweepSpec, saved_stride
+from charpipe.kernels.train.codegen.weight_gradients import ScatterAdd
+from charpipe.kernels.train.memory import zeros
+from charpipe.kernels.train.packed_matrix import PackedMatrix, padded
+from charpipe.kernels.train.threads import Thunk, partition
+
+
+class RecurrentLayer:
+    """Layer `number` of PyTorch's, with products of `dtype`. Its outputs are dropped out with probability
+    `dropout[0]`, by one mask a window if `dropout[1]`."""
+
+    def __init__(
+        self,
+        processor: Processor,
+        dtype: DType,
+        modules: NetworkModules,
+        number: int,
+        dropout: tuple[float, bool] = (0.0, False),
+        *,
+        training: bool = True,
+    ) -> None:
+        self.training, self.modules = training, modules
+        self.processor, self.dtype, self.number = processor, dtype, number
+        self.cell, self.size = CELLS[type(modules.layer)], modules.layer.hidden_size
+        self.units, self.torch_dtype = padded(self.size), getattr(torch, dtype.name)
+        shape = (len(self.cell.hidden_gates), self.size, self.size)
+        recurrent_dropout = modules.recurrent_dropout if training else 0.0
+        self.recurrent = PackedMatrix(processor, dtype, shape, recurrent_dropout, training=training)
+        self.inputs = PackedMatrix(processor, dtype, shape, training=training) if number else None
+        self.dropout, self.locked = dropout
+        self.seeds: Sequence[int] = (0, 0)
+        # what is added to the gates: of the first layer one row a token, of the others the biases alone
+        self.table = torch.zeros(0)
+        self.grad_table = torch.zeros(0)
+        self.bias, self.grad_bias = torch.zeros(self.units), torch.zeros(1, self.units)
+
+    def allocate(self, steps: int, batch_size: int) -> None:
+        """Memory for a window. Without training nothing is kept for a backward pass. Padding stays zero.
+
+        hidden [T + 1, B, H]    the state before the window, and after each step
+        outputs [T, B, H]       hidden after dropout, the input of the next layer
+        grad_hidden [T, B, H]   gradients of the outputs
+        carry [T + 1, B, H]     float32 state (c of the LSTM, h of the GRU); grad_carry [B, H] its gradient
+        saved [T, B, stride]    what the forward pass saves of each gate; afterwards gradients of the pre-activations
+        """
+        make = partial(zeros, dtype=self.torch_dtype)
+        values, kept_steps = (batch_size, self.units), steps if self.training else 0
+        self.hidden, self.grad_hidden = make(steps + 1, *values), make(kept_steps, *values)
+        self.outputs = make(steps, *values) if self.dropout else self.hidden[1:]
+        self.carry = zeros(kept_steps + 1, *(values if self.cell.has_carry else (1, 1)))
+        self.grad_carry = torch.zeros(values if self.cell.has_carry else (1, 1))
+        self.saved = make(kept_steps, batch_size, saved_stride(self.cell, self.units))
+        self.zero_rows = torch.zeros(steps, batch_size, dtype=torch.int64)
+
+    # --- before a window ---
+
+    def parameter(self, name: str) -> Tensor:
+        """One of this layer's parameters, such as `weight_hh`."""
+        return self.modules.layer_parameter(name, self.number)
+
+    def packing(self, seeds: Sequence[int]) -> Iterator[Thunk]:
+        """Thunks that pack the present weights; `seeds` are those of recurrent dropout and of dropout."""
+        self.seeds = seeds
+        yield from self.recurrent.packing(self.parameter("weight_hh"), seeds[0])
+        if self.inputs is not None:
+            yield from self.inputs.packing(self.parameter("weight_ih"))
+
+    def begin(self, state: Mapping[str, Tensor], table: Tensor | None) -> None:
+        """Set the state before the window, and for the first layer the input table [any, gates * H]."""
+        size, cell = self.size, self.cell
+        self.hidden[0, :, :size] = state["hidden"][self.number]
+        if cell.has_carry:
+            self.carry[0, :, :size] = state[cell.state_names[-1]][self.number]
+            self.grad_carry.zero_()
+        bias = self.parameter("bias_ih") + self._summed_hidden_bias()
+        table = bias.unsqueeze(0) if table is None else table + bias
+        self.table = self._pad(table.detach())
+        if self.grad_table.shape != self.table.shape:
+            self.grad_table = torch.zeros_like(self.table)
+        if cell.input_gates != cell.hidden_gates:
+            self.bias[:size] = self.parameter("bias_hh")[-size:].detach()
+
+    def _summed_hidden_bias(self) -> Tensor:
+        """The part of bias_hh that is added to the same sums as bias_ih: all of it but for the GRU's n, where the reset
+        gate multiplies the bias of the hidden units."""
+        bias = self.parameter("bias_hh")
+        if self.cell.input_gates == self.cell.hidden_gates:
+            return bias
+        return torch.cat([bias[: -self.size], bias.new_zeros(self.size)])
+
+    def _pad(self, table: Tensor) -> Tensor:
+        if self.units == self.size:
+            return table.contiguous()
+        gates = table.view(len(table), -1, self.size)
+        return functional.pad(gates, (0, self.units - self.size)).flatten(1)
+
+    def _unpad(self, table: Tensor) -> Tensor:
+        return table.view(len(table), -1, self.units)[:, :, : self.size].flatten(1)
+
+    # --- through a window, a shard of the batch at a time ---
+
+    def forward(self, shard: BatchShard, rows: Tensor | None, below: Tensor | None) -> None:
+        """From rows [T, B] of the table, or outputs [T, B, I] of the layer below, to outputs."""
+        inputs = self.units if below is not None else 0
+        spec = SweepSpec(self.cell, self.dtype, self.units, inputs, shard.block_sizes, self.training)
+        compile_kernel(self.processor, ForwardSweep, spec)(
+            *shard.window,
+            shard.address(self.zero_rows if rows is None else rows),
+            self.table.data_ptr(),
+            self.bias.data_ptr(),
+            0 if below is None else shard.address(below),
+            0 if self.inputs is None else self.inputs.rows.data_ptr(),
+            self.recurrent.rows.data_ptr(),
+            shard.address(self.hidden),
+            shard.address(self.carry),
+            shard.address(self.saved),
+        )
+        if self.dropout:
+            self._apply_dropout(shard, self.hidden[1:], self.outputs)
+
+    def backward(self, shard: BatchShard, grad_below: Tensor | None) -> None:
+        """From `grad_hidden` to the gradients of the pre-activations, and of the outputs of the layer below."""
+        if self.dropout:
+            self._apply_dropout(shard, self.grad_hidden, self.grad_hidden)
+        spec = SweepSpec(self.cell, self.dtype, self.units, 0, shard.block_sizes)
+        compile_kernel(self.processor, BackwardSweep, spec)(
+            *shard.window,
+            self.recurrent.columns.data_ptr(),
+            shard.address(self.carry),
+            shard.address(self.saved),
+            shard.address(self.grad_hidden),
+            shard.address(self.grad_carry, 0),
+        )
+        if self.inputs is not None and grad_below is not None:
+            sizes = (spec.saved_stride, self.cell.input_gates, self.units, self.units, shard.block_sizes)
+            compile_kernel(self.processor, InputGradient, self.dtype, *sizes)(
+                *shard.window,
+                shard.address(self.saved),
+                self.inputs.columns.data_ptr(),
+                shard.address(grad_below),
+            )
+
+    def _apply_dropout(self, shard: BatchShard, values: Tensor, out: Tensor) -> None:
+        spec = (self.dtype, self.units, self.dropout, self.locked, shard.block_sizes)
+        compile_kernel(self.processor, Dropout, *spec)(
+            *shard.window, shard.first, self.seeds[1], shard.address(values), shard.address(out)
+        )
+
+    # --- after it ---
+
+    def gradient_thunks(
+        self, scratch: list[Tensor], rows: Tensor | None, below: Tensor | None
+    ) -> Iterator[list[Thunk]]:
+        """For each gradient the thunks that sum it, at most as many as there are scratch memories."""
+        grad_pre = self.saved.flatten(0, 1)
+        before = self.hidden[:-1].flatten(0, 1)
+        yield self.recurrent.gradient_thunks(before, grad_pre, self.cell.hidden_gates, scratch)
+        if self.inputs is not None and below is not None:
+            yield self.inputs.gradient_thunks(below.flatten(0, 1), grad_pre, self.cell.input_gates, scratch)
+        table_rows = self.zero_rows if rows is None else rows
+        yield self._scatter_add(table_rows, 0, self.grad_table, len(scratch))
+        if self.cell.input_gates != self.cell.hidden_gates:
+            first = self.cell.hidden_gates[-1] * self.units
+            yield self._scatter_add(self.zero_rows, first, self.grad_bias, len(scratch))
+
+    def _scatter_add(self, rows: Tensor, first: int, table: Tensor, parts: int) -> list[Thunk]:
+        """Thunks that add gradients of pre-activations, from column `first` on, to the rows of a table that were added
+        to these pre-activations."""
+        kernel = compile_kernel(self.processor, ScatterAdd, self.dtype, self.saved.shape[2], table.shape[1])
+        width = self.processor.width
+
+        def add(a: int, b: int) -> None:
+            table[:, a:b] = 0
+            source = self.saved.data_ptr() + (first + a) * self.saved.element_size()
+            target = table.data_ptr() + a * WORD
+            kernel(rows.numel(), (b - a) // width, rows.data_ptr(), source, target)
+
+        return [partial(add, a, b) for a, b in partition(table.shape[1], parts, width)]
+
+    def gradients(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Parameters and their gradients; those of the first layer's input weights come from `unpadded_grad_table`."""
+        table = self.unpadded_grad_table()
+        bias = table.sum(0) if len(table) > 1 else table[0]
+        yield self.parameter("weight_hh"), self.recurrent.unpadded_gradient()
+        if self.inputs is not None:
+            yield self.parameter("weight_ih"), self.inputs.unpadded_gradient()
+        yield self.parameter("bias_ih"), bias
+        if self.cell.input_gates == self.cell.hidden_gates:
+            yield self.parameter("bias_hh"), bias.clone()
+        else:
+            hidden_bias = torch.cat([bias[: -self.size], self.grad_bias[0, : self.size]])
+            yield self.parameter("bias_hh"), hidden_bias
+
+    def unpadded_grad_table(self) -> Tensor:
+        """The gradient of the input table, [any, gates * H]."""
+        return self._unpad(self.grad_table)
+
+    def state(self) -> list[Tensor]:
+        """The carried tensors after the window, float32 [B, H] each."""
+        hidden = self.hidden[-1, :, : self.size].float()
+        if not self.cell.has_carry:
+            return [hidden.clone()]
+        carry = self.carry[-1, :, : self.size].clone()
+        return [hidden.clone(), carry] if len(self.cell.state_names) > 1 else [carry]

@@ -1,0 +1,56 @@
+"""Which networks the engine `fast` can train here, and where it is the faster one."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from charpipe.kernels.jit.processor import this_processor
+from charpipe.models.precision import Precision
+from charpipe.models.standard import is_standard
+
+LAYERS = {nn.RNN: ("hidden",), nn.GRU: ("hidden",), nn.LSTM: ("hidden", "cell")}
+"""The layers that the kernels know, with the names of their states."""
+
+
+def obstacle(network: nn.Module, device: torch.device, precision: Precision) -> str | None:
+    """Why the engine `fast` cannot train this network, or None where it can."""
+    if device.type != "cpu":
+        return "it is for CPUs"
+    if reason := unusual_layers(network):
+        return reason
+    here = this_processor()
+    if here is None:
+        return "it needs a processor with AVX2 or AVX-512, and llvmlite, which compiles for it"
+    if precision == "float16" or (precision == "bfloat16" and not here.bfloat16):
+        return f"this processor does not multiply {precision}"
+    return None
+
+
+def unusual_layers(network: nn.Module) -> str | None:
+    """Why a network is not one of PyTorch's RNN, GRU or LSTM in charpipe's shell, or None where it is."""
+    if not is_standard(network):
+        return "its recurrence is not one of PyTorch's in charpipe's shell"
+    recurrence = network.recurrence
+    layer: nn.RNNBase = recurrence.layer  # type: ignore[union-attr, assignment]
+    usual = layer.bias and not (layer.bidirectional or layer.proj_size or layer.batch_first)
+    if type(layer) not in LAYERS or not usual or getattr(layer, "nonlinearity", "tanh") != "tanh":
+        return "its layers are not the usual RNN, GRU or LSTM"
+    if recurrence.names != LAYERS[type(layer)]:  # type: ignore[union-attr]
+        return "its states have other names than usual"
+    if any(each.dtype != torch.float32 for each in network.parameters()):
+        return "its weights are not float32"
+    return None
+
+
+def is_faster(network: nn.Module, precision: Precision) -> bool:
+    """Whether `fast` is faster than `plain` without a doubt. With AMX, oneDNN's LSTM in bfloat16 may be faster: it is
+    one operation that uses AMX, which the kernels do not."""
+    here, layer = this_processor(), network.recurrence.layer  # type: ignore[union-attr]
+    amx = here is not None and here.matrices and precision == "bfloat16"
+    return not (amx and isinstance(layer, nn.LSTM))
+
+
+def is_uncertain(network: nn.Module, device: torch.device, precision: Precision) -> bool:
+    """Whether both engines can train this network, and only a trial tells which one is faster."""
+    return obstacle(network, device, precision) is None and not is_faster(network, precision)

@@ -1,0 +1,5 @@
+"""Models read token by token, which sampling needs: one stream or a batch of them.
+
+A stream is stepped by any predictor (`stepwise`), by numpy (`arrays`), by the compiled loops of
+`charpipe.kernels.step`, or by a CUDA graph (`cuda_graphs`); `selection` chooses.
+"""

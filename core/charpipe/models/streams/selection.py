@@ -1,0 +1,106 @@
+"""Choosing how a model is read token by token."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from charpipe.errors import UsageError
+from charpipe.kernels.jit.numba_functions import can_compile
+from charpipe.kernels.modules import NetworkModules
+from charpipe.models.contract import Predictor, State
+from charpipe.models.precision import choose_precision
+from charpipe.models.predictor import NetworkPredictor
+from charpipe.models.standard import is_standard, modules_of
+from charpipe.models.streams.array_cells import CELLS
+from charpipe.models.streams.arrays import ArrayStream
+from charpipe.models.streams.cuda_graphs import GraphStream
+from charpipe.models.streams.interface import Batch, Engine, Stream
+from charpipe.models.streams.stepwise import StepwiseBatch, StepwiseStream
+
+MAX_TABLE = 1 << 26
+"""Numbers of the input table (tokens times gates); with a larger one the plain path is taken."""
+MIN_SHARD = 8
+"""Streams for which a core of their own is worth it."""
+
+
+def open_stream(
+    predictor: Predictor, state: State, engine: Engine = "arrays", *, graphs: bool = False
+) -> Stream:
+    """A stream that goes on from `state` (a batch of one), by that engine, or stepwise where the engine does not know
+    the model. `graphs` captures the step on CUDA."""
+    modules = standard_modules(predictor) if engine != "plain" else None
+    if modules is not None and engine == "compiled":
+        from charpipe.kernels.step.stream import CompiledStream  # imports numba
+
+        return CompiledStream(modules, state)
+    if modules is not None:
+        return ArrayStream(modules, state)
+    if graphs and isinstance(predictor, NetworkPredictor) and predictor.device.type == "cuda":
+        return GraphStream(predictor, state)
+    return StepwiseStream(predictor, state)
+
+
+def open_batches(predictor: Predictor, state: State, precision: str = "float32") -> list[Batch]:
+    """Batches that go on from `state`, its streams in order: one batch, or in int8 one for each core, to be stepped by
+    a thread of its own. Raises UsageError where the precision is not available."""
+    modules = _int8_modules(predictor) if precision in ("int8", "auto") else None
+    if modules is not None:
+        from charpipe.kernels.step.int8 import Int8Batch  # imports numba
+
+        return [Int8Batch(modules, shard) for shard in _sharded(state)]
+    if precision == "int8":
+        raise UsageError(
+            "int8 needs an LSTM, GRU or tanh RNN of PyTorch's, a CPU with instructions for it (VNNI or AMX) and "
+            "numba; say --precision float32, bfloat16 or auto"
+        )
+    return [StepwiseBatch(in_precision(predictor, precision), state)]
+
+
+def in_precision(predictor: Predictor, precision: str) -> Predictor:
+    """The predictor in another precision on the same device; count-based models have none, and are returned as is."""
+    if precision == "float32" or not isinstance(predictor, NetworkPredictor):
+        return predictor
+    chosen = choose_precision(precision, predictor.device)
+    return NetworkPredictor(predictor.network, predictor.vocabulary_size, chosen)
+
+
+def standard_modules(predictor: Predictor) -> NetworkModules | None:
+    """The modules of a predictor whose steps numpy and the kernels know: float32 on a CPU, charpipe's shell around one
+    of PyTorch's layers. None for any other."""
+    if not isinstance(predictor, NetworkPredictor) or not is_standard(predictor.network):
+        return None
+    modules = modules_of(predictor.network)  # type: ignore[arg-type]
+    layer = modules.layer
+    known = (
+        type(layer) in CELLS
+        and not (layer.bidirectional or layer.proj_size or _has_hooks(predictor.network))
+        and predictor.precision == "float32"
+        and all(p.device.type == "cpu" and p.dtype == torch.float32 for p in predictor.network.parameters())
+        and modules.vocabulary_size * layer.get_parameter("weight_hh_l0").shape[0] <= MAX_TABLE
+    )
+    return modules if known else None
+
+
+def _has_hooks(network: nn.Module) -> bool:
+    """Whether a module has forward hooks, which would not be called."""
+    return any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
+
+
+def _int8_modules(predictor: Predictor) -> NetworkModules | None:
+    modules = standard_modules(predictor)
+    if modules is None or not can_compile():
+        return None
+    from charpipe.kernels.step.int8 import is_supported  # imports numba
+
+    return modules if is_supported(modules.layer) else None
+
+
+def _sharded(state: State) -> list[State]:
+    """The state's streams in shards, one for each core, as far as each gets a few."""
+    count = next(iter(state.values())).shape[1]
+    shards = max(1, min(torch.get_num_threads(), count // MIN_SHARD))
+    pieces = {name: value.chunk(shards, 1) for name, value in state.items()}
+    return [
+        {name: found[n] for name, found in pieces.items()} for n in range(len(pieces[next(iter(pieces))]))
+    ]
