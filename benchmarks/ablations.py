@@ -34,7 +34,7 @@ import charpipe.training.initialization
 from charpipe.evaluation import score
 from charpipe.models import LanguageModel, Model, State, build_model, load_model
 from charpipe.plugin import resolve
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 from charpipe.training import TrainConfig, best_checkpoint, train
 from charpipe.training.batches import Batches, fit_batches
 

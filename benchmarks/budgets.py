@@ -31,13 +31,13 @@ import numpy as np
 import torch
 from contention import busy, others
 
+from charpipe.config.settings.training import parse_budget
 from charpipe.events import Event, Finished, PlanRevised, Step, TrainingStarted
 from charpipe.kernels.jit.processor import this_processor
 from charpipe.models import build_model
 from charpipe.plugin import resolve
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 from charpipe.training import TrainConfig, train
-from charpipe.training.settings import parse_budget
 
 CONDITIONS: dict[str, Callable[[float], bool]] = {
     "idle": lambda share: False,

@@ -29,12 +29,12 @@ import torch
 from training import CHARACTERS, our_model, our_training, our_update, plain_update
 
 from charpipe.evaluation import score
-from charpipe.evaluation.inspection.reading import read
 from charpipe.generation import SampleConfig, sample
+from charpipe.inspection.activations import read
 from charpipe.kernels.jit.processor import this_processor
 from charpipe.models import NetworkPredictor
 from charpipe.plugin import resolve
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 
 SHAPE = (1, 256, 32, 64)
 CONDITIONS = (0, 1, 2)

@@ -22,7 +22,7 @@ from charpipe.evaluation import score
 from charpipe.events import Evaluated, Finished, Sampled
 from charpipe.models import build_model, load_model
 from charpipe.plugin import resolve
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 from charpipe.training import TrainConfig, best_checkpoint, train
 
 

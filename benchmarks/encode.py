@@ -15,11 +15,11 @@ from pathlib import Path
 
 import charpipe_byte
 import charpipe_char
+from charpipe.config.settings.corpus import CorpusConfig
+from charpipe.config.settings.text import SplitConfig, TokenizerConfig
 from charpipe.corpus.ingestion import ingest
-from charpipe.corpus.settings import CorpusConfig
 from charpipe.plugin import Fetched
 from charpipe.text.encoding import encode
-from charpipe.text.settings import SplitConfig, TokenizerConfig
 from charpipe.text.vocabulary import learn_vocabulary, load_vocabulary
 
 TOKENIZERS = {

@@ -31,7 +31,7 @@ from torch.nn import functional
 from charpipe.generation import SampleConfig, generate, sample, sample_many
 from charpipe.models import Model, Predictor, build_model
 from charpipe.plugin import resolve
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 
 CHARACTERS = "\n !$&',-.3:;?" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + "abcdefghijklmnopqrstuvwxyz"
 TEMPERATURE = 0.8

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from charpipe import stages
 from charpipe.config import load_config
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 from charpipe.stages import Context
 from charpipe.workspace import Workspace
 

@@ -23,8 +23,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.corpus.ingestion import ingest
-from charpipe.corpus.settings import CorpusConfig
 from charpipe.plugin import Fetched
 
 CHUNK = 1 << 20

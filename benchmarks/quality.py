@@ -43,7 +43,7 @@ from charpipe.events import Step, TrainingStarted
 from charpipe.models import Model, Predictor, build_model
 from charpipe.models.fitted import fit
 from charpipe.plugin import Encoding, resolve
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 from charpipe.training import TrainConfig, train
 
 COLD_WINDOW, COLD_WINDOWS = 256, 2000

@@ -35,6 +35,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from charpipe.config.settings.training import TrainConfig
 from charpipe.kernels.jit.builder import KernelBuilder
 from charpipe.kernels.jit.compiler import compile_kernel
 from charpipe.kernels.jit.processor import Processor, this_processor
@@ -43,11 +44,10 @@ from charpipe.kernels.train.threads import run_parallel
 from charpipe.models import Model, build_model
 from charpipe.models.precision import choose_device, choose_precision
 from charpipe.plugin import resolve
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 from charpipe.runs import Recorder, Run, RunInfo
 from charpipe.training import train
 from charpipe.training.initialization import initialize
-from charpipe.training.settings import TrainConfig
 from charpipe.training.setup import Setup
 from charpipe.training.state import State
 from charpipe.training.threads import threads_for_updates

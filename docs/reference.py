@@ -17,12 +17,12 @@ import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from charpipe import hookspecs
 from charpipe.cli import main
 from charpipe.cli.app import build_app
 from charpipe.config.schema import Config
-from charpipe.corpus.settings import CorpusConfig
-from charpipe.registry import Registry
+from charpipe.config.settings.corpus import CorpusConfig
+from charpipe.plugins import hookspecs
+from charpipe.plugins.registry import Registry
 from charpipe_pipelines.deployments.settings import DeploymentConfig, Schedule
 
 HERE = Path(__file__).parent

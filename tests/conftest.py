@@ -15,7 +15,7 @@ import pytest
 
 from charpipe.config import load_config
 from charpipe.events import Event
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 from charpipe.stages import Context
 from charpipe.workspace import Workspace
 

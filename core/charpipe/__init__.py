@@ -11,15 +11,15 @@ Importing this package imports none of the heavy libraries behind it.
 
 from typing import TYPE_CHECKING
 
+from charpipe.kernels.openmp import limit_spinning
 from charpipe.lazy import names
-from charpipe.openmp import limit_spinning
 
 if TYPE_CHECKING:
     from charpipe.api import compare, load, train
+    from charpipe.api.inspect import Inspection, inspect
+    from charpipe.api.report import report
+    from charpipe.api.results import Compared, Leaderboard, Trained
     from charpipe.errors import CharpipeError
-    from charpipe.inspecting import Inspection, inspect
-    from charpipe.reports import report
-    from charpipe.results import Compared, Leaderboard, Trained
 
 limit_spinning()
 
@@ -27,14 +27,14 @@ __getattr__ = names(
     __name__,
     {
         "CharpipeError": "errors",
-        "Compared": "results",
-        "Inspection": "inspecting",
-        "Leaderboard": "results",
-        "Trained": "results",
+        "Compared": "api.results",
+        "Inspection": "api.inspect",
+        "Leaderboard": "api.results",
+        "Trained": "api.results",
         "compare": "api",
-        "inspect": "inspecting",
+        "inspect": "api.inspect",
         "load": "api",
-        "report": "reports",
+        "report": "api.report",
         "train": "api",
     },
 )

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from charpipe.cli.output import table_lines, terminal_width
-from charpipe.comparison.concluding import ComparisonResult, conclude
+from charpipe.comparison.configurations import check_match, settle
 from charpipe.comparison.leaderboard import HEAD, Standing, cells_of
-from charpipe.comparison.settling import check_match, settle
+from charpipe.comparison.results import ComparisonResult, conclude
 from charpipe.comparison.training import train_cell
 from charpipe.stages import Context, check_here, encode, ingest, learn_vocabulary
 from charpipe_pipelines.options import CompareOptions

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
+from charpipe.config.identity import printable
 from charpipe.errors import near_match
-from charpipe.identity import printable
 from charpipe.plugin import Options
 
 NAMES, NUMBERS = r"^\s*[^,\s]+(\s*,\s*[^,\s]+)*\s*$", r"^\s*[1-9]\d{0,4}(\s*,\s*[1-9]\d{0,4})*\s*$"

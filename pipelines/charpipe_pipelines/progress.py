@@ -28,7 +28,7 @@ from charpipe.events import (
     TrainingStarted,
 )
 from charpipe.plugin import PipelineResult
-from charpipe.reporting.markdown import fenced
+from charpipe.reports.markdown import fenced
 from charpipe.stages import Stop
 from charpipe_pipelines.training_result import TrainingResult
 

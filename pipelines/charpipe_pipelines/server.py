@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from charpipe.config.secrets import redact, without_secret
 from charpipe.errors import CharpipeError
 from charpipe.events import Listener, Notice
-from charpipe.secrets import redact, without_secret
 from charpipe.servers.managed import ManagedServer
 from charpipe.store.sqlite import database_url
 from charpipe.workspace import Workspace

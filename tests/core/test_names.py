@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 import charpipe
-from charpipe.evaluation.inspection import Reading
-from charpipe.evaluation.inspection.cells import Cell
+from charpipe.inspection import Reading
+from charpipe.inspection.pieces import Cell
 
 
 def test_dir_lists_every_public_name() -> None:

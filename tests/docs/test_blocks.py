@@ -15,7 +15,7 @@ import pytest
 
 from charpipe.config import load_config
 from charpipe.errors import UsageError
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 from charpipe.workspace import Workspace
 
 import folders  # isort: skip

@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from charpipe.cli.app import build_app
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 
 from documented import commands  # isort: skip
 

@@ -18,8 +18,8 @@ from charpipe.cli import main
 from charpipe.cli.environment import open_workspace
 from charpipe.generation import SampleConfig
 from charpipe.generation.decoding import Decoding
-from charpipe.registry import Registry
-from charpipe.reporting.report import report
+from charpipe.plugins.registry import Registry
+from charpipe.reports.report import report
 from charpipe.runs import find_run, read_metrics
 from charpipe.testing import check_architecture
 from charpipe.tracking import TrackingConfig, locate

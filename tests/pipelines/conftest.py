@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from charpipe.config import load_config
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 from charpipe.stages import Context
 from charpipe.workspace import Workspace
 from charpipe_pipelines.server import managed_server

@@ -13,7 +13,7 @@ import pytest
 from charpipe.config import load_config
 from charpipe.errors import CharpipeError, CorpusError, InterruptedRun
 from charpipe.events import Event, StageFinished, StageStarted, Step, TrainingStarted
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 from charpipe.runs import list_runs
 from charpipe.servers.managed import ManagedServer
 from charpipe.stages import Context

@@ -11,7 +11,7 @@ import pytest
 
 from charpipe.config import load_config
 from charpipe.plugin import Options, Pipeline, PipelineResult
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 from charpipe.stages import Context, Made, ingest, learn_vocabulary, stage
 from charpipe.stages.recipes import Would, lines_of, run_directly
 from charpipe.workspace import Workspace

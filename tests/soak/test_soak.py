@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 
 HERE = Path(__file__).parent
 

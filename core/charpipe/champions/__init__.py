@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from charpipe.champions.audit import decisions
 from charpipe.champions.records import Champion, Version, champion, corpora, kept, previous, versions
-from charpipe.champions.settings import PromotionConfig
+from charpipe.config.settings.promotion import PromotionConfig
 from charpipe.lazy import names
 
 if TYPE_CHECKING:
     from charpipe.champions.decision import Decision, decide
-    from charpipe.champions.passages import HeldOut, held_out
+    from charpipe.champions.held_out import HeldOut, held_out
     from charpipe.champions.promotion import Candidate, promote, roll_back
 
 __getattr__ = names(
@@ -20,9 +20,9 @@ __getattr__ = names(
     {
         "Candidate": "promotion",
         "Decision": "decision",
-        "HeldOut": "passages",
+        "HeldOut": "held_out",
         "decide": "decision",
-        "held_out": "passages",
+        "held_out": "held_out",
         "promote": "promotion",
         "roll_back": "promotion",
     },

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charpipe.champions.passages import HeldOut, Passage
-from charpipe.champions.settings import PromotionConfig
+from charpipe.champions.held_out import HeldOut, Passage
+from charpipe.config.settings.promotion import PromotionConfig
 from charpipe.errors import UsageError
 from charpipe.evaluation.passages import passage_nats
 from charpipe.models import Predictor

@@ -18,8 +18,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from charpipe.config.files import find_project_file
+from charpipe.config.identity import file_name, spoken
 from charpipe.errors import RunError, UsageError, near_match
-from charpipe.identity import file_name, spoken
 from charpipe.store.digest import digest_of_file
 from charpipe.workspace import Workspace
 
@@ -76,7 +76,7 @@ class State(_Record):
 @dataclass(frozen=True)
 class Champion:
     """A kept model whose files were compared with their digests. `folder` is a whole checkpoint: the bundle that
-    `charpipe.library.load_bundle` reads, and the optimiser's memory to train on from."""
+    `charpipe.runs.models.load_bundle` reads, and the optimiser's memory to train on from."""
 
     version: Version
     folder: Path

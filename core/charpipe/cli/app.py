@@ -11,12 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from charpipe.cli.environment import open_registry
-from charpipe.cli.failures import report
+from charpipe.cli.error_messages import report
 from charpipe.cli.output import speak_safely
-from charpipe.cli.suggesting import Suggesting
+from charpipe.cli.suggestions import Suggesting
 from charpipe.errors import OwnershipError, PluginError
 from charpipe.plugin import Command, resolve
-from charpipe.registry import Provided, Registry
+from charpipe.plugins.registry import Provided, Registry
 
 HELP = """Train character-level recurrent language models: one command from raw text to samples.
 

@@ -11,7 +11,7 @@ from charpipe.cli.defaults import spelled
 from charpipe.cli.environment import open_registry, open_workspace, settings
 from charpipe.cli.output import print_json, print_pairs, print_table
 from charpipe.errors import PluginError, UsageError, near_match
-from charpipe.registry import KINDS
+from charpipe.plugins.registry import KINDS
 
 corpora = typer.Typer(no_args_is_help=True)
 plugins = typer.Typer(no_args_is_help=True)

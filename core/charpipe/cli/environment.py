@@ -9,9 +9,9 @@ from typing import Any
 from charpipe.config.files import find_project_file, read_toml
 from charpipe.config.load import Resolved, load_config
 from charpipe.config.ownership import check_plugin_folder
-from charpipe.config.problems import FLAGS
+from charpipe.config.validation import FLAGS
 from charpipe.errors import UsageError
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 from charpipe.workspace import Workspace, find_workspace
 
 

@@ -13,9 +13,9 @@ import typer
 from charpipe.cli.defaults import with_default
 from charpipe.cli.environment import open_registry, open_workspace, settings
 from charpipe.cli.output import for_output, print_json, print_pairs
+from charpipe.config.identity import printable
+from charpipe.config.settings.sampling import SampleConfig
 from charpipe.errors import UsageError
-from charpipe.generation.settings import SampleConfig
-from charpipe.identity import printable
 
 RunName = Annotated[
     str,
@@ -157,7 +157,7 @@ def _with_prompt(
 
     A prompt that was typed is never changed: UsageError where the vocabulary lacks a character of it.
     """
-    from charpipe.text.fitting import fit
+    from charpipe.text.coverage import fit
 
     if file is None:
         fit(wanted.prompt, loaded.encoding, "the prompt", strict=True, typed=True)
@@ -170,7 +170,7 @@ def _with_prompt(
 
 def _given(file: str, loaded: Any, resolved: Any, strict: bool) -> Any:
     """The text of a file for this model; what a person should know of it is told."""
-    from charpipe.given_text import read_given_text
+    from charpipe.runs.given_text import read_given_text
 
     given = read_given_text(file, loaded, open_workspace(), resolved, strict=strict)
     for notice in given.notices:
@@ -241,7 +241,7 @@ def evaluate(
 
 
 def _find(run: str, which: str, resolved: Any) -> Any:
-    from charpipe.library import find_model
+    from charpipe.runs.models import find_model
 
     if which not in ("best", "last"):
         raise UsageError(f"--checkpoint {which!r} is neither best nor last")
@@ -260,7 +260,7 @@ def _score_file(
         )
     from charpipe.evaluation import score_text
     from charpipe.evaluation.baselines import baselines, named
-    from charpipe.guessing import warn_about_text
+    from charpipe.runs.uniform_baseline import warn_about_text
 
     predictor = loaded.predictor(device)
     scores = score_text(predictor, loaded.encoding, text, full=full)
@@ -303,8 +303,8 @@ def _trained_on(run: str) -> Any:
 
 def _score_splits(run: str, which: str, device: str, full: bool, dynamic: bool) -> dict[str, Any]:
     from charpipe.evaluation import score
-    from charpipe.guessing import warn_about
-    from charpipe.library import load_run
+    from charpipe.runs.models import load_run
+    from charpipe.runs.uniform_baseline import warn_about
     from charpipe.stages.baselines import recorded_baselines
     from charpipe.text import open_tokens
 

@@ -7,15 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from charpipe.cli.comparing import compare
 from charpipe.cli.defaults import spelled
 from charpipe.cli.environment import open_workspace, settings
 from charpipe.cli.output import print_json, print_pairs, print_table
+from charpipe.cli.runs_compare import compare
 from charpipe.config.files import find_project_file
+from charpipe.config.identity import spoken
 from charpipe.errors import RunError
-from charpipe.guessing import warn_about
-from charpipe.identity import spoken
 from charpipe.runs import Run, find_run, list_runs
+from charpipe.runs.uniform_baseline import warn_about
 
 app = typer.Typer(no_args_is_help=True)
 app.command("compare")(compare)
@@ -113,7 +113,7 @@ def sync(
     """Fill MLflow from what the runs recorded. Doing it twice is the same as doing it once."""
     from charpipe.champions import corpora
     from charpipe.tracking import locate
-    from charpipe.tracking.registered import follow
+    from charpipe.tracking.registry import follow
     from charpipe.tracking.sync import sync as fill
 
     workspace, config = open_workspace(), settings().config

@@ -1,14 +1,14 @@
 """Architectures side by side: which configurations are trained, how their widths are matched, and the leaderboard."""
 
-from charpipe.comparison.cells import Cell, Comparison, cells
-from charpipe.comparison.concluding import ComparisonResult, conclude
+from charpipe.comparison.configurations import check_match, configured, is_sized, settle
 from charpipe.comparison.leaderboard import Row, Standing, baseline_rows, leaderboard, table, write_csv
 from charpipe.comparison.matching import Matched, match_parameters
 from charpipe.comparison.reproduced import ReproductionResult, tabulate
 from charpipe.comparison.reproducing import check_reproduction, divide, prepare, reproduce, results_of
 from charpipe.comparison.reproduction import Result
-from charpipe.comparison.settling import check_match, configured, is_sized, settle
+from charpipe.comparison.results import ComparisonResult, conclude
 from charpipe.comparison.training import row_of, train_cell
+from charpipe.comparison.trials import Cell, Comparison, cells
 
 __all__ = [
     "Cell",

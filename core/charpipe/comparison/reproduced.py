@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charpipe.comparison.concluding import AGAIN, FOLDER
 from charpipe.comparison.reproducing import Reproduction, experiment_of
 from charpipe.comparison.reproduction import Result, cells_of, head, write
+from charpipe.comparison.results import AGAIN, FOLDER
 from charpipe.errors import CharpipeError, Incomplete
 from charpipe.plugin import PipelineResult
-from charpipe.reporting.history import Point, read_history
+from charpipe.reports.history import Point, read_history
 from charpipe.runs import Run
 from charpipe.stages import Context, stage
 

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from charpipe import stages
-from charpipe.comparison.cells import Cell
+from charpipe.comparison.configurations import settle
 from charpipe.comparison.experiments import Experiment
 from charpipe.comparison.experiments import experiments as all_experiments
 from charpipe.comparison.leaderboard import Row
 from charpipe.comparison.reproduction import Result, result, with_best
-from charpipe.comparison.settling import settle
 from charpipe.comparison.training import sentence, train_cell
+from charpipe.comparison.trials import Cell
 from charpipe.config import resolve_corpus
+from charpipe.config.settings.training import parse_budget
 from charpipe.errors import InterruptedRun, UsageError, near_match
 from charpipe.events import Event, StageFailed, StagesPlanned
 from charpipe.runs import Run
@@ -25,7 +26,6 @@ from charpipe.stages import Context, Made, WouldRun, stage
 from charpipe.stages.plan import check_device
 from charpipe.stages.room import check_room
 from charpipe.store import digest_of_json
-from charpipe.training.settings import parse_budget
 
 WOULD = "would be trained"
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from charpipe import stages
-from charpipe.comparison.cells import Cell
+from charpipe.comparison.configurations import configured
 from charpipe.comparison.leaderboard import Row
-from charpipe.comparison.settling import configured
+from charpipe.comparison.trials import Cell
 from charpipe.errors import CharpipeError, InterruptedRun
 from charpipe.events import Event, StageFailed, StageFinished, StageProgress, StageStarted, TrainingStarted
-from charpipe.reporting.history import read_history
+from charpipe.reports.history import read_history
 from charpipe.runs import Run
 from charpipe.stages import Context, Made, TrainRequest, WouldRun, stage
 from charpipe.stages.run_results import publish

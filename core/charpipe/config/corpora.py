@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from charpipe import identity
+from charpipe.config import identity
 from charpipe.config.files import SCHEME
 from charpipe.config.layers import Layers
 from charpipe.config.load import BUILT_IN, Resolved
-from charpipe.config.problems import validate
 from charpipe.config.schema import Config
-from charpipe.corpus.settings import CorpusConfig
+from charpipe.config.secrets import SecretInUrlError, redact, refuse_secret
+from charpipe.config.settings.corpus import CorpusConfig
+from charpipe.config.validation import validate
 from charpipe.errors import UsageError, near_match
-from charpipe.secrets import SecretInUrlError, redact, refuse_secret
 from charpipe.store.digest import digest_of_json
 
 
@@ -22,7 +22,8 @@ def resolve_corpus(
 ) -> tuple[str, CorpusConfig]:
     """The identity and settings of the corpus `wanted`, the `corpus` table laid over them.
 
-    A path or URL is known by where it lies (see `charpipe.identity`), so that it is never taken for another file of
+    A path or URL is known by where it lies (see `charpipe.config.identity`), so that it is never taken for another
+    file of
     that name, nor for an entry of the catalogue. Raises UsageError with a near match.
     """
     name, corpus = _find(config, wanted, workspace, project_file)

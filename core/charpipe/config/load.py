@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from charpipe.config.files import absolute_sources, default_catalogue, find_project_file, read_toml
 from charpipe.config.layers import Layers, expand, parse_setting
-from charpipe.config.problems import validate
 from charpipe.config.schema import SETTINGS, Config
+from charpipe.config.validation import validate
 from charpipe.errors import UsageError, near_match
 
 BUILT_IN = "built in"

@@ -6,14 +6,14 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from charpipe.champions.settings import PromotionConfig
-from charpipe.corpus.settings import CorpusConfig
-from charpipe.generation.settings import SampleConfig
+from charpipe.config.secrets import SecretInUrlError, find_secret, without_secret
+from charpipe.config.settings.corpus import CorpusConfig
+from charpipe.config.settings.promotion import PromotionConfig
+from charpipe.config.settings.retention import RetentionConfig
+from charpipe.config.settings.sampling import SampleConfig
+from charpipe.config.settings.tracking import TrackingConfig
+from charpipe.config.settings.training import TrainConfig
 from charpipe.plugin import Options
-from charpipe.retention.settings import RetentionConfig
-from charpipe.secrets import SecretInUrlError, find_secret, without_secret
-from charpipe.tracking.settings import TrackingConfig
-from charpipe.training.settings import TrainConfig
 
 
 class PluginsConfig(Options):

@@ -5,22 +5,22 @@ Its settings are read without importing pyarrow, so what needs it is imported wh
 
 from typing import TYPE_CHECKING
 
-from charpipe.corpus.settings import CorpusConfig
+from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.lazy import names
 
 if TYPE_CHECKING:
     from charpipe.corpus.documents import read_batches, read_documents
-    from charpipe.corpus.fetching import discard, fetch, fetched_here
-    from charpipe.corpus.hashing import fingerprint
+    from charpipe.corpus.fingerprint import fingerprint
     from charpipe.corpus.ingestion import ingest
+    from charpipe.corpus.sources import discard, fetch, fetched_here
 
 __getattr__ = names(
     __name__,
     {
-        "discard": "fetching",
-        "fetch": "fetching",
-        "fetched_here": "fetching",
-        "fingerprint": "hashing",
+        "discard": "sources",
+        "fetch": "sources",
+        "fetched_here": "sources",
+        "fingerprint": "fingerprint",
         "ingest": "ingestion",
         "read_batches": "documents",
         "read_documents": "documents",

@@ -12,13 +12,13 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from charpipe.corpus.compressed import prepend
+from charpipe.corpus.decompression import CHUNK, HEAD, ReadAhead, decompress, kind_of
 from charpipe.corpus.formats import zip_document
 from charpipe.corpus.limits import Limits
 from charpipe.corpus.members import Member, read_fully, refused
 from charpipe.corpus.selection import Selection
-from charpipe.corpus.streams import CHUNK, HEAD, ReadAhead, decompress, kind_of
 from charpipe.corpus.tar import TarStream
-from charpipe.corpus.zipped import zip_members
+from charpipe.corpus.zip import zip_members
 from charpipe.errors import CorpusError
 
 _PACKED_SOURCE = re.compile(r"usr/src/.*\.tar(\.[a-z0-9]+)?")

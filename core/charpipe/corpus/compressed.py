@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterator
 
+from charpipe.corpus.decompression import HEAD, DamagedError, Kind, decompress, kind_of
 from charpipe.corpus.formats import document_format
 from charpipe.corpus.limits import Limits
 from charpipe.corpus.members import Member, read_fully, refused
-from charpipe.corpus.streams import HEAD, DamagedError, Kind, decompress, kind_of
 
 _ARCHIVE = "an archive within the corpus: unpack it, or name it as a corpus of its own"
 

@@ -12,18 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from charpipe.config.identity import printable
+from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.corpus.archives import FileMembers
 from charpipe.corpus.compressed import Unpacker
 from charpipe.corpus.decoding import PART, WAYS_OUT, Classifier, Verdict, chunk_bytes, classify, to_utf8
 from charpipe.corpus.documents import DocumentWriter, NotesWriter, Part, RejectedWriter
-from charpipe.corpus.earlier import Earlier, Kept
-from charpipe.corpus.left_out import LeftOut
+from charpipe.corpus.exclusions import LeftOut
 from charpipe.corpus.limits import Limits
 from charpipe.corpus.members import NOTHING, Member, Progress, folder_members
+from charpipe.corpus.previous_version import Earlier, Kept
 from charpipe.corpus.selection import Selection
-from charpipe.corpus.settings import CorpusConfig
 from charpipe.errors import CorpusError
-from charpipe.identity import printable
 from charpipe.plugin import Fetched
 
 _SPOOL_CHUNK = 4 * 2**20

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from charpipe.corpus.left_out import LeftOut
+from charpipe.corpus.exclusions import LeftOut
 from charpipe.corpus.selection import Selection
 
 Progress = Callable[[int, int | None], None]

@@ -10,8 +10,8 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from charpipe.corpus.decompression import ReadAhead
 from charpipe.corpus.limits import Limits
-from charpipe.corpus.streams import ReadAhead
 from charpipe.errors import CorpusError
 
 BLOCK = tarfile.BLOCKSIZE

@@ -16,7 +16,7 @@ from charpipe.errors import UsageError
 from charpipe.evaluation.spans import RUN_UP, Spans, choose_spans
 from charpipe.models import Predictor, State
 from charpipe.plugin import Encoding
-from charpipe.text.fitting import fit
+from charpipe.text.coverage import fit
 
 LIMIT = 2_000_000
 """Tokens up to which a split is scored whole."""

@@ -2,22 +2,22 @@
 
 from typing import TYPE_CHECKING
 
-from charpipe.generation.settings import SampleConfig
+from charpipe.config.settings.sampling import SampleConfig
 from charpipe.lazy import names
 
 if TYPE_CHECKING:
-    from charpipe.generation.position import Position
+    from charpipe.generation.batches import generate_many, sample_many
     from charpipe.generation.sampling import generate, sample
-    from charpipe.generation.together import generate_many, sample_many
+    from charpipe.generation.state import Position
 
 __getattr__ = names(
     __name__,
     {
-        "Position": "position",
+        "Position": "state",
         "generate": "sampling",
-        "generate_many": "together",
+        "generate_many": "batches",
         "sample": "sampling",
-        "sample_many": "together",
+        "sample_many": "batches",
     },
 )
 

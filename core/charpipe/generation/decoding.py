@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
+from charpipe.config.settings.sampling import SampleConfig
 from charpipe.errors import RunError, UsageError, near_match
-from charpipe.generation.noise import Noise
-from charpipe.generation.settings import SampleConfig
+from charpipe.generation.random_numbers import Noise
 from charpipe.kernels.rows import RowFormula, Scores
 from charpipe.plugin import Decoder, resolve
 
@@ -94,7 +94,7 @@ def configured(settings: SampleConfig, known: Mapping[str, Decoder]) -> list[tup
 @cache
 def installed() -> Mapping[str, Decoder]:
     """The decoders of installed plugins, for callers that have no registry at hand."""
-    from charpipe.registry import Registry
+    from charpipe.plugins.registry import Registry
 
     return Registry().all("decoder")
 

@@ -8,10 +8,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from charpipe.config.settings.sampling import SampleConfig
 from charpipe.errors import RunError, UsageError
 from charpipe.generation.decoding import DAMAGED, Decoding
-from charpipe.generation.noise import Noise
-from charpipe.generation.settings import SampleConfig
+from charpipe.generation.random_numbers import Noise
 from charpipe.kernels.jit.numba_functions import can_compile
 from charpipe.kernels.modules import NetworkModules
 from charpipe.models import Predictor, State, Stream, open_stream, standard_modules

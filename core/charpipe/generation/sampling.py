@@ -7,12 +7,12 @@ from contextlib import closing
 
 import torch
 
+from charpipe.config.settings.sampling import SampleConfig
 from charpipe.errors import UsageError
 from charpipe.generation.decoding import Decoding
-from charpipe.generation.ending import Ending
-from charpipe.generation.position import Position
 from charpipe.generation.samplers import open_sampler
-from charpipe.generation.settings import SampleConfig
+from charpipe.generation.state import Position
+from charpipe.generation.stop_words import Ending
 from charpipe.models import NetworkPredictor, Predictor, State
 from charpipe.models.streams.selection import in_precision
 from charpipe.plugin import Decoder, Encoding

@@ -21,15 +21,15 @@ MAX_EXPONENT = 700.0
 @hookimpl
 def charpipe_commands() -> Iterable[Command]:
     """The commands in the order in which `charpipe --help` lists them; groups come first there."""
-    yield Command("run", "Run a pipeline.", "charpipe.cli.training:run_app", factory=True)
-    yield Command("resume", "Continue an interrupted run.", "charpipe.cli.training:resume")
+    yield Command("run", "Run a pipeline.", "charpipe.cli.run:run_app", factory=True)
+    yield Command("resume", "Continue an interrupted run.", "charpipe.cli.run:resume")
     yield Command("sample", "Let a trained model write.", "charpipe.cli.models:sample")
     yield Command("evaluate", "Score a trained model on text.", "charpipe.cli.models:evaluate")
-    yield Command("inspect", "Show what the units of a model respond to.", "charpipe.cli.inspection:inspect")
-    yield Command("report", "Write a run's report.", "charpipe.cli.reports:report")
-    yield Command("gc", "Remove what nothing refers to.", "charpipe.cli.housekeeping:gc")
+    yield Command("inspect", "Show what the units of a model respond to.", "charpipe.cli.inspect:inspect")
+    yield Command("report", "Write a run's report.", "charpipe.cli.report:report")
+    yield Command("gc", "Remove what nothing refers to.", "charpipe.cli.gc:gc")
     yield Command(
-        "models", "Each corpus's champion, and what was kept before it.", "charpipe.cli.champions:app"
+        "models", "Each corpus's champion, and what was kept before it.", "charpipe.cli.models_command:app"
     )
     yield Command("runs", "What was trained here.", "charpipe.cli.runs:app")
     yield Command("corpora", "The corpora that charpipe knows.", "charpipe.cli.catalogue:corpora")
@@ -37,7 +37,7 @@ def charpipe_commands() -> Iterable[Command]:
         "plugins", "Architectures, tokenizers, sources, pipelines.", "charpipe.cli.catalogue:plugins"
     )
     yield Command("pipelines", "What `charpipe run` can run.", "charpipe.cli.catalogue:pipelines")
-    yield Command("config", "Settings, and where they came from.", "charpipe.cli.settings:app")
+    yield Command("config", "Settings, and where they came from.", "charpipe.cli.config:app")
 
 
 @hookimpl

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from charpipe.config.settings.retention import RetentionConfig
 from charpipe.lazy import names
-from charpipe.retention.settings import RetentionConfig
 
 if TYPE_CHECKING:
     from charpipe.retention.collection import Removed, collect

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from charpipe.config.settings.retention import RetentionConfig
 from charpipe.errors import CharpipeError, RunError
 from charpipe.retention.references import References, kept_versions, references
-from charpipe.retention.settings import RetentionConfig
 from charpipe.runs import Run, list_runs
 from charpipe.store import Store
 from charpipe.store.atomic import publish_folder
@@ -121,7 +121,7 @@ class _Collection:
         """Bytes that the run's models took in the workspace's own MLflow."""
         if self._dry_run or self._tracking is None or not self._tracking.enabled:
             return 0
-        from charpipe.tracking.forgetting import forget_models
+        from charpipe.tracking.deletion import forget_models
 
         return forget_models(locate(self._tracking, self._workspace.mlflow), run.name)
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 from charpipe.champions import corpora, versions
 from charpipe.champions.records import Version, read_state
+from charpipe.config.settings.retention import RetentionConfig
 from charpipe.errors import RunError
-from charpipe.retention.settings import RetentionConfig
 from charpipe.runs import Run, readable_runs
 from charpipe.runs.find import find_run
 from charpipe.workspace import Workspace

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from charpipe.config.files import find_project_file
+from charpipe.config.identity import spoken
 from charpipe.errors import RunError, UsageError, near_match
-from charpipe.identity import spoken
 from charpipe.runs.folder import Run
 from charpipe.runs.titles import run_title, seeded_title, short_name
 from charpipe.workspace import Workspace

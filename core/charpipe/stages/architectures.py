@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from charpipe.config.problems import validate
+from charpipe.config.validation import validate
 from charpipe.plugin import ModelConfig
-from charpipe.registry import Provided
+from charpipe.plugins.registry import Provided
 from charpipe.stages.stage import Context
 
 

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from charpipe.events import Evaluated
-from charpipe.guessing import warn_about
-from charpipe.library import Loaded, load_run
 from charpipe.runs import Run
+from charpipe.runs.models import Loaded, load_run
+from charpipe.runs.uniform_baseline import warn_about
 from charpipe.stages.objects import Made, progress_of
 from charpipe.stages.once import once
 from charpipe.stages.run_results import RunResult, checkpoint_digest, record
@@ -153,7 +153,7 @@ def _surprise(
     context: Context, loaded: Loaded, predictor: Predictor, tokens: Made
 ) -> Mapping[str, Any] | None:
     """The surprise at the start of the validation text, else of the test text; None where there is neither."""
-    from charpipe.evaluation.surprise import SHOWN, surprise
+    from charpipe.inspection.surprise import SHOWN, surprise
     from charpipe.text import open_tokens
 
     for split in ("val", "test"):

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from charpipe.corpus.left_out import LeftOut, own_files
-from charpipe.corpus.settings import CorpusConfig
+from charpipe.config.settings.corpus import CorpusConfig
+from charpipe.corpus.exclusions import LeftOut, own_files
 from charpipe.errors import CorpusError, RefreshError
 from charpipe.plugin import Fetched
 from charpipe.stages.ingest_notices import listed, tell_of_texts
@@ -38,7 +38,7 @@ def ingest(context: Context, wanted: str) -> Made:
     Fetches the source if it is not here yet. Raises CorpusError.
     """
     from charpipe.corpus import fetched_here
-    from charpipe.corpus.hashing import ChangedError
+    from charpipe.corpus.fingerprint import ChangedError
 
     if (known := recorded(context, "ingest", _documents)) is not None:
         return known
@@ -75,7 +75,7 @@ def ingest(context: Context, wanted: str) -> Made:
 def _ingested(context: Context, name: str, config: CorpusConfig, fetched: Fetched, left_out: LeftOut) -> Made:
     from charpipe.corpus import discard
     from charpipe.corpus.detection import DETECTOR
-    from charpipe.corpus.hashing import ChangedError, survey
+    from charpipe.corpus.fingerprint import ChangedError, survey
 
     cache, progress = context.workspace.downloads, progress_of(context, "ingest")
     found = survey(fetched, config, cache, left_out)

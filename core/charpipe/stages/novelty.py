@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from charpipe.evaluation.novelty import Novelty, is_list, novelty, whole_lines
-from charpipe.library import Loaded
 from charpipe.models import Predictor
+from charpipe.runs.models import Loaded
 from charpipe.stages.objects import Made
 from charpipe.stages.stage import Context
 from charpipe.text import open_tokens

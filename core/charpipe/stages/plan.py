@@ -11,10 +11,10 @@ from importlib.metadata import version
 from typing import Any
 
 from charpipe.config.corpora import common_origin
-from charpipe.corpus.settings import CorpusConfig
+from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.errors import UsageError
 from charpipe.plugin import ModelConfig
-from charpipe.registry import Provided
+from charpipe.plugins.registry import Provided
 from charpipe.runs import Run, RunInfo
 from charpipe.runs.find import new_name
 from charpipe.runs.folder import SCHEMA, PluginUsed

@@ -13,9 +13,9 @@ from charpipe.champions.promotion import Candidate
 from charpipe.champions.records import Champion, champion, read_state
 from charpipe.errors import RunError
 from charpipe.events import Decided
-from charpipe.guessing import warn_about
-from charpipe.library import load_bundle
 from charpipe.runs import Run
+from charpipe.runs.models import load_bundle
+from charpipe.runs.uniform_baseline import warn_about
 from charpipe.stages.objects import Made, progress_of
 from charpipe.stages.once import Computation, Found, once
 from charpipe.stages.stage import Context, stage
@@ -126,7 +126,7 @@ def publish_champions(context: Context, corpus: str) -> None:
     if not tracking.enabled:
         return
     from charpipe.tracking import locate
-    from charpipe.tracking.registered import keep_up
+    from charpipe.tracking.registry import keep_up
 
     location = locate(tracking, context.workspace.mlflow)
     keep_up(location, context.workspace, corpus, context.emit, tracking.experiment)
@@ -193,7 +193,7 @@ def _compare(
 ) -> dict[str, Any]:
     """The decision as the audit keeps it, and the tokens whose text it rests on."""
     from charpipe.champions.decision import Contestant, decide
-    from charpipe.champions.passages import held_out
+    from charpipe.champions.held_out import held_out
 
     config, device = context.config.promotion, context.config.train.device
     ours = load_bundle(candidate.run, candidate.checkpoint, context.registry)
@@ -222,7 +222,7 @@ def _compare(
 def _seen(
     context: Context, present: Champion, theirs: Any, tokens: Path, ours: Any
 ) -> tuple[Any, str | None]:
-    from charpipe.champions.seen import Seen
+    from charpipe.champions.overlap import Seen
     from charpipe.errors import StoreError
 
     old = context.store.object(present.inputs.get("tokens", ""))

@@ -11,9 +11,9 @@ from charpipe.errors import RunError, UsageError
 from charpipe.runs import Run, RunInfo, find_run
 
 if TYPE_CHECKING:
+    from charpipe.config.settings.training import TrainConfig
     from charpipe.stages.stage import Context
     from charpipe.stages.warm_start import WarmStart
-    from charpipe.training.settings import TrainConfig
 
 LENGTHS = ("steps", "budget")
 """What says how long to train, where no plan does."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from charpipe.config.settings.training import FREE
 from charpipe.runs import Run
 from charpipe.stages.plan import INCIDENTAL, Plan
 from charpipe.store.digest import digest_of_json
-from charpipe.training.settings import FREE
 
 
 def first_action(run: Run) -> str:

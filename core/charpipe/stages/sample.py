@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from charpipe.events import Sampled
-from charpipe.library import load_run
 from charpipe.runs import Run
+from charpipe.runs.models import load_run
 from charpipe.stages.once import once
 from charpipe.stages.run_results import RunResult, checkpoint_digest, publish, record
 from charpipe.stages.stage import Context, stage

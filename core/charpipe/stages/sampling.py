@@ -9,7 +9,7 @@ def check_sampling(plan: Plan) -> None:
     """Raise UsageError where the vocabulary lacks a character of the prompt, or a decoder or its options do not fit."""
     from charpipe.generation.decoding import Decoding
     from charpipe.text import load_vocabulary
-    from charpipe.text.fitting import fit
+    from charpipe.text.coverage import fit
 
     context = plan.context
     settings, registry = context.config.sample, context.registry

@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from charpipe.corpus.settings import CorpusConfig
+from charpipe.config.identity import file_name
+from charpipe.config.settings.corpus import CorpusConfig
+from charpipe.config.settings.text import SplitConfig
 from charpipe.errors import StoreError
-from charpipe.identity import file_name
 from charpipe.stages.objects import Made
 from charpipe.stages.stage import Context
 from charpipe.store import Action
 from charpipe.store.atomic import write_json
 from charpipe.store.digest import digest_of_json
 from charpipe.store.manifest import read_manifest
-from charpipe.text.settings import SplitConfig
 from charpipe.text.splits import split_by
 
 if TYPE_CHECKING:
-    from charpipe.corpus.earlier import Earlier
+    from charpipe.corpus.previous_version import Earlier
 
 
 def earlier_documents(
@@ -44,8 +44,8 @@ def earlier_documents(
                 continue
         except StoreError:
             continue
-        from charpipe.corpus.earlier import Earlier
-        from charpipe.identity import printable
+        from charpipe.config.identity import printable
+        from charpipe.corpus.previous_version import Earlier
 
         return Earlier(folder, {printable(path): content for path, content in contents.items()})
     return None

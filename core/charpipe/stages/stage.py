@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from charpipe.config import Config, Resolved, resolve_corpus
-from charpipe.corpus.settings import CorpusConfig
+from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.errors import InterruptedRun, UsageError, near_match
 from charpipe.events import Event, Listener, Notice
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 from charpipe.runs import Run
 from charpipe.stages.publishing import Publishing
 from charpipe.store import Store

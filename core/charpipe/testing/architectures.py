@@ -15,8 +15,8 @@ from torch.nn import functional
 from charpipe.errors import CharpipeError, PluginError
 from charpipe.models import Model, State, build_model, load_model, save_model
 from charpipe.plugin import Architecture, ModelConfig
-from charpipe.testing import counted
-from charpipe.testing.finding import find_architecture
+from charpipe.testing import count_based as counted
+from charpipe.testing.lookup import find_architecture
 
 C = TypeVar("C")
 VOCABULARY, STEPS, LANES = 11, 9, 3

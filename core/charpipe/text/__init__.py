@@ -5,11 +5,11 @@ Its settings are read without importing pyarrow, so what needs it is imported wh
 
 from typing import TYPE_CHECKING
 
+from charpipe.config.settings.text import SplitConfig, TokenizerConfig
 from charpipe.lazy import names
-from charpipe.text.settings import SplitConfig, TokenizerConfig
 
 if TYPE_CHECKING:
-    from charpipe.text.counting import count
+    from charpipe.text.character_counts import count
     from charpipe.text.encoding import encode
     from charpipe.text.splits import assign_splits
     from charpipe.text.tokens import SplitTokens, open_tokens
@@ -20,7 +20,7 @@ __getattr__ = names(
     {
         "SplitTokens": "tokens",
         "assign_splits": "splits",
-        "count": "counting",
+        "count": "character_counts",
         "encode": "encoding",
         "learn_vocabulary": "vocabulary",
         "load_vocabulary": "vocabulary",

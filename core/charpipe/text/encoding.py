@@ -16,12 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from charpipe.config.settings.text import SplitConfig
 from charpipe.corpus.documents import kept_newlines, read_batches, texts
 from charpipe.corpus.members import Progress
 from charpipe.errors import CorpusError
 from charpipe.plugin import Encoding
-from charpipe.text.history import History, Segment, divided, read_history
-from charpipe.text.settings import SplitConfig
+from charpipe.text.split_history import History, Segment, divided, read_history
 from charpipe.text.splits import SPLITS, assign_splits, shuffled, split_by
 from charpipe.text.tokens import TokenWriter, write_facts
 

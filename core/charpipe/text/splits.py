@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Literal
 
-from charpipe.text.settings import SplitConfig
+from charpipe.config.settings.text import SplitConfig
 
 SPLITS = ("train", "val", "test")
 ENOUGH_DOCUMENTS = 100

@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from charpipe.config.settings.text import TokenizerConfig
 from charpipe.corpus.members import Progress
 from charpipe.errors import CorpusError, UsageError, near_match
 from charpipe.plugin import Encoding, Options, Tokenizer, resolve
-from charpipe.text.counting import count
-from charpipe.text.settings import TokenizerConfig
+from charpipe.text.character_counts import count
 
 SCHEMA = "charpipe.vocabulary/1"
 FILE = "vocabulary.json"

@@ -3,7 +3,7 @@
 Importing this package imports no MLflow; `tracker`, `sync`, `models` and `pages` import it when they work.
 """
 
+from charpipe.config.settings.tracking import TrackingConfig
 from charpipe.tracking.location import Location, locate
-from charpipe.tracking.settings import TrackingConfig
 
 __all__ = ["Location", "TrackingConfig", "locate"]

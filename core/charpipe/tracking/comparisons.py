@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charpipe.reporting.history import Point
-from charpipe.reporting.markdown import cell
-from charpipe.reporting.titles import run_title, seeded_title
+from charpipe.reports.history import Point
+from charpipe.reports.markdown import cell
+from charpipe.reports.titles import run_title, seeded_title
 from charpipe.runs import Run
-from charpipe.tracking import describe, experiments, overlays
+from charpipe.tracking import experiments
+from charpipe.tracking import learning_curves as overlays
+from charpipe.tracking import metadata as describe
 from charpipe.tracking.client import connect, explain
 from charpipe.tracking.corpora import experiment_of
 from charpipe.tracking.location import Location

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from charpipe.config.identity import readable_name
 from charpipe.errors import CharpipeError, RunError
-from charpipe.identity import readable_name
 from charpipe.runs import Run, RunInfo, list_runs
 from charpipe.store.digest import digest_of_json
 from charpipe.tracking import experiments
-from charpipe.tracking.describe import CORPUS_TAG, RUN_TAG
 from charpipe.tracking.location import Location
+from charpipe.tracking.metadata import CORPUS_TAG, RUN_TAG
 from charpipe.tracking.owner import project_name, workspace_id, workspace_of
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from charpipe.config.identity import file_name
 from charpipe.errors import RunError, UsageError
-from charpipe.identity import file_name
 from charpipe.tracking import view
-from charpipe.tracking.describe import RUN_TAG
 from charpipe.tracking.location import Location
+from charpipe.tracking.metadata import RUN_TAG
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment

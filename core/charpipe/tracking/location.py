@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from charpipe.config.secrets import redact, without_secret
+from charpipe.config.settings.tracking import TrackingConfig
 from charpipe.errors import UsageError
-from charpipe.secrets import redact, without_secret
 from charpipe.store.sqlite import database_url, plain_url
-from charpipe.tracking.settings import TrackingConfig
 
 DATABASE_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
 OWN_FILE = "/mlflow/mlflow.db"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from charpipe.runs import Run
 from charpipe.store.digest import digest_of_file
-from charpipe.tracking.describe import RUN_TAG
+from charpipe.tracking.metadata import RUN_TAG
 from charpipe.tracking.tail import Tail
 
 if TYPE_CHECKING:

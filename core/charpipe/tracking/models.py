@@ -7,12 +7,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from charpipe.config.identity import file_name
 from charpipe.errors import CharpipeError, RunError
-from charpipe.identity import file_name
 from charpipe.tracking import experiments, logged_models
 from charpipe.tracking.client import connect, explain
-from charpipe.tracking.describe import RUN_TAG
 from charpipe.tracking.location import Location
+from charpipe.tracking.metadata import RUN_TAG
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel

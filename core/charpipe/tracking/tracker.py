@@ -9,11 +9,11 @@ from __future__ import annotations
 import threading
 import time
 
+from charpipe.config.settings.tracking import TrackingConfig
 from charpipe.events import Event, Listener, Notice
 from charpipe.runs import Run
 from charpipe.tracking.client import explain
 from charpipe.tracking.location import Location
-from charpipe.tracking.settings import TrackingConfig
 from charpipe.tracking.upload import Upload
 
 LONGEST_PAUSE = 60.0

@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from charpipe.errors import RunError
-from charpipe.reporting.evolution import evolution
-from charpipe.reporting.report import report
-from charpipe.reporting.titles import run_title
+from charpipe.reports.evolution import evolution
+from charpipe.reports.report import report
+from charpipe.reports.titles import run_title
 from charpipe.runs import Run
-from charpipe.tracking import describe, experiments, logged_models, losses
+from charpipe.tracking import experiments, logged_models
+from charpipe.tracking import loss_plot as losses
+from charpipe.tracking import metadata as describe
 from charpipe.tracking.client import connect
 from charpipe.tracking.corpora import experiment_of
 from charpipe.tracking.location import Location

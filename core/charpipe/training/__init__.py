@@ -5,8 +5,8 @@ Reading the settings imports no torch: what needs it is imported when it is firs
 
 from typing import TYPE_CHECKING
 
+from charpipe.config.settings.training import TrainConfig, parse_budget
 from charpipe.lazy import names
-from charpipe.training.settings import TrainConfig, parse_budget
 
 if TYPE_CHECKING:
     from charpipe.training.checkpoints import best_checkpoint, last_checkpoint

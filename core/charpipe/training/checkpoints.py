@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from safetensors import SafetensorError
 from torch import Tensor
 
+from charpipe.config.settings.training import FREE, TrainConfig
 from charpipe.errors import RunError, StoreError
 from charpipe.events import Listener, Notice
 from charpipe.models import Model
@@ -26,7 +27,6 @@ from charpipe.models.safe import check_fits, read_tensors
 from charpipe.store.atomic import publish_folder
 from charpipe.store.manifest import describe, read_manifest
 from charpipe.training.plan import EVALUATIONS, Plan
-from charpipe.training.settings import FREE, TrainConfig
 
 SCHEMA = "charpipe.checkpoint/1"
 INCOMPLETE = ".saving-"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import torch
 
-from charpipe.training.settings import TrainConfig
+from charpipe.config.settings.training import TrainConfig
 
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from charpipe.config.settings.training import TrainConfig, parse_budget
 from charpipe.errors import UsageError
 from charpipe.events import Notice
 from charpipe.models.engine import obstacle
 from charpipe.models.engine.cuda_graphs import fitting_precision
 from charpipe.models.precision import Precision, choose_device, choose_precision
 from charpipe.training.batches import Batches
-from charpipe.training.settings import TrainConfig, parse_budget
 
 CAPTURABLE = ("adam", "adamw", "rmsprop")
 """Optimizers whose whole state is on the device."""

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from charpipe.config.settings.training import TrainConfig
 from charpipe.errors import TrainingError
-from charpipe.training.settings import TrainConfig
 
 
 def divergence(step: int, settings: TrainConfig) -> TrainingError:

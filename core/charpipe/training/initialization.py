@@ -8,12 +8,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from charpipe.config.settings.training import TrainConfig
 from charpipe.models import Model
 from charpipe.training.batches import fit_batches
 from charpipe.training.checkpoints import read_checkpoint
 from charpipe.training.engines import build_scaler, choose_machine
 from charpipe.training.optimizers import load_optimizer_state
-from charpipe.training.settings import TrainConfig
 from charpipe.training.setup import Setup, build_setup
 from charpipe.training.snapshot import restore
 from charpipe.training.state import State, new_state

@@ -12,6 +12,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from charpipe.config.settings.training import TrainConfig
 from charpipe.events import Event, Finished, Notice, Step, TrainingStarted
 from charpipe.generation import SampleConfig
 from charpipe.models import Model
@@ -22,7 +23,6 @@ from charpipe.training.initialization import initialize
 from charpipe.training.monitor import Monitor
 from charpipe.training.plan import Plan
 from charpipe.training.planner import Planner
-from charpipe.training.settings import TrainConfig
 from charpipe.training.setup import Setup
 from charpipe.training.state import State
 from charpipe.training.threads import threads_for_updates

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from charpipe.config.settings.training import TrainConfig
 from charpipe.errors import RunError
-from charpipe.training.settings import TrainConfig
 
 ADAGRAD_INITIAL_SUM = 1e-8
 

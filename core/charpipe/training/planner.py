@@ -6,10 +6,10 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from charpipe.config.settings.training import TrainConfig, parse_budget
 from charpipe.events import Notice, PlanRevised
 from charpipe.training.budget import Pace, steps_within
 from charpipe.training.plan import Plan, Segment, rest_of
-from charpipe.training.settings import TrainConfig, parse_budget
 from charpipe.training.setup import Setup
 from charpipe.training.state import State, copy_to_measure
 from charpipe.training.update import build_update

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from charpipe.training.settings import TrainConfig
+from charpipe.config.settings.training import TrainConfig
 
 ONE_CYCLE_START = 1 / 25
 """The learning rate at which one-cycle starts, as a share of its maximum."""

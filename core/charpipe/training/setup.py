@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from charpipe.config.settings.training import TrainConfig
 from charpipe.events import Notice
 from charpipe.models import Model
 from charpipe.models.engine import LossAndGrad, choose_engine, is_uncertain
@@ -21,7 +22,6 @@ from charpipe.training.engines import (
     requested_engine,
     try_engines,
 )
-from charpipe.training.settings import TrainConfig
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from typing import Any
 
 from torch import Tensor
 
+from charpipe.config.settings.training import TrainConfig
 from charpipe.errors import RunError
 from charpipe.models import Model
 from charpipe.models.bundle import read_card, read_json
 from charpipe.models.growth import grow, grow_memory
 from charpipe.models.safe import read_tensors
 from charpipe.training.checkpoints import damage
-from charpipe.training.settings import TrainConfig
 
 OPTIMIZER_SETTINGS = ("optimizer", "betas", "decay", "momentum")
 """Settings that must be equal for an optimizer's state to keep its meaning."""

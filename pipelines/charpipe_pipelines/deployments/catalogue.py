@@ -13,10 +13,10 @@ from typing import Any
 from charpipe.config import load_config
 from charpipe.config.layers import parse_setting
 from charpipe.config.load import Resolved
-from charpipe.config.problems import validate
+from charpipe.config.validation import validate
 from charpipe.errors import CharpipeError, UsageError, near_match
 from charpipe.plugin import Pipeline
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 from charpipe.stages import Context, check
 from charpipe.store.actions import flatten
 from charpipe.workspace import Workspace

@@ -17,7 +17,7 @@ from uuid import UUID
 
 import psutil
 
-from charpipe.identity import file_name
+from charpipe.config.identity import file_name
 from charpipe.workspace import Workspace
 from charpipe_pipelines.deployments import orphans, processes
 from charpipe_pipelines.deployments.catalogue import Deployment

@@ -11,7 +11,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from charpipe.errors import UsageError
-from charpipe.reporting.markdown import code
+from charpipe.reports.markdown import code
 from charpipe.workspace import Workspace
 from charpipe_pipelines.deployments.catalogue import Deployment, entrypoint
 from charpipe_pipelines.deployments.settings import Schedule

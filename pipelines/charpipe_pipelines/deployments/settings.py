@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
+from charpipe.config.settings.training import parse_budget
 from charpipe.errors import CharpipeError, near_match
 from charpipe.plugin import Options
-from charpipe.training.settings import parse_budget
 
 SHORTEST = 10.0
 """Seconds between two runs, at least: a run's process takes some of them to start."""

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charpipe.champions.decision import Contestant, bootstrap, decide, least_passages
-from charpipe.champions.passages import HeldOut, Passage
-from charpipe.champions.settings import PromotionConfig
+from charpipe.champions.held_out import HeldOut, Passage
+from charpipe.config.settings.promotion import PromotionConfig
 from charpipe.errors import UsageError
 from charpipe.evaluation.passages import passage_nats
 

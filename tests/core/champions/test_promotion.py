@@ -19,9 +19,9 @@ from charpipe.champions import audit, promotion
 from charpipe.champions.records import read_state, room
 from charpipe.errors import RunError, StoreError, UsageError
 from charpipe.events import Decided
-from charpipe.library import find_model
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 from charpipe.runs import find_run
+from charpipe.runs.models import find_model
 from charpipe.stages.promote import roll_back
 from charpipe.tracking import TrackingConfig
 

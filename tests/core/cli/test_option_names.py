@@ -14,10 +14,10 @@ import typer
 import charpipe
 from charpipe.cli import main
 from charpipe.cli.app import build_app
-from charpipe.config.problems import FLAGS
 from charpipe.config.schema import Config
+from charpipe.config.validation import FLAGS
 from charpipe.errors import UsageError
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 
 RUN = ["run", "train-and-sample", "--corpus", "hello"]
 

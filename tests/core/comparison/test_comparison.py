@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charpipe.comparison import Row, baseline_rows, cells, leaderboard, match_parameters, table, write_csv
+from charpipe.comparison import Row, baseline_rows, leaderboard, match_parameters, table, write_csv
+from charpipe.comparison import trials as cells
 from charpipe.errors import UsageError
 
 

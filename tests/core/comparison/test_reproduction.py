@@ -15,12 +15,12 @@ from charpipe.comparison.published import BEST, FIGURES
 from charpipe.comparison.reproducing import Reproduction
 from charpipe.comparison.reproduction import Result, caveats, cells_of, head, result, with_best, write
 from charpipe.config import load_config
+from charpipe.config.settings.training import TrainConfig, parse_budget
 from charpipe.errors import Incomplete, InterruptedRun, UsageError
 from charpipe.events import StageFailed, TrainingStarted
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 from charpipe.runs import list_runs
 from charpipe.stages import Context
-from charpipe.training.settings import TrainConfig, parse_budget
 from charpipe.workspace import Workspace
 
 TEXT = "Well, Prince, so Genoa and Lucca are now just family estates of the Buonapartes.\n" * 40

@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.corpus.documents import read_documents
 from charpipe.corpus.ingestion import ingest
 from charpipe.corpus.limits import Limits
-from charpipe.corpus.settings import CorpusConfig
 from charpipe.errors import CorpusError
 from charpipe.plugin import Fetched
 

@@ -9,11 +9,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.corpus import decoding, ingestion
 from charpipe.corpus.documents import Part, read_documents, read_notes
-from charpipe.corpus.hashing import fingerprint
+from charpipe.corpus.fingerprint import fingerprint
 from charpipe.corpus.ingestion import ingest
-from charpipe.corpus.settings import CorpusConfig
 from charpipe.errors import CorpusError
 from charpipe.plugin import Fetched
 
@@ -146,7 +146,7 @@ def test_memory_stays_flat_for_a_long_line(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from charpipe.corpus.ingestion import ingest
-from charpipe.corpus.settings import CorpusConfig
+from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.plugin import Fetched
 path, out = Path(sys.argv[1]), Path(sys.argv[2])
 out.mkdir()

@@ -17,7 +17,7 @@ from pathlib import Path
 from charpipe import stages
 from charpipe.config import load_config
 from charpipe.events import Checkpointed, Step
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 from charpipe.runs import Recorder, recorder
 from charpipe.stages import Context, TrainRequest, plan, training
 from charpipe.store import atomic

@@ -9,8 +9,8 @@ import pytest
 from test_stages import corpus, pipeline, ran  # noqa: F401
 
 from charpipe.errors import InterruptedRun
-from charpipe.library import find_model
 from charpipe.runs import find_run
+from charpipe.runs.models import find_model
 from charpipe.tracking import TrackingConfig
 from charpipe_ngram.model import NgramPredictor
 

@@ -6,7 +6,7 @@ import pytest
 
 from charpipe import stages
 from charpipe.corpus import ingestion
-from charpipe.corpus.hashing import ChangedError
+from charpipe.corpus.fingerprint import ChangedError
 from charpipe.events import Notice
 
 QUOTED = "“It’s late.”\n" * 50

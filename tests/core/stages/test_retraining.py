@@ -12,9 +12,9 @@ import pytest
 
 from charpipe import stages
 from charpipe.champions import champion
+from charpipe.config.identity import of_url
 from charpipe.errors import CorpusError, InterruptedRun, RunError
 from charpipe.events import Decided, Notice, StageFinished, Step
-from charpipe.identity import of_url
 from charpipe.runs import find_run, list_runs
 from charpipe.stages import Context, TrainRequest
 

@@ -15,8 +15,8 @@ import pytest
 from charpipe import stages
 from charpipe.errors import InterruptedRun, RunError, UsageError
 from charpipe.events import Notice, Sampled, StageFinished, StageStarted, Step
-from charpipe.library import load_run
 from charpipe.runs import find_run, list_runs, read_metrics
+from charpipe.runs.models import load_run
 from charpipe.stages import Context, TrainRequest, WouldRun
 from charpipe.store.locks import exclusive
 
@@ -136,7 +136,7 @@ def test_file_times_and_a_moved_workspace_run_nothing(
 
 def test_the_code_of_a_plugin_runs_what_uses_it(project: Path, open_session, heard, monkeypatch) -> None:
     (project / "mine.txt").write_text(TEXT)
-    from charpipe.registry import Provider
+    from charpipe.plugins.registry import Provider
 
     pipeline(open_session())
     ran(heard)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from charpipe.text.settings import SplitConfig
+from charpipe.config.settings.text import SplitConfig
 from charpipe.text.splits import assign_splits, cut_points, shuffled, split_by
 
 PATHS = [f"folder/{at}.c" for at in range(2000)]

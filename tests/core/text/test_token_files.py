@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 import charpipe_byte
 import charpipe_char
+from charpipe.config.settings.text import SplitConfig, TokenizerConfig
 from charpipe.corpus.documents import DocumentWriter, Part
 from charpipe.errors import CorpusError, StoreError, UsageError
-from charpipe.text.counting import count, count_bytes
+from charpipe.text.character_counts import count, count_bytes
 from charpipe.text.encoding import encode
-from charpipe.text.settings import SplitConfig, TokenizerConfig
 from charpipe.text.splits import SPLITS
 from charpipe.text.tokens import open_tokens
 from charpipe.text.vocabulary import learn_vocabulary, load_vocabulary

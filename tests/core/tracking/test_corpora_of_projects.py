@@ -16,7 +16,7 @@ from charpipe.runs import Run
 from charpipe.tracking import Location, TrackingConfig, locate
 from charpipe.tracking.client import connect
 from charpipe.tracking.corpora import OWNER_TAG, experiment_name, experiment_of
-from charpipe.tracking.describe import CORPUS_TAG
+from charpipe.tracking.metadata import CORPUS_TAG
 from charpipe.tracking.sync import sync
 
 

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from recorded_runs import make_run
 
 from charpipe.errors import CharpipeError
-from charpipe.tracking import Location, experiments, registered
+from charpipe.tracking import Location, experiments
+from charpipe.tracking import registry as registered
 from charpipe.tracking.client import connect
 from charpipe.tracking.corpora import experiment_of
-from charpipe.tracking.describe import CORPUS_TAG
+from charpipe.tracking.metadata import CORPUS_TAG
 from charpipe.tracking.sync import sync
 
 ODD = [

@@ -11,7 +11,7 @@ from charpipe.events import Step
 from charpipe.generation import SampleConfig, sample
 from charpipe.models import load_model
 from charpipe.plugin import resolve
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 from charpipe.training import TrainConfig, last_checkpoint, train
 from charpipe.training.checkpoints import damage
 

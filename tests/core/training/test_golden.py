@@ -8,7 +8,7 @@ import pytest
 from charpipe.evaluation import score
 from charpipe.events import Step, TrainingStarted
 from charpipe.models import load_model
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 from charpipe.training import last_checkpoint, train
 from charpipe.training.count_based import train_count_based
 

@@ -6,9 +6,9 @@ import sys
 import pytest
 from pydantic import ValidationError
 
+from charpipe.config.settings.training import TrainConfig, parse_budget
 from charpipe.errors import UsageError
 from charpipe.training.schedules import learning_rate, momentum
-from charpipe.training.settings import TrainConfig, parse_budget
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from charpipe.errors import CharpipeError, UsageError
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 from charpipe.workspace import Workspace
 from charpipe_pipelines.deployments.catalogue import Deployment, pick, read_deployments
 

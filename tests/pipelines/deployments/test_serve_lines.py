@@ -10,7 +10,7 @@ import pytest
 from charpipe_pipelines.deployments.lines import Lines
 
 from charpipe.cli import main
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 from charpipe.runs import list_runs
 from charpipe_pipelines.deployments import registration
 from charpipe_pipelines.deployments.catalogue import read_deployments

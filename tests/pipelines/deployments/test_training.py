@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from charpipe.registry import Registry
+from charpipe.plugins.registry import Registry
 from charpipe.runs import Run, list_runs
 from charpipe_pipelines.deployments import dispatcher as dispatching
 from charpipe_pipelines.deployments import registration

@@ -22,12 +22,12 @@ from torch import Tensor, nn
 
 from charpipe.kernels.jit.cache import cache_folder
 from charpipe.kernels.jit.processor import this_processor
+from charpipe.kernels.openmp import OWN, spins_briefly
 from charpipe.models.contract import State
 from charpipe.models.engine.autograd import LossAndGrad
 from charpipe.models.engine.other_programs import OtherPrograms, disturb_now
 from charpipe.models.engine.selection import choose_engine
 from charpipe.models.precision import Precision
-from charpipe.openmp import OWN, spins_briefly
 
 MARGIN = 1.25
 """How much faster PyTorch's layers must be: the other engine keeps more of its speed when other programs run."""

@@ -1,0 +1,263 @@
+"""Looking inside a trained model: one page with everything its units did, and the units that a person can interpret."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charpipe import inspection
+from charpipe.api import open_plugins
+from charpipe.api.notebook import escaped, shortened
+from charpipe.config import load_config
+from charpipe.config.files import find_project_file
+from charpipe.config.load import Resolved
+from charpipe.errors import CharpipeError, RunError, StoreError, UsageError
+from charpipe.inspection import passages
+from charpipe.inspection.formatting import as_json
+from charpipe.inspection.page import page
+from charpipe.inspection.text_kinds import kind_named
+from charpipe.inspection.units import count
+from charpipe.models import Predictor, build_model
+from charpipe.models.fitted import FittedModel
+from charpipe.models.precision import choose_device
+from charpipe.plugins.registry import Registry
+from charpipe.runs import Run
+from charpipe.runs.given_text import GivenText, read_given_text
+from charpipe.runs.models import Loaded, find_model
+from charpipe.runs.uniform_baseline import warn_about_text
+from charpipe.store.atomic import write_text
+from charpipe.text import open_tokens
+from charpipe.tracking import locate
+from charpipe.workspace import Workspace, find_workspace
+
+SEARCHED = 65_536
+"""Characters that the search reads, half of them to choose units and half to score them."""
+CONTROLS = (1001, 1002)
+"""Seeds of the untrained networks."""
+FOLDER = "inspection"
+"""Where pages lie among a run's artifacts in MLflow."""
+
+
+@dataclass(frozen=True, repr=False)
+class Inspection:
+    """What came of it: the page's file, its place among the run's artifacts in MLflow (None where it is not there),
+    the reading that it shows, and the search (None where there was nothing to search)."""
+
+    run: str
+    source: str
+    page: Path
+    artifact: str | None
+    reading: inspection.Reading
+    search: inspection.Search | None
+    notices: tuple[str, ...] = ()
+    skipped: int = 0
+    """Characters of the user's text that the vocabulary lacks; they were not read."""
+
+    def __repr__(self) -> str:
+        run, source = shortened(self.run, 120), shortened(self.source, 120)
+        page = shortened(str(self.page), 300)
+        return f"<Inspection of {run} on {source}: {self.reading!r}, {self.search!r}, page {page}>"
+
+    def _repr_html_(self) -> str:
+        """The text coloured by surprise and the units that were found, for a notebook; the page has all units."""
+        where = (
+            f"<p>{escaped(self.run)} on {escaped(self.source)}; the page: {escaped(str(self.page), 300)}</p>"
+        )
+        notices = "".join(f"<p>note: {escaped(notice, 400)}</p>" for notice in self.notices[:5])
+        found = self.search._repr_html_() if self.search else ""
+        return f"{where}{notices}{found}{self.reading._repr_html_()}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The findings as a JSON object, without the activations."""
+        return {
+            "run": self.run,
+            "source": self.source,
+            "characters": len(self.reading.text),
+            "bits_per_char": round(self.reading.bits_per_char, 4),
+            "units": count(self.reading.groups),
+            "page": str(self.page),
+            "artifact": self.artifact,
+            "search": as_json(self.search) if self.search else None,
+            "skipped": self.skipped,
+            "notices": list(self.notices),
+        }
+
+
+def inspect(
+    run: str = "last",
+    file: str | Path | None = None,
+    *,
+    output: str | Path | None = None,
+    length: int | None = None,
+    searched: int = SEARCHED,
+    which: str = "best",
+    device: str = "cpu",
+    strict: bool = False,
+    kind: str | None = None,
+    resolved: Resolved | None = None,
+    tell: Callable[[str], None] = lambda sentence: None,
+) -> Inspection:
+    """Inspect the model of a run over a text of your own (`file`), or over the run's own validation text.
+
+    The page shows the first `length` characters; `searched` characters are searched for units that a person can
+    interpret (0: none). It is written to `output`, else into the run's folder, and logged to MLflow where the run is
+    there. A file is read as the run's corpus was; what the vocabulary lacks of its characters is skipped, with a
+    notice, or refused with `strict`. `kind` ("code", "prose", "verse", or "mixed" for all signals) says what the text
+    is, where it would be taken for something else. Raises CharpipeError.
+    """
+    resolved = resolved or load_config()
+    workspace, registry = find_workspace(find_project_file()), open_plugins(resolved)
+    if searched and searched < inspection.LEAST_SEARCHED:
+        raise UsageError(f"a search needs {inspection.LEAST_SEARCHED:,} characters; 0 leaves it out")
+    if kind is not None and not searched:
+        raise UsageError(
+            f"the kind {kind!r} says which units to search for, but nothing is searched; leave one out"
+        )
+    asked = kind_named(kind) if kind is not None else None
+    loaded = find_model(run, workspace, registry, resolved.config.tracking, which)
+    known = _run(workspace, loaded.name)
+    predictor = loaded.predictor(device)
+    units = count(inspection.groups(predictor))
+    shown = passages.length_for(units, length)
+    given = None
+    if file is not None:
+        given = read_given_text(file, loaded, workspace, resolved, strict=strict, most=max(shown, searched))
+    texts = _texts(workspace, known, loaded, given, shown, searched)
+    tell(f"reading {len(texts.shown):,} characters of {texts.source}, {units:,} units")
+    reading = inspection.read(predictor, loaded.encoding, texts.shown)
+    found, notices = None, [*texts.notices, *_warnings(workspace, loaded, reading)]
+    if searched and units and texts.choosing is not None and texts.held_out is not None:
+        found = inspection.search(
+            predictor,
+            _untrained(loaded, registry, device),
+            loaded.encoding,
+            texts.choosing,
+            texts.held_out,
+            searched,
+            tell,
+            asked,
+        )
+    elif searched and units:
+        notices.append(
+            f"too little text to search for units: {inspection.LEAST_SEARCHED:,} characters are needed"
+        )
+    written = page(
+        reading,
+        loaded.encoding.labels,
+        found,
+        run=loaded.name,
+        model=_title(loaded),
+        source=texts.source,
+        searched=texts.searched,
+        notices=notices,
+    )
+    target = _target(workspace, loaded.name, output)
+    write_text(target, written)
+    artifact, trouble = _log(workspace, resolved, loaded.name, known, target)
+    return Inspection(
+        loaded.name,
+        texts.source,
+        target,
+        artifact,
+        reading,
+        found,
+        (*notices, *([trouble] if trouble else [])),
+        given.fitted.skipped.total() if given is not None else 0,
+    )
+
+
+def _run(workspace: Workspace, name: str) -> Run | None:
+    """The run in this workspace; None where the model came from elsewhere. Raises RunError for another schema."""
+    run = Run(workspace.runs / name)
+    if not (run.folder / "run.json").is_file():
+        return None
+    return run if run.info else None
+
+
+def _texts(
+    workspace: Workspace,
+    run: Run | None,
+    loaded: Loaded,
+    given: GivenText | None,
+    length: int,
+    searched: int,
+) -> passages.Passages:
+    if given is not None:
+        skipped = given.fitted.skipped.total()
+        characters = given.characters - skipped
+        return passages.of_text(
+            given.text, given.name, loaded.encoding, length, searched, characters, given.notices
+        )
+    advice = f"give a file: charpipe inspect {loaded.name} FILE"
+    if run is None:
+        raise RunError(f"the texts of {loaded.name} are not in this workspace; {advice}")
+    folder = workspace.store / "objects" / run.info.inputs.get("tokens", "")
+    splits = {}
+    for name in ("val", "test", "train"):
+        with contextlib.suppress(StoreError):
+            splits[name] = open_tokens(folder, name).tokens
+    if not any(len(tokens) > 1 for tokens in splits.values()):
+        raise RunError(f"the tokens of {loaded.name} are gone; {advice}")
+    return passages.of_splits(splits, loaded.encoding, length, run.info.corpus)
+
+
+def _untrained(loaded: Loaded, registry: Registry, device: str) -> Sequence[Predictor]:
+    """Networks of the same architecture that never learnt."""
+    model = loaded.model
+    architecture = registry.architecture(model.architecture)
+    if isinstance(model, FittedModel):
+        return []
+    return [
+        build_model(architecture, model.config, model.vocabulary, model.vocabulary_size, seed=seed).predictor(
+            choose_device(device)
+        )
+        for seed in CONTROLS
+    ]
+
+
+def _warnings(workspace: Workspace, loaded: Loaded, reading: inspection.Reading) -> list[str]:
+    """A sentence if the text that is shown is scored worse than guessing."""
+    tokens = reading.cells[-1].last - reading.cells[0].last
+    loss = float(reading.bits[1:].sum()) * math.log(2) / max(1, tokens)
+    warning = warn_about_text(workspace.runs, loaded.name, loaded.encoding.size, {"text/loss": loss})
+    return [warning] if warning else []
+
+
+def _title(loaded: Loaded) -> str:
+    return loaded.model.title
+
+
+def _target(workspace: Workspace, run: str, output: str | Path | None) -> Path:
+    """Where the page goes: as asked, else into the run's folder, else (a run of elsewhere) here."""
+    if output is not None:
+        target = Path(output)
+        if target.is_dir():
+            target = target / f"{run}-inspection.html"
+        if not target.parent.is_dir():
+            raise UsageError(f"there is no folder {target.parent}; make it, or give another --output")
+        return target
+    folder = workspace.runs / run
+    return folder / "inspection.html" if folder.is_dir() else Path(f"{run}-inspection.html")
+
+
+def _log(
+    workspace: Workspace, resolved: Resolved, name: str, run: Run | None, file: Path
+) -> tuple[str | None, str | None]:
+    """The page's place in MLflow, or why it has none; a run that was never tracked there is no trouble."""
+    known = run.status.mlflow.get("run_id") if run is not None else None
+    if not resolved.config.tracking.enabled or (run is not None and not known):
+        return None, None
+    from charpipe.tracking.attachments import attach
+
+    try:
+        location = locate(resolved.config.tracking, workspace.root / "mlflow")
+        return attach(location, name, file, FOLDER, known), None
+    except CharpipeError as error:
+        return None, f"the page is not in MLflow: {error}"
+
+
+__all__ = ["Inspection", "inspect"]

@@ -1,0 +1,252 @@
+"""A trained model as the essay of 2015 uses one: `rnn.step(x)` reads, says what it expects, and remembers.
+
+rnn = charpipe.load("best:tiny_shakespeare")
+print(rnn.step("h"))
+print(rnn.sample("ROMEO:", length=200))
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from charpipe.api.distribution import Expectation
+from charpipe.api.notebook import escaped, shortened, table
+from charpipe.errors import UsageError, near_match
+from charpipe.generation import SampleConfig
+from charpipe.runs.models import Loaded
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from charpipe.generation import Position
+    from charpipe.models import Model, Predictor
+    from charpipe.models.fitted import FittedModel
+    from charpipe.plugin import Decoder, Encoding
+
+LENGTH = 200
+
+
+class Memory(Mapping[str, "Tensor"]):
+    """What a model carries, by name, with a batch of one in dimension 1: `memory["hidden"][layer, 0, unit]`.
+
+    It also knows where the text stands, so that a model given it back goes on exactly there.
+    """
+
+    def __init__(self, values: Mapping[str, Tensor], position: Position | None = None) -> None:
+        self._values = dict(values)
+        self.position = position
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name}: {list(value.shape)}" for name, value in self.items())
+        return f"Memory({shortened(shapes, 500)})"
+
+    def copy(self) -> Memory:
+        """The same, in memory of its own: change it and give it back (`rnn.state = changed`)."""
+        return Memory({name: value.clone() for name, value in self.items()})
+
+
+class Rnn:
+    """A trained model that reads and writes one text, and carries its state from call to call.
+
+    Any model will do, learnt or counted: only its predictor is used. `name` is its run's.
+    """
+
+    _after: dict[str, Tensor] | None
+    """The state that has read the last character too, where it is known."""
+
+    def __init__(
+        self, loaded: Loaded, decoders: Mapping[str, Decoder] | None = None, device: str = "auto"
+    ) -> None:
+        self._loaded, self._decoders, self._device = loaded, decoders, device
+        self._predictor = loaded.predictor(device)
+        self._characters: list[str] | None = None
+        self.reset()
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self._loaded.name
+
+    @property
+    def model(self) -> Model | FittedModel:
+        """The model with its settings."""
+        return self._loaded.model
+
+    @property
+    def encoding(self) -> Encoding:
+        """The vocabulary it speaks."""
+        return self._loaded.encoding
+
+    def predictor(self, device: str = "auto") -> Predictor:
+        """A predictor of one's own, for batches: its state is not this object's."""
+        return self._loaded.predictor(device)
+
+    def __repr__(self) -> str:
+        title = shortened(self.model.title, 200)
+        return f"<{shortened(self.name, 120)}: {title}, {self.model.parameters:,} parameters>"
+
+    def _repr_html_(self) -> str:
+        """What it is, and what it expects where it stands, for a notebook."""
+        model, encoding = self.model, self.encoding
+        carried = ", ".join(f"{name} {list(value.shape)}" for name, value in self._read().items())
+        rows = [
+            ("model", model.title),
+            ("parameters", f"{model.parameters:,}"),
+            ("vocabulary", f"{encoding.size:,} tokens"),
+            ("state", carried or "none"),
+        ]
+        return f"<p><b>{escaped(self.name)}</b></p>{table((), rows)}"
+
+    def step(self, text: str, *, strict: bool = True) -> Expectation:
+        """Read a character (or several); how likely each character is to come next.
+
+        Raises UsageError for an empty text, and naming a character that the vocabulary lacks; unless `strict` such
+        characters are skipped, with a warning.
+        """
+        import torch
+
+        from charpipe.generation.sampling import begin
+
+        text = self._known(text, strict)
+        if not text:
+            raise UsageError("there is nothing to read in an empty text; give step() at least one character")
+        position = self._position
+        before, token = begin(self._predictor, self.encoding, text, position)
+        assert token is not None
+        logits, after = self._predictor.step(torch.tensor([token]), before)
+        position.state, position.token, self._after = before, token, after
+        return Expectation(logits[0].float().cpu().numpy(), self._names())
+
+    def sample(self, prompt: str = "", length: int = LENGTH, *, strict: bool = True, **settings: Any) -> str:
+        """What the model writes after the prompt, going on from its state.
+
+        A new or reset model without a prompt begins as after a line break. `settings` are those of `[sample]`:
+        temperature, top_k, top_p, min_p, greedy, stop, seed ... Each call throws the dice on, unless it names a seed.
+        A character of the prompt that the vocabulary lacks raises UsageError; unless `strict` it is skipped, with a
+        warning.
+        """
+        return "".join(self.stream(prompt, length, strict=strict, **settings))
+
+    def stream(
+        self, prompt: str = "", length: int = LENGTH, *, strict: bool = True, **settings: Any
+    ) -> Iterator[str]:
+        """Like `sample`, piece by piece; what has been taken is what the model has read."""
+        from charpipe.generation import generate
+
+        wanted = _settings(prompt=prompt, length=length, **settings)
+        if prompt:
+            wanted = wanted.model_copy(update={"prompt": self._known(prompt, strict)})
+        position = self._position
+        if "seed" in settings:
+            position.noise = ()
+        self._after = None
+        return generate(self._predictor, self.encoding, wanted, decoders=self._decoders, position=position)
+
+    def bits_per_char(self, text: str, *, strict: bool = True) -> float:
+        """How well it foresees a text from its beginning; its own state stays as it is.
+
+        Raises UsageError for a text of fewer than two characters, and naming a character that the vocabulary lacks;
+        unless `strict` such characters are skipped, with a warning, and are not scored.
+        """
+        from charpipe.evaluation import score_text
+
+        text = self._known(text, strict)
+        if len(text) < 2:
+            raise UsageError(
+                f"a text of {len(text)} characters has nothing to foresee; bits_per_char needs two or more"
+            )
+        found = score_text(self._predictor, self.encoding, text, full=True).bits_per_char
+        assert found is not None
+        return found
+
+    @property
+    def state(self) -> Memory:
+        """What it carries now. Set it to go on from there: to one kept before, to a changed copy, to tensors by name.
+
+        A changed copy has no last character: after it, `sample` without a prompt begins as after a line break.
+        """
+        position = self._position.copy()
+        return Memory(self._read(), position)
+
+    @state.setter
+    def state(self, state: Mapping[str, Tensor]) -> None:
+        from charpipe.generation import Position
+
+        position = state.position if isinstance(state, Memory) else None
+        if position is None:
+            position = Position({name: value.clone() for name, value in self._checked(state).items()})
+        self._position = position.copy()
+        self._after = None
+
+    def reset(self) -> None:
+        """Forget everything; the dice too begin anew."""
+        from charpipe.generation import Position
+
+        self._position = Position()
+        self._after = None
+
+    def _known(self, text: str, strict: bool) -> str:
+        """The text without the characters that the vocabulary lacks. Raises UsageError if `strict`."""
+        from charpipe.text.coverage import fit
+
+        fitted = fit(text, self.encoding, "the text", strict=strict, typed=True)
+        for notice in fitted.notices:
+            warnings.warn(notice, UserWarning, stacklevel=3)
+        return fitted.text
+
+    def _read(self) -> dict[str, Tensor]:
+        """The state that has read all, the last character too."""
+        import torch
+
+        position = self._position
+        if position.state is None:
+            return self._predictor.initial_state(1)
+        if self._after is None and position.token is not None:
+            _, self._after = self._predictor.step(torch.tensor([position.token]), position.state)
+        found = position.state if self._after is None else self._after
+        return {name: value.clone() for name, value in found.items()}
+
+    def _checked(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        wanted = {name: tuple(value.shape) for name, value in self._predictor.initial_state(1).items()}
+        found = {name: tuple(value.shape) for name, value in state.items()}
+        if found != wanted:
+            raise UsageError(f"the state of {self.model.title} is {wanted}, but the one given is {found}")
+        return state
+
+    def _names(self) -> list[str]:
+        if self._characters is None:
+            self._characters = [_name(self.encoding, token) for token in range(self.encoding.size)]
+        return self._characters
+
+
+def _settings(**given: Any) -> SampleConfig:
+    try:
+        return SampleConfig.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        near = near_match(key, SampleConfig.model_fields) if first["type"] == "extra_forbidden" else ""
+        raise UsageError(f"sample: {key}: {first['msg']}, not {first['input']!r}{near}") from error
+
+
+def _name(encoding: Encoding, token: int) -> str:
+    """The character of a token; for a piece of one its printable name."""
+    text = encoding.decoder().decode([token], final=True)
+    try:
+        whole = len(text) > 0 and encoding.encode(text).tolist() == [token]
+    except UsageError:
+        whole = False
+    return text if whole else encoding.labels[token]

@@ -1,0 +1,104 @@
+"""What `charpipe.train` and `charpipe.compare` return, and how it is shown in a session and in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charpipe.api.notebook import block, escaped, shortened, table
+
+SCORES = (
+    ("test/bits_per_char", "bits per character, test"),
+    ("val/bits_per_char", "bits per character, validation"),
+    ("test/loss", "nats per token, test"),
+    ("val/loss", "nats per token, validation"),
+)
+"""The scores that are shown first, and their names for people."""
+
+
+@dataclass(frozen=True, repr=False)
+class Trained:
+    """What came of a training: the run's name and folder, its scores by metric name, and what it wrote."""
+
+    name: str
+    folder: Path
+    metrics: Mapping[str, float]
+    sample: str
+    predictions: tuple[Mapping[str, Any], ...] = ()
+    warning: str | None = None
+    """Where the model is worse than guessing: how bad it is, and what to set."""
+
+    def __repr__(self) -> str:
+        bits = next((self.metrics[key] for key, _ in SCORES[:2] if key in self.metrics), None)
+        score = "" if bits is None else f", {bits:.3f} bits per character"
+        worse = ", worse than guessing" if self.warning else ""
+        return f"<Trained {shortened(self.name, 120)}{score}{worse}, {len(self.sample):,} characters written>"
+
+    def _repr_html_(self) -> str:
+        """The scores and what it wrote, for a notebook."""
+        warning = f"<p><b>{escaped(self.warning, 400)}</b></p>" if self.warning else ""
+        rows = [(name, f"{self.metrics[key]:.4f}") for key, name in SCORES if key in self.metrics]
+        scores = table((), rows) if rows else ""
+        return f"<p><b>{escaped(self.name)}</b></p>{warning}{scores}{block(self.sample)}"
+
+
+class Leaderboard(tuple[Mapping[str, Any], ...]):
+    """The configurations of a comparison, best first: a mapping each, with the columns of `leaderboard.csv`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        best = f": {'; '.join(_shown(row) for row in self[:3])}" if self else ""
+        more = f"; {len(self) - 3} more" if len(self) > 3 else ""
+        return f"<Leaderboard{best}{more}>"
+
+    def __str__(self) -> str:
+        """The table that `charpipe run compare-architectures` prints."""
+        from charpipe.comparison.leaderboard import Standing
+        from charpipe.comparison.leaderboard import table as aligned
+
+        return aligned([Standing(**row) for row in self])
+
+    def _repr_html_(self) -> str:
+        return table(*_columns(self))
+
+
+@dataclass(frozen=True, repr=False)
+class Compared:
+    """What came of a comparison: its name; the folder with `leaderboard.csv` and `runs.csv`; a standing a
+    configuration, best first; a row a training, those that failed with their `error`."""
+
+    name: str
+    folder: Path
+    leaderboard: Leaderboard
+    rows: tuple[Mapping[str, Any], ...]
+
+    def __repr__(self) -> str:
+        failed = sum(bool(row.get("error")) for row in self.rows)
+        trainings = f"{len(self.rows)} trainings{f', {failed} failed' if failed else ''}"
+        return f"<Compared {shortened(self.name, 120)}, {trainings}: {self.leaderboard!r}>"
+
+    def _repr_html_(self) -> str:
+        """The leaderboard, for a notebook."""
+        return f"<p><b>{escaped(self.name)}</b></p>{self.leaderboard._repr_html_()}"
+
+
+def _shown(row: Mapping[str, Any]) -> str:
+    bits = row.get("bits")
+    score = "failed" if bits is None else f"{bits:.4f} bits per character"
+    return f"{shortened(str(row['title']), 60)} {score}"
+
+
+def _columns(rows: Leaderboard) -> tuple[list[str], list[list[str]]]:
+    """Heads and cells as the command prints them, without columns that are empty."""
+    from charpipe.comparison.leaderboard import HEAD, Standing, cells_of
+
+    lines = [cells_of(Standing(**row)) for row in rows]
+    kept = [place for place in range(len(HEAD)) if not lines or any(line[place] for line in lines)]
+    return [HEAD[place] for place in kept], [list(_chosen(line, kept)) for line in lines]
+
+
+def _chosen(line: tuple[str, ...], kept: list[int]) -> Iterator[str]:
+    return (line[place] for place in kept)

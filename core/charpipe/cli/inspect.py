@@ -1,0 +1,154 @@
+"""`charpipe inspect`: what a model's units do while it reads, as a page, and those that a person can interpret."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from charpipe.cli.browser import Open, open_page
+from charpipe.cli.environment import settings
+from charpipe.cli.models import Device, Json, RunName, Set, Strict, Which
+from charpipe.cli.output import print_json, print_table
+from charpipe.errors import UsageError
+
+if TYPE_CHECKING:
+    from charpipe.api.inspect import Inspection
+    from charpipe.inspection import Finding, Search
+
+COLUMNS = (
+    "signal",
+    "unit",
+    "score",
+    "chosen at",
+    "held out",
+    "untrained",
+    "shuffled",
+    "in/out",
+    "times on",
+    "",
+)
+DROPPED = ("shuffled", "chosen at", "times on", "untrained", "in/out", "score")
+"""Columns that a narrow terminal goes without, the first of them first."""
+
+
+def inspect(
+    run: RunName = "last",
+    file: Annotated[
+        str | None,
+        typer.Argument(
+            help="A text of your own, read as the run's corpus was; -: standard input.  "
+            "[default: the run's validation text]"
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Where to write the page.  [default: the run's folder]")
+    ] = None,
+    length: Annotated[
+        int | None,
+        typer.Option(
+            help="Characters to show, up to 20,000.  [default: as many as keep the page at a few MB]"
+        ),
+    ] = None,
+    search: Annotated[
+        int, typer.Option(min=0, max=10_000_000, help="Characters to search for units; 0 leaves it out.")
+    ] = 65_536,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help="code, prose, verse or mixed (all signals): what the text is.  [default: told by the text]"
+        ),
+    ] = None,
+    which: Which = "best",
+    device: Device = "cpu",
+    open_: Open = False,
+    strict: Strict = False,
+    set_: Set = [],  # noqa: B006
+    json: Json = False,
+) -> None:
+    """Look inside a trained model: a page that colours a text by any unit, and the units that can be interpreted."""
+    resolved = settings(set_)
+    if which not in ("best", "last"):
+        raise UsageError(f"--checkpoint {which!r} is neither best nor last")
+    from charpipe.api.inspect import inspect as look
+
+    found = look(
+        run,
+        file,
+        output=output,
+        length=length,
+        searched=search,
+        which=which,
+        device=device,
+        strict=strict,
+        kind=kind,
+        resolved=resolved,
+        tell=_say,
+    )
+    if open_:
+        open_page(found.page)
+    if json:
+        print_json(found.as_json())
+    else:
+        _show(found)
+
+
+def _say(sentence: str) -> None:
+    if sys.stderr.isatty():
+        typer.echo(sentence, err=True)
+
+
+def _show(found: Inspection) -> None:
+    characters, bits = len(found.reading.text), found.reading.bits_per_char
+    typer.echo(f"{found.run} on {found.source}: {characters:,} characters, {bits:.3f} bits each")
+    for notice in found.notices:
+        typer.echo(f"note: {notice}")
+    if found.search is not None:
+        _show_search(found.search)
+    typer.echo(f"page    {found.page}")
+    if found.artifact is not None:
+        typer.echo(f"MLflow  {found.artifact}, among the run's artifacts")
+
+
+def _show_search(search: Search) -> None:
+    if search.kind_was_given:
+        typer.echo(
+            f"signals of {'all kinds' if search.kind == 'mixed' else search.kind} were tried, as asked for"
+        )
+    elif search.kind != "mixed":
+        typer.echo(
+            f"the text looks like {search.kind}: signals of {search.kind} were tried; others: --kind code, prose, "
+            "verse or mixed"
+        )
+    rows = [_row(finding) for finding in search.findings if finding.best is not None]
+    print_table(
+        COLUMNS,
+        rows,
+        "no signal is frequent enough in these texts to search for its unit",
+        DROPPED,
+        whole=("unit",),
+    )
+    rare = [f"{finding.signal.name} ({finding.spans[0]}, {finding.spans[1]})" for finding in search.rare]
+    if rare:
+        typer.echo(f"too rare to say (times on): {'; '.join(rare)}")
+
+
+def _row(finding: Finding) -> list[str]:
+    from charpipe.inspection.formatting import metric, shown
+
+    best = finding.best
+    if best is None:
+        return [finding.signal.name]
+    scores = (best.choosing, best.held_out, finding.untrained, finding.shuffled)
+    rates = "" if finding.hits is None else f"{finding.hits:.0%}/{finding.false_alarms:.0%}"
+    return [
+        finding.signal.name,
+        f"{best.unit.name} {'falls' if best.sign < 0 else 'rises'}",
+        metric(finding),
+        *("" if value is None else f"{shown(finding, value):.3f}" for value in scores),
+        rates,
+        f"{finding.spans[0]:,}, {finding.spans[1]:,}",
+        finding.verdict,
+    ]

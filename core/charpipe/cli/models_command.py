@@ -1,0 +1,194 @@
+"""`charpipe models`: each corpus's champion, what was kept before it, and every decision about it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from charpipe.cli.defaults import with_default
+from charpipe.cli.environment import open_registry, open_workspace, settings
+from charpipe.cli.output import print_json, print_pairs, print_table
+from charpipe.config.settings.training import TrainConfig
+from charpipe.errors import RunError, UsageError, near_match
+from charpipe.events import Event, Notice
+
+app = typer.Typer(no_args_is_help=True)
+
+Corpus = Annotated[str, typer.Argument(help="A corpus that has a champion.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+COLUMNS = (
+    "run",
+    "is",
+    "corpus",
+    "version",
+    "val/bits_per_char",
+    "test/bits_per_char",
+    "kept",
+    "by",
+    "files",
+)
+LINES = 10
+"""Decisions that `show` lists."""
+
+
+@app.command("list")
+def show_all(
+    corpus: Annotated[str | None, typer.Option(help="Only models of this corpus.  [default: of all]")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
+) -> None:
+    """Every model that became champion of its corpus and is still kept."""
+    from charpipe.champions import corpora
+    from charpipe.champions.records import meant
+
+    workspace = open_workspace()
+    known = corpora(workspace)
+    corpus = meant(workspace, corpus) if corpus is not None else None
+    if corpus is not None and corpus not in known:
+        raise UsageError(f"{corpus!r} has no champion{near_match(corpus, known)}")
+    rows = [row for name in known if corpus in (None, name) for row in _rows(workspace, name)]
+    if json:
+        print_json(rows)
+        return
+    cells = [[row.get(column) for column in COLUMNS] for row in rows]
+    empty = "No corpus has a champion yet; type: charpipe models promote RUN"
+    print_table(COLUMNS, cells, empty, drop=("by", "kept", "val/bits_per_char", "files"), whole=("corpus",))
+
+
+def _rows(workspace: Any, corpus: str) -> list[dict[str, Any]]:
+    from charpipe.champions import kept, versions
+    from charpipe.champions.records import damage, read_state
+
+    try:
+        state = read_state(workspace, corpus)
+    except RunError as error:
+        state = None
+        typer.echo(f"charpipe: {error}", err=True)
+    roles = {state.champion.version: "champion"} if state else {}
+    if state and state.previous:
+        roles[state.previous.version] = "previous"
+    return [
+        {
+            "corpus": version.corpus,
+            "version": version.version,
+            "is": roles.get(version.version),
+            "run": version.run,
+            "arch": version.architecture,
+            "kept": version.kept[:19],
+            "by": version.by,
+            "files": damage(kept(workspace, version)) or "whole",
+            "model": version.model,
+            **version.scores,
+        }
+        for version in versions(workspace, corpus)
+    ]
+
+
+@app.command("show")
+def show(corpus: Corpus, json: Json = False) -> None:
+    """A corpus's champion: where it came from, what it scores, and the decisions that led to it."""
+    from charpipe.champions import corpora, decisions
+    from charpipe.champions.records import meant, read_state
+
+    workspace = open_workspace()
+    corpus = meant(workspace, corpus.removeprefix("champion:"))
+    state = read_state(workspace, corpus)
+    if state is None:
+        raise UsageError(f"{corpus!r} has no champion{near_match(corpus, corpora(workspace))}")
+    lines = decisions(workspace, corpus)
+    rows = _rows(workspace, corpus)
+    if json:
+        print_json({**state.model_dump(mode="json", by_alias=True), "versions": rows, "decisions": lines})
+        return
+    version = state.champion
+    typer.echo(f"champion:{corpus} is version {version.version}, {version.run}, since {state.since[:19]}\n")
+    facts = {"architecture": version.architecture, "by": state.by, "why": state.decision.get("reason")}
+    facts |= {"previous": state.previous.version if state.previous else None}
+    facts |= {"files": next((row["files"] for row in rows if row["version"] == version.version), "gone")}
+    print_pairs({**facts, **version.scores}.items())
+    typer.echo("\nlineage (content digests)")
+    lineage = {"model": version.model, **version.inputs, "settings": version.action}
+    print_pairs({**lineage, **{f"code of {name}": code for name, code in version.code.items()}}.items())
+    typer.echo(f"\nthe last of {len(lines)} decisions")
+    for line in lines[-LINES:]:
+        outcome = f"version {line['version']}" if line.get("promoted") else "declined"
+        typer.echo(f"  {line['time'][:19]}  {outcome:<10} {line['run']}  by {line['by']}: {line['reason']}")
+
+
+@app.command("promote")
+def promote(
+    run: Annotated[
+        str, typer.Argument(help="A finished run: name, unique beginning, short name, `last`, `best:CORPUS`.")
+    ],
+    anyway: Annotated[
+        bool,
+        typer.Option(
+            "--anyway", help="Even if the comparison says no (never with scores that are no numbers)."
+        ),
+    ] = False,
+    device: Annotated[
+        str | None, typer.Option(help=with_default("auto, cpu, cuda, cuda:N or mps.", TrainConfig, "device"))
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Let a run challenge its corpus's champion, and make it champion if it is better."""
+    from charpipe.runs import find_run
+    from charpipe.stages.promote import promote_run
+
+    context = _context(device)
+    found = find_run(context.workspace.runs, run, use="model")
+    tokens = context.store.object(found.info.inputs.get("tokens", ""))
+    if not (tokens / "splits.parquet").is_file():
+        raise RunError(
+            f"the tokens of {found.name}, on which it would be compared, are gone; the champion stays; make them "
+            "again with the command that trained it, and --force encode"
+        )
+    decided = promote_run(context, found, tokens, by="user", anyway=anyway)
+    if json:
+        print_json(dict(decided.line))
+    if not decided.promoted:
+        finite = decided.line.get("finite", True)
+        hint = (
+            f"; to promote it all the same: charpipe models promote {found.name} --anyway" if finite else ""
+        )
+        raise RunError(f"{found.name} is not promoted: {decided.reason}; the champion stays{hint}")
+    if not json:
+        typer.echo(
+            f"champion:{decided.corpus} is version {decided.version}, {decided.run}: {decided.reason}\n"
+            f"Back: charpipe models rollback {decided.corpus}"
+        )
+
+
+@app.command("rollback")
+def rollback(
+    corpus: Corpus,
+    to: Annotated[int | None, typer.Option(help="A kept version.  [default: the one before]")] = None,
+    json: Json = False,
+) -> None:
+    """Make the champion before the present one champion again. The model rolled back from is not promoted again but
+    by hand."""
+    from charpipe.champions import corpora
+    from charpipe.champions.records import meant
+    from charpipe.stages.promote import roll_back
+
+    context = _context(None)
+    corpus, known = meant(context.workspace, corpus.removeprefix("champion:")), corpora(context.workspace)
+    if corpus not in known:
+        raise UsageError(f"{corpus!r} has no champion{near_match(corpus, known)}")
+    found = roll_back(context, corpus, to)
+    if json:
+        print_json(found.version.model_dump(mode="json"))
+        return
+    typer.echo(f"champion:{corpus} is version {found.version.version} again, {found.run}")
+
+
+def _context(device: str | None) -> Any:
+    from charpipe.stages import Context
+
+    resolved = settings(train__device=device)
+    return Context(open_workspace(), resolved, open_registry(), emit=_tell)
+
+
+def _tell(event: Event) -> None:
+    if isinstance(event, Notice):
+        typer.echo(f"charpipe: {event.message}", err=True)

@@ -1,0 +1,246 @@
+"""`charpipe run` and `charpipe resume`: a pipeline becomes a command whose flags are its options."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from charpipe.cli.defaults import with_default
+from charpipe.cli.environment import chosen, open_registry, open_workspace
+from charpipe.config.load import Resolved, load_config
+from charpipe.config.settings.training import TrainConfig
+from charpipe.config.validation import FLAGS, validate
+from charpipe.errors import RunError, UsageError
+from charpipe.plugin import Options, Pipeline
+from charpipe.plugins.registry import Registry
+
+Preset = Annotated[str | None, typer.Option(help="A named bundle of settings.  [default: none]")]
+Steps = Annotated[
+    int | None,
+    typer.Option(
+        help=with_default("Updates to make.", TrainConfig, "steps", unset="as many as the budget allows"),
+        min=0,
+    ),
+]
+Budget = Annotated[
+    str | None, typer.Option(help=with_default("Time to train for: 90s, 2m, 1h.", TrainConfig, "budget"))
+]
+Device = Annotated[
+    str | None, typer.Option(help=with_default("auto, cpu, cuda, cuda:N or mps.", TrainConfig, "device"))
+]
+Engine = Annotated[
+    str | None, typer.Option(help=with_default("auto, fast, plain or cuda-graphs.", TrainConfig, "engine"))
+]
+Deterministic = Annotated[
+    bool, typer.Option("--deterministic", help="On CUDA, the same numbers bit for bit every time.")
+]
+Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Any setting; may be repeated.")]
+Force = Annotated[
+    list[str], typer.Option("--force", metavar="STAGE", help="Do this stage anew; may be repeated.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+
+COMMON: Mapping[str, tuple[Any, Any]] = {
+    "preset": (Preset, None),
+    "steps": (Steps, None),
+    "budget": (Budget, None),
+    "device": (Device, None),
+    "engine": (Engine, None),
+    "deterministic": (Deterministic, False),
+    "set_": (Set, []),
+    "force": (Force, []),
+    "dry_run": (DryRun, False),
+    "json": (Json, False),
+}
+
+
+def run_app(registry: Registry) -> typer.Typer:
+    """The `run` group: one command for each pipeline."""
+    app = typer.Typer(no_args_is_help=True)
+    for name, pipeline in registry.all("pipeline").items():
+        app.command(name, help=pipeline.summary)(_command(pipeline, registry))
+    return app
+
+
+def _command(pipeline: Pipeline, registry: Registry) -> Any:
+    """A function whose signature lists the pipeline's options and what all pipelines share."""
+
+    def command(**values: Any) -> None:
+        shared = {name: values.pop(name) for name in COMMON}
+        _run(pipeline, registry, values, **shared)
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = []
+    for name, field in pipeline.options.model_fields.items():
+        shown = (
+            "needed"
+            if field.is_required()
+            else f"default: {'none' if field.default in (None, '') else field.default}"
+        )
+        flag = _flag(name)
+        option = typer.Option(None, flag, help=f"{field.description}  [{shown}]")
+        annotation: Any = field.annotation
+        parameters.append(inspect.Parameter(name, keyword, default=option, annotation=annotation | None))
+    for name, (kind, default) in COMMON.items():
+        parameters.append(inspect.Parameter(name, keyword, default=default, annotation=kind))
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__name__ = pipeline.name.replace("-", "_")
+    return command
+
+
+def _flag(name: str) -> str:
+    """What the command line calls an option of a pipeline: `from_` is `--from`."""
+    return f"--{name.strip('_').replace('_', '-')}"
+
+
+def _run(
+    pipeline: Pipeline,
+    registry: Registry,
+    values: Mapping[str, Any],
+    *,
+    preset: str | None,
+    steps: int | None,
+    budget: str | None,
+    device: str | None,
+    engine: str | None,
+    deterministic: bool,
+    set_: list[str],
+    force: list[str],
+    dry_run: bool,
+    json: bool,
+) -> None:
+    flags = _flags(steps, budget, device, engine)
+    if deterministic:
+        flags["train.deterministic"] = True
+    resolved = load_config(pipeline=pipeline.name, preset=preset, settings=flags, overrides=set_, flags=FLAGS)
+    _check_tables(resolved, registry)
+    given = {key: value for key, value in values.items() if value is not None}
+    options = {**resolved.options, **given}
+    for name, field in pipeline.options.model_fields.items():
+        if field.is_required() and name not in options:
+            raise UsageError(
+                f"{_flag(name)} is needed; for all flags, type: charpipe run {pipeline.name} --help"
+            )
+    checked = _options(pipeline, options, resolved, frozenset(given))
+    execute(pipeline, registry, checked, resolved, force=force, dry_run=dry_run, json=json)
+
+
+def _options(
+    pipeline: Pipeline, values: Mapping[str, Any], resolved: Resolved, given: frozenset[str] = frozenset()
+) -> Options:
+    """A pipeline's options; those `given` on the command line are called by their flags where one is wrong."""
+    table = f"pipelines.{pipeline.name}"
+    flags = {f"{table}.{name}": _flag(name) for name in given}
+    origins = {**resolved.origins, **dict.fromkeys(flags, "flag")}
+    return validate(pipeline.options, values, table, origins, flags)
+
+
+def _flags(steps: int | None, budget: str | None, device: str | None, engine: str | None) -> dict[str, Any]:
+    """The settings that flags of their own stand for. Raises UsageError where two contradict."""
+    if steps is not None and budget is not None:
+        raise UsageError("--steps and --budget both say how long to train; give one of them")
+    flags = chosen(
+        {"train__steps": steps, "train__budget": budget, "train__device": device, "train__engine": engine}
+    )
+    if budget is not None:
+        flags["train.steps"] = None  # a fixed number of steps, set elsewhere, would win over it
+    return flags
+
+
+def _check_tables(resolved: Resolved, registry: Registry) -> None:
+    """Tables named after a pipeline or an architecture must be of one, and hold only settings that it has."""
+    for name in resolved.config.pipelines:
+        registry.pipeline(name)
+    for name, table in resolved.config.architectures.items():
+        validate(registry.architecture(name).config, table, f"architectures.{name}", resolved.origins)
+
+
+def execute(
+    pipeline: Pipeline,
+    registry: Registry,
+    options: Options,
+    resolved: Resolved,
+    *,
+    force: list[str],
+    dry_run: bool,
+    json: bool,
+    resume: Any = None,
+) -> None:
+    """Run a pipeline in front of a person or a program, and print what came of it."""
+    if not json:  # at once, before what takes seconds to import; on stderr, so that results stay apart
+        typer.echo(f"starting {pipeline.name}: loading PyTorch and Prefect", err=True)
+    from charpipe.cli.signals import until_done
+    from charpipe.cli.views import open_view
+    from charpipe.events import Notice
+    from charpipe.stages import Context, WouldRun
+    from charpipe.stages.recipes import Would, lines_of, load, run
+
+    load(pipeline)  # its stages are known from here on
+    with open_view(
+        json=json, pipeline=pipeline.name, options=options.model_dump(), stages=pipeline.stages
+    ) as view:
+        context = Context(
+            open_workspace(),
+            resolved,
+            registry,
+            emit=view,
+            force=frozenset(force),
+            resume=resume,
+            dry_run=dry_run,
+        )
+        try:
+            result = until_done(lambda: run(pipeline, options, context), context.stop, view)
+        except WouldRun as would:
+            view(Notice(str(would)))
+            result = Would(str(would))
+        except Exception as error:
+            view.fail(error, lines_of(pipeline, getattr(error, "result", None)))
+            raise
+        view.finish(result, lines_of(pipeline, result, dry_run=dry_run), dry_run=dry_run)
+
+
+def resume(
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="A run: name, unique beginning, short name, or `last`: the newest that can be resumed."
+        ),
+    ] = "last",
+    steps: Annotated[
+        int | None, typer.Option(help="Train for so many steps in all.  [default: as it was started]", min=0)
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(help="Train for so long in all, what is done included.  [default: as it was started]"),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.  [default: as it was started]")
+    ] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="auto, fast, plain or cuda-graphs.  [default: as it was started]")
+    ] = None,
+    set_: Set = [],  # noqa: B006
+    json: Json = False,
+) -> None:
+    """Go on with an interrupted run, from its last checkpoint, with the settings it was started with.
+
+    Steps, budget, intervals, device, precision and engine may be others from there on.
+    """
+    from charpipe.runs import find_run
+
+    found = find_run(open_workspace().runs, run, use="resume")
+    info, status = found.info, found.status
+    if status.state == "finished":
+        raise RunError(
+            f"the run {found.name} is finished ({status.step:,} steps); type: charpipe sample {found.name}"
+        )
+    request, flags = info.request, _flags(steps, budget, device, engine)
+    resolved = load_config(settings=info.settings | flags, overrides=set_, flags=FLAGS)
+    registry = open_registry()
+    pipeline = registry.pipeline(request["pipeline"])
+    options = _options(pipeline, request["options"], resolved)
+    execute(pipeline, registry, options, resolved, force=[], dry_run=False, json=json, resume=found)

@@ -1,0 +1,132 @@
+"""The end of a comparison: the leaderboard, written into the workspace and into MLflow, and told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from charpipe.comparison.leaderboard import (
+    HEAD,
+    Row,
+    Standing,
+    baseline_rows,
+    cells_of,
+    leaderboard,
+    write_csv,
+)
+from charpipe.comparison.trials import Comparison
+from charpipe.errors import CharpipeError, Incomplete
+from charpipe.plugin import PipelineResult
+from charpipe.reports.history import Point, read_history
+from charpipe.runs import Run
+from charpipe.stages import Context, WouldRun, stage
+
+AGAIN = "later, the same command again brings it there"
+FOLDER, BOARD, ROWS = "comparisons", "leaderboard.csv", "runs.csv"
+
+
+@dataclass(frozen=True)
+class ComparisonResult(PipelineResult):
+    """What a comparison found: its name; the folder with `leaderboard.csv` and `runs.csv` (None in a dry run); a
+    standing for each configuration, best first; a row for each training."""
+
+    comparison: str
+    corpus: str
+    folder: Path | None = None
+    leaderboard: tuple[Standing, ...] = ()
+    rows: tuple[Row, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        if self.folder is None:
+            return {"comparison": self.comparison, "corpus": self.corpus}
+        found = asdict(self)
+        lists = {key: list(found[key]) for key in ("leaderboard", "rows")}
+        return {**found, "folder": str(self.folder), **lists}
+
+
+@stage("leaderboard", "Rank the configurations.")
+def conclude(context: Context, comparison: Comparison, rows: Sequence[Row]) -> ComparisonResult:
+    """Rank and write what was trained.
+
+    Raises Incomplete, which carries the same, where a training failed; WouldRun in a dry run with work to do.
+    """
+    waiting = [row for row in rows if not row.run and not row.error]
+    if waiting:
+        raise WouldRun(f"{len(waiting)} of {len(rows)} trainings would run, and the others are done")
+    if context.dry_run:
+        return ComparisonResult(comparison.name, comparison.corpus)
+    rows = [*rows, *_baselines(context, rows)]
+    standings = leaderboard(rows)
+    folder = _write(context, comparison, standings, rows)
+    _publish(context, comparison, standings, rows, folder)
+    trained = tuple(row for row in rows if not row.baseline)
+    result = ComparisonResult(comparison.name, comparison.corpus, folder, tuple(standings), trained)
+    failed = sum(bool(row.error) for row in rows)
+    if failed:
+        of = len(comparison.cells)
+        raise Incomplete(
+            f"{failed} of {of} trainings failed, and the leaderboard says why; the others are kept: "
+            f"the same command again tries {'it' if failed == 1 else 'those'} again",
+            result,
+        )
+    return result
+
+
+def _baselines(context: Context, rows: Sequence[Row]) -> list[Row]:
+    """What compressors need for the same text, as it was found with the scores of a training."""
+    from charpipe.stages.baselines import recorded_baselines  # imports torch
+
+    scored = next((row for row in rows if row.run and not row.error), None)
+    if scored is None:
+        return []
+    return baseline_rows(recorded_baselines(Run(context.workspace.runs / scored.run).status.metrics))
+
+
+def _write(
+    context: Context, comparison: Comparison, standings: Sequence[Standing], rows: Sequence[Row]
+) -> Path:
+    folder = context.workspace.root / FOLDER / comparison.name
+    folder.mkdir(parents=True, exist_ok=True)
+    write_csv(folder / BOARD, standings, Standing)
+    write_csv(folder / ROWS, rows, Row)
+    return folder
+
+
+def _publish(
+    context: Context, comparison: Comparison, standings: Sequence[Standing], rows: Sequence[Row], folder: Path
+) -> None:
+    """Bring MLflow up to the comparison. Its troubles are told, and decide nothing."""
+    tracking = context.config.tracking
+    if not tracking.enabled:
+        return
+    if context.publishing.is_lost:  # why was told already
+        context.notice(f"the comparison is not in MLflow; {AGAIN}")
+        return
+    from charpipe.tracking import locate
+    from charpipe.tracking.comparisons import Board, publish
+
+    done = [row for row in rows if row.run and not row.error]
+    runs = {row.run: Run(context.workspace.runs / row.run) for row in done}
+    curves: dict[str, list[list[Point]]] = {one.title: [] for one in standings if not one.baseline}
+    for row in done:
+        curves[row.title].append(read_history(runs[row.run]).curve("val/bits_per_char"))
+    board = Board(
+        comparison.name,
+        f"compared: {comparison.title} · {comparison.name.rpartition('-')[2]}",
+        comparison.corpus,
+        tracking.experiment,
+        {"corpus": comparison.corpus, "compared": comparison.title, "match": comparison.match},
+        HEAD,
+        [cells_of(one) for one in standings],
+        list(runs.values()),
+        curves,
+        (folder / BOARD, folder / ROWS),
+        frozenset(row.run for row in done if sum(other.title == row.title for other in rows) > 1),
+        complete=not any(row.error for row in rows),
+    )
+    try:
+        publish(locate(tracking, context.workspace.mlflow), board)
+    except CharpipeError as error:
+        context.notice(f"{error}; {AGAIN}", level="warning")

@@ -1,0 +1,60 @@
+"""The settings of one corpus, `[corpora.NAME]` in pipelines.toml."""
+
+from __future__ import annotations
+
+import codecs
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from charpipe.config.secrets import refuse_secret
+from charpipe.config.settings.text import SplitConfig, TokenizerConfig
+from charpipe.plugin import Options
+
+
+class CorpusConfig(Options):
+    """Where a corpus comes from, which of its files are read, and how its text becomes tokens."""
+
+    summary: str = Field("", description="what it is, in a line")
+    sources: list[str] = Field(
+        min_length=1,
+        description="paths, globs, URLs or `scheme:...` of a source plugin; the first that is there is used",
+    )
+    include: list[str] = Field(
+        default_factory=list,
+        description="files to read: patterns of names, or of paths where they hold a slash; none: all",
+    )
+    exclude: list[str] = Field(default_factory=list, description="patterns of files and folders to leave out")
+    encoding: str | None = Field(
+        None, description="of every file; unset: UTF-8, UTF-16, UTF-32, else what a detector finds"
+    )
+    errors: Literal["strict", "replace"] = Field(
+        "strict", description="replace: bytes that the encoding cannot read become U+FFFD"
+    )
+    newline: Literal["keep", "lf"] = Field("keep", description="lf: CR LF and lone CR become LF")
+    changed: Literal["stop", "skip"] = Field(
+        "stop", description="skip: a file of a folder that changes while it is read is left out"
+    )
+    license: str = Field("", description="the licence of the text")
+    sha256: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="SHA-256 of the single file that is fetched"
+    )
+    split: SplitConfig = Field(default_factory=SplitConfig)
+    tokenizer: TokenizerConfig = Field(default_factory=TokenizerConfig)
+
+    @field_validator("sources")
+    @classmethod
+    def _hold_no_secret(cls, sources: list[str]) -> list[str]:
+        return [source if source.startswith("text:") else refuse_secret(source) for source in sources]
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, encoding: str | None) -> str | None:
+        if encoding is None:
+            return None
+        try:
+            info = codecs.lookup(encoding)
+            b"".decode(info.name)  # refuses codecs that are not text encodings, such as rot13
+        except LookupError as error:
+            raise ValueError(f"{encoding!r} is not a text encoding that Python knows") from error
+        return info.name

@@ -1,0 +1,119 @@
+"""The text of one file, folder or stream that a command is given, read exactly as a corpus is."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from charpipe.config.identity import printable
+from charpipe.config.settings.corpus import CorpusConfig
+from charpipe.errors import CorpusError, UsageError
+from charpipe.plugin import Fetched
+
+STDIN = "-"
+NAMED = 3
+"""Files that a notice names."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """`text` is the beginning, or all where `whole`, of `characters` characters; `notices` say how it was read."""
+
+    text: str
+    name: str
+    characters: int
+    notices: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether `text` is all of it."""
+        return len(self.text) == self.characters
+
+
+def read_text(file: str | Path, config: CorpusConfig, most: int | None = None) -> Text:
+    """The text of a file (`-`: of standard input), at most the first `most` characters of it.
+
+    Encodings, byte order marks, newlines, compressed files, archives and folders are read by the rules and settings
+    of a corpus; the texts of several files follow one another. Raises UsageError where nothing can be read.
+    """
+    with ExitStack() as stack:
+        fetched = stack.enter_context(_fetched(file))
+        name = fetched.details["name"]
+        if fetched.path is not None and fetched.path.is_file() and not fetched.path.stat().st_size:
+            return Text("", name, 0)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="charpipe-")))
+        return _ingested(fetched, config, folder, name, most)
+
+
+def _ingested(fetched: Fetched, config: CorpusConfig, folder: Path, name: str, most: int | None) -> Text:
+    from charpipe.corpus.documents import read_documents
+    from charpipe.corpus.ingestion import ingest
+
+    try:
+        facts = ingest(fetched, config, folder)
+    except CorpusError as error:
+        raise UsageError(str(error)) from error
+    parts: list[str] = []
+    left = facts["characters"] if most is None else most
+    for part in read_documents(folder):
+        parts.append(part.text.decode()[:left])
+        left -= len(parts[-1])
+        if left <= 0:
+            break
+    return Text("".join(parts), name, facts["characters"], tuple(_notices(folder, name, facts["documents"])))
+
+
+def _notices(folder: Path, name: str, documents: int) -> Iterator[str]:
+    """How the text was read, where it was not plain UTF-8 of one file."""
+    from charpipe.corpus.documents import read_notes, read_rejected
+
+    notes, rejected = read_notes(folder), read_rejected(folder)
+    if documents == 1 and not rejected:
+        yield from (f"{name}: {note}" for _, note in notes)
+        return
+    yield f"{name}: the texts of {documents:,} files, one after another"
+    for path, note in notes[:NAMED]:
+        yield f"{path}: {note}"
+    for path, reason in rejected[:NAMED]:
+        yield f"{path} was left out: {reason}"
+    if len(rejected) > NAMED:
+        yield f"and {len(rejected) - NAMED:,} more files were left out"
+
+
+@contextmanager
+def _fetched(file: str | Path) -> Iterator[Fetched]:
+    """Where the bytes are; those of a stream (standard input, a pipe) are copied to a file first."""
+    path = Path(file)
+    if str(file) == STDIN:
+        with _copy(sys.stdin.buffer, "standard input") as copied:
+            yield copied
+        return
+    name = printable(path.name or str(path))
+    try:
+        path.stat()
+        if path.is_dir() or path.is_file():
+            yield Fetched(printable(str(path)), path=path, details={"name": name})
+            return
+        stream = path.open("rb")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(
+            f"{printable(str(path))} cannot be read: {reason}; give the path of a text"
+        ) from error
+    with stream, _copy(stream, printable(str(path))) as copied:
+        yield copied
+
+
+@contextmanager
+def _copy(stream: BinaryIO, name: str) -> Iterator[Fetched]:
+    with tempfile.TemporaryDirectory(prefix="charpipe-") as folder:
+        target = Path(folder) / "input"
+        with target.open("wb") as copied:
+            shutil.copyfileobj(stream, copied)
+        yield Fetched(name, path=target, details={"name": name})

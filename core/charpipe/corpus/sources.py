@@ -1,0 +1,137 @@
+"""Finding a corpus: the first of its sources that is there, verified where a hash is stated."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from charpipe.config.settings.corpus import CorpusConfig
+from charpipe.corpus.members import Progress
+from charpipe.errors import CorpusError, RefreshError, near_match
+from charpipe.plugin import Fetched, Source, resolve
+from charpipe.store.digest import digest_of_file
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)
+_DOWNLOADS = {"http", "https"}
+
+
+@dataclass(frozen=True)
+class _Fetcher:
+    cache: Path
+    sha256: str | None
+    told: Progress = field(repr=False)
+    refresh: bool = False
+
+    def progress(self, done: int, total: int | None) -> None:
+        self.told(done, total)
+
+
+def source_for(spec: str, sources: Mapping[str, Source]) -> Source:
+    """The source that understands `spec`: by its scheme, in any case of letters, or `file` where it has none that
+    is known. Raises CorpusError for the scheme of a URL that no source understands."""
+    match = _SCHEME.fullmatch(spec)
+    scheme = match[1].lower() if match else ""
+    if match and scheme in sources and (match[1] in sources or not Path(spec).exists()):
+        return sources[scheme]
+    if match and match[2].startswith("//"):
+        fetched = " and ".join(sorted(_DOWNLOADS & set(sources))) or "no"
+        raise CorpusError(
+            f"{fetched} URLs can be fetched, {spec!r} cannot{near_match(scheme, sources)}; "
+            "download it by other means, and give the path of the file"
+        )
+    if match and not Path(spec).exists():
+        raise CorpusError(
+            f"no source understands {spec!r}{near_match(scheme, sources)}; "
+            "write ./ before the name of a file that holds a colon"
+        )
+    if "file" not in sources:
+        raise CorpusError("no plugin provides the source 'file'; see `charpipe plugins list`")
+    return sources["file"]
+
+
+def canonical(spec: str, source: Source) -> str:
+    """`spec` with its scheme as the source writes it, so that `HTTP://` and `http://` are one download."""
+    match = _SCHEME.fullmatch(spec)
+    if match and match[1] != source.scheme and match[1].lower() == source.scheme:
+        return f"{source.scheme}:{match[2]}"
+    return spec
+
+
+def fetch(
+    config: CorpusConfig,
+    name: str,
+    cache: Path,
+    sources: Mapping[str, Source],
+    progress: Progress = lambda done, total: None,
+    *,
+    refresh: bool = False,
+) -> Fetched:
+    """The first of the corpus's sources that is there, downloaded into `cache` if need be.
+
+    With `refresh` a source that was downloaded before is asked for something newer; where it cannot be reached that
+    is an error, and no reason to turn to the next source, which may hold another text.
+    Raises CorpusError that lists what was tried. A file whose SHA-256 is not the stated one is never used.
+    """
+    tried: list[str] = []
+    for spec in config.sources:
+        try:
+            source = source_for(spec, sources)
+            folder = cache / source.scheme
+            folder.mkdir(parents=True, exist_ok=True)
+            fetcher = _Fetcher(folder, config.sha256, progress, refresh)
+            fetched = resolve(source.fetch)(canonical(spec, source), fetcher)
+            if fetched is not None:
+                return _verified(fetched, config.sha256)
+            tried.append(f"{spec}: not there")
+        except CorpusError as error:
+            if refresh and _is_here(spec, cache, sources):
+                raise RefreshError(
+                    f"it cannot be told whether {name!r} has changed: {error}; what was fetched before is kept"
+                ) from error
+            tried.append(f"{spec}: {error}")
+    listed = "\n  ".join(tried)
+    raise CorpusError(
+        f"corpus {name!r} was found nowhere; tried\n  {listed}\n"
+        "Name a file, folder, archive or URL of your own: --corpus PATH"
+    )
+
+
+def fetched_here(config: CorpusConfig, cache: Path, sources: Mapping[str, Source]) -> list[tuple[str, bool]]:
+    """Each source of the corpus, and whether it really lies on this machine; nothing is fetched."""
+    return [(spec, _is_here(spec, cache, sources)) for spec in config.sources]
+
+
+def _is_here(spec: str, cache: Path, sources: Mapping[str, Source]) -> bool:
+    try:
+        source = source_for(spec, sources)
+        return bool(resolve(source.there)(canonical(spec, source), cache / source.scheme))
+    except CorpusError:
+        return False
+
+
+def discard(fetched: Fetched, config: CorpusConfig, cache: Path) -> bool:
+    """Remove a download that turned out to hold no text, so that it is asked for again; whether it was one.
+
+    What was chosen by its hash is the right file, and what `include` and `exclude` leave nothing of may be.
+    """
+    if config.sha256 or config.include or config.exclude or fetched.path is None:
+        return False
+    if not fetched.path.is_file() or not fetched.path.is_relative_to(cache):
+        return False
+    fetched.path.unlink(missing_ok=True)
+    return True
+
+
+def _verified(fetched: Fetched, sha256: str | None) -> Fetched:
+    if sha256 is None:
+        return fetched
+    if fetched.path is None or not fetched.path.is_file():
+        raise CorpusError(f"{fetched.origin} is no single file, so it cannot have the stated SHA-256")
+    found = fetched.sha256 or digest_of_file(fetched.path)
+    if found != sha256:
+        raise CorpusError(
+            f"{fetched.path.name} has SHA-256 {found}, not the stated {sha256}; it was not used"
+        )
+    return replace(fetched, sha256=found)

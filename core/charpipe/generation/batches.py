@@ -1,0 +1,111 @@
+"""Many texts side by side: one step of the model for all of them, and their tokens drawn together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from charpipe.config.settings.sampling import SampleConfig
+from charpipe.generation.decoding import Decoding
+from charpipe.generation.sampling import Decoders, begin
+from charpipe.generation.state import Position
+from charpipe.generation.stop_words import Ending
+from charpipe.models import Predictor
+from charpipe.models.streams.interface import Batch
+from charpipe.models.streams.selection import open_batches
+from charpipe.plugin import Encoding
+
+BLOCK = 64
+"""Steps after which tokens become text."""
+
+
+def sample_many(
+    predictor: Predictor,
+    encoding: Encoding,
+    count: int,
+    settings: SampleConfig | None = None,
+    decoders: Decoders = None,
+) -> list[str]:
+    """`count` texts after the same prompt, written side by side in one batch; in float32 the first is that of
+    `sample`."""
+    settings = settings or SampleConfig()
+    texts = [""] * count
+    for pieces in generate_many(predictor, encoding, count, settings, decoders):
+        texts = [text + piece for text, piece in zip(texts, pieces, strict=True)]
+    return [settings.prompt + text for text in texts]
+
+
+def generate_many(
+    predictor: Predictor,
+    encoding: Encoding,
+    count: int,
+    settings: SampleConfig,
+    decoders: Decoders = None,
+) -> Iterator[list[str]]:
+    """What each of `count` texts goes on with, again and again, until all have their length or their stop text.
+
+    Raises UsageError as `generate` does, before the first piece is asked for.
+    """
+    decoding = Decoding(settings, encoding.size, decoders, count)
+    state, token = begin(predictor, encoding, settings.prompt, Position())
+    first = np.array([noise.any_token() if token is None else token for noise in decoding.noise])
+    carried = {name: value.repeat_interleave(count, 1) for name, value in state.items()}
+    teams, at = [], 0
+    for batch in open_batches(predictor, carried, settings.precision):
+        noise = decoding.noise[at : at + batch.size]
+        own = Decoding(settings, encoding.size, decoders, noise=noise)
+        teams.append(Team(batch, own, first[at : at + batch.size]))
+        at += batch.size
+    begun = [first[None]] if token is None and settings.length else []
+    return _pieces(encoding, settings, chain(begun, _blocks(teams, settings.length - len(begun))), count)
+
+
+@dataclass
+class Team:
+    """Some of the texts, stepped together by one thread."""
+
+    batch: Batch
+    decoding: Decoding
+    tokens: NDArray[np.int64]
+
+    def write(self, steps: int) -> NDArray[np.int64]:
+        """The next tokens, [steps, B]."""
+        rows = np.empty((steps, self.batch.size), np.int64)
+        for row in rows:
+            row[:] = self.tokens = self.decoding.draw_each(self.batch.step(self.tokens))
+        return rows
+
+
+def _blocks(teams: list[Team], length: int) -> Iterator[NDArray[np.int64]]:
+    """Tokens [n, B], `length` rows of them in all, from one team or from several at the same time."""
+    sizes = [min(BLOCK, length - start) for start in range(0, length, BLOCK)]
+    if len(teams) == 1:
+        yield from (teams[0].write(size) for size in sizes)
+        return
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(len(teams), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            for size in sizes:
+                yield np.concatenate(list(pool.map(lambda team, n=size: team.write(n), teams)), axis=1)
+    finally:
+        torch.set_num_threads(threads)  # some of the libraries below know only one number for all threads
+
+
+def _pieces(
+    encoding: Encoding, settings: SampleConfig, blocks: Iterator[NDArray[np.int64]], count: int
+) -> Iterator[list[str]]:
+    readers = [encoding.decoder() for _ in range(count)]
+    endings = [Ending(settings.stop) for _ in range(count)]
+    for block in blocks:
+        texts = [reader.decode(tokens) for reader, tokens in zip(readers, block.T.tolist(), strict=True)]
+        yield [ending.pass_on(text) for ending, text in zip(endings, texts, strict=True)]
+        if all(ending.reached for ending in endings):
+            return
+    rests = [reader.decode((), final=True) for reader in readers]
+    yield [ending.pass_on(rest, last=True) for ending, rest in zip(endings, rests, strict=True)]

@@ -1,0 +1,23 @@
+"""What a model's units do while it reads, and which of them a person can interpret."""
+
+from charpipe.inspection.activations import Reading, read
+from charpipe.inspection.search import Finding, Scored, Search, search
+from charpipe.inspection.segments import LEAST_SEARCHED
+from charpipe.inspection.signals import SIGNALS, Signal, measure
+from charpipe.inspection.units import Group, Unit, groups
+
+__all__ = [
+    "LEAST_SEARCHED",
+    "SIGNALS",
+    "Finding",
+    "Group",
+    "Reading",
+    "Scored",
+    "Search",
+    "Signal",
+    "Unit",
+    "groups",
+    "measure",
+    "read",
+    "search",
+]

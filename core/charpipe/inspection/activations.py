@@ -1,0 +1,116 @@
+"""A model reads one text: what every unit was at every character, what it expected next, what surprised it."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charpipe.api.notebook import coloured
+from charpipe.errors import UsageError
+from charpipe.inspection.pieces import Cell, cells
+from charpipe.inspection.units import Group, count, groups, read_state
+from charpipe.models import Predictor, open_stream
+from charpipe.plugin import Encoding
+
+TOP = 5
+FULL_BITS = 8
+"""Surprise that a notebook shows in full colour."""
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, repr=False)
+class Reading:
+    """One text as a model read it, from its initial state, the state carried from the first character to the last.
+
+    `units` float32 [cells, units], in the columns of `groups`, after each piece of text; `likeliest` and
+    `chances` [cells, 5]: the tokens expected after it; `tokens` [cells]: the first token of the piece itself; `bits`
+    [cells]: how surprising the piece was (NaN for the first, which nothing comes before; infinity where the model held
+    it for impossible).
+    """
+
+    cells: Sequence[Cell]
+    tokens: NDArray[np.int64]
+    groups: tuple[Group, ...]
+    units: NDArray[np.float32]
+    likeliest: NDArray[np.int64]
+    chances: NDArray[np.float32]
+    bits: NDArray[np.float32]
+
+    def __repr__(self) -> str:
+        bits = f"{self.bits_per_char:.3f} bits each" if len(self.bits) > 1 else "nothing foreseen"
+        return f"<Reading: {len(self.text):,} characters, {bits}, {self.units.shape[1]:,} units>"
+
+    def _repr_html_(self) -> str:
+        """The beginning of the text for a notebook, the redder the more surprising (8 bits and more are full)."""
+        strengths = np.nan_to_num(self.bits / FULL_BITS, nan=0.0, posinf=1.0).tolist()
+        return f"<p>{html.escape(repr(self))}</p>{coloured(zip((c.text for c in self.cells), strengths, strict=True))}"
+
+    @property
+    def text(self) -> str:
+        """The text that was read."""
+        return "".join(cell.text for cell in self.cells)
+
+    @property
+    def bits_per_char(self) -> float:
+        """The mean surprise of the characters after the first piece."""
+        known = self.bits[1:]
+        return float(known.sum() / sum(len(cell.text) for cell in self.cells[1:]))
+
+
+def read(
+    predictor: Predictor,
+    encoding: Encoding,
+    text: str,
+    progress: Progress = lambda done, total: None,
+) -> Reading:
+    """Read `text` once, character by character.
+
+    Raises UsageError naming a character that the vocabulary lacks, or for a text of fewer than two.
+    """
+    if len(text) < 2:
+        raise UsageError(
+            f"the text has {len(text)} character{'' if len(text) == 1 else 's'}; nothing comes before or after it "
+            "to be foreseen: give a longer one"
+        )
+    tokens = encoding.encode(text).astype("int64")
+    pieces = cells(encoding, tokens)
+    found = groups(predictor)
+    units = np.zeros((len(pieces), count(found)), np.float32)
+    likeliest = np.zeros((len(pieces), min(TOP, encoding.size)), np.int64)
+    chances = np.zeros(likeliest.shape, np.float32)
+    bits = np.zeros(len(tokens))
+    stream = open_stream(predictor, predictor.initial_state(1))
+    expected, ends = None, {cell.last: row for row, cell in enumerate(pieces)}
+    for place, token in enumerate(tokens.tolist()):
+        bits[place] = math.nan if expected is None else -_log2(float(expected[token]))
+        expected = _softmax(stream.step(token))
+        row = ends.get(place)
+        if row is not None:
+            if found:
+                units[row] = read_state(stream.state)[0]
+            likeliest[row] = _largest(expected, likeliest.shape[1])
+            chances[row] = expected[likeliest[row]]
+        progress(place + 1, len(tokens))
+    summed = np.add.reduceat(bits, [cell.first for cell in pieces])
+    firsts = tokens[[cell.first for cell in pieces]]
+    return Reading(pieces, firsts, found, units, likeliest, chances, summed.astype(np.float32))
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    powers = np.exp(logits.astype(np.float64) - float(logits.max()))
+    found: NDArray[np.float64] = powers / powers.sum()
+    return found
+
+
+def _largest(chances: NDArray[np.float64], many: int) -> NDArray[np.int64]:
+    """The places of the largest, the largest first; of equals the first in the vocabulary."""
+    return np.argsort(-chances, kind="stable")[:many]
+
+
+def _log2(chance: float) -> float:
+    return math.log2(chance) if chance > 0 else -math.inf

@@ -1,0 +1,107 @@
+"""Which texts are inspected: one that is shown, and two for the search, of a user's file or of the run's own splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charpipe.errors import UsageError
+from charpipe.inspection.segments import SHORTEST
+from charpipe.plugin import Encoding
+
+MOST = 20_000
+"""Characters that a page shows at most."""
+USUAL = (1000, 5000)
+VALUES = 4_000_000
+"""Activations that a page holds unless another length is asked for: one byte each."""
+
+Tokens = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Passages:
+    """`shown` is read and shown, from `source`; the search chooses units on the tokens `choosing` and scores them on
+    `held_out`, in words `searched`; None where there is too little. `notices` say what was left out."""
+
+    shown: str
+    source: str
+    choosing: Tokens | None
+    held_out: Tokens | None
+    searched: str
+    notices: tuple[str, ...] = ()
+
+
+def length_for(units: int, wanted: int | None) -> int:
+    """Characters to show: as asked, or so many that the page stays a few megabytes. Raises UsageError beyond MOST."""
+    if wanted is None:
+        return int(np.clip(VALUES // max(1, units), *USUAL))
+    if not 2 <= wanted <= MOST:
+        raise UsageError(
+            f"--length {wanted:,} is not between 2 and {MOST:,} characters, which is what a page can show; "
+            "take a part of the text"
+        )
+    return wanted
+
+
+def of_text(
+    text: str,
+    name: str,
+    encoding: Encoding,
+    length: int,
+    searched: int,
+    characters: int,
+    notices: tuple[str, ...] = (),
+) -> Passages:
+    """The beginning of a text of `characters` characters is shown; its first half chooses, its second scores, up to
+    `searched` characters. Raises UsageError for a character that the vocabulary lacks.
+    """
+    tokens = encoding.encode(text[:searched]).astype("int64") if searched else np.zeros(0, np.int64)
+    middle = len(tokens) // 2
+    if characters > length:
+        shown = f"the first {min(length, len(text)):,} characters of {name} are shown"
+        used = "" if not searched else f", and its first {min(searched, len(text)):,} searched"
+        notices = (*notices, f"{shown}{used}; it has {characters:,} characters")
+    choosing, held_out = _enough(tokens[:middle], tokens[middle:])
+    return Passages(text[:length], name, choosing, held_out, f"the two halves of {name}", notices)
+
+
+def of_splits(splits: Mapping[str, Tokens], encoding: Encoding, length: int, corpus: str) -> Passages:
+    """The beginning of the validation text is shown, which chooses units too; they are scored on the test text.
+
+    Where one of them is too short for it, the halves of the other serve; where both are, those of the training text.
+    """
+    val, test, train = (splits.get(name, np.zeros(0, np.int64)) for name in ("val", "test", "train"))
+    names = {"val": val, "test": test, "train": train}
+    shown = next((name for name, tokens in names.items() if len(tokens) > 1), "train")
+    text = "".join(encoding.decoder().decode(names[shown][: 8 * length].tolist()))[:length]
+    words = {"val": "validation", "test": "test", "train": "training"}
+    source = f"{corpus}, {words[shown]} text"
+    if len(val) >= SHORTEST and len(test) >= SHORTEST:
+        return Passages(text, source, val, test, f"the validation and the test text of {corpus}")
+    halved = max(("val", "test"), key=lambda name: len(names[name]))
+    if len(names[halved]) < 2 * SHORTEST:
+        halved = "train"
+    middle = len(names[halved]) // 2
+    choosing, held_out = _enough(names[halved][:middle], names[halved][middle:])
+    notices = []
+    if halved == "train" and choosing is not None:
+        notices.append(
+            "the search uses the training text, which the model has learnt from: no other is long enough"
+        )
+    return Passages(
+        text,
+        source,
+        choosing,
+        held_out,
+        f"the two halves of the {words[halved]} text of {corpus}",
+        tuple(notices),
+    )
+
+
+def _enough(choosing: Tokens, held_out: Tokens) -> tuple[Tokens | None, Tokens | None]:
+    enough = min(len(choosing), len(held_out)) >= SHORTEST
+    return (choosing, held_out) if enough else (None, None)

@@ -1,0 +1,71 @@
+"""Texts cut into stretches that are read side by side, each from the initial state, for the search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from charpipe.inspection.pieces import cells
+from charpipe.inspection.signals import SIGNALS, measure
+from charpipe.inspection.units import count, groups, read_state
+from charpipe.models import Predictor
+from charpipe.plugin import Encoding
+
+LENGTH = 2048
+"""Tokens in a stretch."""
+RUN_UP = 256
+"""Tokens of each stretch that are read and not counted: the model has yet to find out where it is."""
+SHORTEST = 2 * RUN_UP
+LEAST_SEARCHED = 2 * SHORTEST
+LARGEST = 1 << 25
+"""Numbers that a recording may hold: 64 MiB."""
+Tokens = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """`tokens` int64 [T, B]; `counted` are the places (token, lane) whose signals are known, in reading order, and
+    `signals` [counted, signals] their values."""
+
+    tokens: Tokens
+    counted: tuple[Tokens, Tokens]
+    signals: NDArray[np.float32]
+
+
+def cut(encoding: Encoding, tokens: Tokens, most: int) -> Lanes:
+    """Up to `most` tokens of a text, in evenly spaced stretches from its beginning to its end."""
+    length = min(LENGTH, len(tokens), max(most, SHORTEST))
+    lanes = max(1, min(most, len(tokens)) // length)
+    starts = np.linspace(0, len(tokens) - length, lanes).round().astype(np.int64)
+    columns = np.stack([np.asarray(tokens[start : start + length]).astype(np.int64) for start in starts], 1)
+    places, numbers, values = [], [], [np.zeros((0, len(SIGNALS)), np.float32)]
+    for lane in range(lanes):
+        pieces = cells(encoding, columns[:, lane])
+        measured = measure("".join(piece.text for piece in pieces))
+        last = np.cumsum([len(piece.text) for piece in pieces]) - 1
+        known = [n for n, piece in enumerate(pieces) if piece.last >= min(RUN_UP, length // 2)]
+        places += [pieces[n].last for n in known]
+        numbers += [lane] * len(known)
+        values.append(measured[last[known]] if known else values[0])
+    return Lanes(columns, (np.array(places, np.int64), np.array(numbers, np.int64)), np.concatenate(values))
+
+
+def record(predictor: Predictor, lanes: Lanes) -> NDArray[np.float16]:
+    """Every unit at every counted place, float16 [counted, units]."""
+    steps, width = lanes.tokens.shape
+    state = predictor.initial_state(width)
+    found = np.zeros((steps, width, count(groups(predictor))), np.float16)
+    with np.errstate(over="ignore"):
+        for place in range(steps):
+            _, state = predictor.step(torch.from_numpy(lanes.tokens[place].copy()), state)
+            found[place] = read_state(state)
+    return found[lanes.counted]
+
+
+def affordable(units: int, wanted: int) -> int:
+    """Tokens of each of the two texts, so that what is recorded of one fits."""
+    return max(SHORTEST, min(wanted // 2, LARGEST // max(1, units)))

@@ -1,0 +1,82 @@
+"""A text that the user gives for a trained model: read by the rules of the run's corpus, fitted to its vocabulary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from charpipe.config.load import Resolved
+from charpipe.config.settings.corpus import CorpusConfig
+from charpipe.config.validation import validate
+from charpipe.runs import Run
+from charpipe.runs.models import Loaded
+from charpipe.workspace import Workspace
+
+if TYPE_CHECKING:
+    from charpipe.text.coverage import Fitted
+
+RULES = ("encoding", "errors", "newline")
+"""The settings of a corpus by which its files become text."""
+
+
+@dataclass(frozen=True)
+class GivenText:
+    """What the model can read of a text, what was skipped, and what a person should know of both.
+
+    `characters` is the length of the whole text, of which the beginning may have been read alone.
+    """
+
+    name: str
+    fitted: Fitted
+    characters: int
+    whole: bool
+    notices: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The text that the model can read."""
+        return self.fitted.text
+
+
+def read_given_text(
+    file: str | Path,
+    loaded: Loaded,
+    workspace: Workspace,
+    resolved: Resolved,
+    *,
+    strict: bool = False,
+    most: int | None = None,
+) -> GivenText:
+    """The text of a file (`-`: standard input) for a model: the one way in which commands and Python read one.
+
+    Encoding and newlines are those of the run's corpus, unless `--set corpus.encoding=...` and its like say
+    otherwise. Characters that the vocabulary lacks are skipped and counted; `strict` refuses them. `most`: read no
+    more characters. Raises UsageError.
+    """
+    from charpipe.corpus.single_text import read_text
+    from charpipe.text.coverage import fit
+
+    config = corpus_rules(workspace, loaded.name, resolved)
+    read = read_text(file, config, most)
+    fitted = fit(read.text, loaded.encoding, read.name, strict=strict)
+    return GivenText(read.name, fitted, read.characters, read.whole, (*read.notices, *fitted.notices))
+
+
+def corpus_rules(workspace: Workspace, run: str, resolved: Resolved) -> CorpusConfig:
+    """How the files of the run's corpus were read; what this command sets itself comes first."""
+    rules: dict[str, Any] = {}
+    known = Run(workspace.runs / run)
+    if (known.folder / "run.json").is_file():
+        info = known.info
+        entry = resolved.config.corpora.get(info.corpus)
+        recorded = {key: info.settings.get(f"corpus.{key}") for key in RULES}
+        rules = entry.model_dump(include=set(RULES)) if entry is not None else {}
+        rules |= {key: value for key, value in recorded.items() if value is not None}
+    for key in RULES:
+        value = resolved.config.corpus.get(key)
+        if value is not None and (
+            key not in rules or resolved.origins.get(f"corpus.{key}") in ("--set", "flag")
+        ):
+            rules[key] = value
+    return validate(CorpusConfig, {"sources": ["text:"], **rules}, prefix="corpus")
