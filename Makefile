@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help run test lint bench ui clean
+.PHONY: help run test lint docs build bench ui clean
 
 help:
 	@echo "make run    learn from the Linux kernel's source and write some (CHARPIPE_ARGS='--budget 5m' ...)"
 	@echo "make ui     look at the runs in MLflow and Prefect"
 	@echo "make test   run the tests        make lint   check style, types and layers"
+	@echo "make docs   write the documentation as a site to build/site     make build  build the wheel and check it"
 	@echo "make bench  measure everything that the README claims"
 	@echo "make clean  remove .venv"
 
@@ -27,6 +28,15 @@ lint: $(VENV)/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+# What a release publishes, built and checked, without publishing it.
+build: $(VENV)/dev
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
 
 bench: $(VENV)/dev
 	$(BIN)/python benchmarks/orchestration.py
