@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 import pluggy
 from pydantic import BaseModel, ConfigDict, Field
 
-from charpipe.config.identity import existing, printable
 from charpipe.errors import CharpipeError, CorpusError, PluginError, UsageError
 from charpipe.events import Event, Notice, StageProgress
+from charpipe.store.paths import existing, printable
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from charpipe.config.identity import printable
 from charpipe.errors import near_match
 from charpipe.plugin import Options
+from charpipe.store.paths import printable
 
 NAMES, NUMBERS = r"^\s*[^,\s]+(\s*,\s*[^,\s]+)*\s*$", r"^\s*[1-9]\d{0,4}(\s*,\s*[1-9]\d{0,4})*\s*$"
 

@@ -17,10 +17,10 @@ from charpipe.config.validation import validate
 from charpipe.errors import Incomplete, UsageError
 from charpipe.events import Listener
 from charpipe.plugins.registry import Registry
-from charpipe.runs.models import find_model
 from charpipe.stages import Context
 from charpipe.stages.recipes import run_directly
 from charpipe.stages.stage import ignore
+from charpipe.tracking.models import find_model
 from charpipe.workspace import find_workspace
 
 Match = Literal["parameters", "units", "time"]

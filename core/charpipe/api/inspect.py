@@ -23,15 +23,16 @@ from charpipe.inspection.text_kinds import kind_named
 from charpipe.inspection.units import count
 from charpipe.models import Predictor, build_model
 from charpipe.models.fitted import FittedModel
+from charpipe.models.loaded import Loaded
 from charpipe.models.precision import choose_device
 from charpipe.plugins.registry import Registry
 from charpipe.runs import Run
 from charpipe.runs.given_text import GivenText, read_given_text
-from charpipe.runs.models import Loaded, find_model
 from charpipe.runs.uniform_baseline import warn_about_text
 from charpipe.store.atomic import write_text
 from charpipe.text import open_tokens
 from charpipe.tracking import locate
+from charpipe.tracking.models import find_model
 from charpipe.workspace import Workspace, find_workspace
 
 SEARCHED = 65_536

@@ -17,7 +17,7 @@ from charpipe.api.distribution import Expectation
 from charpipe.api.notebook import escaped, shortened, table
 from charpipe.errors import UsageError, near_match
 from charpipe.generation import SampleConfig
-from charpipe.runs.models import Loaded
+from charpipe.models.loaded import Loaded
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -76,7 +76,7 @@ class State(_Record):
 @dataclass(frozen=True)
 class Champion:
     """A kept model whose files were compared with their digests. `folder` is a whole checkpoint: the bundle that
-    `charpipe.runs.models.load_bundle` reads, and the optimiser's memory to train on from."""
+    `charpipe.models.loaded.load_bundle` reads, and the optimiser's memory to train on from."""
 
     version: Version
     folder: Path

@@ -13,9 +13,9 @@ import typer
 from charpipe.cli.defaults import with_default
 from charpipe.cli.environment import open_registry, open_workspace, settings
 from charpipe.cli.output import for_output, print_json, print_pairs
-from charpipe.config.identity import printable
 from charpipe.config.settings.sampling import SampleConfig
 from charpipe.errors import UsageError
+from charpipe.store.paths import printable
 
 RunName = Annotated[
     str,
@@ -241,7 +241,7 @@ def evaluate(
 
 
 def _find(run: str, which: str, resolved: Any) -> Any:
-    from charpipe.runs.models import find_model
+    from charpipe.tracking.models import find_model
 
     if which not in ("best", "last"):
         raise UsageError(f"--checkpoint {which!r} is neither best nor last")

@@ -15,6 +15,7 @@ from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.config.validation import validate
 from charpipe.errors import UsageError, near_match
 from charpipe.store.digest import digest_of_json
+from charpipe.store.paths import existing, printable
 
 
 def resolve_corpus(
@@ -48,11 +49,11 @@ def _find(
         return wanted, config.corpora[wanted]
     if not wanted.strip():
         raise UsageError("the corpus has no name; give --corpus a name, a path or a URL")
-    path = identity.existing(wanted)
+    path = existing(wanted)
     if path is not None:
         name = _name(config, path, workspace, project_file)
         whole = os.path.abspath(path)  # noqa: PTH100  takes .. away without following links
-        return name, CorpusConfig(sources=[identity.printable(whole)])
+        return name, CorpusConfig(sources=[printable(whole)])
     try:
         refuse_secret(wanted)
     except SecretInUrlError as error:
@@ -60,7 +61,7 @@ def _find(
     if SCHEME.match(wanted):
         return _free(config, identity.of_url(wanted), wanted), CorpusConfig(sources=[wanted])
     raise UsageError(
-        f"there is no corpus {identity.printable(redact(wanted))!r} in the catalogue, nor a file or folder of that name"
+        f"there is no corpus {printable(redact(wanted))!r} in the catalogue, nor a file or folder of that name"
         f"{near_match(wanted, config.corpora)}"
     )
 
@@ -79,7 +80,7 @@ def _name(config: Config, path: Path, workspace: Path | None, project_file: Path
 def _free(config: Config, name: str, wanted: str) -> str:
     if name in config.corpora:
         raise UsageError(
-            f"{identity.printable(wanted)!r} would be kept as {name!r}, the name of a corpus in pipelines.toml; "
+            f"{printable(wanted)!r} would be kept as {name!r}, the name of a corpus in pipelines.toml; "
             "give that corpus another name there"
         )
     return name

@@ -8,9 +8,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from charpipe.config.identity import printable
 from charpipe.config.ownership import check_project_file
 from charpipe.errors import UsageError
+from charpipe.store.paths import printable
 
 NAME = "pipelines.toml"
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")

@@ -7,7 +7,7 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from charpipe.config.identity import printable
+from charpipe.store.paths import printable
 
 _Inode = tuple[int, int]
 _ROOMS = ("store", "runs", "downloads", "mlflow", "prefect", "logs", "champions", "home")

@@ -15,7 +15,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from charpipe.config.identity import printable
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.corpus.exclusions import LeftOut
 from charpipe.corpus.members import NOTHING, walk
@@ -24,6 +23,7 @@ from charpipe.errors import CorpusError, StoreError
 from charpipe.plugin import Fetched
 from charpipe.store.atomic import write_text
 from charpipe.store.digest import digest_of_file
+from charpipe.store.paths import printable
 
 _CACHE_NAME = "fingerprints.json"
 _SETTLED_NS = 2 * 10**9

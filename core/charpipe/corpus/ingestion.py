@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from charpipe.config.identity import printable
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.corpus.archives import FileMembers
 from charpipe.corpus.compressed import Unpacker
@@ -25,6 +24,7 @@ from charpipe.corpus.previous_version import Earlier, Kept
 from charpipe.corpus.selection import Selection
 from charpipe.errors import CorpusError
 from charpipe.plugin import Fetched
+from charpipe.store.paths import printable
 
 _SPOOL_CHUNK = 4 * 2**20
 _TELL_EVERY = 4 * 2**20

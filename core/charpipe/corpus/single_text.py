@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from charpipe.config.identity import printable
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.errors import CorpusError, UsageError
 from charpipe.plugin import Fetched
+from charpipe.store.paths import printable
 
 STDIN = "-"
 NAMED = 3

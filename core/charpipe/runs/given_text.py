@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from charpipe.config.load import Resolved
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.config.validation import validate
+from charpipe.models.loaded import Loaded
 from charpipe.runs import Run
-from charpipe.runs.models import Loaded
 from charpipe.workspace import Workspace
 
 if TYPE_CHECKING:

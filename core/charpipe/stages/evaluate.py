@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from charpipe.events import Evaluated
+from charpipe.models.loaded import Loaded
 from charpipe.runs import Run
-from charpipe.runs.models import Loaded, load_run
+from charpipe.runs.models import load_run
 from charpipe.runs.uniform_baseline import warn_about
 from charpipe.stages.objects import Made, progress_of
 from charpipe.stages.once import once

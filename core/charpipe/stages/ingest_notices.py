@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from charpipe.config.identity import printable
+from charpipe.store.paths import printable
 
 if TYPE_CHECKING:
     from charpipe.stages.objects import Made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from charpipe.evaluation.novelty import Novelty, is_list, novelty, whole_lines
 from charpipe.models import Predictor
-from charpipe.runs.models import Loaded
+from charpipe.models.loaded import Loaded
 from charpipe.stages.objects import Made
 from charpipe.stages.stage import Context
 from charpipe.text import open_tokens

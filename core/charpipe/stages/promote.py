@@ -13,8 +13,8 @@ from charpipe.champions.promotion import Candidate
 from charpipe.champions.records import Champion, champion, read_state
 from charpipe.errors import RunError
 from charpipe.events import Decided
+from charpipe.models.loaded import load_bundle
 from charpipe.runs import Run
-from charpipe.runs.models import load_bundle
 from charpipe.runs.uniform_baseline import warn_about
 from charpipe.stages.objects import Made, progress_of
 from charpipe.stages.once import Computation, Found, once

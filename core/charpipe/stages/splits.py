@@ -44,8 +44,8 @@ def earlier_documents(
                 continue
         except StoreError:
             continue
-        from charpipe.config.identity import printable
         from charpipe.corpus.previous_version import Earlier
+        from charpipe.store.paths import printable
 
         return Earlier(folder, {printable(path): content for path, content in contents.items()})
     return None

@@ -1,66 +1,47 @@
-"""Fetch a run's model from MLflow, given nothing but the tracking URI: on another machine, say."""
+"""Trained models by name: from this workspace's runs and champions, or from MLflow given only its tracking URI."""
 
 from __future__ import annotations
 
-import json
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from charpipe.config.identity import file_name
-from charpipe.errors import CharpipeError, RunError
-from charpipe.tracking import experiments, logged_models
-from charpipe.tracking.client import connect, explain
-from charpipe.tracking.location import Location
-from charpipe.tracking.metadata import RUN_TAG
+from charpipe.champions.records import named
+from charpipe.config.settings.tracking import TrackingConfig
+from charpipe.errors import RunError, UsageError
+from charpipe.models.loaded import Loaded, load_bundle
+from charpipe.plugins.registry import Registry
+from charpipe.runs import find_run
+from charpipe.runs.models import load_run
+from charpipe.tracking.location import Location, locate
+from charpipe.workspace import Workspace
 
-if TYPE_CHECKING:
-    from mlflow.entities import LoggedModel
 
+def find_model(
+    wanted: str, workspace: Workspace, registry: Registry, tracking: TrackingConfig, which: str = "best"
+) -> Loaded:
+    """The model of the run `wanted` (or of `champion:CORPUS`, `previous:CORPUS`): of this workspace, or else of the
+    MLflow that the settings name.
 
-def download_model(location: Location, run: str, folder: Path, which: str = "best") -> Path:
-    """Fetch the model bundle of a run (its name, a unique beginning of it, or MLflow's id).
-
-    Returns a folder in `folder` that holds model.safetensors, config.json and vocabulary.json, each compared with
-    the sha256 that was recorded. Raises RunError or UsageError where there is no such run or model.
+    Raises UsageError with near matches where neither has such a run.
     """
     try:
-        return _download(location, run, folder, which)
-    except CharpipeError:
-        raise
-    except Exception as error:
-        raise explain(error, location) from error
+        if (kept := named(workspace, wanted)) is not None:
+            return load_bundle(kept.run, kept.folder, registry)
+        return load_run(find_run(workspace.runs, wanted, use="model"), registry, which)
+    except (UsageError, RunError) as error:
+        location = locate(tracking, workspace.mlflow)
+        if location.is_own or not isinstance(error, UsageError):
+            raise
+        return load_bundle(
+            wanted, _download(location, wanted, workspace.downloads / "models", which), registry
+        )
 
 
 def _download(location: Location, wanted: str, folder: Path, which: str) -> Path:
-    client = connect(location)
-    found = experiments.look_up(client, wanted, location.shown)
-    models = logged_models.of_run(client, found.info.experiment_id, found.info.run_id)
-    model = models.get(which) or models.get("last")
-    name = found.data.tags.get(RUN_TAG, found.info.run_name)
-    if model is None:
-        raise RunError(f"the run {name} has no model in the MLflow at {location.shown} yet")
-    target = folder / f"{file_name(name)}-{which}-{model.model_id[:10]}"
-    if target.is_dir() and _is_whole(target, model):
-        return target
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        from mlflow.artifacts import download_artifacts
+    """The folder with the model of a run, or of a champion, from a MLflow server."""
+    if wanted.startswith(("champion:", "previous:")):
+        from charpipe.tracking.registry import download_champion
 
-        fetched = Path(
-            download_artifacts(
-                artifact_uri=model.artifact_location, dst_path=temporary, tracking_uri=location.uri
-            )
-        )
-        if not _is_whole(fetched, model):
-            raise RunError(
-                f"the model of {name} from {location.shown} is not what was recorded; nothing was kept"
-            )
-        fetched.rename(target)
-    return target
+        return download_champion(location, wanted, folder)
+    from charpipe.tracking.download import download_model
 
-
-def _is_whole(folder: Path, model: LoggedModel) -> bool:
-    expected = json.loads(model.tags.get(logged_models.FILES_TAG, "{}"))
-    found = logged_models.digests(folder)
-    return bool(expected) and all(found.get(name) == digest for name, digest in expected.items())
+    return download_model(location, wanted, folder, which)

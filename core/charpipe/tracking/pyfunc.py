@@ -16,8 +16,6 @@ from mlflow.models import ModelSignature
 from mlflow.pyfunc import PythonModel
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
-from charpipe.plugin import resolve
-
 COLUMNS = ["text", "nats", "bits_per_char"]
 SIGNATURE = ModelSignature(
     inputs=Schema(
@@ -47,12 +45,11 @@ class CharpipeModel(PythonModel):  # type: ignore[misc]
     `prompt`, which may be missing. `params`: length (tokens), temperature, top_k (0: all), top_p, seed."""
 
     def load_context(self, context: Any) -> None:
+        from charpipe.models.loaded import load_bundle
         from charpipe.plugins.registry import Registry
 
         self._registry = Registry()
-        self._loaded = resolve("charpipe.runs.models:load_bundle")(
-            "champion", Path(context.artifacts["bundle"]), self._registry
-        )
+        self._loaded = load_bundle("champion", Path(context.artifacts["bundle"]), self._registry)
         self._predictor = self._loaded.predictor("cpu")
 
     def predict(

@@ -12,9 +12,9 @@ import torch
 import charpipe
 from charpipe.api.loaded_model import Rnn
 from charpipe.models import build_model
+from charpipe.models.loaded import Loaded
 from charpipe.plugin import resolve
 from charpipe.plugins.registry import Registry
-from charpipe.runs.models import Loaded
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TEXT = "\nabcdef"

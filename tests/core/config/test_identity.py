@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from charpipe.config import identity
 from charpipe.errors import UsageError
+from charpipe.store.paths import existing, printable
 from charpipe.tracking.registry import model_name
 
 FOLDER = Path("/project")
@@ -79,15 +80,15 @@ def test_registered_models_of_names_that_sanitise_alike_differ() -> None:
 
 @given(NAMES)
 def test_printable_spells_any_file_name(raw: bytes) -> None:
-    identity.printable(os.fsdecode(raw)).encode("utf-8")
+    printable(os.fsdecode(raw)).encode("utf-8")
 
 
 def test_escaped_name_finds_its_file(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"bad\xff{0}.txt")
     path.write_text("text")
-    assert identity.existing(identity.printable(str(path))) == path
-    assert identity.existing(str(path)) == path
-    assert identity.existing("x" * 5000) is None
+    assert existing(printable(str(path))) == path
+    assert existing(str(path)) == path
+    assert existing("x" * 5000) is None
 
 
 def test_identity_of_a_file_stays_when_its_project_moves(tmp_path: Path) -> None:

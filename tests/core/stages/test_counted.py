@@ -10,8 +10,8 @@ from test_stages import corpus, pipeline, ran  # noqa: F401
 
 from charpipe.errors import InterruptedRun
 from charpipe.runs import find_run
-from charpipe.runs.models import find_model
 from charpipe.tracking import TrackingConfig
+from charpipe.tracking.models import find_model
 from charpipe_ngram.model import NgramPredictor
 
 

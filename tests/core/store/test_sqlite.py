@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 
-from charpipe.config.identity import printable
+from charpipe.store.paths import printable
 from charpipe.store.sqlite import database_url, plain_url
 
 

@@ -13,7 +13,7 @@ from charpipe.errors import RunError, UsageError
 from charpipe.runs import Recorder, Run
 from charpipe.servers.managed import STATE
 from charpipe.tracking import Location, TrackingConfig, locate
-from charpipe.tracking.models import download_model
+from charpipe.tracking.download import download_model
 from charpipe.tracking.pages import base_url, experiment_link, link, mlflow_server
 from charpipe.tracking.sync import sync
 

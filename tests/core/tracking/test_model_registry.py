@@ -21,12 +21,12 @@ from charpipe.champions.records import room
 from charpipe.errors import CharpipeError, RunError
 from charpipe.events import Notice
 from charpipe.plugins.registry import Registry
-from charpipe.runs.models import find_model
 from charpipe.stages import Context, TrainRequest
 from charpipe.stages.promote import publish_champions, roll_back
 from charpipe.tracking import Location, TrackingConfig, locate
 from charpipe.tracking import registry as registered
 from charpipe.tracking.client import connect
+from charpipe.tracking.models import find_model
 from waiting import LIMIT, until
 
 CORPUS = "./mine.txt"
