@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from charpipe.api.notebook import shortened
+from charpipe.pages.notebook import shortened
 
 SHOWN = 10
 BAR = 40

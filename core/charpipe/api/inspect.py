@@ -11,7 +11,6 @@ from typing import Any
 
 from charpipe import inspection
 from charpipe.api import open_plugins
-from charpipe.api.notebook import escaped, shortened
 from charpipe.config import load_config
 from charpipe.config.files import find_project_file
 from charpipe.config.load import Resolved
@@ -25,6 +24,7 @@ from charpipe.models import Predictor, build_model
 from charpipe.models.fitted import FittedModel
 from charpipe.models.loaded import Loaded
 from charpipe.models.precision import choose_device
+from charpipe.pages.notebook import escaped, shortened
 from charpipe.plugins.registry import Registry
 from charpipe.runs import Run
 from charpipe.runs.given_text import GivenText, read_given_text

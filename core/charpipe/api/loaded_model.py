@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from charpipe.api.distribution import Expectation
-from charpipe.api.notebook import escaped, shortened, table
 from charpipe.errors import UsageError, near_match
 from charpipe.generation import SampleConfig
 from charpipe.models.loaded import Loaded
+from charpipe.pages.notebook import escaped, shortened, table
 
 if TYPE_CHECKING:
     from torch import Tensor

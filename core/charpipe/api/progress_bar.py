@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from charpipe.api.notebook import shortened
 from charpipe.events import (
     Evaluated,
     Event,
@@ -23,6 +22,7 @@ from charpipe.events import (
     Step,
     TrainingStarted,
 )
+from charpipe.pages.notebook import shortened
 
 INTERVAL = 0.5
 """Seconds between two drawings."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charpipe.api.notebook import block, escaped, shortened, table
+from charpipe.pages.notebook import block, escaped, shortened, table
 
 SCORES = (
     ("test/bits_per_char", "bits per character, test"),

@@ -6,7 +6,8 @@ All of it lies in the workspace and is the truth; MLflow's registry follows it. 
 from typing import TYPE_CHECKING
 
 from charpipe.champions.audit import decisions
-from charpipe.champions.records import Champion, Version, champion, corpora, kept, previous, versions
+from charpipe.champions.records import Champion, champion, corpora, kept, previous, versions
+from charpipe.champions.state import Version
 from charpipe.config.settings.promotion import PromotionConfig
 from charpipe.lazy import names
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from charpipe.champions.records import read_state, room
+from charpipe.champions.state import champion_folder, read_state
 from charpipe.errors import RunError, StoreError
 from charpipe.store.digest import digest_of_json
 from charpipe.workspace import Workspace
@@ -16,7 +16,7 @@ from charpipe.workspace import Workspace
 def decisions(workspace: Workspace, corpus: str) -> list[dict[str, Any]]:
     """Every decision, oldest first. The one behind the present champion is there even where a process ended
     between carrying it out and writing it down."""
-    found = _lines(room(workspace, corpus) / "audit.jsonl")
+    found = _lines(champion_folder(workspace, corpus) / "audit.jsonl")
     try:
         state = read_state(workspace, corpus)
     except RunError:
@@ -33,7 +33,7 @@ def sealed(line: dict[str, Any]) -> dict[str, Any]:
 
 def append(workspace: Workspace, corpus: str, line: dict[str, Any]) -> None:
     """Write a line, on disk when this returns; once, however often it is asked. Raises StoreError."""
-    path = room(workspace, corpus) / "audit.jsonl"
+    path = champion_folder(workspace, corpus) / "audit.jsonl"
     if any(known.get("digest") == line["digest"] for known in _lines(path)):
         return
     try:

@@ -16,22 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from charpipe.champions.audit import append, sealed
-from charpipe.champions.records import (
-    BUNDLE,
-    SCHEMA,
-    Champion,
-    State,
-    Version,
-    damage,
-    kept,
-    read_state,
-    room,
-    versions,
-)
+from charpipe.champions.records import Champion, damage, kept, versions
+from charpipe.champions.state import SCHEMA, State, Version, champion_folder, read_state
 from charpipe.errors import RunError, StoreError, UsageError
-from charpipe.runs import Run
 from charpipe.store.atomic import publish_folder, write_json
-from charpipe.store.digest import digest_of_file, digest_of_json, digest_of_package
+from charpipe.store.digest import digest_of_file, digest_of_json
 from charpipe.store.locks import exclusive
 from charpipe.workspace import Workspace
 
@@ -56,33 +45,6 @@ class Candidate:
         """The digest of the bundle."""
         return digest_of_json(dict(self.files))
 
-    @classmethod
-    def of(cls, run: Run, which: str = "best") -> Candidate:
-        """The best (or "last") checkpoint of a run. Raises RunError where it has none, or not all of its files."""
-        folder, info = run.checkpoint(which), run.info
-        try:
-            files = {name: digest_of_file(folder / name) for name in BUNDLE}
-        except OSError as error:
-            raise RunError(
-                f"the checkpoint {folder.name} of {run.name} cannot be read: {error.filename}: {error.strerror}; "
-                f"type: charpipe resume {run.name}"
-            ) from error
-        code = {name: plugin.digest for name, plugin in info.plugins.items()}
-        status = run.status
-        scores = {**(status.best or status.last or {}).get("metrics", {}), **status.metrics}
-        return cls(
-            info.corpus,
-            run.name,
-            folder,
-            files,
-            info.architecture,
-            info.inputs,
-            info.action,
-            code | {"charpipe": digest_of_package("charpipe")},
-            scores,
-            info.parent,
-        )
-
 
 @contextmanager
 def deciding(
@@ -92,7 +54,7 @@ def deciding(
     while_waiting: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
     """Hold the right to decide about a corpus's champion; what a process that ended left undone is done first."""
-    with exclusive(room(workspace, corpus) / "promotion.lock", on_wait, while_waiting):
+    with exclusive(champion_folder(workspace, corpus) / "promotion.lock", on_wait, while_waiting):
         with suppress(RunError):
             state = read_state(workspace, corpus)
             if state is not None:
@@ -213,7 +175,7 @@ def _target(corpus: str, state: State | None, known: Mapping[int, Version], to: 
 
 def _keep(workspace: Workspace, candidate: Candidate, version: Version, splits: Path | None) -> None:
     """Copy the checkpoint, so that nothing that befalls the run harms the champion."""
-    shelf = room(workspace, candidate.corpus) / "versions"
+    shelf = champion_folder(workspace, candidate.corpus) / "versions"
     shelf.mkdir(parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(dir=shelf, prefix=".keeping-"))
     try:
@@ -250,13 +212,14 @@ def _switch(
         withdrawn=withdrawn,
     )
     write_json(
-        room(workspace, version.corpus) / "champion.json", state.model_dump(mode="json", by_alias=True)
+        champion_folder(workspace, version.corpus) / "champion.json",
+        state.model_dump(mode="json", by_alias=True),
     )
 
 
 def _next(workspace: Workspace, corpus: str, state: State | None) -> int:
     """A number never given before, not even to what a promotion that was cut short left."""
-    names = (path.name for path in (room(workspace, corpus) / "versions").glob("[0-9]*"))
+    names = (path.name for path in (champion_folder(workspace, corpus) / "versions").glob("[0-9]*"))
     return max([state.last if state else 0, *(int(name) for name in names if name.isdigit())]) + 1
 
 
@@ -287,7 +250,7 @@ def _line(
 
 
 def _relative(workspace: Workspace, corpus: str) -> str:
-    return room(workspace, corpus).relative_to(workspace.root).as_posix()
+    return champion_folder(workspace, corpus).relative_to(workspace.root).as_posix()
 
 
 def _now() -> str:

@@ -13,64 +13,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
+from charpipe.champions.audit import decisions
+from charpipe.champions.state import State, Version, champion_folder, read_state, read_version
 from charpipe.config.files import find_project_file
-from charpipe.config.identity import file_name, spoken
+from charpipe.config.identity import spoken
 from charpipe.errors import RunError, UsageError, near_match
 from charpipe.store.digest import digest_of_file
 from charpipe.workspace import Workspace
-
-SCHEMA = "charpipe.champion/1"
-BUNDLE = ("model.safetensors", "config.json", "vocabulary.json")
-"""The files that are the model; what lies beside them in a checkpoint is for training on."""
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class Version(_Record):
-    """A model that became champion of its corpus. Never changes once it is written.
-
-    `model` is the digest of the bundle's `files` (name to sha256); `inputs` the content digests of documents,
-    vocabulary and tokens; `action` that of everything the training depended on; `code` the digests of the code
-    that trained it; `replaced` the version that was champion before, `parent` the run it was trained on from.
-    """
-
-    version: int
-    corpus: str
-    run: str
-    model: str
-    path: str
-    files: dict[str, str]
-    architecture: str
-    vocabulary: str
-    inputs: dict[str, str]
-    action: str
-    code: dict[str, str] = Field(default_factory=dict)
-    scores: dict[str, float] = Field(default_factory=dict)
-    kept: str
-    by: str
-    replaced: int | None = None
-    parent: str | None = None
-
-
-class State(_Record):
-    """The content of champion.json. `last` is the highest version number given so far; `withdrawn` are the models
-    that were rolled back from, and do not come back by themselves; `decision` the audit's line behind it."""
-
-    schema_: str = Field(SCHEMA, alias="schema")
-    corpus: str
-    champion: Version
-    previous: Version | None = None
-    since: str
-    by: str
-    decision: dict[str, Any]
-    last: int
-    withdrawn: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,11 +52,6 @@ class Champion:
     def splits(self) -> Path:
         """`splits.parquet` of the tokens that it was trained on: which text it has seen."""
         return self.folder.parent / "splits.parquet"
-
-
-def room(workspace: Workspace, corpus: str) -> Path:
-    """The folder of a corpus's champions, which may not be there."""
-    return workspace.root / "champions" / file_name(corpus)
 
 
 def champion(workspace: Workspace, corpus: str) -> Champion | None:
@@ -201,38 +146,13 @@ def corpora(workspace: Workspace) -> list[str]:
 def versions(workspace: Workspace, corpus: str) -> list[Version]:
     """Every kept version of a corpus, oldest first, whether its files are whole or not; what a promotion that was
     cut short left is none."""
-    from charpipe.champions.audit import decisions
-
     promoted = {(line.get("version"), line.get("model")) for line in decisions(workspace, corpus)}
     found = []
-    for folder in (room(workspace, corpus) / "versions").glob("[0-9]*"):
+    for folder in (champion_folder(workspace, corpus) / "versions").glob("[0-9]*"):
         version = read_version(folder)
         if version is not None and (version.version, version.model) in promoted:
             found.append(version)
     return sorted(found, key=lambda version: version.version)
-
-
-def read_version(folder: Path) -> Version | None:
-    """What the `version.json` in a version's folder says, or None where it cannot be read."""
-    try:
-        return Version.model_validate_json((folder / "version.json").read_bytes())
-    except (OSError, ValidationError):
-        return None
-
-
-def read_state(workspace: Workspace, corpus: str) -> State | None:
-    """What champion.json says, or None where there is none. Raises RunError where it is damaged."""
-    path = room(workspace, corpus) / "champion.json"
-    try:
-        return State.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValidationError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error.errors()[0]["msg"]
-        raise RunError(
-            f"{path} is damaged ({reason}); the kept models are untouched; name one to be champion again: "
-            f"charpipe models rollback {corpus} --to VERSION (see charpipe models list)"
-        ) from error
 
 
 def _way_out(workspace: Workspace, state: State) -> str:

@@ -136,7 +136,7 @@ def _show_search(search: Search) -> None:
 
 
 def _row(finding: Finding) -> list[str]:
-    from charpipe.inspection.formatting import metric, shown
+    from charpipe.inspection.search import metric, shown
 
     best = finding.best
     if best is None:

@@ -57,7 +57,8 @@ def show_all(
 
 def _rows(workspace: Any, corpus: str) -> list[dict[str, Any]]:
     from charpipe.champions import kept, versions
-    from charpipe.champions.records import damage, read_state
+    from charpipe.champions.records import damage
+    from charpipe.champions.state import read_state
 
     try:
         state = read_state(workspace, corpus)
@@ -88,7 +89,8 @@ def _rows(workspace: Any, corpus: str) -> list[dict[str, Any]]:
 def show(corpus: Corpus, json: Json = False) -> None:
     """A corpus's champion: where it came from, what it scores, and the decisions that led to it."""
     from charpipe.champions import corpora, decisions
-    from charpipe.champions.records import meant, read_state
+    from charpipe.champions.records import meant
+    from charpipe.champions.state import read_state
 
     workspace = open_workspace()
     corpus = meant(workspace, corpus.removeprefix("champion:"))

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from charpipe.api.notebook import coloured
 from charpipe.errors import UsageError
 from charpipe.inspection.pieces import Cell, cells
 from charpipe.inspection.units import Group, count, groups, read_state
 from charpipe.models import Predictor, open_stream
+from charpipe.pages.notebook import coloured
 from charpipe.plugin import Encoding
 
 TOP = 5

@@ -4,19 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from charpipe.inspection.search import LEAST, MARGIN, Finding, Scored, Search
-
-
-def metric(finding: Finding) -> str:
-    """What its scores are: `AUC`, or `rank correlation` for signals that count."""
-    return "rank correlation" if finding.signal.graded else "AUC"
-
-
-def shown(finding: Finding, strength: float | None) -> float | None:
-    """A strength on the finding's metric: from 0 to 1 with 0.5 for chance, or a correlation from -1 to 1."""
-    if strength is None or finding.signal.graded:
-        return strength
-    return (strength + 1) / 2
+from charpipe.inspection.search import LEAST, MARGIN, Finding, Scored, Search, metric, shown
 
 
 def as_json(search: Search) -> dict[str, Any]:

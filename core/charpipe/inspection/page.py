@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from charpipe.inspection.activations import Reading
-from charpipe.inspection.formatting import metric, shown
 from charpipe.inspection.gallery import gallery
 from charpipe.inspection.packing import Packed, pack
-from charpipe.inspection.search import LEAST, MARGIN, Finding, Search
+from charpipe.inspection.search import LEAST, MARGIN, Finding, Search, metric, shown
 from charpipe.inspection.segments import RUN_UP
 from charpipe.inspection.signals import SIGNALS, measure
 from charpipe.inspection.units import Unit

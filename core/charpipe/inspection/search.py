@@ -15,13 +15,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from charpipe.api.notebook import escaped, table
 from charpipe.inspection.probe import strengths, threshold
 from charpipe.inspection.segments import Lanes, affordable, cut, record
 from charpipe.inspection.signals import GRADED, SIGNALS, Signal
 from charpipe.inspection.text_kinds import Kind, has, kind_of
 from charpipe.inspection.units import Group, Unit, count, groups, unit_at
 from charpipe.models import Predictor
+from charpipe.pages.notebook import escaped, table
 from charpipe.plugin import Encoding
 
 MARGIN = 0.1
@@ -67,12 +67,22 @@ class Finding:
     runners_up: tuple[Scored, ...] = ()
 
     def __repr__(self) -> str:
-        from charpipe.inspection.formatting import metric, shown
-
         unit = ""
         if self.best is not None:
             unit = f", {self.best.unit.name}, {metric(self)} {shown(self, self.best.held_out):.3f}"
         return f"<Finding: {self.signal.name}, {self.verdict}{unit}>"
+
+
+def metric(finding: Finding) -> str:
+    """What its scores are: `AUC`, or `rank correlation` for signals that count."""
+    return "rank correlation" if finding.signal.graded else "AUC"
+
+
+def shown(finding: Finding, strength: float | None) -> float | None:
+    """A strength on the finding's metric: from 0 to 1 with 0.5 for chance, or a correlation from -1 to 1."""
+    if strength is None or finding.signal.graded:
+        return strength
+    return (strength + 1) / 2
 
 
 @dataclass(frozen=True, repr=False)
@@ -103,8 +113,6 @@ class Search:
 
     def _repr_html_(self) -> str:
         """The findings with a unit, for a notebook."""
-        from charpipe.inspection.formatting import metric, shown
-
         rows = [
             (
                 one.signal.name,

@@ -26,7 +26,7 @@ OWN = "charpipe.plugins.builtin"
 
 
 @dataclass(frozen=True)
-class Candidate:
+class FoundPlugin:
     """A plugin that may be loaded: its `module`, and its file (`path`) where it is not installed."""
 
     module: str
@@ -49,22 +49,22 @@ class Candidate:
         return dist.version if dist is not None else ""
 
 
-def candidates(folders: Sequence[Path]) -> Iterator[Candidate]:
+def find_plugins(folders: Sequence[Path]) -> Iterator[FoundPlugin]:
     """charpipe's own, then installed plugins by entry point, then the modules of `folders` that are not installed."""
-    yield Candidate(OWN)
+    yield FoundPlugin(OWN)
     installed = sorted(entry_points(group=GROUP), key=lambda point: point.value)
     seen = set()
     for point in installed:
         module = point.value.partition(":")[0]
         if module not in seen:
             seen.add(module)
-            yield Candidate(module, entry_point=point)
+            yield FoundPlugin(module, entry_point=point)
     for folder in folders:
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:
             found = _module_file(path)
             if found is not None and path.stem not in seen:
                 seen.add(path.stem)
-                yield Candidate(path.stem, path=found)
+                yield FoundPlugin(path.stem, path=found)
 
 
 def _module_file(path: Path) -> Path | None:
@@ -76,12 +76,12 @@ def _module_file(path: Path) -> Path | None:
     return package if package.is_file() else None
 
 
-def import_candidate(candidate: Candidate) -> ModuleType:
+def import_plugin(found_plugin: FoundPlugin) -> ModuleType:
     """Import a plugin: what it prints is swallowed, what it imports must not be heavy. Raises whatever it raises."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), _light_only():
-        if candidate.path is None:
-            return importlib.import_module(candidate.module)
-        return _import_file(candidate.module, candidate.path)
+        if found_plugin.path is None:
+            return importlib.import_module(found_plugin.module)
+        return _import_file(found_plugin.module, found_plugin.path)
 
 
 def _import_file(name: str, path: Path) -> ModuleType:

@@ -19,7 +19,7 @@ from charpipe.errors import PluginError, UsageError, near_match
 from charpipe.events import Event
 from charpipe.plugin import API, Architecture, Command, Decoder, Metric, Pipeline, Runner, Source, Tokenizer
 from charpipe.plugins import hookspecs
-from charpipe.plugins.discovery import OWN, Candidate, candidates, import_candidate
+from charpipe.plugins.discovery import OWN, FoundPlugin, find_plugins, import_plugin
 from charpipe.store.digest import digest_of_package
 
 Spec = TypeVar("Spec", Architecture, Tokenizer, Source, Decoder, Metric, Pipeline, Runner, Command)
@@ -82,20 +82,20 @@ class Registry:
     def _manager(self) -> pluggy.PluginManager:
         manager = pluggy.PluginManager("charpipe")
         manager.add_hookspecs(hookspecs)
-        for candidate in candidates(self._folders):
-            provider = Provider(candidate.module, candidate.origin, candidate.version)
-            self._providers[candidate.module] = provider
-            self._register(manager, candidate, provider)
+        for found_plugin in find_plugins(self._folders):
+            provider = Provider(found_plugin.module, found_plugin.origin, found_plugin.version)
+            self._providers[found_plugin.module] = provider
+            self._register(manager, found_plugin, provider)
         return manager
 
     @cached_property
     def _providers(self) -> dict[str, Provider]:
         return {}
 
-    def _register(self, manager: pluggy.PluginManager, candidate: Candidate, provider: Provider) -> None:
+    def _register(self, manager: pluggy.PluginManager, found_plugin: FoundPlugin, provider: Provider) -> None:
         try:
-            module = import_candidate(candidate)
-            manager.register(module, name=candidate.module)
+            module = import_plugin(found_plugin)
+            manager.register(module, name=found_plugin.module)
         except (Exception, SystemExit, KeyboardInterrupt) as error:
             provider.problems.append(f"{type(error).__name__}: {error}")
         else:

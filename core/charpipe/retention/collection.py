@@ -141,14 +141,15 @@ class _Collection:
 
     def _versions(self) -> Iterator[Removed]:
         from charpipe.champions.promotion import deciding
-        from charpipe.champions.records import corpora, room, versions
+        from charpipe.champions.records import corpora, versions
+        from charpipe.champions.state import champion_folder
 
         for corpus in corpora(self._workspace):
             with suppress(RunError), deciding(self._workspace, corpus):
                 for version in kept_versions(self._workspace, corpus, self._policy):
                     self._kept.keep(version)  # again: it may have been rolled back to since
                 known = {version.version for version in versions(self._workspace, corpus)}
-                for folder in sorted((room(self._workspace, corpus) / "versions").glob("[0-9]*")):
+                for folder in sorted((champion_folder(self._workspace, corpus) / "versions").glob("[0-9]*")):
                     number = int(folder.name) if folder.name.isdigit() else 0
                     why = self._why_not(corpus, number, folder, known)
                     if why is not None and self._is_old(_newest(folder)):
@@ -156,7 +157,7 @@ class _Collection:
 
     def _why_not(self, corpus: str, number: int, folder: Path, known: set[int]) -> str | None:
         """Why a version is not kept; None where it is, or where it may have been champion for all that is known."""
-        from charpipe.champions.records import read_version
+        from charpipe.champions.state import read_version
 
         if (corpus, number) in self._kept.versions:
             return None

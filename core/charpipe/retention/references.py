@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from charpipe.champions import corpora, versions
-from charpipe.champions.records import Version, read_state
+from charpipe.champions.state import Version, read_state
 from charpipe.config.settings.retention import RetentionConfig
 from charpipe.errors import RunError
 from charpipe.runs import Run, readable_runs

@@ -10,12 +10,14 @@ from typing import Any
 
 from charpipe.champions import audit, promotion
 from charpipe.champions.promotion import Candidate
-from charpipe.champions.records import Champion, champion, read_state
+from charpipe.champions.records import Champion, champion
+from charpipe.champions.state import read_state
 from charpipe.errors import RunError
 from charpipe.events import Decided
 from charpipe.models.loaded import load_bundle
 from charpipe.runs import Run
 from charpipe.runs.uniform_baseline import warn_about
+from charpipe.stages.candidates import candidate_of
 from charpipe.stages.objects import Made, progress_of
 from charpipe.stages.once import Computation, Found, once
 from charpipe.stages.stage import Context, stage
@@ -57,7 +59,7 @@ def promote(
 
 def promote_run(context: Context, run: Run, tokens: Path, *, by: str, anyway: bool = False) -> Promotion:
     """As `promote`, for a run and the folder of the tokens whose held-out text is to decide."""
-    candidate = Candidate.of(run)
+    candidate = candidate_of(run)
     with _deciding(context, candidate.corpus):
         decided = once(context, _Decision(context, candidate, tokens, by, anyway))
     if decided.promoted and by == "user" and (warning := warn_about(run.info, run.status)) is not None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from charpipe.champions.records import room
+from charpipe.champions.state import champion_folder
 from charpipe.stages.stage import Context
 from charpipe.store.atomic import write_json
 
@@ -36,4 +36,4 @@ def whole(value: object) -> int:
 
 
 def _file(context: Context, corpus: str) -> Path:
-    return context.workspace.root / "retraining" / f"{room(context.workspace, corpus).name}.json"
+    return context.workspace.root / "retraining" / f"{champion_folder(context.workspace, corpus).name}.json"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from charpipe.champions import records
 from charpipe.champions.audit import decisions
-from charpipe.champions.records import BUNDLE, State, Version
+from charpipe.champions.state import BUNDLE, State, Version, champion_folder, read_state
 from charpipe.config.identity import called, file_name
 from charpipe.errors import CharpipeError, RunError, UsageError
 from charpipe.events import Listener, Notice
@@ -66,7 +66,7 @@ def follow(location: Location, workspace: Workspace, corpus: str, experiment: st
 
     Raises CharpipeError where MLflow cannot be told everything; the workspace is as it was.
     """
-    state = records.read_state(workspace, corpus)
+    state = read_state(workspace, corpus)
     if state is None:
         return 0
     try:
@@ -84,7 +84,7 @@ def keep_up(
 ) -> None:
     """As `follow`, where there is something to tell; what goes wrong is a notice, mended by the next run."""
     try:
-        state = records.read_state(workspace, corpus)
+        state = read_state(workspace, corpus)
         if state is None or _known(workspace, corpus) == _told(location, workspace, state):
             return
         follow(location, workspace, corpus, experiment)
@@ -112,7 +112,7 @@ def _known(workspace: Workspace, corpus: str) -> str | None:
 
 
 def _note(workspace: Workspace, corpus: str) -> Path:
-    return records.room(workspace, corpus) / "registry.json"
+    return champion_folder(workspace, corpus) / "registry.json"
 
 
 class _Following:

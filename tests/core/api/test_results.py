@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import charpipe
-from charpipe.api.notebook import LONGEST
 from charpipe.api.results import Compared, Leaderboard, Trained
 from charpipe.comparison.leaderboard import Row, leaderboard
+from charpipe.pages.notebook import LONGEST
 
 EVIL = "<script>alert('x')</script>"
 SETTINGS = {

@@ -16,7 +16,7 @@ from challenges import Lab, text
 
 from charpipe import champions, stages
 from charpipe.champions import audit, promotion
-from charpipe.champions.records import read_state, room
+from charpipe.champions.state import read_state
 from charpipe.errors import RunError, StoreError, UsageError
 from charpipe.events import Decided
 from charpipe.plugins.registry import Registry
@@ -94,7 +94,7 @@ def _declined(lab: Lab) -> list[dict]:
 def test_scores_on_another_text_decide_nothing(lab: Lab) -> None:
     """The champion's own score was of an easy text; on the text as it is now the challenger is better."""
     lab.challenge(60)
-    path = room(lab.workspace, CORPUS) / "champion.json"
+    path = champion_folder(lab.workspace, CORPUS) / "champion.json"
     state = json.loads(path.read_text())
     state["champion"]["scores"] = {"val/loss": 0.001, "val/bits_per_char": 0.001}
     path.write_text(json.dumps(state))
@@ -155,7 +155,7 @@ def test_a_gone_or_altered_champion_is_said_and_nothing_is_decided(lab: Lab) -> 
 
 def test_a_damaged_record_is_said_and_mended_by_naming_a_version(lab: Lab) -> None:
     lab.challenge(20)
-    path = room(lab.workspace, CORPUS) / "champion.json"
+    path = champion_folder(lab.workspace, CORPUS) / "champion.json"
     path.write_text("{")
     with pytest.raises(RunError, match=r"champion.json is damaged .* rollback ./mine.txt --to VERSION"):
         champions.champion(lab.workspace, CORPUS)
@@ -276,7 +276,7 @@ def test_a_full_disk_leaves_the_champion(lab: Lab, monkeypatch: pytest.MonkeyPat
         with pytest.raises(RunError, match=complaint):
             lab.challenge(150)
     assert champions.champion(lab.workspace, CORPUS).run == first.run  # type: ignore[union-attr]
-    assert not list((room(lab.workspace, CORPUS) / "versions").glob(".*"))
+    assert not list((champion_folder(lab.workspace, CORPUS) / "versions").glob(".*"))
     assert lab.challenge(150).promoted
 
 
@@ -284,7 +284,8 @@ KILL = """
 import os, signal, sys
 from pathlib import Path
 from charpipe.champions import audit, promotion
-from charpipe.champions.promotion import Candidate, deciding, promote
+from charpipe.champions.promotion import deciding, promote
+from charpipe.stages.candidates import candidate_of
 from charpipe.runs import Run
 from charpipe.workspace import Workspace
 
@@ -301,7 +302,7 @@ def after(module, name):
 {"copying": lambda: after(promotion.shutil, "copytree"), "kept": lambda: after(promotion, "publish_folder"),
  "publishing": lambda: before(promotion, "publish_folder"), "switched": lambda: after(promotion, "_switch"),
  "writing": lambda: before(audit.os, "fsync"), "written": lambda: before(promotion, "kept")}[point]()
-candidate = Candidate.of(Run(workspace.runs / run))
+candidate = candidate_of(Run(workspace.runs / run))
 with deciding(workspace, candidate.corpus):
     promote(workspace, candidate, {"promoted": True, "reason": "a test"}, by="test")
 """
@@ -325,7 +326,7 @@ def test_a_kill_at_any_point_leaves_the_old_champion_or_the_new_one(lab: Lab, po
     again = stages.promote(lab.session, trained, tokens)
     assert again.promoted
     assert champions.champion(lab.workspace, CORPUS).run == trained.run  # type: ignore[union-attr]
-    written = audit._lines(room(lab.workspace, CORPUS) / "audit.jsonl")
+    written = audit._lines(champion_folder(lab.workspace, CORPUS) / "audit.jsonl")
     assert [line["run"] for line in written] == [first.run, trained.run]
     numbers = [version.version for version in champions.versions(lab.workspace, CORPUS)]
     assert numbers == [line["version"] for line in written]
@@ -333,7 +334,7 @@ def test_a_kill_at_any_point_leaves_the_old_champion_or_the_new_one(lab: Lab, po
 
 def test_a_torn_line_of_the_audit_harms_only_itself(lab: Lab) -> None:
     lab.challenge(10)
-    path = room(lab.workspace, CORPUS) / "audit.jsonl"
+    path = champion_folder(lab.workspace, CORPUS) / "audit.jsonl"
     with path.open("ab") as file:
         file.write(b'{"time": "2026-')
     lab.challenge(2)

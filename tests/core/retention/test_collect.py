@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from charpipe import champions, stages
-from charpipe.champions.records import room
+from charpipe.champions.state import champion_folder
 from charpipe.cli import main
 from charpipe.errors import CharpipeError, RunError
 from charpipe.retention import RetentionConfig, collect
@@ -202,7 +202,7 @@ def test_leftovers_of_killed_processes_go(workspace: Workspace) -> None:
         run.checkpoints / ".saving-abc" / "model.safetensors",
         run.folder / ".status.json.k2j",
         workspace.runs / "20200101-0000-x-rnn-0000" / "status.json",
-        room(workspace, "./mine.txt") / "versions" / ".keeping-abc" / "version.json",
+        champion_folder(workspace, "./mine.txt") / "versions" / ".keeping-abc" / "version.json",
         workspace.store / "locks" / f"{'0' * 64}.lock",
     ]
     for path in left:
@@ -222,7 +222,7 @@ def test_a_model_beyond_the_policy_goes_but_neither_champion_nor_previous(
 ) -> None:
     for number in range(3):
         train(open_session(train__steps=5 + number), promote=True)
-    folder = room(workspace, "./mine.txt") / "versions"
+    folder = champion_folder(workspace, "./mine.txt") / "versions"
     (folder / "0099").mkdir()
     (folder / "0099" / "version.json").write_text("{}")
     age(workspace.root)
@@ -240,7 +240,7 @@ def test_a_model_beyond_the_policy_goes_but_neither_champion_nor_previous(
 def test_a_version_that_the_audit_does_not_know_any_more_stays(workspace: Workspace, open_session) -> None:
     for number in range(2):
         train(open_session(train__steps=5 + number), promote=True)
-    (room(workspace, "./mine.txt") / "audit.jsonl").write_text("damaged")
+    (champion_folder(workspace, "./mine.txt") / "audit.jsonl").write_text("damaged")
     age(workspace.root)
     assert not [one for one in collect(workspace, STRICT) if one.kind == "model"]
 
@@ -269,7 +269,7 @@ def test_what_stays_is_decided_while_nobody_can_roll_back(
 
 
 def test_with_a_damaged_record_of_a_champion_nothing_is_removed(workspace: Workspace) -> None:
-    (room(workspace, "./mine.txt") / "champion.json").write_text("{")
+    (champion_folder(workspace, "./mine.txt") / "champion.json").write_text("{")
     before = tree(workspace.root)
     with pytest.raises(RunError, match="nothing was removed"):
         collect(workspace, STRICT)

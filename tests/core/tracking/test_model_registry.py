@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 
 from charpipe import champions, stages
-from charpipe.champions.records import room
 from charpipe.errors import CharpipeError, RunError
 from charpipe.events import Notice
 from charpipe.plugins.registry import Registry
@@ -139,7 +138,7 @@ def test_a_model_that_is_kept_no_more_is_taken_back(tracked: Any) -> None:
         one.source for one in client.search_model_versions(f"name='{NAME}'") if one.version in (1, "1")
     )
     assert registered._local(source).is_dir()
-    shutil.rmtree(room(session.workspace, CORPUS) / "versions" / "0001")
+    shutil.rmtree(champion_folder(session.workspace, CORPUS) / "versions" / "0001")
     publish_champions(session, CORPUS)
     assert sorted(known(session)[1]) == ["2", "3"]
     assert not registered._local(source).exists()

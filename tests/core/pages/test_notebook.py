@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charpipe.api.notebook import LONGEST, block, coloured, escaped, shortened, table, visible
+from charpipe.pages.notebook import LONGEST, block, coloured, escaped, shortened, table, visible
 
 ANY = st.text() | st.sampled_from(
     ["<script>alert(1)</script>", "</pre>", "&lt;", "'\"", "\u202e", "\x1b[31m", "x" * 9000]
