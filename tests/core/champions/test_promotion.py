@@ -16,7 +16,7 @@ from challenges import Lab, text
 
 from charpipe import champions, stages
 from charpipe.champions import audit, promotion
-from charpipe.champions.state import read_state
+from charpipe.champions.state import champion_folder, read_state
 from charpipe.errors import RunError, StoreError, UsageError
 from charpipe.events import Decided
 from charpipe.plugins.registry import Registry

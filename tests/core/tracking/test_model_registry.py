@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from charpipe import champions, stages
+from charpipe.champions.state import champion_folder
 from charpipe.errors import CharpipeError, RunError
 from charpipe.events import Notice
 from charpipe.plugins.registry import Registry
