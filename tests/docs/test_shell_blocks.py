@@ -12,12 +12,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from charpipe.cli import main
-from charpipe_pipelines import job, orchestration
+from charpipe.stages import recipes
 
 import folders  # isort: skip
 from documented import ROOT, Block, Command, commands, commands_of  # isort: skip
@@ -28,12 +27,9 @@ PAGES = list(dict.fromkeys(command.page for command in commands() if reason(comm
 
 @pytest.fixture
 def without_prefect(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Pipelines call their stages as plain functions; modules of plugins are forgotten afterwards."""
+    """Recipes are carried out in this process, without Prefect; modules of plugins are forgotten afterwards."""
 
-    def carry_out(work: job.Work, flow: str, options: Any, session: Any, *rest: Any) -> Any:
-        return work(job.directly(session), options)
-
-    monkeypatch.setattr(orchestration, "carry_out", carry_out)
+    monkeypatch.setattr(recipes, "run", recipes.run_directly)
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:

@@ -12,7 +12,7 @@ import pytest
 from charpipe.errors import Incomplete
 from charpipe.runs import list_runs
 from charpipe.runs.recorder import read_metrics
-from charpipe_pipelines import job
+from charpipe_pipelines import compare_architectures, reproduce_2015, retrain, train_and_sample
 from charpipe_pipelines.options import CompareOptions, ReproduceOptions, RetrainOptions, TrainAndSampleOptions
 from simulated_clock import simulate
 
@@ -21,15 +21,15 @@ SHARING = 6
 """Models of the reproduction among which its budget is divided: three of each text."""
 TEXT = "Well, Prince, so Genoa and Lucca are now just family estates of the Buonapartes.\n" * 60
 PIPELINES: dict[str, tuple[Any, Callable[[str], Any], int]] = {
-    "train-and-sample": (job.train_and_sample, lambda c: TrainAndSampleOptions(corpus=c, arch="rnn"), 1),
-    "retrain": (job.retrain, lambda c: RetrainOptions(corpus=c, arch="rnn"), 1),
+    "train-and-sample": (train_and_sample.recipe, lambda c: TrainAndSampleOptions(corpus=c, arch="rnn"), 1),
+    "retrain": (retrain.recipe, lambda c: RetrainOptions(corpus=c, arch="rnn"), 1),
     "compare-architectures": (
-        job.compare_architectures,
+        compare_architectures.recipe,
         lambda c: CompareOptions(corpus=c, arch="rnn,gru", sizes="8", match="time"),
         2,
     ),
     "reproduce-2015": (
-        job.reproduce_2015,
+        reproduce_2015.recipe,
         lambda c: ReproduceOptions(
             experiments="paper", sizes="8", layers="1", corpora=f"linux_kernel={c},war_and_peace={c}"
         ),
@@ -47,13 +47,13 @@ def test_each_training_ends_when_its_budget_does(
     name: str, project: Path, open_session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (project / "mine.txt").write_text(TEXT, encoding="utf-8")
-    work, options, count = PIPELINES[name]
+    recipe, options, count = PIPELINES[name]
     whole = BUDGET * SHARING if name == "reproduce-2015" else BUDGET
     changes = {"train.batch_size": 4, "train.window": 8}
     session = open_session(train__steps=None, train__budget=f"{whole:g}s", train__max_epochs=1e5, **changes)
     simulate(monkeypatch, busy_now_and_then)
     with suppress(Incomplete):  # the text is not War and Peace, whose digest is known
-        work(job.directly(session), options("mine.txt"))
+        recipe(session, options("mine.txt"))
     runs = [run for run in list_runs(session.workspace.runs) if run.info.is_trained_by_steps]
     assert len(runs) == count
     for run in runs:

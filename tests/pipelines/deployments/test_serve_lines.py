@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from charpipe_pipelines.deployments.lines import Lines
 
 from charpipe.cli import main
 from charpipe.plugins.registry import Registry
 from charpipe.runs import list_runs
 from charpipe_pipelines.deployments import registration
 from charpipe_pipelines.deployments.catalogue import read_deployments
+from charpipe_pipelines.deployments.console import Console
 from charpipe_pipelines.deployments.dispatcher import Dispatcher
 from charpipe_pipelines.server import become_client
 from waiting import until
@@ -49,7 +49,7 @@ def test_lines_name_what_the_page_names_and_say_what_was_decided(
     become_client(server.workspace)
     (project / "pipelines.toml").write_text(TABLE)
     [deployment] = read_deployments(server.workspace, Registry())
-    lines, heard = Lines(json=False), []
+    lines, heard = Console(json=False), []
 
     def tell(event: str, **facts: Any) -> None:
         heard.append(event)
