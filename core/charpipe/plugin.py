@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from charpipe.errors import CharpipeError, CorpusError, PluginError, UsageError
 from charpipe.events import Event, Notice, StageProgress
 from charpipe.store.paths import existing, printable
+from charpipe.store.secrets import redact
 
 if TYPE_CHECKING:
     import numpy as np
@@ -384,5 +385,6 @@ __all__ = [
     "existing",
     "hookimpl",
     "printable",
+    "redact",
     "resolve",
 ]

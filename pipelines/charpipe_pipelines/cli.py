@@ -10,7 +10,7 @@ import typer
 
 from charpipe.cli.environment import open_workspace, settings
 from charpipe.runs import Run, find_run, list_runs
-from charpipe_pipelines.deployments.orphans import mark_killed_runs
+from charpipe_pipelines.orphans import mark_killed_runs
 from charpipe_pipelines.server import become_client, choose, managed_server
 
 

@@ -121,7 +121,7 @@ def _sign() -> None:
     import prefect.runtime
     from prefect.context import SyncClientContext
 
-    from charpipe_pipelines.deployments.orphans import whose
+    from charpipe_pipelines.orphans import whose
 
     client_context, id_ = SyncClientContext.get(), prefect.runtime.flow_run.id
     if client_context is not None and id_ is not None:

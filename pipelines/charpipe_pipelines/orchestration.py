@@ -12,7 +12,7 @@ from charpipe.plugin import Options, Pipeline, PipelineResult
 from charpipe.stages import Context
 from charpipe.stages.recipes import check_request, load, title_of
 from charpipe_pipelines.ahead import Ahead
-from charpipe_pipelines.deployments.orphans import mark_killed_runs
+from charpipe_pipelines.orphans import mark_killed_runs
 from charpipe_pipelines.server import Api, become_client, choose, point_client_at
 
 SETTLE_SECONDS = 10.0

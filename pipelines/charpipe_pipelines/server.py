@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charpipe.config.secrets import redact, without_secret
 from charpipe.errors import CharpipeError
 from charpipe.events import Listener, Notice
 from charpipe.servers.managed import ManagedServer
+from charpipe.store.secrets import redact, without_secret
 from charpipe.store.sqlite import database_url
 from charpipe.workspace import Workspace
 from charpipe_pipelines.isolation import forget_user_files
@@ -110,7 +110,7 @@ def application(url: str, home: str, log: str) -> Any:
 
 def _check_runs(url: str) -> None:
     """Mark runs whose process was killed as crashed, for as long as this server is up."""
-    from charpipe_pipelines.deployments.orphans import mark_killed_runs
+    from charpipe_pipelines.orphans import mark_killed_runs
 
     while True:
         time.sleep(CHECK_SECONDS)

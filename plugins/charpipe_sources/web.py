@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
-from charpipe.config.secrets import redact
-from charpipe.plugin import CorpusError, Fetched, Fetcher
+from charpipe.plugin import CorpusError, Fetched, Fetcher, redact
 from charpipe_sources.answers import expects_archive, suffix_of, unexpected
 
 _CHUNK = 1 << 18

@@ -8,8 +8,8 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
-from charpipe.config.secrets import redact, without_secret
 from charpipe.errors import CharpipeError, InterruptedRun
+from charpipe.store.secrets import redact, without_secret
 from charpipe.workspace import find_workspace
 
 

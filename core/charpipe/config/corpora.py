@@ -10,12 +10,12 @@ from charpipe.config.files import SCHEME
 from charpipe.config.layers import Layers
 from charpipe.config.load import BUILT_IN, Resolved
 from charpipe.config.schema import Config
-from charpipe.config.secrets import SecretInUrlError, redact, refuse_secret
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.config.validation import validate
 from charpipe.errors import UsageError, near_match
 from charpipe.store.digest import digest_of_json
 from charpipe.store.paths import existing, printable
+from charpipe.store.secrets import SecretInUrlError, redact, refuse_secret
 
 
 def resolve_corpus(

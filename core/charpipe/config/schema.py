@@ -6,7 +6,6 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from charpipe.config.secrets import SecretInUrlError, find_secret, without_secret
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.config.settings.promotion import PromotionConfig
 from charpipe.config.settings.retention import RetentionConfig
@@ -14,6 +13,7 @@ from charpipe.config.settings.sampling import SampleConfig
 from charpipe.config.settings.tracking import TrackingConfig
 from charpipe.config.settings.training import TrainConfig
 from charpipe.plugin import Options
+from charpipe.store.secrets import SecretInUrlError, find_secret, without_secret
 
 
 class PluginsConfig(Options):

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from charpipe.config.secrets import SecretInUrlError, redact
 from charpipe.errors import UsageError, near_match
+from charpipe.store.secrets import SecretInUrlError, redact
 
 SAMPLE_FLAGS = (
     "length",

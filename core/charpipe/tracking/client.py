@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from charpipe.config.secrets import redact
 from charpipe.errors import CharpipeError
+from charpipe.store.secrets import redact
 from charpipe.store.sqlite import database_url
 from charpipe.tracking.file_uris import decode_exactly
 from charpipe.tracking.location import Location

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from charpipe.config.secrets import redact, without_secret
 from charpipe.config.settings.tracking import TrackingConfig
 from charpipe.errors import UsageError
+from charpipe.store.secrets import redact, without_secret
 from charpipe.store.sqlite import database_url, plain_url
 
 DATABASE_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")

@@ -16,7 +16,6 @@ from charpipe.servers.managed import ManagedServer
 from charpipe.tracking.client import connect, quiet_environment
 from charpipe.tracking.file_uris import decode_exactly
 from charpipe.tracking.location import Location
-from charpipe.tracking.unasked import without_assistant
 from charpipe.tracking.view import query
 
 TRAINING = "workflowType=machine_learning"
@@ -88,4 +87,4 @@ def application(url: str, uri: str, artifacts: str) -> Any:
     decode_exactly(artifacts)
     from mlflow.server.fastapi_app import app
 
-    return without_assistant(app)
+    return app

@@ -19,11 +19,12 @@ import psutil
 
 from charpipe.config.identity import file_name
 from charpipe.workspace import Workspace
-from charpipe_pipelines.deployments import orphans, processes
+from charpipe_pipelines import flow_processes as processes
+from charpipe_pipelines import orphans
 from charpipe_pipelines.deployments.catalogue import Deployment
 from charpipe_pipelines.deployments.decisions import decided
 from charpipe_pipelines.deployments.policies import Due, decide
-from charpipe_pipelines.deployments.processes import FlowProcess
+from charpipe_pipelines.flow_processes import FlowProcess
 from charpipe_pipelines.server import OWN_API
 
 if TYPE_CHECKING:

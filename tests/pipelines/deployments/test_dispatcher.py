@@ -14,7 +14,9 @@ import pytest
 
 from charpipe.plugin import Pipeline
 from charpipe.workspace import Workspace
-from charpipe_pipelines.deployments import dispatcher, orphans, processes, registration
+from charpipe_pipelines import flow_processes as processes
+from charpipe_pipelines import orphans
+from charpipe_pipelines.deployments import dispatcher, registration
 from charpipe_pipelines.deployments.catalogue import Deployment
 from charpipe_pipelines.deployments.dispatcher import Dispatcher
 from charpipe_pipelines.deployments.settings import DeploymentConfig

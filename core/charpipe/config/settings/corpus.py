@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from charpipe.config.secrets import refuse_secret
 from charpipe.config.settings.text import SplitConfig, TokenizerConfig
 from charpipe.plugin import Options
+from charpipe.store.secrets import refuse_secret
 
 
 class CorpusConfig(Options):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from charpipe.config.secrets import SecretInUrlError, find_secret, without_secret
 from charpipe.plugin import Options
+from charpipe.store.secrets import SecretInUrlError, find_secret, without_secret
 
 
 class TrackingConfig(Options):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from charpipe.config import load_config
 from charpipe.config.corpora import resolve_corpus
-from charpipe.config.secrets import find_secret, redact
 from charpipe.errors import UsageError
+from charpipe.store.secrets import find_secret, redact
 
 SECRET = "hunter2geheim"
 URLS = [

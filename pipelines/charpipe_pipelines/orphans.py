@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from charpipe.servers.serve import UNCOUNTED
-from charpipe_pipelines.deployments.processes import find
+from charpipe_pipelines.flow_processes import find
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from charpipe_pipelines.deployments.orphans import is_alive, whose
+from charpipe_pipelines.orphans import is_alive, whose
 
 
 def test_running_process_is_alive_and_a_killed_one_is_not() -> None:
