@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from charpipe.cli.arguments import JsonArray
 from charpipe.cli.defaults import spelled
 from charpipe.cli.environment import open_registry
 from charpipe.cli.output import print_json, print_table
@@ -23,7 +24,7 @@ def show(
     everything: Annotated[
         bool, typer.Option("--all", help="The defaults and the catalogue of corpora as well.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
+    json: JsonArray = False,
 ) -> None:
     """Print the settings that are set, and where; with --all every setting and the catalogue."""
     registry = open_registry()

@@ -7,16 +7,15 @@ from typing import Annotated
 
 import typer
 
+from charpipe.cli.arguments import JsonObject, Set
 from charpipe.cli.environment import open_workspace, settings
 from charpipe.cli.output import print_json, print_table
-
-Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Any setting; may be repeated.")]
 
 
 def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
     set_: Set = [],  # noqa: B006
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: JsonObject = False,
 ) -> None:
     """Remove old runs, results and leftovers that nothing refers to, as the [retention] table says."""
     from charpipe.retention.collection import collect

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from charpipe.cli.arguments import Checkpoint, Device, JsonObject, RunName, Set, Strict
 from charpipe.cli.browser import Open, open_page
 from charpipe.cli.environment import settings
-from charpipe.cli.models import Device, Json, RunName, Set, Strict, Which
 from charpipe.cli.output import print_json, print_table
 from charpipe.errors import UsageError
 
@@ -61,12 +61,12 @@ def inspect(
             help="code, prose, verse or mixed (all signals): what the text is.  [default: told by the text]"
         ),
     ] = None,
-    which: Which = "best",
+    which: Checkpoint = "best",
     device: Device = "cpu",
     open_: Open = False,
     strict: Strict = False,
     set_: Set = [],  # noqa: B006
-    json: Json = False,
+    json: JsonObject = False,
 ) -> None:
     """Look inside a trained model: a page that colours a text by any unit, and the units that can be interpreted."""
     resolved = settings(set_)

@@ -1,336 +1,196 @@
-"""`charpipe sample` and `charpipe evaluate`: what a trained model writes, and how well it foresees a text."""
+"""`charpipe models`: each corpus's champion, what was kept before it, and every decision about it."""
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from charpipe.cli.arguments import JsonArray, JsonObject
 from charpipe.cli.defaults import with_default
 from charpipe.cli.environment import open_registry, open_workspace, settings
-from charpipe.cli.output import for_output, print_json, print_pairs
-from charpipe.config.settings.sampling import SampleConfig
-from charpipe.errors import UsageError
-from charpipe.store.paths import printable
+from charpipe.cli.output import print_json, print_pairs, print_table
+from charpipe.config.settings.training import TrainConfig
+from charpipe.errors import RunError, UsageError, near_match
+from charpipe.events import Event, Notice
 
-RunName = Annotated[
-    str,
-    typer.Argument(
-        help="A run: name, unique beginning, short name or title as MLflow shows it, MLflow run id, `last`, "
-        "`best:CORPUS` or `champion:CORPUS`."
-    ),
-]
-Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Any setting; may be repeated.")]
-Which = Annotated[str, typer.Option("--checkpoint", help="best or last.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Strict = Annotated[
-    bool,
-    typer.Option("--strict", help="Refuse a file with characters that the vocabulary lacks, not skip them."),
-]
-FRAME = 0.04
-"""Seconds between two looks at the screen."""
+app = typer.Typer(no_args_is_help=True)
+
+Corpus = Annotated[str, typer.Argument(help="A corpus that has a champion.")]
+COLUMNS = (
+    "run",
+    "is",
+    "corpus",
+    "version",
+    "val/bits_per_char",
+    "test/bits_per_char",
+    "kept",
+    "by",
+    "files",
+)
+LINES = 10
+"""Decisions that `show` lists."""
 
 
-def sample(
-    run: RunName = "last",
-    prompt: Annotated[
-        str | None,
-        typer.Option(help=with_default("Text the model reads before it writes.", SampleConfig, "prompt")),
-    ] = None,
-    prompt_file: Annotated[
-        str | None,
-        typer.Option(
-            help="A file with that text, read as the run's corpus was; -: standard input.  [default: none]"
-        ),
-    ] = None,
-    length: Annotated[
-        int | None, typer.Option(help=with_default("Tokens to write.", SampleConfig, "length"))
-    ] = None,
-    temperature: Annotated[
-        float | None,
-        typer.Option(
-            help=with_default("0: always the likeliest; above 1: wilder.", SampleConfig, "temperature")
-        ),
-    ] = None,
-    top_k: Annotated[
-        int | None,
-        typer.Option(help=with_default("Choose among so many of the likeliest.", SampleConfig, "top_k")),
-    ] = None,
-    top_p: Annotated[
-        float | None,
-        typer.Option(
-            help=with_default(
-                "Choose among the likeliest that together have this probability.", SampleConfig, "top_p"
-            )
-        ),
-    ] = None,
-    min_p: Annotated[
-        float | None,
-        typer.Option(
-            help=with_default(
-                "Leave out what has less than this share of the greatest probability.", SampleConfig, "min_p"
-            )
-        ),
-    ] = None,
-    greedy: Annotated[bool, typer.Option("--greedy", help="Always the likeliest.")] = False,
-    stop: Annotated[
-        str | None, typer.Option(help=with_default("Stop writing before this text.", SampleConfig, "stop"))
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(help=with_default("The same seed writes the same text.", SampleConfig, "seed")),
-    ] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            help=with_default(
-                "float32, bfloat16, float16 or int8; for many texts, and on CUDA.", SampleConfig, "precision"
-            )
-        ),
-    ] = None,
-    engine: Annotated[
-        str | None,
-        typer.Option(help=with_default("auto, compiled, arrays or plain.", SampleConfig, "engine")),
-    ] = None,
-    count: Annotated[int, typer.Option(min=1, max=4096, help="Texts to write side by side.")] = 1,
-    which: Which = "best",
-    device: Device = "auto",
-    strict: Strict = False,
-    set_: Set = [],  # noqa: B006
-    json: Json = False,
+@app.command("list")
+def show_all(
+    corpus: Annotated[str | None, typer.Option(help="Only models of this corpus.  [default: of all]")] = None,
+    json: JsonArray = False,
 ) -> None:
-    """Let a trained model write; the text is streamed as it is written."""
-    _check_prompt(prompt, prompt_file)
-    resolved = settings(
-        set_,
-        sample__prompt=prompt,
-        sample__length=length,
-        sample__temperature=temperature,
-        sample__top_k=top_k,
-        sample__top_p=top_p,
-        sample__min_p=min_p,
-        sample__greedy=greedy or None,
-        sample__stop=stop,
-        sample__seed=seed,
-        sample__precision=precision,
-        sample__engine=engine,
-    )
-    loaded = _find(run, which, resolved)
-    from charpipe.generation import generate, sample_many
-
-    wanted, decoders = resolved.config.sample, open_registry().all("decoder")
-    wanted, skipped = _with_prompt(wanted, prompt_file, loaded, resolved, strict)
-    predictor = loaded.predictor(device)
-    if count > 1:
-        texts = sample_many(predictor, loaded.encoding, count, wanted, decoders)
-        _print_texts(loaded.name, wanted.prompt, texts, json, skipped)
-        return
-    pieces = generate(predictor, loaded.encoding, wanted, decoders=decoders)
-    if json:
-        text = wanted.prompt + "".join(pieces)
-        print_json({"run": loaded.name, "prompt": wanted.prompt, "text": text, **skipped})
-        return
-    sys.stdout.write(for_output(wanted.prompt))
-    _stream(pieces)
-    sys.stdout.write("\n")
-
-
-EMPTY = "the prompt is empty; leave it out, and the model begins as after a line break"
-
-
-def _check_prompt(text: str | None, file: str | None) -> None:
-    if text is not None and file is not None:
-        raise UsageError("--prompt and --prompt-file exclude each other; give one of them")
-    if text == "":
-        raise UsageError(EMPTY)
-
-
-def _with_prompt(
-    wanted: SampleConfig, file: str | None, loaded: Any, resolved: Any, strict: bool
-) -> tuple[SampleConfig, dict[str, Any]]:
-    """The settings with the prompt that the model can read, and, as JSON, what of a file was skipped.
-
-    A prompt that was typed is never changed: UsageError where the vocabulary lacks a character of it.
-    """
-    from charpipe.text.coverage import fit
-
-    if file is None:
-        fit(wanted.prompt, loaded.encoding, "the prompt", strict=True, typed=True)
-        return wanted, {}
-    given = _given(file, loaded, resolved, strict)
-    if not given.text:
-        raise UsageError(EMPTY if not given.fitted.skipped else f"the prompt is empty: {given.notices[-1]}")
-    return wanted.model_copy(update={"prompt": given.text}), _skipped(given)
-
-
-def _given(file: str, loaded: Any, resolved: Any, strict: bool) -> Any:
-    """The text of a file for this model; what a person should know of it is told."""
-    from charpipe.runs.given_text import read_given_text
-
-    given = read_given_text(file, loaded, open_workspace(), resolved, strict=strict)
-    for notice in given.notices:
-        typer.echo(f"note: {notice}", err=True)
-    return given
-
-
-def _skipped(given: Any) -> dict[str, Any]:
-    return {"skipped": given.fitted.as_json()} if given.fitted.skipped else {}
-
-
-def _stream(pieces: Iterable[str]) -> None:
-    """Write the pieces as they come; to the screen itself a few times a second is enough for the eye."""
-    shown = 0.0
-    for piece in pieces:
-        sys.stdout.write(for_output(piece))
-        if time.monotonic() - shown > FRAME:
-            sys.stdout.flush()
-            shown = time.monotonic()
-
-
-def _print_texts(run: str, prompt: str, texts: list[str], json: bool, skipped: dict[str, Any]) -> None:
-    if json:
-        print_json({"run": run, "prompt": prompt, "texts": texts, **skipped})
-        return
-    for number, text in enumerate(texts, 1):
-        sys.stdout.write(f"--- {number} of {len(texts)}\n{for_output(text)}\n")
-
-
-def evaluate(
-    run: RunName = "last",
-    file: Annotated[
-        str | None,
-        typer.Argument(
-            help="A text of your own, read as the run's corpus was; -: standard input.  "
-            "[default: the run's own splits]"
-        ),
-    ] = None,
-    full: Annotated[
-        bool, typer.Option("--full", help="Score all of a long text, not evenly spaced spans.")
-    ] = False,
-    dynamic: Annotated[
-        bool,
-        typer.Option(
-            "--dynamic", help="Score it also as a model that goes on learning from what it has read, apart."
-        ),
-    ] = False,
-    which: Which = "best",
-    device: Device = "auto",
-    strict: Strict = False,
-    set_: Set = [],  # noqa: B006
-    json: Json = False,
-) -> None:
-    """Score a trained model: nats per token, bits per character and per byte."""
-    resolved = settings(set_)
-    if file is not None:
-        scored = _score_file(run, file, which, device, full, dynamic, strict, resolved)
-    else:
-        scored = _score_splits(run, which, device, full, dynamic)
-    if json:
-        print_json(scored)
-        return
-    skipped = scored.get("skipped")
-    skipped = {"skipped characters": f"{skipped['characters']:,} (not scored)"} if skipped else {}
-    print_pairs([*scored["metrics"].items(), *skipped.items()], indent="")
-    if scored["warning"]:
-        typer.echo(f"charpipe: {scored['warning']}", err=True)
-
-
-def _find(run: str, which: str, resolved: Any) -> Any:
-    from charpipe.tracking.models import find_model
-
-    if which not in ("best", "last"):
-        raise UsageError(f"--checkpoint {which!r} is neither best nor last")
-    return find_model(run, open_workspace(), open_registry(), resolved.config.tracking, which)
-
-
-def _score_file(
-    run: str, file: str, which: str, device: str, full: bool, dynamic: bool, strict: bool, resolved: Any
-) -> dict[str, Any]:
-    loaded = _find(run, which, resolved)
-    given = _given(file, loaded, resolved, strict)
-    text = given.text
-    if len(text) < 2 and len(loaded.encoding.encode(text)) < 2:
-        raise UsageError(
-            f"{given.name} has {len(text):,} characters that the model can read; at least two are needed to score it"
-        )
-    from charpipe.evaluation import score_text
-    from charpipe.evaluation.baselines import baselines, named
-    from charpipe.runs.uniform_baseline import warn_about_text
-
-    predictor = loaded.predictor(device)
-    scores = score_text(predictor, loaded.encoding, text, full=full)
-    metrics = scores.metrics("text") | named("text", baselines(text))
-    if dynamic:
-        from charpipe.evaluation.dynamic import score_dynamically
-
-        training, tokens = _trained_on(loaded.name), loaded.encoding.encode(text)
-        adapted = score_dynamically(predictor, tokens, training, characters=len(text), full=full)
-        metrics |= adapted.metrics("text")
-    return {
-        "run": loaded.name,
-        "file": printable(file),
-        "metrics": metrics,
-        "whole": scores.whole,
-        "characters": len(text),
-        **_skipped(given),
-        "warning": warn_about_text(open_workspace().runs, loaded.name, loaded.encoding.size, metrics),
-    }
-
-
-def _tokens_of(run: str) -> tuple[Any, Path]:
-    """A run, and the folder of the tokens it was trained on."""
-    from charpipe.runs import find_run
+    """Every model that became champion of its corpus and is still kept."""
+    from charpipe.champions import corpora
+    from charpipe.champions.records import meant
 
     workspace = open_workspace()
-    found = find_run(workspace.runs, run, use="model")
-    return found, workspace.store / "objects" / found.info.inputs["tokens"]
+    known = corpora(workspace)
+    corpus = meant(workspace, corpus) if corpus is not None else None
+    if corpus is not None and corpus not in known:
+        raise UsageError(f"{corpus!r} has no champion{near_match(corpus, known)}")
+    rows = [row for name in known if corpus in (None, name) for row in _rows(workspace, name)]
+    if json:
+        print_json(rows)
+        return
+    cells = [[row.get(column) for column in COLUMNS] for row in rows]
+    empty = "No corpus has a champion yet; type: charpipe models promote RUN"
+    print_table(COLUMNS, cells, empty, drop=("by", "kept", "val/bits_per_char", "files"), whole=("corpus",))
 
 
-def _trained_on(run: str) -> Any:
-    """The training tokens of a run."""
-    from charpipe.text import open_tokens
+def _rows(workspace: Any, corpus: str) -> list[dict[str, Any]]:
+    from charpipe.champions import kept, versions
+    from charpipe.champions.records import damage
+    from charpipe.champions.state import read_state
 
-    found, folder = _tokens_of(run)
-    if not folder.is_dir():
-        raise UsageError(f"the tokens that {found.name} was trained on are gone; leave --dynamic out")
-    return open_tokens(folder, "train").tokens
+    try:
+        state = read_state(workspace, corpus)
+    except RunError as error:
+        state = None
+        typer.echo(f"charpipe: {error}", err=True)
+    roles = {state.champion.version: "champion"} if state else {}
+    if state and state.previous:
+        roles[state.previous.version] = "previous"
+    return [
+        {
+            "corpus": version.corpus,
+            "version": version.version,
+            "is": roles.get(version.version),
+            "run": version.run,
+            "arch": version.architecture,
+            "kept": version.kept[:19],
+            "by": version.by,
+            "files": damage(kept(workspace, version)) or "whole",
+            "model": version.model,
+            **version.scores,
+        }
+        for version in versions(workspace, corpus)
+    ]
 
 
-def _score_splits(run: str, which: str, device: str, full: bool, dynamic: bool) -> dict[str, Any]:
-    from charpipe.evaluation import score
-    from charpipe.runs.models import load_run
-    from charpipe.runs.uniform_baseline import warn_about
-    from charpipe.stages.baselines import recorded_baselines
-    from charpipe.text import open_tokens
+@app.command("show")
+def show(corpus: Corpus, json: JsonObject = False) -> None:
+    """A corpus's champion: where it came from, what it scores, and the decisions that led to it."""
+    from charpipe.champions import corpora, decisions
+    from charpipe.champions.records import meant
+    from charpipe.champions.state import read_state
 
-    found, folder = _tokens_of(run)
-    if not folder.is_dir():
-        raise UsageError(
-            f"the tokens of {found.name} are gone; give a file: charpipe evaluate {found.name} FILE"
+    workspace = open_workspace()
+    corpus = meant(workspace, corpus.removeprefix("champion:"))
+    state = read_state(workspace, corpus)
+    if state is None:
+        raise UsageError(f"{corpus!r} has no champion{near_match(corpus, corpora(workspace))}")
+    lines = decisions(workspace, corpus)
+    rows = _rows(workspace, corpus)
+    if json:
+        print_json({**state.model_dump(mode="json", by_alias=True), "versions": rows, "decisions": lines})
+        return
+    version = state.champion
+    typer.echo(f"champion:{corpus} is version {version.version}, {version.run}, since {state.since[:19]}\n")
+    facts = {"architecture": version.architecture, "by": state.by, "why": state.decision.get("reason")}
+    facts |= {"previous": state.previous.version if state.previous else None}
+    facts |= {"files": next((row["files"] for row in rows if row["version"] == version.version), "gone")}
+    print_pairs({**facts, **version.scores}.items())
+    typer.echo("\nlineage (content digests)")
+    lineage = {"model": version.model, **version.inputs, "settings": version.action}
+    print_pairs({**lineage, **{f"code of {name}": code for name, code in version.code.items()}}.items())
+    typer.echo(f"\nthe last of {len(lines)} decisions")
+    for line in lines[-LINES:]:
+        outcome = f"version {line['version']}" if line.get("promoted") else "declined"
+        typer.echo(f"  {line['time'][:19]}  {outcome:<10} {line['run']}  by {line['by']}: {line['reason']}")
+
+
+@app.command("promote")
+def promote(
+    run: Annotated[
+        str, typer.Argument(help="A finished run: name, unique beginning, short name, `last`, `best:CORPUS`.")
+    ],
+    anyway: Annotated[
+        bool,
+        typer.Option(
+            "--anyway", help="Even if the comparison says no (never with scores that are no numbers)."
+        ),
+    ] = False,
+    device: Annotated[
+        str | None, typer.Option(help=with_default("auto, cpu, cuda, cuda:N or mps.", TrainConfig, "device"))
+    ] = None,
+    json: JsonObject = False,
+) -> None:
+    """Let a run challenge its corpus's champion, and make it champion if it is better."""
+    from charpipe.runs import find_run
+    from charpipe.stages.promote import promote_run
+
+    context = _context(device)
+    found = find_run(context.workspace.runs, run, use="model")
+    tokens = context.store.object(found.info.inputs.get("tokens", ""))
+    if not (tokens / "splits.parquet").is_file():
+        raise RunError(
+            f"the tokens of {found.name}, on which it would be compared, are gone; the champion stays; make them "
+            "again with the command that trained it, and --force encode"
         )
-    predictor = load_run(found, open_registry(), which).predictor(device)
-    metrics: dict[str, float] = {}
-    for split in ("val", "test"):
-        held = open_tokens(folder, split)
-        if len(held.tokens) > 1:
-            scores = score(
-                predictor, held.tokens, characters=held.characters, utf8_bytes=held.bytes, full=full
-            )
-            metrics |= scores.metrics(split)
-            if dynamic:
-                from charpipe.evaluation.dynamic import score_dynamically
+    decided = promote_run(context, found, tokens, by="user", anyway=anyway)
+    if json:
+        print_json(dict(decided.line))
+    if not decided.promoted:
+        finite = decided.line.get("finite", True)
+        hint = (
+            f"; to promote it all the same: charpipe models promote {found.name} --anyway" if finite else ""
+        )
+        raise RunError(f"{found.name} is not promoted: {decided.reason}; the champion stays{hint}")
+    if not json:
+        typer.echo(
+            f"champion:{decided.corpus} is version {decided.version}, {decided.run}: {decided.reason}\n"
+            f"Back: charpipe models rollback {decided.corpus}"
+        )
 
-                adapted = score_dynamically(
-                    predictor, held.tokens, _trained_on(run), characters=held.characters, full=full
-                )
-                metrics |= adapted.metrics(split)
-    return {
-        "run": found.name,
-        "metrics": metrics | recorded_baselines(found.status.metrics),
-        "warning": warn_about(found.info, found.status, metrics),
-    }
+
+@app.command("rollback")
+def rollback(
+    corpus: Corpus,
+    to: Annotated[int | None, typer.Option(help="A kept version.  [default: the one before]")] = None,
+    json: JsonObject = False,
+) -> None:
+    """Make the champion before the present one champion again. The model rolled back from is not promoted again but
+    by hand."""
+    from charpipe.champions import corpora
+    from charpipe.champions.records import meant
+    from charpipe.stages.promote import roll_back
+
+    context = _context(None)
+    corpus, known = meant(context.workspace, corpus.removeprefix("champion:")), corpora(context.workspace)
+    if corpus not in known:
+        raise UsageError(f"{corpus!r} has no champion{near_match(corpus, known)}")
+    found = roll_back(context, corpus, to)
+    if json:
+        print_json(found.version.model_dump(mode="json"))
+        return
+    typer.echo(f"champion:{corpus} is version {found.version.version} again, {found.run}")
+
+
+def _context(device: str | None) -> Any:
+    from charpipe.stages import Context
+
+    resolved = settings(train__device=device)
+    return Context(open_workspace(), resolved, open_registry(), emit=_tell)
+
+
+def _tell(event: Event) -> None:
+    if isinstance(event, Notice):
+        typer.echo(f"charpipe: {event.message}", err=True)

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from charpipe.cli.arguments import JsonObject, RunName
 from charpipe.cli.browser import Open, open_page
 from charpipe.cli.environment import settings
-from charpipe.cli.models import Json, RunName
 from charpipe.cli.output import print_json
 
 
@@ -19,7 +19,7 @@ def report(
         Path | None, typer.Option(help="Where to write the page.  [default: the run's folder]")
     ] = None,
     open_: Open = False,
-    json: Json = False,
+    json: JsonObject = False,
 ) -> None:
     """Write a run's report: curves, samples by step, baselines, settings and lineage on one HTML page."""
     from charpipe.api.report import FOLDER, write

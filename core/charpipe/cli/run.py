@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from charpipe.cli.arguments import JsonLines, Set
 from charpipe.cli.defaults import with_default
 from charpipe.cli.environment import chosen, open_registry, open_workspace
 from charpipe.config.load import Resolved, load_config
@@ -37,12 +38,10 @@ Engine = Annotated[
 Deterministic = Annotated[
     bool, typer.Option("--deterministic", help="On CUDA, the same numbers bit for bit every time.")
 ]
-Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Any setting; may be repeated.")]
 Force = Annotated[
     list[str], typer.Option("--force", metavar="STAGE", help="Do this stage anew; may be repeated.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
 
 COMMON: Mapping[str, tuple[Any, Any]] = {
     "preset": (Preset, None),
@@ -54,7 +53,7 @@ COMMON: Mapping[str, tuple[Any, Any]] = {
     "set_": (Set, []),
     "force": (Force, []),
     "dry_run": (DryRun, False),
-    "json": (Json, False),
+    "json": (JsonLines, False),
 }
 
 
@@ -224,7 +223,7 @@ def resume(
         str | None, typer.Option(help="auto, fast, plain or cuda-graphs.  [default: as it was started]")
     ] = None,
     set_: Set = [],  # noqa: B006
-    json: Json = False,
+    json: JsonLines = False,
 ) -> None:
     """Go on with an interrupted run, from its last checkpoint, with the settings it was started with.
 

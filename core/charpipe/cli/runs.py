@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from charpipe.cli.arguments import JsonArray, JsonObject
 from charpipe.cli.defaults import spelled
 from charpipe.cli.environment import open_workspace, settings
 from charpipe.cli.output import print_json, print_pairs, print_table
@@ -24,7 +25,7 @@ app.command("compare")(compare)
 @app.command("list")
 def show_all(
     corpus: Annotated[str | None, typer.Option(help="Only runs of this corpus.  [default: of all]")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
+    json: JsonArray = False,
 ) -> None:
     """All runs of this workspace, oldest first."""
     rows = [row for run in list_runs(open_workspace().root / "runs") if (row := _row(run)) is not None]
@@ -72,7 +73,7 @@ def show(
             help="A run: name, unique beginning, short name, MLflow run id, `last`, `best:CORPUS`."
         ),
     ] = "last",
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: JsonObject = False,
 ) -> None:
     """Everything about one run: how it stands, its scores, lineage, settings."""
     found = find_run(open_workspace().root / "runs", run, use="any")

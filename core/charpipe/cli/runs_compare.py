@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from charpipe.cli.arguments import JsonObject
 from charpipe.cli.defaults import spelled
 from charpipe.cli.environment import open_workspace
-from charpipe.cli.models import Json
 from charpipe.cli.output import GAP, PROSE, cell, cell_len, print_json, print_table, terminal_width
 from charpipe.errors import UsageError
 from charpipe.runs import find_run
@@ -24,7 +24,7 @@ def compare(
         list[str],
         typer.Argument(help="Two runs or more: names, unique beginnings, short names, `best:CORPUS`..."),
     ],
-    json: Json = False,
+    json: JsonObject = False,
 ) -> None:
     """Set runs side by side: scores, the settings in which they differ, and how each learnt."""
     from charpipe.reports.side_by_side import side_by_side

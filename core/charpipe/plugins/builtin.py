@@ -23,20 +23,16 @@ def charpipe_commands() -> Iterable[Command]:
     """The commands in the order in which `charpipe --help` lists them; groups come first there."""
     yield Command("run", "Run a pipeline.", "charpipe.cli.run:run_app", factory=True)
     yield Command("resume", "Continue an interrupted run.", "charpipe.cli.run:resume")
-    yield Command("sample", "Let a trained model write.", "charpipe.cli.models:sample")
-    yield Command("evaluate", "Score a trained model on text.", "charpipe.cli.models:evaluate")
+    yield Command("sample", "Let a trained model write.", "charpipe.cli.sample:sample")
+    yield Command("evaluate", "Score a trained model on text.", "charpipe.cli.evaluate:evaluate")
     yield Command("inspect", "Show what the units of a model respond to.", "charpipe.cli.inspect:inspect")
     yield Command("report", "Write a run's report.", "charpipe.cli.report:report")
     yield Command("gc", "Remove what nothing refers to.", "charpipe.cli.gc:gc")
-    yield Command(
-        "models", "Each corpus's champion, and what was kept before it.", "charpipe.cli.models_command:app"
-    )
+    yield Command("models", "Each corpus's champion, and what was kept before it.", "charpipe.cli.models:app")
     yield Command("runs", "What was trained here.", "charpipe.cli.runs:app")
-    yield Command("corpora", "The corpora that charpipe knows.", "charpipe.cli.catalogue:corpora")
-    yield Command(
-        "plugins", "Architectures, tokenizers, sources, pipelines.", "charpipe.cli.catalogue:plugins"
-    )
-    yield Command("pipelines", "What `charpipe run` can run.", "charpipe.cli.catalogue:pipelines")
+    yield Command("corpora", "The corpora that charpipe knows.", "charpipe.cli.corpora:app")
+    yield Command("plugins", "Architectures, tokenizers, sources, pipelines.", "charpipe.cli.plugins:app")
+    yield Command("pipelines", "What `charpipe run` can run.", "charpipe.cli.pipelines:app")
     yield Command("config", "Settings, and where they came from.", "charpipe.cli.config:app")
 
 

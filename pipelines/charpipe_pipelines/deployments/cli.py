@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from charpipe.cli.arguments import JsonArray, JsonLines, JsonObject
 from charpipe.cli.environment import open_registry, open_workspace, settings
 from charpipe.cli.output import print_json, print_table
 from charpipe.errors import CharpipeError, UsageError
@@ -21,13 +22,12 @@ if TYPE_CHECKING:
 
 RETRIES = 3
 app = typer.Typer(no_args_is_help=True)
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON array.")]
 Name = Annotated[str, typer.Argument(help="A deployment of pipelines.toml.")]
 
 
 def serve(
     limit: Annotated[int, typer.Option(min=1, help="Runs at a time; others wait their turn.")] = 1,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    json: JsonLines = False,
 ) -> None:
     """Run the deployments of pipelines.toml on schedule, each in a process of its own, until Ctrl-C or SIGTERM.
 
@@ -81,7 +81,7 @@ def deploy(
 
 
 @app.command("list")
-def list_deployments(json: Json = False) -> None:
+def list_deployments(json: JsonArray = False) -> None:
     """The deployments of pipelines.toml: when they run next, and how the last run ended."""
     from charpipe_pipelines.deployments.serving import is_served
     from charpipe_pipelines.deployments.status import status_of
@@ -110,9 +110,7 @@ def list_deployments(json: Json = False) -> None:
 
 
 @app.command("run")
-def run(
-    name: Name, json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
-) -> None:
+def run(name: Name, json: JsonObject = False) -> None:
     """Let a deployment run now, beside its schedule."""
     from charpipe_pipelines.deployments.catalogue import pick
     from charpipe_pipelines.deployments.serving import is_served

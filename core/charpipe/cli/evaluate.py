@@ -1,0 +1,143 @@
+"""`charpipe evaluate`: score a trained model on its own held-out text, or on a text of the user's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from charpipe.cli.arguments import Checkpoint, Device, JsonObject, RunName, Set, Strict
+from charpipe.cli.environment import open_registry, open_workspace, settings
+from charpipe.cli.model_input import find_model, read_text, skipped_json
+from charpipe.cli.output import print_json, print_pairs
+from charpipe.errors import UsageError
+from charpipe.store.paths import printable
+
+
+def evaluate(
+    run: RunName = "last",
+    file: Annotated[
+        str | None,
+        typer.Argument(
+            help="A text of your own, read as the run's corpus was; -: standard input.  "
+            "[default: the run's own splits]"
+        ),
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Score all of a long text, not evenly spaced spans.")
+    ] = False,
+    dynamic: Annotated[
+        bool,
+        typer.Option(
+            "--dynamic", help="Score it also as a model that goes on learning from what it has read, apart."
+        ),
+    ] = False,
+    which: Checkpoint = "best",
+    device: Device = "auto",
+    strict: Strict = False,
+    set_: Set = [],  # noqa: B006
+    json: JsonObject = False,
+) -> None:
+    """Score a trained model: nats per token, bits per character and per byte."""
+    resolved = settings(set_)
+    if file is not None:
+        scored = _score_file(run, file, which, device, full, dynamic, strict, resolved)
+    else:
+        scored = _score_splits(run, which, device, full, dynamic)
+    if json:
+        print_json(scored)
+        return
+    skipped = scored.get("skipped")
+    skipped = {"skipped characters": f"{skipped['characters']:,} (not scored)"} if skipped else {}
+    print_pairs([*scored["metrics"].items(), *skipped.items()], indent="")
+    if scored["warning"]:
+        typer.echo(f"charpipe: {scored['warning']}", err=True)
+
+
+def _score_file(
+    run: str, file: str, which: str, device: str, full: bool, dynamic: bool, strict: bool, resolved: Any
+) -> dict[str, Any]:
+    loaded = find_model(run, which, resolved)
+    given = read_text(file, loaded, resolved, strict)
+    text = given.text
+    if len(text) < 2 and len(loaded.encoding.encode(text)) < 2:
+        raise UsageError(
+            f"{given.name} has {len(text):,} characters that the model can read; at least two are needed to score it"
+        )
+    from charpipe.evaluation import score_text
+    from charpipe.evaluation.baselines import baselines, named
+    from charpipe.runs.uniform_baseline import warn_about_text
+
+    predictor = loaded.predictor(device)
+    scores = score_text(predictor, loaded.encoding, text, full=full)
+    metrics = scores.metrics("text") | named("text", baselines(text))
+    if dynamic:
+        from charpipe.evaluation.dynamic import score_dynamically
+
+        training, tokens = _trained_on(loaded.name), loaded.encoding.encode(text)
+        adapted = score_dynamically(predictor, tokens, training, characters=len(text), full=full)
+        metrics |= adapted.metrics("text")
+    return {
+        "run": loaded.name,
+        "file": printable(file),
+        "metrics": metrics,
+        "whole": scores.whole,
+        "characters": len(text),
+        **skipped_json(given),
+        "warning": warn_about_text(open_workspace().runs, loaded.name, loaded.encoding.size, metrics),
+    }
+
+
+def _tokens_of(run: str) -> tuple[Any, Path]:
+    """A run, and the folder of the tokens it was trained on."""
+    from charpipe.runs import find_run
+
+    workspace = open_workspace()
+    found = find_run(workspace.runs, run, use="model")
+    return found, workspace.store / "objects" / found.info.inputs["tokens"]
+
+
+def _trained_on(run: str) -> Any:
+    """The training tokens of a run."""
+    from charpipe.text import open_tokens
+
+    found, folder = _tokens_of(run)
+    if not folder.is_dir():
+        raise UsageError(f"the tokens that {found.name} was trained on are gone; leave --dynamic out")
+    return open_tokens(folder, "train").tokens
+
+
+def _score_splits(run: str, which: str, device: str, full: bool, dynamic: bool) -> dict[str, Any]:
+    from charpipe.evaluation import score
+    from charpipe.runs.models import load_run
+    from charpipe.runs.uniform_baseline import warn_about
+    from charpipe.stages.baselines import recorded_baselines
+    from charpipe.text import open_tokens
+
+    found, folder = _tokens_of(run)
+    if not folder.is_dir():
+        raise UsageError(
+            f"the tokens of {found.name} are gone; give a file: charpipe evaluate {found.name} FILE"
+        )
+    predictor = load_run(found, open_registry(), which).predictor(device)
+    metrics: dict[str, float] = {}
+    for split in ("val", "test"):
+        held = open_tokens(folder, split)
+        if len(held.tokens) > 1:
+            scores = score(
+                predictor, held.tokens, characters=held.characters, utf8_bytes=held.bytes, full=full
+            )
+            metrics |= scores.metrics(split)
+            if dynamic:
+                from charpipe.evaluation.dynamic import score_dynamically
+
+                adapted = score_dynamically(
+                    predictor, held.tokens, _trained_on(run), characters=held.characters, full=full
+                )
+                metrics |= adapted.metrics(split)
+    return {
+        "run": found.name,
+        "metrics": metrics | recorded_baselines(found.status.metrics),
+        "warning": warn_about(found.info, found.status, metrics),
+    }

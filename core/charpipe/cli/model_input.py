@@ -1,0 +1,34 @@
+"""What `sample` and `evaluate` begin with: the model of a run, and a text that the user gives for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from charpipe.cli.environment import open_registry, open_workspace
+from charpipe.errors import UsageError
+
+
+def find_model(run: str, which: str, resolved: Any) -> Any:
+    """The model of a run, from its best or last checkpoint."""
+    from charpipe.tracking import models
+
+    if which not in ("best", "last"):
+        raise UsageError(f"--checkpoint {which!r} is neither best nor last")
+    return models.find_model(run, open_workspace(), open_registry(), resolved.config.tracking, which)
+
+
+def read_text(file: str, loaded: Any, resolved: Any, strict: bool) -> Any:
+    """The text of a file for this model; what a person should know of it is told."""
+    from charpipe.runs.given_text import read_given_text
+
+    given = read_given_text(file, loaded, open_workspace(), resolved, strict=strict)
+    for notice in given.notices:
+        typer.echo(f"note: {notice}", err=True)
+    return given
+
+
+def skipped_json(given: Any) -> dict[str, Any]:
+    """The characters that were skipped, for JSON; nothing where none were."""
+    return {"skipped": given.fitted.as_json()} if given.fitted.skipped else {}

@@ -1,0 +1,83 @@
+"""`charpipe plugins`: what was found, what it provides, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+
+from charpipe.cli.arguments import JsonArray, JsonObject
+from charpipe.cli.defaults import spelled
+from charpipe.cli.environment import open_registry
+from charpipe.cli.output import print_json, print_pairs, print_table
+from charpipe.errors import PluginError, UsageError, near_match
+from charpipe.plugins.registry import KINDS
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command("list")
+def list_plugins(json: JsonArray = False) -> None:
+    """Every plugin that was found, what it provides, and what is wrong with it."""
+    providers = open_registry().providers()
+    if json:
+        print_json([vars(provider) for provider in providers])
+        return
+    rows = []
+    for provider in providers:
+        provides = ", ".join(f"{kind} {name}" for kind, names in provider.provides.items() for name in names)
+        rows.append((provider.module, provides, provider.origin, "; ".join(provider.problems) or "ok"))
+    print_table(("plugin", "provides", "from", "state"), rows, "There are no plugins.", drop=("from",))
+
+
+@app.command("info")
+def plugin_info(name: str, json: JsonObject = False) -> None:
+    """A plugin, or an architecture, tokenizer, source or pipeline by name: its summary and settings."""
+    registry = open_registry()
+    found = [registry.find(kind, name) for kind in KINDS if name in registry.all(kind)]
+    modules = {provider.module: provider for provider in registry.providers()}
+    if name in modules and modules[name].problems:
+        raise PluginError(
+            f"the plugin {name} ({modules[name].origin}) is broken: {modules[name].problems[0]}"
+        )
+    if not found:
+        given = modules[name].provides if name in modules else None
+        if given is None:
+            known = [*modules, *(known for kind in KINDS for known in registry.all(kind))]
+            raise UsageError(f"there is no plugin {name!r}{near_match(name, known)}")
+        found = [registry.find(kind, one) for kind, names in given.items() for one in names]
+    described = [_describe(one) for one in found]
+    if json:
+        print_json(described)
+        return
+    for one in described:
+        typer.echo(f"{one['kind']} {one['name']}: {one['summary']}\n  from {one['plugin']} ({one['origin']})")
+        print_pairs(map(_setting, one["settings"]))
+
+
+def _setting(setting: Mapping[str, Any]) -> tuple[str, str]:
+    default = "needed" if setting["needed"] else spelled(setting["default"])
+    return f"{setting['name']} = {default}", setting["description"]
+
+
+def _describe(provided: Any) -> dict[str, Any]:
+    spec, provider = provided.spec, provided.provider
+    model = getattr(spec, "config", None) or getattr(spec, "options", None)
+    fields = model.model_fields.items() if model else ()
+    return {
+        "kind": type(spec).__name__.lower(),
+        "name": getattr(spec, "name", getattr(spec, "scheme", "")),
+        "summary": spec.summary,
+        "plugin": provider.module,
+        "origin": provider.origin,
+        "settings": [
+            {
+                "name": name,
+                "default": None if field.is_required() else field.get_default(call_default_factory=True),
+                "needed": field.is_required(),
+                "description": field.description or "",
+            }
+            for name, field in fields
+        ],
+    }
