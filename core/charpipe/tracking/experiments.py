@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from charpipe.errors import RunError, UsageError
 from charpipe.identity import file_name
+from charpipe.store.digest import digest_of_json
 from charpipe.tracking import view
 from charpipe.tracking.describe import RUN_TAG
 from charpipe.tracking.location import Location
@@ -42,9 +42,17 @@ def ensure(client: MlflowClient, name: str, location: Location, tags: Mapping[st
 
 
 def _place(name: str, location: Location) -> str | None:
-    """Where a new experiment keeps its artifacts: a folder of its own, whatever its name holds. MLflow decodes the
-    URI, so that the percent signs of the folder's name are escaped once more."""
-    return f"{location.artifacts.rstrip('/')}/{quote(file_name(name))}" if location.artifacts else None
+    """Where a new experiment keeps its artifacts: a folder of its own, whatever its name holds."""
+    return f"{location.artifacts.rstrip('/')}/{_folder(name)}" if location.artifacts else None
+
+
+def _folder(name: str) -> str:
+    """The folder of an experiment's artifacts: without a percent sign, because MLflow's own tools decode some paths
+    twice, and another one for every name."""
+    folder = file_name(name)
+    if "%" not in folder:
+        return folder
+    return f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)[:80].lstrip('.')}-{digest_of_json(name)[:16]}"
 
 
 def show(client: MlflowClient, experiment: Experiment) -> None:

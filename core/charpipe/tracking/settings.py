@@ -16,7 +16,9 @@ class TrackingConfig(Options):
         None,
         description="MLflow tracking URI; unset: MLFLOW_TRACKING_URI, else SQLite in the workspace",
     )
-    experiment: str | None = Field(None, description="MLflow experiment for all corpora; unset: one for each corpus")
+    experiment: str | None = Field(
+        None, description="MLflow experiment for all corpora; unset: one for each corpus"
+    )
     artifacts: str | None = Field(
         None,
         description="where new experiments keep artifacts (a URI), where `uri` is a database and no server",
