@@ -23,7 +23,7 @@ from documented import GENERATED, PAGES, Block, all_blocks, blocks  # isort: ski
 
 LANGUAGES = {"python", "sh", "toml", "ini", "text"}
 PLAIN = {
-    "architecture.md": 2,
+    "architecture.md": 4,
     "champions.md": 1,
     "deployments.md": 1,
     "environment.md": 1,

@@ -16,7 +16,7 @@ from charpipe.models.loaded import Loaded
 from charpipe.plugin import resolve
 from charpipe.plugins.registry import Registry
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 TEXT = "\nabcdef"
 
 
