@@ -15,10 +15,12 @@ from charpipe.kernels.openmp import limit_spinning
 from charpipe.lazy import names
 
 if TYPE_CHECKING:
-    from charpipe.api import compare, load, train
+    from charpipe.api.compare import compare
     from charpipe.api.inspect import Inspection, inspect
+    from charpipe.api.load import load
     from charpipe.api.report import report
     from charpipe.api.results import Compared, Leaderboard, Trained
+    from charpipe.api.train import train
     from charpipe.errors import CharpipeError
 
 limit_spinning()
@@ -31,11 +33,11 @@ __getattr__ = names(
         "Inspection": "api.inspect",
         "Leaderboard": "api.results",
         "Trained": "api.results",
-        "compare": "api",
+        "compare": "api.compare",
         "inspect": "api.inspect",
-        "load": "api",
+        "load": "api.load",
         "report": "api.report",
-        "train": "api",
+        "train": "api.train",
     },
 )
 

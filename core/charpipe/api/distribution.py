@@ -14,7 +14,7 @@ SHOWN = 10
 BAR = 40
 
 
-class Expectation(Mapping[str, float]):
+class Distribution(Mapping[str, float]):
     """Probabilities by character, the likeliest first; they sum to one.
 
     Made of logits [V] and the characters of the tokens. `probabilities` is in the order of the tokens, float64 [V].
@@ -63,7 +63,7 @@ class Expectation(Mapping[str, float]):
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{_named(char)}: {share:.3f}" for char, share in list(self.items())[:3])
-        return f"<Expectation {shown}{', …' * (len(self) > 3)}>"
+        return f"<Distribution {shown}{', …' * (len(self) > 3)}>"
 
 
 def _named(character: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from charpipe import inspection
-from charpipe.api import open_plugins
+from charpipe.api.pipelines import open_plugins
 from charpipe.config import load_config
 from charpipe.config.files import find_project_file
 from charpipe.config.load import Resolved

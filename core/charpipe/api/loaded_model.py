@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from charpipe.api.distribution import Expectation
+from charpipe.api.distribution import Distribution
 from charpipe.errors import UsageError, near_match
 from charpipe.generation import SampleConfig
 from charpipe.models.loaded import Loaded
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 LENGTH = 200
 
 
-class Memory(Mapping[str, "Tensor"]):
+class ModelState(Mapping[str, "Tensor"]):
     """What a model carries, by name, with a batch of one in dimension 1: `memory["hidden"][layer, 0, unit]`.
 
     It also knows where the text stands, so that a model given it back goes on exactly there.
@@ -51,14 +51,14 @@ class Memory(Mapping[str, "Tensor"]):
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name}: {list(value.shape)}" for name, value in self.items())
-        return f"Memory({shortened(shapes, 500)})"
+        return f"ModelState({shortened(shapes, 500)})"
 
-    def copy(self) -> Memory:
+    def copy(self) -> ModelState:
         """The same, in memory of its own: change it and give it back (`rnn.state = changed`)."""
-        return Memory({name: value.clone() for name, value in self.items()})
+        return ModelState({name: value.clone() for name, value in self.items()})
 
 
-class Rnn:
+class LoadedModel:
     """A trained model that reads and writes one text, and carries its state from call to call.
 
     Any model will do, learnt or counted: only its predictor is used. `name` is its run's.
@@ -110,7 +110,7 @@ class Rnn:
         ]
         return f"<p><b>{escaped(self.name)}</b></p>{table((), rows)}"
 
-    def step(self, text: str, *, strict: bool = True) -> Expectation:
+    def step(self, text: str, *, strict: bool = True) -> Distribution:
         """Read a character (or several); how likely each character is to come next.
 
         Raises UsageError for an empty text, and naming a character that the vocabulary lacks; unless `strict` such
@@ -128,7 +128,7 @@ class Rnn:
         assert token is not None
         logits, after = self._predictor.step(torch.tensor([token]), before)
         position.state, position.token, self._after = before, token, after
-        return Expectation(logits[0].float().cpu().numpy(), self._names())
+        return Distribution(logits[0].float().cpu().numpy(), self._names())
 
     def sample(self, prompt: str = "", length: int = LENGTH, *, strict: bool = True, **settings: Any) -> str:
         """What the model writes after the prompt, going on from its state.
@@ -173,19 +173,19 @@ class Rnn:
         return found
 
     @property
-    def state(self) -> Memory:
+    def state(self) -> ModelState:
         """What it carries now. Set it to go on from there: to one kept before, to a changed copy, to tensors by name.
 
         A changed copy has no last character: after it, `sample` without a prompt begins as after a line break.
         """
         position = self._position.copy()
-        return Memory(self._read(), position)
+        return ModelState(self._read(), position)
 
     @state.setter
     def state(self, state: Mapping[str, Tensor]) -> None:
         from charpipe.generation import Position
 
-        position = state.position if isinstance(state, Memory) else None
+        position = state.position if isinstance(state, ModelState) else None
         if position is None:
             position = Position({name: value.clone() for name, value in self._checked(state).items()})
         self._position = position.copy()

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import charpipe
-from charpipe.api.loaded_model import Rnn
+from charpipe.api.loaded_model import LoadedModel
 from charpipe.models import build_model
 from charpipe.models.loaded import Loaded
 from charpipe.plugin import resolve
@@ -58,9 +58,9 @@ class CountedRun(Loaded):
 @pytest.fixture(params=["learnt", "counted"])
 def rnn(request):
     if request.param == "counted":
-        return Rnn(CountedRun("a run", CountedModel(), _load()))
+        return LoadedModel(CountedRun("a run", CountedModel(), _load()))
     lstm = Registry().architecture("lstm")
-    return Rnn(Loaded("a run", build_model(lstm, lstm.config(hidden_size=9), {}, len(TEXT)), _load()))
+    return LoadedModel(Loaded("a run", build_model(lstm, lstm.config(hidden_size=9), {}, len(TEXT)), _load()))
 
 
 def test_step_gives_a_distribution(rnn):

@@ -1,0 +1,26 @@
+"""`charpipe.load`: the model of a run, to read and to write with."""
+
+from __future__ import annotations
+
+from charpipe.api.loaded_model import LoadedModel
+from charpipe.api.pipelines import open_plugins
+from charpipe.config import load_config
+from charpipe.config.files import find_project_file
+from charpipe.errors import UsageError
+from charpipe.tracking.models import find_model
+from charpipe.workspace import find_workspace
+
+
+def load(run: str = "last", which: str = "best", *, device: str = "auto") -> LoadedModel:
+    """The model of a run: its name, a unique beginning of it, an MLflow run id, `last`, `best:CORPUS` or
+    `champion:CORPUS`; its "best" or "last" checkpoint.
+
+    Looks in the workspace of the project in reach, then in the MLflow that its settings name. Raises CharpipeError.
+    """
+    resolved = load_config()
+    workspace = find_workspace(find_project_file())
+    registry = open_plugins(resolved)
+    if which not in ("best", "last"):
+        raise UsageError(f"there is no {which!r} checkpoint; say best or last")
+    loaded = find_model(run, workspace, registry, resolved.config.tracking, which)
+    return LoadedModel(loaded, registry.all("decoder"), device)
