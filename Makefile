@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help run test lint docs build bench ui clean
+.PHONY: help run test coverage lint docs build bench ui clean
 
 help:
 	@echo "make run    learn from the Linux kernel's source and write some (CHARPIPE_ARGS='--budget 5m' ...)"
 	@echo "make ui     look at the runs in MLflow and Prefect"
 	@echo "make test   run the tests        make lint   check style, types and layers"
 	@echo "make docs   write the documentation as a site to build/site     make build  build the wheel and check it"
+	@echo "make coverage  run the tests and show which lines they reach"
 	@echo "make bench  measure everything that the README claims"
 	@echo "make clean  remove .venv"
 
@@ -22,6 +23,11 @@ ui: $(VENV)/ready
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# The tests once more, and which lines they run: about twice as slow as `make test`.
+coverage: $(VENV)/dev
+	@mkdir -p build/coverage
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-report=html:build/coverage/html $(PYTEST_ARGS)
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
