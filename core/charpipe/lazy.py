@@ -7,12 +7,12 @@ from importlib import import_module
 from typing import Any
 
 
-def names(package: str, rooms: Mapping[str, str]) -> Callable[[str], Any]:
-    """A `__getattr__` for `package`: `rooms` says in which of its modules each name lives."""
+def names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
+    """A `__getattr__` for `package`: `modules` says which of its modules defines each name."""
 
     def get(name: str) -> Any:
-        if name in rooms:
-            return getattr(import_module(f"{package}.{rooms[name]}"), name)
+        if name in modules:
+            return getattr(import_module(f"{package}.{modules[name]}"), name)
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     return get

@@ -23,8 +23,8 @@ from charpipe.errors import InterruptedRun, UsageError, near_match
 from charpipe.events import Event, StageFailed, StagesPlanned
 from charpipe.runs import Run
 from charpipe.stages import Context, Made, WouldRun, stage
+from charpipe.stages.disk_space import check_workspace_disk
 from charpipe.stages.plan import check_device
-from charpipe.stages.room import check_room
 from charpipe.store import digest_of_json
 
 WOULD = "would be trained"
@@ -145,7 +145,7 @@ def check_reproduction(
     """Raise what is wrong with a reproduction before anything is begun: as `divide`, and the device, the precision, the
     architectures, the decoders and the workspace."""
     if not context.dry_run:
-        check_room(context.workspace)
+        check_workspace_disk(context.workspace)
     for share in divide(context, sources, sizes, layers, corpora).shares:
         if not share.there:
             continue

@@ -1,4 +1,4 @@
-"""What the rooms of charpipe ask of a model: the recurrence inside the shell, and the predictor outside."""
+"""What the packages of charpipe ask of a model: the recurrence inside the shell, and the predictor outside."""
 
 from __future__ import annotations
 

@@ -11,11 +11,11 @@ from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.corpus.exclusions import LeftOut, own_files
 from charpipe.errors import CorpusError, RefreshError
 from charpipe.plugin import Fetched
+from charpipe.stages.disk_space import space_warning
 from charpipe.stages.ingest_notices import listed, tell_of_texts
 from charpipe.stages.network import DOWNLOAD
 from charpipe.stages.objects import Made, build, progress_of, recorded
 from charpipe.stages.once import WouldRun
-from charpipe.stages.room import scarce
 from charpipe.stages.splits import earlier_documents
 from charpipe.stages.stage import Context, stage
 from charpipe.stages.units import size
@@ -93,7 +93,7 @@ def _ingested(context: Context, name: str, config: CorpusConfig, fetched: Fetche
                 raise ChangedError(fetched.origin, changed)
             return after.digest == found.digest
 
-        if (short := scarce(context.workspace, fetched.path, found.contents)) is not None:
+        if (short := space_warning(context.workspace, fetched.path, found.contents)) is not None:
             context.notice(short, "warning")
         earlier = earlier_documents(context, action, name, found.contents)
         try:

@@ -19,9 +19,9 @@ from charpipe.runs import Run, RunInfo
 from charpipe.runs.find import new_name
 from charpipe.runs.folder import SCHEMA, PluginUsed
 from charpipe.stages.architectures import architecture
+from charpipe.stages.disk_space import check_workspace_disk
 from charpipe.stages.objects import Made
 from charpipe.stages.replaying import LENGTHS, Replay, check_replay, find_replay
-from charpipe.stages.room import check_room
 from charpipe.stages.stage import Context
 from charpipe.stages.warm_start import WarmStart, find_warm_start, settled_config
 from charpipe.store import Action
@@ -169,7 +169,7 @@ def check_here(
     or to replay."""
     check(context, corpus, arch)
     if not context.dry_run:
-        check_room(context.workspace)
+        check_workspace_disk(context.workspace)
     if architecture(context, arch)[0].spec.build is not None:
         check_device(context)
     if warm_start is not None and context.resume is None:

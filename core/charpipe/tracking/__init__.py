@@ -1,4 +1,4 @@
-"""MLflow, and the only room that imports it. `metrics.jsonl` is the truth; MLflow is filled from it.
+"""MLflow, and the only package that imports it. `metrics.jsonl` is the truth; MLflow is filled from it.
 
 Importing this package imports no MLflow; `tracker`, `sync`, `models` and `pages` import it when they work.
 """

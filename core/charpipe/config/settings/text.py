@@ -1,4 +1,4 @@
-"""The settings of the text room: how a corpus is divided into splits and cut into tokens."""
+"""How a corpus is divided into splits and cut into tokens."""
 
 from __future__ import annotations
 

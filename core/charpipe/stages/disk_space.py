@@ -15,7 +15,7 @@ LEAST_FREE = 4 * 2**20
 """Bytes. With fewer not even the databases and logs of one command have room."""
 
 
-def check_room(workspace: Workspace) -> None:
+def check_workspace_disk(workspace: Workspace) -> None:
     """Raise CharpipeError where the workspace cannot be written, or its disk is full."""
     root = workspace.root
     try:
@@ -35,7 +35,7 @@ def check_room(workspace: Workspace) -> None:
         )
 
 
-def scarce(workspace: Workspace, source: Path | None, selected: Iterable[str]) -> str | None:
+def space_warning(workspace: Workspace, source: Path | None, selected: Iterable[str]) -> str | None:
     """A sentence where a corpus is larger than what is free: its documents and tokens together are no smaller than its
     text, as a rule. `selected` are the files of a folder that are read; a source without a path is small."""
     if source is None:

@@ -12,7 +12,7 @@ from charpipe import stages
 from charpipe.cli import main
 from charpipe.errors import CharpipeError
 from charpipe.events import Notice
-from charpipe.stages.room import LEAST_FREE, check_room, scarce
+from charpipe.stages.disk_space import LEAST_FREE, check_workspace_disk, space_warning
 from charpipe.workspace import Workspace
 
 Usage = namedtuple("Usage", "total used free")
@@ -25,13 +25,13 @@ def leave(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
 def test_full_disk_and_unwritable_workspace_are_told_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check_room(Workspace(tmp_path / "new"))
+    check_workspace_disk(Workspace(tmp_path / "new"))
     (tmp_path / "file").write_text("")
     with pytest.raises(CharpipeError, match=r"cannot be written: .*nothing was begun.*CHARPIPE_HOME"):
-        check_room(Workspace(tmp_path / "file" / "workspace"))
+        check_workspace_disk(Workspace(tmp_path / "file" / "workspace"))
     leave(monkeypatch, LEAST_FREE - 1)
     with pytest.raises(CharpipeError, match=r"is full \(4\.19 MB free\); nothing was begun"):
-        check_room(Workspace(tmp_path / "new"))
+        check_workspace_disk(Workspace(tmp_path / "new"))
 
 
 def test_corpus_larger_than_the_disk_is_told_before_it_is_read(
@@ -49,8 +49,8 @@ def test_corpus_larger_than_the_disk_is_told_before_it_is_read(
     stages.ingest(open_session(), "texts")  # there already: nothing is written
     assert not heard.of(Notice)
     leave(monkeypatch, 4200)
-    assert scarce(Workspace(project), folder, ["a.txt", "b.txt"]) is None
-    assert scarce(Workspace(project), None, []) is None  # a text that stands in the project file
+    assert space_warning(Workspace(project), folder, ["a.txt", "b.txt"]) is None
+    assert space_warning(Workspace(project), None, []) is None  # a text that stands in the project file
 
 
 HELLO = ["--corpus", "hello"]
