@@ -12,7 +12,7 @@ Importing this package imports none of the heavy libraries behind it.
 from typing import TYPE_CHECKING
 
 from charpipe.kernels.openmp import limit_spinning
-from charpipe.lazy import names
+from charpipe.lazy import EarlierModules, names
 
 if TYPE_CHECKING:
     from charpipe.api.compare import compare
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from charpipe.errors import CharpipeError
 
 limit_spinning()
+EarlierModules(
+    {
+        "charpipe.library": "charpipe.models.loaded",
+        "charpipe.registry": "charpipe.plugins.registry",
+        "charpipe.generation.settings": "charpipe.config.settings.sampling",
+    }
+).install()
 
 __getattr__ = names(
     __name__,
