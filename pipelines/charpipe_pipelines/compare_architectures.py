@@ -9,7 +9,7 @@ from charpipe.cli.output import table_lines, terminal_width
 from charpipe.comparison.configurations import check_match, settle
 from charpipe.comparison.leaderboard import HEAD, Standing, cells_of
 from charpipe.comparison.results import ComparisonResult, conclude
-from charpipe.comparison.training import train_cell
+from charpipe.comparison.training import train_trial
 from charpipe.stages import Context, check_here, encode, ingest, learn_vocabulary
 from charpipe_pipelines.options import CompareOptions
 
@@ -30,7 +30,8 @@ def recipe(context: Context, options: CompareOptions) -> ComparisonResult:
         context, corpus, options.archs, options.widths, options.depths, options.seeds, options.match, tokens
     )
     rows = [
-        train_cell(context, trial, corpus, tokens, vocabulary, comparison.name) for trial in comparison.cells
+        train_trial(context, trial, corpus, tokens, vocabulary, comparison.name)
+        for trial in comparison.trials
     ]
     return conclude(context, comparison, rows)
 

@@ -6,7 +6,7 @@ import numpy as np
 
 import charpipe
 from charpipe.inspection import Reading
-from charpipe.inspection.pieces import Cell
+from charpipe.inspection.pieces import Piece
 
 
 def test_dir_lists_every_public_name() -> None:
@@ -16,10 +16,10 @@ def test_dir_lists_every_public_name() -> None:
 
 def test_the_repr_of_a_reading_is_short() -> None:
     length = 5000
-    cells = [Cell("a", n, n) for n in range(length)]
+    pieces = [Piece("a", n, n) for n in range(length)]
     many = np.zeros((length, 5), np.int64)
     reading = Reading(
-        cells,
+        pieces,
         many[:, 0],
         (),
         np.zeros((length, 512), np.float32),

@@ -222,7 +222,7 @@ def _untrained(loaded: Loaded, registry: Registry, device: str) -> Sequence[Pred
 
 def _warnings(workspace: Workspace, loaded: Loaded, reading: inspection.Reading) -> list[str]:
     """A sentence if the text that is shown is scored worse than guessing."""
-    tokens = reading.cells[-1].last - reading.cells[0].last
+    tokens = reading.pieces[-1].last - reading.pieces[0].last
     loss = float(reading.bits[1:].sum()) * math.log(2) / max(1, tokens)
     warning = warn_about_text(workspace.runs, loaded.name, loaded.encoding.size, {"text/loss": loss})
     return [warning] if warning else []

@@ -7,11 +7,10 @@ from charpipe.comparison.reproduced import ReproductionResult, tabulate
 from charpipe.comparison.reproducing import check_reproduction, divide, prepare, reproduce, results_of
 from charpipe.comparison.reproduction import Result
 from charpipe.comparison.results import ComparisonResult, conclude
-from charpipe.comparison.training import row_of, train_cell
-from charpipe.comparison.trials import Cell, Comparison, cells
+from charpipe.comparison.training import row_of, train_trial
+from charpipe.comparison.trials import Comparison, Trial, trials
 
 __all__ = [
-    "Cell",
     "Comparison",
     "ComparisonResult",
     "Matched",
@@ -19,8 +18,8 @@ __all__ = [
     "Result",
     "Row",
     "Standing",
+    "Trial",
     "baseline_rows",
-    "cells",
     "check_match",
     "check_reproduction",
     "conclude",
@@ -36,6 +35,7 @@ __all__ = [
     "settle",
     "table",
     "tabulate",
-    "train_cell",
+    "train_trial",
+    "trials",
     "write_csv",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from charpipe.comparison.matching import match_parameters
-from charpipe.comparison.trials import Cell, Comparison, cells
+from charpipe.comparison.trials import Comparison, Trial, trials
 from charpipe.config.validation import validate
 from charpipe.errors import UsageError
 from charpipe.events import StagesPlanned
@@ -38,12 +38,12 @@ def settle(
     check_match(context, match)
     sized = [arch for arch in archs if is_sized(context, arch)]
     first = context.config.train.seed
-    asked = cells(archs, sized, sizes, layers, [first + number for number in range(seeds)])
+    asked = trials(archs, sized, sizes, layers, [first + number for number in range(seeds)])
     if match == "parameters" and sized:
         letters = int(tokens.facts["vocabulary_size"])
         known: dict[tuple[str, int, int], int] = {}
-        asked = [_matched(context, cell, sized[0], letters, known) for cell in asked]
-    context.emit(StagesPlanned(tuple(cell.name for cell in asked)))
+        asked = [_matched(context, trial, sized[0], letters, known) for trial in asked]
+    context.emit(StagesPlanned(tuple(trial.name for trial in asked)))
     name, _ = context.corpus(corpus)
     title = ", ".join(archs)
     return Comparison(_name(context, name, archs, asked, match, tokens), title, name, match, tuple(asked))
@@ -63,63 +63,63 @@ def is_sized(context: Context, arch: str) -> bool:
     return issubclass(context.registry.architecture(arch).config, ArchitectureConfig)
 
 
-def configured(context: Context, cell: Cell) -> Context:
-    """The same context, with the settings of this cell."""
+def configured(context: Context, trial: Trial) -> Context:
+    """The same context, with the settings of this trial."""
     config = context.config
-    tables = {**config.architectures, cell.arch: _table(context, cell)}
-    train = config.train if cell.seed is None else config.train.model_copy(update={"seed": cell.seed})
+    tables = {**config.architectures, trial.arch: _table(context, trial)}
+    train = config.train if trial.seed is None else config.train.model_copy(update={"seed": trial.seed})
     config = config.model_copy(update={"architectures": tables, "train": train})
     return dataclasses.replace(context, resolved=dataclasses.replace(context.resolved, config=config))
 
 
-def _table(context: Context, cell: Cell) -> dict[str, Any]:
-    table = dict(context.config.architectures.get(cell.arch, {}))
-    return table if cell.size is None else table | {"hidden_size": cell.size, "layers": cell.layers}
+def _table(context: Context, trial: Trial) -> dict[str, Any]:
+    table = dict(context.config.architectures.get(trial.arch, {}))
+    return table if trial.size is None else table | {"hidden_size": trial.size, "layers": trial.layers}
 
 
 def _matched(
-    context: Context, cell: Cell, reference: str, letters: int, known: dict[tuple[str, int, int], int]
-) -> Cell:
-    if cell.size is None or cell.layers is None or cell.arch == reference:
-        return cell
-    key = (cell.arch, cell.size, cell.layers)
+    context: Context, trial: Trial, reference: str, letters: int, known: dict[tuple[str, int, int], int]
+) -> Trial:
+    if trial.size is None or trial.layers is None or trial.arch == reference:
+        return trial
+    key = (trial.arch, trial.size, trial.layers)
     if key not in known:
-        wanted = _count(context, dataclasses.replace(cell, arch=reference), letters)
+        wanted = _count(context, dataclasses.replace(trial, arch=reference), letters)
 
         def count(size: int) -> int:
-            return _count(context, dataclasses.replace(cell, size=size), letters)
+            return _count(context, dataclasses.replace(trial, size=size), letters)
 
         found = match_parameters(wanted, count)
         known[key] = found.size
         context.notice(
-            f"{cell.arch} {cell.layers}x{found.size} has {found.parameters:,} parameters "
-            f"({found.residual:+,} against {reference} {cell.layers}x{cell.size})"
+            f"{trial.arch} {trial.layers}x{found.size} has {found.parameters:,} parameters "
+            f"({found.residual:+,} against {reference} {trial.layers}x{trial.size})"
         )
-    return dataclasses.replace(cell, size=known[key])
+    return dataclasses.replace(trial, size=known[key])
 
 
-def _count(context: Context, cell: Cell, letters: int) -> int:
+def _count(context: Context, trial: Trial, letters: int) -> int:
     """Parameters, counted without memory for any of them."""
     import torch
 
     from charpipe.models.model import build_network
     from charpipe.models.shell import parameter_count
 
-    spec = context.registry.architecture(cell.arch)
-    config: Any = validate(spec.config, _table(context, cell), f"architectures.{cell.arch}")
+    spec = context.registry.architecture(trial.arch)
+    config: Any = validate(spec.config, _table(context, trial), f"architectures.{trial.arch}")
     with torch.device("meta"):
         return parameter_count(build_network(spec, config, letters))
 
 
 def _name(
-    context: Context, corpus: str, archs: Sequence[str], asked: Sequence[Cell], match: str, tokens: Made
+    context: Context, corpus: str, archs: Sequence[str], asked: Sequence[Trial], match: str, tokens: Made
 ) -> str:
     """`tiny_shakespeare-rnn-lstm-gru-7f3a1c`."""
     settings: Mapping[str, Any] = context.config.train.model_dump(mode="json")
     digest = digest_of_json(
         {
             "tokens": tokens.digest,
-            "cells": [dataclasses.asdict(cell) | {"table": _table(context, cell)} for cell in asked],
+            "cells": [dataclasses.asdict(trial) | {"table": _table(context, trial)} for trial in asked],
             "match": match,
             "train": settings,
         }

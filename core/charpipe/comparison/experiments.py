@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from charpipe.comparison.trials import Cell, cells
+from charpipe.comparison.trials import Trial, trials
 
 SIZES, LAYERS = (64, 128, 256, 512), (1, 2, 3)
 """The paper's grid: units of the LSTM in each layer, and layers."""
@@ -73,9 +73,9 @@ class Experiment:
     notes: str = ""
 
     @property
-    def cells(self) -> list[Cell]:
+    def trials(self) -> list[Trial]:
         """The models as they were named in 2015, their widths not yet matched."""
-        return cells(self.archs, RECURRENT, self.sizes, self.layers, [0])
+        return trials(self.archs, RECURRENT, self.sizes, self.layers, [0])
 
     @property
     def title(self) -> str:

@@ -15,8 +15,8 @@ from charpipe.comparison.experiments import Experiment
 from charpipe.comparison.experiments import experiments as all_experiments
 from charpipe.comparison.leaderboard import Row
 from charpipe.comparison.reproduction import Result, result, with_best
-from charpipe.comparison.training import sentence, train_cell
-from charpipe.comparison.trials import Cell
+from charpipe.comparison.training import sentence, train_trial
+from charpipe.comparison.trials import Trial
 from charpipe.config import resolve_corpus
 from charpipe.config.settings.training import parse_budget
 from charpipe.errors import InterruptedRun, UsageError, near_match
@@ -66,7 +66,7 @@ class Prepared:
     wanted: str = ""
     tokens: Made | None = None
     vocabulary: Made | None = None
-    cells: tuple[Cell, ...] = ()
+    trials: tuple[Trial, ...] = ()
     reason: str = ""
     failed: bool = False
     checked: bool = True
@@ -81,7 +81,7 @@ class Prepared:
     @property
     def models(self) -> list[Model]:
         """What is to be trained on it."""
-        return [Model(self, number) for number in range(len(self.cells))]
+        return [Model(self, number) for number in range(len(self.trials))]
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Model:
     @property
     def name(self) -> str:
         """`war_and_peace rnn 1x128 seed 1`."""
-        return f"{self.prepared.share.experiment.corpus} {self.prepared.cells[self.number].name}"
+        return f"{self.prepared.share.experiment.corpus} {self.prepared.trials[self.number].name}"
 
 
 @stage("divide", "Choose the experiments, and divide the budget over them.")
@@ -119,7 +119,7 @@ def divide(
     there = [one.corpus in corpora or one.corpus in context.config.corpora for one in chosen]
     steps = context.config.train.steps if "train.steps" in _asked(context) else None
     count = sum(
-        sum(cell.size is not None for cell in one.cells)
+        sum(trial.size is not None for trial in one.trials)
         for one, is_there in zip(chosen, there, strict=True)
         if is_there
     )
@@ -178,7 +178,9 @@ def prepare(context: Context, share: Share) -> Prepared:
     except Exception as error:  # no network, no disk, a plugin's own: the other texts are to go on
         context.emit(StageFailed(experiment.title, sentence(error)))
         return Prepared(share, reason=sentence(error), failed=True)
-    return Prepared(share, wanted, tokens, vocabulary, settled.cells, checked=_is_checked(own, share, wanted))
+    return Prepared(
+        share, wanted, tokens, vocabulary, settled.trials, checked=_is_checked(own, share, wanted)
+    )
 
 
 @stage(
@@ -190,22 +192,22 @@ def reproduce(context: Context, wanted: Model, reproduction: str) -> list[Result
     """Train and score one model, or find the run that did; a row for each of its quantities. Raises InterruptedRun."""
     prepared, share = wanted.prepared, wanted.prepared.share
     experiment = share.experiment
-    asked, cell = experiment.cells[wanted.number], prepared.cells[wanted.number]
+    asked, trial = experiment.trials[wanted.number], prepared.trials[wanted.number]
     assert prepared.tokens is not None and prepared.vocabulary is not None
     own, _ = _own(context, share)
     model = model_name(own, asked)
     try:
-        row = train_cell(own, cell, prepared.wanted, prepared.tokens, prepared.vocabulary, reproduction)
+        row = train_trial(own, trial, prepared.wanted, prepared.tokens, prepared.vocabulary, reproduction)
     except WouldRun:
-        row = Row(cell.title, cell.seed)
+        row = Row(trial.title, trial.seed)
     if row.error or not row.run:
         reason, failed = row.error or WOULD, bool(row.error)
         found: dict[str, Any] = {"run": row.run, "reason": reason, "failed": failed}
         return [result(experiment, model, one, **found) for one in experiment.quantities]
     metrics = Run(context.workspace.runs / row.run).status.metrics
     notes = "counted in full" if asked.size is None else ""
-    if cell.size != asked.size:
-        notes = f"width {cell.size}, for the parameters of the LSTM"
+    if trial.size != asked.size:
+        notes = f"width {trial.size}, for the parameters of the LSTM"
     if row.worse_than_guessing:
         notes = "; ".join(filter(None, (notes, "worse than guessing")))
     shared: dict[str, Any] = {
@@ -223,8 +225,8 @@ def reproduce(context: Context, wanted: Model, reproduction: str) -> list[Result
 def absent(prepared: Prepared) -> list[Result]:
     """The row of an experiment whose text is not here."""
     experiment = prepared.share.experiment
-    count = len(experiment.cells)
-    model = f"{count} models" if count > 1 else experiment.cells[0].title
+    count = len(experiment.trials)
+    model = f"{count} models" if count > 1 else experiment.trials[0].title
     return [
         result(experiment, model, one, reason=prepared.reason, failed=prepared.failed)
         for one in experiment.quantities
@@ -236,12 +238,12 @@ def results_of(prepared: Prepared, found: Sequence[Result]) -> list[Result]:
     return absent(prepared) if prepared.reason else with_best(prepared.share.experiment, found)
 
 
-def model_name(context: Context, cell: Cell) -> str:
+def model_name(context: Context, trial: Trial) -> str:
     """`lstm 1x64`, `ngram order 20`."""
-    if cell.size is not None:
-        return cell.title
-    order = context.config.architectures.get(cell.arch, {}).get("order")
-    return cell.arch if order is None else f"{cell.arch} order {order}"
+    if trial.size is not None:
+        return trial.title
+    order = context.config.architectures.get(trial.arch, {}).get("order")
+    return trial.arch if order is None else f"{trial.arch} order {order}"
 
 
 def experiment_of(context: Context) -> str:

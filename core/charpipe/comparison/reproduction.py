@@ -57,7 +57,7 @@ def result(experiment: Experiment, model: str, quantity: str, **found: Any) -> R
 
 def with_best(experiment: Experiment, results: Sequence[Result]) -> list[Result]:
     """The results of an experiment, and after those of a grid its best, since that is what is published of it."""
-    if len(experiment.cells) == 1:
+    if len(experiment.trials) == 1:
         return list(results)
     quantity = experiment.quantities[0]
     learnt = [one for one in results if one.here is not None and not one.model.startswith(COUNTED)]

@@ -65,7 +65,7 @@ def conclude(context: Context, comparison: Comparison, rows: Sequence[Row]) -> C
     result = ComparisonResult(comparison.name, comparison.corpus, folder, tuple(standings), trained)
     failed = sum(bool(row.error) for row in rows)
     if failed:
-        of = len(comparison.cells)
+        of = len(comparison.trials)
         raise Incomplete(
             f"{failed} of {of} trainings failed, and the leaderboard says why; the others are kept: "
             f"the same command again tries {'it' if failed == 1 else 'those'} again",

@@ -10,7 +10,7 @@ from statistics import median
 from charpipe import stages
 from charpipe.comparison.configurations import configured
 from charpipe.comparison.leaderboard import Row
-from charpipe.comparison.trials import Cell
+from charpipe.comparison.trials import Trial
 from charpipe.errors import CharpipeError, InterruptedRun
 from charpipe.events import Event, StageFailed, StageFinished, StageProgress, StageStarted, TrainingStarted
 from charpipe.reports.history import read_history
@@ -24,52 +24,52 @@ SPEED = "perf/chars_per_second"
 @stage(
     "compare",
     "Train and score one configuration, or find the run that did.",
-    label=lambda cell, *_: str(cell.name),
+    label=lambda trial, *_: str(trial.name),
 )
-def train_cell(
-    context: Context, cell: Cell, corpus: str, tokens: Made, vocabulary: Made, comparison: str = ""
+def train_trial(
+    context: Context, trial: Trial, corpus: str, tokens: Made, vocabulary: Made, comparison: str = ""
 ) -> Row:
     """Train and score one configuration, or find the run that did; `comparison` is what it is done for.
 
     Raises InterruptedRun after saving where a stop was wished for; every other error becomes the row's, so that the
     other configurations go on. In a dry run the row of what would be trained names no run.
     """
-    told = _Told(context, cell.name, comparison)
-    own = replace(configured(context, cell), emit=told)
-    context.check_stop(cell.name)
+    told = _Told(context, trial.name, comparison)
+    own = replace(configured(context, trial), emit=told)
+    context.check_stop(trial.name)
     try:
-        request = TrainRequest(corpus, cell.arch, options={"corpus": corpus, "arch": cell.arch})
+        request = TrainRequest(corpus, trial.arch, options={"corpus": corpus, "arch": trial.arch})
         trained = stages.train(own, request, tokens, vocabulary)
         evaluated = stages.evaluate(own, trained, tokens)
     except WouldRun as stage:
-        context.notice(f"{cell.name}: {stage}".replace(", and all after it", ""))
-        return Row(cell.title, cell.seed)
+        context.notice(f"{trial.name}: {stage}".replace(", and all after it", ""))
+        return Row(trial.title, trial.seed)
     except InterruptedRun as error:
         raise InterruptedRun(
-            f"stopped in {cell.name}; it and all that was finished before it are kept: "
+            f"stopped in {trial.name}; it and all that was finished before it are kept: "
             "to go on, type the same command again",
             error.exit_code - 128,
         ) from error
     except Exception as error:  # a plugin's own, or memory that is not there: the others are to go on
-        context.emit(StageFailed(cell.name, sentence(error)))
-        return Row(cell.title, cell.seed, told.run, error=sentence(error))
+        context.emit(StageFailed(trial.name, sentence(error)))
+        return Row(trial.title, trial.seed, told.run, error=sentence(error))
     run = Run(context.workspace.root / trained.path)
     if comparison and run.status.comparison != comparison and not context.dry_run:
         run.update(comparison=comparison)
     if context.publishing.is_due(run.name):
         publish(own, run)
-    row = row_of(run, cell, evaluated.metrics, evaluated.warning is not None)
+    row = row_of(run, trial, evaluated.metrics, evaluated.warning is not None)
     told.finish(row)
     return row
 
 
-def row_of(run: Run, cell: Cell, scores: Mapping[str, float], worse_than_guessing: bool = False) -> Row:
+def row_of(run: Run, trial: Trial, scores: Mapping[str, float], worse_than_guessing: bool = False) -> Row:
     """The row of a run that was trained and scored."""
     status = run.status
     speeds = [point.value for point in read_history(run).curve(SPEED)]
     return Row(
-        cell.title,
-        cell.seed,
+        trial.title,
+        trial.seed,
         run.name,
         parameters=status.parameters,
         steps=status.step,
@@ -94,7 +94,7 @@ def sentence(error: Exception) -> str:
 
 @dataclass
 class _Told:
-    """Passes a training's events on as those of one stage, named after the cell."""
+    """Passes a training's events on as those of one stage, named after the trial."""
 
     context: Context
     name: str

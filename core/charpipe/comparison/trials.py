@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Cell:
+class Trial:
     """One training: `size` and `layers` are None where the architecture has no such setting, and `seed` is where it
     draws nothing."""
 
@@ -35,21 +35,21 @@ class Comparison:
     title: str
     corpus: str
     match: str
-    cells: tuple[Cell, ...]
+    trials: tuple[Trial, ...]
 
 
-def cells(
+def trials(
     archs: Sequence[str],
     sized: Sequence[str],
     sizes: Sequence[int],
     layers: Sequence[int],
     seeds: Sequence[int],
-) -> list[Cell]:
+) -> list[Trial]:
     """All configurations, seeds innermost; architectures that are not in `sized` take part once, without seeds."""
-    made: list[Cell] = []
+    made: list[Trial] = []
     for arch in archs:
         if arch not in sized:
-            made.append(Cell(arch, None, None, None))
+            made.append(Trial(arch, None, None, None))
             continue
-        made += [Cell(arch, size, depth, seed) for size in sizes for depth in layers for seed in seeds]
+        made += [Trial(arch, size, depth, seed) for size in sizes for depth in layers for seed in seeds]
     return made

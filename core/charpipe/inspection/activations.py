@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charpipe.errors import UsageError
-from charpipe.inspection.pieces import Cell, cells
+from charpipe.inspection.pieces import Piece, split_pieces
 from charpipe.inspection.units import Group, count, groups, read_state
 from charpipe.models import Predictor, open_stream
 from charpipe.pages.notebook import coloured
@@ -27,13 +27,13 @@ Progress = Callable[[int, int], None]
 class Reading:
     """One text as a model read it, from its initial state, the state carried from the first character to the last.
 
-    `units` float32 [cells, units], in the columns of `groups`, after each piece of text; `likeliest` and
-    `chances` [cells, 5]: the tokens expected after it; `tokens` [cells]: the first token of the piece itself; `bits`
-    [cells]: how surprising the piece was (NaN for the first, which nothing comes before; infinity where the model held
+    `units` float32 [pieces, units], in the columns of `groups`, after each piece of text; `likeliest` and
+    `chances` [pieces, 5]: the tokens expected after it; `tokens` [pieces]: the first token of the piece itself; `bits`
+    [pieces]: how surprising the piece was (NaN for the first, which nothing comes before; infinity where the model held
     it for impossible).
     """
 
-    cells: Sequence[Cell]
+    pieces: Sequence[Piece]
     tokens: NDArray[np.int64]
     groups: tuple[Group, ...]
     units: NDArray[np.float32]
@@ -48,18 +48,18 @@ class Reading:
     def _repr_html_(self) -> str:
         """The beginning of the text for a notebook, the redder the more surprising (8 bits and more are full)."""
         strengths = np.nan_to_num(self.bits / FULL_BITS, nan=0.0, posinf=1.0).tolist()
-        return f"<p>{html.escape(repr(self))}</p>{coloured(zip((c.text for c in self.cells), strengths, strict=True))}"
+        return f"<p>{html.escape(repr(self))}</p>{coloured(zip((c.text for c in self.pieces), strengths, strict=True))}"
 
     @property
     def text(self) -> str:
         """The text that was read."""
-        return "".join(cell.text for cell in self.cells)
+        return "".join(piece.text for piece in self.pieces)
 
     @property
     def bits_per_char(self) -> float:
         """The mean surprise of the characters after the first piece."""
         known = self.bits[1:]
-        return float(known.sum() / sum(len(cell.text) for cell in self.cells[1:]))
+        return float(known.sum() / sum(len(piece.text) for piece in self.pieces[1:]))
 
 
 def read(
@@ -78,14 +78,14 @@ def read(
             "to be foreseen: give a longer one"
         )
     tokens = encoding.encode(text).astype("int64")
-    pieces = cells(encoding, tokens)
+    pieces = split_pieces(encoding, tokens)
     found = groups(predictor)
     units = np.zeros((len(pieces), count(found)), np.float32)
     likeliest = np.zeros((len(pieces), min(TOP, encoding.size)), np.int64)
     chances = np.zeros(likeliest.shape, np.float32)
     bits = np.zeros(len(tokens))
     stream = open_stream(predictor, predictor.initial_state(1))
-    expected, ends = None, {cell.last: row for row, cell in enumerate(pieces)}
+    expected, ends = None, {piece.last: row for row, piece in enumerate(pieces)}
     for place, token in enumerate(tokens.tolist()):
         bits[place] = math.nan if expected is None else -_log2(float(expected[token]))
         expected = _softmax(stream.step(token))
@@ -96,8 +96,8 @@ def read(
             likeliest[row] = _largest(expected, likeliest.shape[1])
             chances[row] = expected[likeliest[row]]
         progress(place + 1, len(tokens))
-    summed = np.add.reduceat(bits, [cell.first for cell in pieces])
-    firsts = tokens[[cell.first for cell in pieces]]
+    summed = np.add.reduceat(bits, [piece.first for piece in pieces])
+    firsts = tokens[[piece.first for piece in pieces]]
     return Reading(pieces, firsts, found, units, likeliest, chances, summed.astype(np.float32))
 
 

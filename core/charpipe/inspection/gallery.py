@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charpipe.inspection.packing import Packed
-from charpipe.inspection.pieces import Cell
+from charpipe.inspection.pieces import Piece
 
 MOST = 6
 """Units that are shown."""
@@ -21,11 +21,11 @@ Array = NDArray[Any]
 
 
 def gallery(
-    chips: Sequence[Mapping[str, Any]], cells: Sequence[Cell], packed: Packed
+    chips: Sequence[Mapping[str, Any]], pieces: Sequence[Piece], packed: Packed
 ) -> list[dict[str, Any]]:
     """Up to MOST units, each once, in the order of the chips, those without an example left out. `pieces` are `(text,
     depth of the colour in percent, class)`; `first` is the place of the first of them in the whole text."""
-    units = np.frombuffer(base64.b64decode(packed.data), np.int8).reshape(-1, len(cells))
+    units = np.frombuffer(base64.b64decode(packed.data), np.int8).reshape(-1, len(pieces))
     shown: list[dict[str, Any]] = []
     seen: set[int] = set()
     for chip in chips:
@@ -34,13 +34,13 @@ def gallery(
             continue
         seen.add(column)
         colours = stretched(units[column], chip["best"]["sign"])
-        first = plainest(colours, is_on(chip["runs"], len(cells)), cells)
-        pieces = zip(cells[first : first + LENGTH], colours[first : first + LENGTH].tolist(), strict=True)
+        first = plainest(colours, is_on(chip["runs"], len(pieces)), pieces)
+        coloured = zip(pieces[first : first + LENGTH], colours[first : first + LENGTH].tolist(), strict=True)
         shown.append(
             {
                 "chip": chip,
                 "first": first,
-                "pieces": [(cell.text, round(100 * abs(value)), _side(value)) for cell, value in pieces],
+                "pieces": [(piece.text, round(100 * abs(value)), _side(value)) for piece, value in coloured],
             }
         )
         if len(shown) == MOST:
@@ -65,11 +65,11 @@ def is_on(runs: Sequence[Sequence[int]], length: int) -> Array:
     return found
 
 
-def plainest(colours: Array, on: Array, cells: Sequence[Cell]) -> int:
+def plainest(colours: Array, on: Array, pieces: Sequence[Piece]) -> int:
     """Where LENGTH pieces begin in which the colours differ most between where the signal is on and where it is off.
     They begin a line where one begins near enough, and are within the text."""
-    last = max(0, len(cells) - LENGTH)
-    lines = [n + 1 for n, cell in enumerate(cells[:last]) if cell.text.endswith("\n")]
+    last = max(0, len(pieces) - LENGTH)
+    lines = [n + 1 for n, piece in enumerate(pieces[:last]) if piece.text.endswith("\n")]
     starts = [0, *(start for start in lines if start <= last)]
     if len(starts) < last // LENGTH:
         starts = [*range(0, last + 1, LENGTH // 4), last]

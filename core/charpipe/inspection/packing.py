@@ -20,7 +20,7 @@ ONE_SIDED = 0.95
 
 @dataclass(frozen=True)
 class Packed:
-    """`data` is base64 of int8 [units, cells]: each unit's values, brought between -1 and 1, times 127.
+    """`data` is base64 of int8 [units, pieces]: each unit's values, brought between -1 and 1, times 127.
 
     `shown[k]` says how those of group k were: left as they are (`value`) or `tanh`; but a unit whose place in
     `divisors` is not 0 was divided by that.
@@ -32,10 +32,10 @@ class Packed:
 
 
 def pack(units: NDArray[np.float32], groups: Sequence[Group]) -> Packed:
-    """Put the units of a reading, [cells, units], into a string.
+    """Put the units of a reading, [pieces, units], into a string.
 
     Values that all lie between -1 and 1 stay as they are. Others become their tanh, as the essay shows an LSTM's
-    cells; but a unit whose tanh would stay at one of its limits, as a counter's does, is divided by its 99th
+    pieces; but a unit whose tanh would stay at one of its limits, as a counter's does, is divided by its 99th
     percentile.
     """
     values = np.nan_to_num(units)

@@ -55,7 +55,7 @@ def page(
         search=search,
         rows=rows,
         chips=chips,
-        gallery=gallery(chips, reading.cells, packed),
+        gallery=gallery(chips, reading.pieces, packed),
         rare=search.rare if search else (),
         run_up=RUN_UP,
         least=(1 + LEAST) / 2,
@@ -76,14 +76,14 @@ def _seen(
 ) -> tuple[list[list[int]], float]:
     """Where a signal is on in the shown text, as `[first, after last]` pieces, and how much the unit's colour
     differs there from elsewhere: the difference of means over the spread within; 0 without an example."""
-    ends = np.cumsum([len(cell.text) for cell in reading.cells]) - 1
+    ends = np.cumsum([len(piece.text) for piece in reading.pieces]) - 1
     values = measure(reading.text)[ends, place]
     on = values > np.median(values) if SIGNALS[place].graded else values > 0
     changes = np.flatnonzero(np.diff(np.concatenate([[0], on.astype(np.int8), [0]])))
     runs = [[int(first), int(last)] for first, last in changes.reshape(-1, 2)]
     if not on.any() or on.all():
         return runs, 0.0
-    units = np.frombuffer(base64.b64decode(packed.data), np.int8).reshape(-1, len(reading.cells))
+    units = np.frombuffer(base64.b64decode(packed.data), np.int8).reshape(-1, len(reading.pieces))
     shown = best["sign"] * units[best["column"]].astype(np.float64)
     spread = shown[on].std() + shown[~on].std() + 32  # a difference of a quarter of the scale is plain to see
     return runs, float((shown[on].mean() - shown[~on].mean()) / spread)
@@ -95,7 +95,7 @@ def _data(reading: Reading, labels: Sequence[str], packed: Packed) -> dict[str, 
     used = sorted({int(token) for token in reading.likeliest.flat} | {int(token) for token in reading.tokens})
     places = {token: place for place, token in enumerate(used)}
     return {
-        "cells": [cell.text for cell in reading.cells],
+        "cells": [piece.text for piece in reading.pieces],
         "bits": [_bits(float(bits)) for bits in reading.bits],
         "tokens": [places[int(token)] for token in reading.tokens],
         "labels": [FACE.get(labels[token], labels[token]) for token in used],

@@ -9,7 +9,7 @@ from charpipe.plugin import Encoding
 
 
 @dataclass(frozen=True)
-class Cell:
+class Piece:
     """A piece of text, and the first and last of the tokens that spell it."""
 
     text: str
@@ -17,12 +17,12 @@ class Cell:
     last: int
 
 
-def cells(encoding: Encoding, tokens: Iterable[int]) -> list[Cell]:
+def split_pieces(encoding: Encoding, tokens: Iterable[int]) -> list[Piece]:
     """The pieces that tokens spell. What the last tokens leave unfinished is no piece."""
     decoder, found, first = encoding.decoder(), [], 0
     for place, token in enumerate(tokens):
         piece = decoder.decode((int(token),))
         if piece:
-            found.append(Cell(piece, first, place))
+            found.append(Piece(piece, first, place))
             first = place + 1
     return found

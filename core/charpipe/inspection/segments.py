@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from charpipe.inspection.pieces import cells
+from charpipe.inspection.pieces import split_pieces
 from charpipe.inspection.signals import SIGNALS, measure
 from charpipe.inspection.units import count, groups, read_state
 from charpipe.models import Predictor
@@ -44,7 +44,7 @@ def cut(encoding: Encoding, tokens: Tokens, most: int) -> Lanes:
     columns = np.stack([np.asarray(tokens[start : start + length]).astype(np.int64) for start in starts], 1)
     places, numbers, values = [], [], [np.zeros((0, len(SIGNALS)), np.float32)]
     for lane in range(lanes):
-        pieces = cells(encoding, columns[:, lane])
+        pieces = split_pieces(encoding, columns[:, lane])
         measured = measure("".join(piece.text for piece in pieces))
         last = np.cumsum([len(piece.text) for piece in pieces]) - 1
         known = [n for n, piece in enumerate(pieces) if piece.last >= min(RUN_UP, length // 2)]

@@ -54,7 +54,7 @@ def surprise(
     if len(text) < 2:
         return None
     reading = read(predictor, encoding, text)
-    return Surprise(split, tuple(cell.text for cell in reading.cells), tuple(reading.bits.tolist()))
+    return Surprise(split, tuple(piece.text for piece in reading.pieces), tuple(reading.bits.tolist()))
 
 
 __all__ = ["SHOWN", "Surprise", "surprise"]

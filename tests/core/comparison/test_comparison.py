@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charpipe.comparison import Row, baseline_rows, leaderboard, match_parameters, table, write_csv
-from charpipe.comparison import trials as cells
+from charpipe.comparison import trials as trials
 from charpipe.errors import UsageError
 
 
@@ -29,7 +29,7 @@ def test_no_other_width_is_nearer(wanted: int, gates: int, letters: int) -> None
 
 
 def test_every_size_depth_and_seed_and_a_counted_one_once() -> None:
-    made = cells(["lstm", "ngram"], ["lstm"], [8, 16], [1, 2], [1, 2])
+    made = trials(["lstm", "ngram"], ["lstm"], [8, 16], [1, 2], [1, 2])
     assert [one.title for one in made[::2]] == ["lstm 1x8", "lstm 2x8", "lstm 1x16", "lstm 2x16", "ngram"]
     assert len(made) == 9
 

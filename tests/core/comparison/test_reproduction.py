@@ -33,13 +33,13 @@ def the_grid() -> Experiment:
 
 
 def test_the_grid_is_every_architecture_depth_and_size_and_the_n_gram() -> None:
-    titles = [cell.title for cell in the_grid().cells]
+    titles = [trial.title for trial in the_grid().trials]
     assert len(titles) == len(set(titles)) == 3 * len(SIZES) * len(LAYERS) + 1
     assert {"lstm 1x64", "rnn 3x512", "gru 2x256", "ngram"} <= set(titles)
 
 
 def test_a_smaller_grid_and_one_source_alone() -> None:
-    assert [cell.title for cell in experiments(["paper"], [64], [2])[0].cells][:3] == [
+    assert [trial.title for trial in experiments(["paper"], [64], [2])[0].trials][:3] == [
         "lstm 2x64",
         "rnn 2x64",
         "gru 2x64",
@@ -74,8 +74,8 @@ def test_what_the_presets_hold_too_is_the_same() -> None:
 
 def test_no_cell_of_the_grid_has_a_published_figure() -> None:
     grid = the_grid()
-    for cell in grid.cells[:-1]:
-        one = result(grid, cell.title, "test/loss", here=1.5)
+    for trial in grid.trials[:-1]:
+        one = result(grid, trial.title, "test/loss", here=1.5)
         assert one.published is None
         assert cells_of(one)[PUBLISHED] == ""
 
@@ -85,7 +85,7 @@ def test_every_published_figure_belongs_to_a_row_and_says_where_it_is_from() -> 
     for (source, corpus, model, quantity), figure in FIGURES.items():
         experiment = rows[source, corpus]
         assert quantity in experiment.quantities
-        assert model in {BEST, "ngram order 20"} | {cell.title for cell in experiment.cells}
+        assert model in {BEST, "ngram order 20"} | {trial.title for trial in experiment.trials}
         assert "2015" in figure.source
 
 
@@ -164,7 +164,7 @@ def test_the_budget_is_divided_over_the_models_of_texts_that_there_are(
         "linux_src",
         "names",
     }
-    models = sum(cell.size is not None for one in there for cell in one.experiment.cells)
+    models = sum(trial.size is not None for one in there for trial in one.experiment.trials)
     assert models == 2 * 3 + 3
     assert {parse_budget(str(one.budget)) for one in there} == {180 / models}
     assert planned.scaled_to == "3 minutes"

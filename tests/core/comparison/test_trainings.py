@@ -8,7 +8,7 @@ import pytest
 
 import charpipe
 from charpipe import stages
-from charpipe.comparison import Comparison, Row, conclude, settle, train_cell
+from charpipe.comparison import Comparison, Row, conclude, settle, train_trial
 from charpipe.errors import Incomplete, InterruptedRun, UsageError
 from charpipe.events import StageFailed, StageFinished, StagesPlanned, StageStarted, Step, TrainingStarted
 from charpipe.runs import Run, list_runs
@@ -30,7 +30,7 @@ def compared(
 ) -> tuple[Comparison, list[Row]]:
     corpus, tokens, vocabulary = prepared(session, project)
     settled = settle(session, corpus, archs, [8], [1], seeds, match, tokens)
-    rows = [train_cell(session, cell, corpus, tokens, vocabulary, settled.name) for cell in settled.cells]
+    rows = [train_trial(session, trial, corpus, tokens, vocabulary, settled.name) for trial in settled.trials]
     return settled, rows
 
 
@@ -38,11 +38,11 @@ def test_widths_have_as_many_parameters_as_the_first_architecture(open_session, 
     session = open_session()
     settled, rows = compared(session, project, ["rnn", "lstm"], "parameters")
     rnn, lstm = rows
-    assert (rnn.title, settled.cells[0].size) == ("rnn 1x8", 8)
-    assert 1 <= settled.cells[1].size < 8
+    assert (rnn.title, settled.trials[0].size) == ("rnn 1x8", 8)
+    assert 1 <= settled.trials[1].size < 8
     assert abs(lstm.parameters - rnn.parameters) / rnn.parameters < 0.15
     assert Run(session.workspace.runs / lstm.run).info.architecture_config["hidden_size"] == lstm_size(lstm)
-    assert heard.of(StagesPlanned)[0].stages == tuple(cell.name for cell in settled.cells)
+    assert heard.of(StagesPlanned)[0].stages == tuple(trial.name for trial in settled.trials)
 
 
 def lstm_size(row: Row) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 
 from charpipe.inspection import SIGNALS, Finding, Group, Reading, Scored, Search, Unit
 from charpipe.inspection.page import page
-from charpipe.inspection.pieces import Cell
+from charpipe.inspection.pieces import Piece
 from charpipe.inspection.signals import measure
 
 KEYS = [signal.key for signal in SIGNALS]
@@ -44,7 +44,7 @@ def reading(text: str = TEXT) -> Reading:
     units[:, ABSENT] = 0.1
     chances = np.tile(np.array([0.5, 0.2], np.float32), (length, 1))
     return Reading(
-        [Cell(character, place, place) for place, character in enumerate(text)],
+        [Piece(character, place, place) for place, character in enumerate(text)],
         np.zeros(length, np.int64),
         (Group("cell", 0, 5, 0),),
         units,

@@ -6,7 +6,7 @@ import numpy as np
 
 from charpipe.inspection import SIGNALS, Finding, Group, Reading, Scored, Search, Unit
 from charpipe.inspection.page import page
-from charpipe.inspection.pieces import Cell
+from charpipe.inspection.pieces import Piece
 
 HOSTILE = "</script><script>window.broken = 1</script><img src=x onerror='window.broken = 2'>"
 TEXT = f'int a = "b";\t/* c */\r\n{HOSTILE}\ne\u0301a\u200d\u202eb שלום עולם 漢字 🙂\n{"long " * 200}\nend'
@@ -25,7 +25,7 @@ def reading(text: str = TEXT, units: int = UNITS) -> Reading:
     groups = (Group("hidden", 0, units, 0), Group("cell", 0, units, units)) if units else ()
     chances = np.tile(np.array([0.5, 0.2, 0.1, 0.05, 0.01], np.float32), (length, 1))
     return Reading(
-        [Cell(character, place, place) for place, character in enumerate(text)],
+        [Piece(character, place, place) for place, character in enumerate(text)],
         np.arange(length) % len(LABELS),
         groups,
         values,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from charpipe.inspection.gallery import LENGTH, MOST, gallery, plainest, stretched
 from charpipe.inspection.packing import Packed
-from charpipe.inspection.pieces import Cell
+from charpipe.inspection.pieces import Piece
 
 
 def packed(units: np.ndarray) -> Packed:
@@ -20,8 +20,8 @@ def packed(units: np.ndarray) -> Packed:
     return Packed(("value",), (0.0,) * len(units), data)
 
 
-def cells(text: str) -> list[Cell]:
-    return [Cell(character, place, place) for place, character in enumerate(text)]
+def pieces(text: str) -> list[Piece]:
+    return [Piece(character, place, place) for place, character in enumerate(text)]
 
 
 def chip(column: int, runs: list[list[int]], sign: int = 1) -> dict[str, Any]:
@@ -34,7 +34,7 @@ TEXT = "a line of nineteen.\n" * 60
 def test_no_more_than_six_each_once_and_none_without_an_example() -> None:
     units = np.tile(np.arange(len(TEXT)) % 100, (9, 1))
     chips = [chip(0, []), *(chip(n, [[400, 420]]) for n in (1, 2, 2, 3, 4, 5, 6, 7, 8))]
-    shown = gallery(chips, cells(TEXT), packed(units))
+    shown = gallery(chips, pieces(TEXT), packed(units))
     assert [card["chip"]["best"]["column"] for card in shown] == [1, 2, 3, 4, 5, 6] and len(shown) == MOST
     for card in shown:
         assert len(card["pieces"]) == LENGTH
@@ -45,14 +45,14 @@ def test_no_more_than_six_each_once_and_none_without_an_example() -> None:
 def test_the_piece_is_where_the_unit_tells_its_signal(sign: int) -> None:
     values = np.zeros(len(TEXT), np.int8)
     values[700:760] = sign * 100  # the signal is on at 100, too, where the unit is not
-    (card,) = gallery([chip(0, [[100, 160], [700, 760]], sign)], cells(TEXT), packed(values[None]))
+    (card,) = gallery([chip(0, [[100, 160], [700, 760]], sign)], pieces(TEXT), packed(values[None]))
     assert card["first"] <= 700 and card["first"] + LENGTH >= 760 and TEXT[card["first"] - 1] == "\n"
     sides = [side for _, _, side in card["pieces"]]
     assert sides[700 - card["first"]] == "pos" and sides.count("pos") == 60 and "neg" not in sides
 
 
 def test_a_short_text_is_shown_whole() -> None:
-    (card,) = gallery([chip(0, [[2, 4]])], cells("abcdef"), packed(np.array([[0, 0, 9, 9, 0, 0]])))
+    (card,) = gallery([chip(0, [[2, 4]])], pieces("abcdef"), packed(np.array([[0, 0, 9, 9, 0, 0]])))
     assert (card["first"], [piece for piece, *_ in card["pieces"]]) == (0, list("abcdef"))
 
 
@@ -60,7 +60,7 @@ def test_a_text_of_one_line_has_pieces_too() -> None:
     text = "word " * 400
     on = np.zeros(len(text), bool)
     on[1500:1520] = True
-    first = plainest(on.astype(float), on, cells(text))
+    first = plainest(on.astype(float), on, pieces(text))
     assert first <= 1500 and first + LENGTH >= 1520
 
 
@@ -78,5 +78,5 @@ def test_a_piece_lies_within_the_text_and_has_an_example(length: int, data: st.D
     text = data.draw(st.sampled_from(["x" * length, ("ab\n" * length)[:length], "\n" * length]))
     on = np.zeros(length, bool)
     on[first:last] = True
-    found = plainest(on.astype(float), on, cells(text))
+    found = plainest(on.astype(float), on, pieces(text))
     assert 0 <= found <= max(0, length - LENGTH) and on[found : found + LENGTH].any()

@@ -50,8 +50,8 @@ def test_a_text_in_which_nothing_is_foreseen_has_none(tokens):
 
 
 @given(st.lists(st.tuples(st.characters(), st.floats(0, 40) | st.just(math.inf)), min_size=2))
-def test_it_is_read_as_it_was_written(cells):
-    written = Surprise("test", tuple(c for c, _ in cells), (math.nan, *(bits for _, bits in cells[1:])))
+def test_it_is_read_as_it_was_written(pieces):
+    written = Surprise("test", tuple(c for c, _ in pieces), (math.nan, *(bits for _, bits in pieces[1:])))
     found = Surprise.from_json(json.loads(json.dumps(written.as_json(), allow_nan=False)))
     assert found is not None and (found.split, found.pieces) == ("test", written.pieces)
     assert math.isnan(found.bits[0]) and found.bits[1:] == pytest.approx(written.bits[1:], abs=0.005)

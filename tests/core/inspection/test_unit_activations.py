@@ -46,8 +46,8 @@ def test_a_character_of_several_bytes_is_one_cell_with_all_their_surprise() -> N
     encoding, text = ByteEncoding(), "aü字e\u0301🙂"
     model = predictor(256)
     found = read(model, encoding, text)
-    assert [cell.text for cell in found.cells] == list(text)
-    assert [(cell.first, cell.last) for cell in found.cells] == [
+    assert [piece.text for piece in found.pieces] == list(text)
+    assert [(piece.first, piece.last) for piece in found.pieces] == [
         (0, 0), (1, 2), (3, 5), (6, 6), (7, 8), (9, 12),
     ]  # fmt: skip
     scores = score_text(model, encoding, text)
@@ -57,7 +57,7 @@ def test_a_character_of_several_bytes_is_one_cell_with_all_their_surprise() -> N
 
 def test_a_character_that_is_spelled_is_one_cell_too() -> None:
     encoding = CharEncoding("ab", True)
-    assert [cell.text for cell in read(predictor(encoding.size), encoding, "aéb").cells] == ["a", "é", "b"]
+    assert [piece.text for piece in read(predictor(encoding.size), encoding, "aéb").pieces] == ["a", "é", "b"]
 
 
 class Certain:
