@@ -5,6 +5,8 @@ from __future__ import annotations
 NOT_RUN = {
     "make run": "fetches the kernel's source, and installs charpipe into a virtual environment",
     "make test": "runs this test",
+    "python3 -m venv .venv": "makes an environment with charpipe in it, as .ci/run does",
+    ".venv/bin/pip install": "installs charpipe, as .ci/run does",
     "source .venv/bin/activate": "the environment that make run makes",
     "charpipe ui": "starts two servers and opens a browser; tests/pipelines/test_commands.py does it",
     "charpipe deploy nightly-linux": "needs a Prefect server of one's own with a work pool",

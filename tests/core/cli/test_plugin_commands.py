@@ -73,7 +73,7 @@ def test_factory_gets_the_plugin_registry(add_plugin: Add, capfd: pytest.Capture
         "        print(len(registry.all('architecture')) > 2)\n"
         "    return count\n"
     )
-    add_plugin("counting", text)
+    add_plugin("kinds_command", text)
     assert main(["kinds"]) == 0
     assert capfd.readouterr().out == "True\n"
 

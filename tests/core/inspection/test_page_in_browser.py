@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from waiting import until
+
 from pages import TEXT, UNITS, make  # isort: skip
 
 COLOUR = "n => getComputedStyle(document.querySelectorAll('.c')[n]).backgroundColor"
@@ -64,13 +66,8 @@ def test_the_likeliest_stand_under_each_character(open_page: Any) -> None:
     page.focus("#text")
     page.keyboard.press("p")
     assert page.locator(".col").count() == len(TEXT)
-    assert page.locator(".col >> nth=0").locator(".p").all_inner_texts() == [
-        "a",
-        "<b>",
-        "</script>",
-        "␣",
-        "⏎",
-    ]
+    first = page.locator(".col >> nth=0").locator(".p")
+    until(lambda: first.all_inner_texts() == ["a", "<b>", "</script>", "␣", "⏎"], first.all_inner_texts)
     likely, unlikely = page.eval_on_selector_all(
         ".col:first-child .p", "all => [all[0], all[4]].map(p => getComputedStyle(p).backgroundColor)"
     )[:2]
