@@ -91,11 +91,11 @@ def rows() -> dict[str, Row]:
     network, size = model.network, encoding.size
     score_in = NetworkPredictor(network, size)
     found["evaluation, lstm"] = lambda: score(score_in, tokens), len(tokens)
-    for engine in ("arrays", "compiled", "plain"):
-        settings = SampleConfig(length=200, engine=engine)
-        found[f"sampling, lstm, {engine}"] = (
+    for engine, length in (("arrays", 200), ("compiled", 200), ("compiled", 2000), ("plain", 200)):
+        settings = SampleConfig(length=length, engine=engine)
+        found[f"sampling, lstm, {engine}, {length:,} characters"] = (
             lambda given=settings: sample(model.predictor(), encoding, given),
-            200,
+            length,
         )
     found["inspection, lstm"] = lambda: read(model.predictor(), encoding, text[:500]), 500
     return found
