@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charpipe.champions.audit import decisions
+from charpipe.champions.references import parse_reference
 from charpipe.champions.state import State, Version, champion_folder, read_state, read_version
 from charpipe.config.files import find_project_file
 from charpipe.config.identity import spoken
@@ -109,11 +110,11 @@ def named(workspace: Workspace, wanted: str) -> Champion | None:
 
     Raises UsageError with near matches for a corpus without one, RunError where it is damaged.
     """
-    which, colon, corpus = wanted.partition(":")
-    if not colon or which not in ("champion", "previous"):
+    reference = parse_reference(wanted)
+    if reference is None:
         return None
-    corpus = meant(workspace, corpus)
-    found = (champion if which == "champion" else previous)(workspace, corpus)
+    corpus = meant(workspace, reference.corpus)
+    found = (champion if reference.alias == "champion" else previous)(workspace, corpus)
     if found is None:
         known = corpora(workspace)
         if corpus in known:

@@ -90,10 +90,11 @@ def show(corpus: Corpus, json: JsonObject = False) -> None:
     """A corpus's champion: where it came from, what it scores, and the decisions that led to it."""
     from charpipe.champions import corpora, decisions
     from charpipe.champions.records import meant
+    from charpipe.champions.references import corpus_of
     from charpipe.champions.state import read_state
 
     workspace = open_workspace()
-    corpus = meant(workspace, corpus.removeprefix("champion:"))
+    corpus = meant(workspace, corpus_of(corpus))
     state = read_state(workspace, corpus)
     if state is None:
         raise UsageError(f"{corpus!r} has no champion{near_match(corpus, corpora(workspace))}")
@@ -171,10 +172,11 @@ def rollback(
     by hand."""
     from charpipe.champions import corpora
     from charpipe.champions.records import meant
+    from charpipe.champions.references import corpus_of
     from charpipe.stages.promote import roll_back
 
     context = _context(None)
-    corpus, known = meant(context.workspace, corpus.removeprefix("champion:")), corpora(context.workspace)
+    corpus, known = meant(context.workspace, corpus_of(corpus)), corpora(context.workspace)
     if corpus not in known:
         raise UsageError(f"{corpus!r} has no champion{near_match(corpus, known)}")
     found = roll_back(context, corpus, to)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from charpipe.champions.references import parse_reference
 from charpipe.config.files import find_project_file
 from charpipe.config.identity import spoken
 from charpipe.errors import RunError, UsageError, near_match
@@ -57,7 +58,7 @@ def find_run(folder: Path, wanted: str, use: Use = "any") -> Run:
         return _last(runs, use)
     if wanted.startswith("best:"):
         return _best(readable_runs(folder), wanted.removeprefix("best:"), folder.parent)
-    if wanted.startswith(("champion:", "previous:")):
+    if parse_reference(wanted) is not None:
         return _champion(folder, wanted)
     by_name = {run.name: run for run in runs}
     if wanted in by_name:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from charpipe.champions.records import named
+from charpipe.champions.references import parse_reference
 from charpipe.config.settings.tracking import TrackingConfig
 from charpipe.errors import RunError, UsageError
 from charpipe.models.loaded import Loaded, load_bundle
@@ -38,7 +39,7 @@ def find_model(
 
 def _download(location: Location, wanted: str, folder: Path, which: str) -> Path:
     """The folder with the model of a run, or of a champion, from a MLflow server."""
-    if wanted.startswith(("champion:", "previous:")):
+    if parse_reference(wanted) is not None:
         from charpipe.tracking.registry import download_champion
 
         return download_champion(location, wanted, folder)

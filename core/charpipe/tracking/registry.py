@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from charpipe.champions import records
 from charpipe.champions.audit import decisions
+from charpipe.champions.references import parse_reference
 from charpipe.champions.state import BUNDLE, State, Version, champion_folder, read_state
 from charpipe.config.identity import called, file_name
 from charpipe.errors import CharpipeError, RunError, UsageError
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 VERSION_TAG, MODEL_TAG = "charpipe.version", "charpipe.model"
 OWNER_TAG = "charpipe.workspace"
-ALIASES = ("champion", "previous")
 PAGE = 500
 """Registered models asked for at a time."""
 
@@ -336,7 +336,10 @@ def _download(location: Location, wanted: str, folder: Path) -> Path:
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
-    alias, _, corpus = wanted.partition(":")
+    reference = parse_reference(wanted)
+    if reference is None:
+        raise UsageError(f"{wanted!r} names no champion; type champion:CORPUS or previous:CORPUS")
+    alias, corpus = reference
     client = connect(location)
     name = _registered(client, corpus)
     try:

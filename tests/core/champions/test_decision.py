@@ -14,26 +14,10 @@ from hypothesis import strategies as st
 from charpipe.champions.decision import Contestant, bootstrap, decide, least_passages
 from charpipe.champions.held_out import HeldOut, Passage
 from charpipe.config.settings.promotion import PromotionConfig
-from charpipe.errors import UsageError
 from charpipe.evaluation.passages import passage_nats
+from letters import Letters
 
 CONFIG = PromotionConfig(resamples=2000)
-
-
-class Letters:
-    """A vocabulary of these characters."""
-
-    def __init__(self, characters: str) -> None:
-        self.labels = list(characters)
-        self.size = len(characters)
-
-    def encode(self, text: str) -> np.ndarray[Any, Any]:
-        if set(text) - set(self.labels):
-            raise UsageError("it has no such character")
-        return np.array([self.labels.index(character) for character in text], np.uint8)
-
-    def decoder(self) -> Any:
-        raise NotImplementedError
 
 
 class Costs:

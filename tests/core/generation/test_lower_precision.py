@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from test_samplers import LABELS, Letters
+from test_samplers import LABELS
 
 from charpipe.errors import UsageError
 from charpipe.generation import SampleConfig, sample_many
@@ -16,6 +16,7 @@ from charpipe.models.streams.stepwise import StepwiseBatch
 from charpipe_gru import charpipe_architectures as gru
 from charpipe_lstm import charpipe_architectures as lstm
 from charpipe_rnn import charpipe_architectures as rnn
+from letters import Letters
 
 ARCHITECTURES = [item for hook in (rnn, lstm, gru) for item in hook()]
 
@@ -53,9 +54,9 @@ def test_texts_in_eight_bits(predictor):
         pytest.skip("eight bits need numba and a processor with VNNI or AMX")
     threads = torch.get_num_threads()
     wanted = SampleConfig(length=100, precision="int8", prompt="ab")
-    texts = sample_many(predictor, Letters(), 20, wanted)
+    texts = sample_many(predictor, Letters(LABELS), 20, wanted)
     assert {len(text) for text in texts} == {102}
-    assert texts == sample_many(predictor, Letters(), 20, wanted)
+    assert texts == sample_many(predictor, Letters(LABELS), 20, wanted)
     assert torch.get_num_threads() == threads
 
 
@@ -65,8 +66,8 @@ def test_where_eight_bits_are_not_to_be_had(predictor):
         initial_state, step, score = predictor.initial_state, predictor.step, predictor.score
 
     with pytest.raises(UsageError, match="say --precision float32"):
-        sample_many(Unknown(), Letters(), 2, SampleConfig(precision="int8"))
-    assert len(sample_many(Unknown(), Letters(), 2, SampleConfig(precision="auto", length=5))[0]) == 5
+        sample_many(Unknown(), Letters(LABELS), 2, SampleConfig(precision="int8"))
+    assert len(sample_many(Unknown(), Letters(LABELS), 2, SampleConfig(precision="auto", length=5))[0]) == 5
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")

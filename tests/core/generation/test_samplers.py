@@ -17,24 +17,12 @@ from charpipe.plugin import Decoder
 from charpipe_gru import charpipe_architectures as gru
 from charpipe_lstm import charpipe_architectures as lstm
 from charpipe_rnn import charpipe_architectures as rnn
+from letters import Letters
 
 ARCHITECTURES = [item for hook in (rnn, lstm, gru) for item in hook()]
 LABELS = "\nabcdefghij"
 has_numba = samplers.can_compile()
 ENGINES = ["plain", "arrays"] + ["compiled"] * has_numba
-
-
-class Letters:
-    size = len(LABELS)
-
-    def encode(self, text):
-        return np.array([LABELS.index(letter) for letter in text], dtype=np.uint8)
-
-    def decoder(self):
-        return self
-
-    def decode(self, ids, final=False):
-        return "".join(LABELS[number] for number in ids)
 
 
 @pytest.fixture(params=ARCHITECTURES, ids=lambda item: item.name)
@@ -61,7 +49,7 @@ def predictor(request):
 )
 def test_all_engines_sample_the_same_text(predictor, chosen):
     wanted = SampleConfig(length=700, **chosen)
-    texts = {sample(predictor, Letters(), wanted.model_copy(update={"engine": one})) for one in ENGINES}
+    texts = {sample(predictor, Letters(LABELS), wanted.model_copy(update={"engine": one})) for one in ENGINES}
     assert len(texts) == 1
 
 
@@ -87,7 +75,7 @@ def test_text_is_the_same_for_any_number_of_threads(predictor, monkeypatch, late
     texts = []
     for parts in (1, 2, 3):
         monkeypatch.setattr(compiled, "_part_count", lambda _, parts=parts: parts)
-        texts.append(sample(predictor, Letters(), wanted))
+        texts.append(sample(predictor, Letters(LABELS), wanted))
     assert set(asked) == {1, 2, 3}
     assert len(set(texts)) == 1
 
@@ -98,23 +86,23 @@ def test_two_halves_equal_the_whole_text(predictor, engine, first):
     whole = SampleConfig(length=600, engine=engine, prompt="ab")
     position = Position()
     text = "".join(
-        generate(predictor, Letters(), whole.model_copy(update={"length": first}), position=position)
+        generate(predictor, Letters(LABELS), whole.model_copy(update={"length": first}), position=position)
     )
     rest = whole.model_copy(update={"length": 600 - first, "prompt": ""})
-    text += "".join(generate(predictor, Letters(), rest, position=position))
-    assert "ab" + text == sample(predictor, Letters(), whole)
+    text += "".join(generate(predictor, Letters(LABELS), rest, position=position))
+    assert "ab" + text == sample(predictor, Letters(LABELS), whole)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_text_left_in_the_middle_goes_on(predictor, engine):
     whole = SampleConfig(length=600, engine=engine, stop="never to be seen")  # token by token
     position = Position()
-    pieces = generate(predictor, Letters(), whole, position=position)
+    pieces = generate(predictor, Letters(LABELS), whole, position=position)
     text = "".join(islice(pieces, 201))
     pieces.close()
     rest = whole.model_copy(update={"length": 600 - len(text)})
-    text += "".join(generate(predictor, Letters(), rest, position=position))
-    assert text == sample(predictor, Letters(), whole)
+    text += "".join(generate(predictor, Letters(LABELS), rest, position=position))
+    assert text == sample(predictor, Letters(LABELS), whole)
 
 
 @pytest.mark.skipif(not has_numba, reason="compiled loops need numba")
@@ -154,24 +142,26 @@ def test_decoders_without_a_formula_are_called(predictor):
     wanted = SampleConfig(length=200, temperature=1, decoders={"same": {}})
     assert Decoding(wanted, 3, known).formulas is None
     texts = {
-        "".join(generate(predictor, Letters(), wanted.model_copy(update={"engine": one}), decoders=known))
+        "".join(
+            generate(predictor, Letters(LABELS), wanted.model_copy(update={"engine": one}), decoders=known)
+        )
         for one in ENGINES
     }
-    assert texts == {sample(predictor, Letters(), SampleConfig(length=200, temperature=1))}
+    assert texts == {sample(predictor, Letters(LABELS), SampleConfig(length=200, temperature=1))}
 
 
 @pytest.mark.skipif(not has_numba, reason="compiled loops need numba")
 def test_damaged_model_raises_run_error(predictor):
     predictor.network.head.bias.data[3] = float("nan")
     with pytest.raises(RunError, match="not numbers"):
-        sample(predictor, Letters(), SampleConfig(engine="compiled"))
+        sample(predictor, Letters(LABELS), SampleConfig(engine="compiled"))
 
 
 def test_text_is_the_same_without_numba(predictor, monkeypatch):
     wanted = SampleConfig(length=300)
-    before = sample(predictor, Letters(), wanted)
+    before = sample(predictor, Letters(LABELS), wanted)
     monkeypatch.setattr(samplers, "can_compile", lambda: False)
     monkeypatch.setattr(samplers, "MIN_PRODUCTS", 0)
-    assert sample(predictor, Letters(), wanted) == before
+    assert sample(predictor, Letters(LABELS), wanted) == before
     with pytest.raises(UsageError, match="needs numba"):
-        sample(predictor, Letters(), wanted.model_copy(update={"engine": "compiled"}))
+        sample(predictor, Letters(LABELS), wanted.model_copy(update={"engine": "compiled"}))

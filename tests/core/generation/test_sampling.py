@@ -10,25 +10,9 @@ from charpipe.generation.decoding import Decoding
 from charpipe.models import build_model
 from charpipe.plugin import Decoder, Options
 from charpipe_lstm import charpipe_architectures
+from letters import Letters
 
 (LSTM,) = charpipe_architectures()
-
-
-class Letters:
-    def __init__(self, labels="\nabcdef"):
-        self.labels, self.size = list(labels), len(labels)
-
-    def encode(self, text):
-        for letter in text:
-            if letter not in self.labels:
-                raise UsageError(f"{letter!r} is not in the vocabulary")
-        return np.array([self.labels.index(letter) for letter in text], dtype=np.uint8)
-
-    def decoder(self):
-        return self
-
-    def decode(self, ids, final=False):
-        return "".join(self.labels[number] for number in ids)
 
 
 @pytest.fixture

@@ -12,23 +12,11 @@ from charpipe.inspection.text_kinds import KEYS
 from charpipe.inspection.units import Unit, groups
 from charpipe.models import build_model
 from charpipe_lstm import charpipe_architectures
+from letters import Letters
 
 (LSTM,) = charpipe_architectures()
 ALPHABET = 'abcdefgh "\n'
 PLANTED = 7
-
-
-class Letters:
-    size, labels = len(ALPHABET), tuple(ALPHABET)
-
-    def encode(self, text):
-        return np.array([ALPHABET.index(letter) for letter in text], dtype=np.uint8)
-
-    def decoder(self):
-        return self
-
-    def decode(self, ids, final=False):
-        return "".join(ALPHABET[number] for number in ids)
 
 
 class Quoting:
@@ -60,12 +48,12 @@ def text(seed: int, words: int = 1500) -> np.ndarray:
         word = "".join(generator.choice(list("abcdefgh"), generator.integers(2, 7)))
         parts.append(f'"{word} {word}"' if generator.random() < 0.3 else word)
         parts.append("\n\n" if number % 9 == 8 else " ")
-    return Letters().encode("".join(parts))
+    return Letters(ALPHABET).encode("".join(parts))
 
 
 def run(planted: bool) -> Search:
     blanks = [Quoting(100 + n, False) for n in range(2)]
-    return search(Quoting(1, planted), blanks, Letters(), text(1), text(2), 16_384)
+    return search(Quoting(1, planted), blanks, Letters(ALPHABET), text(1), text(2), 16_384)
 
 
 def of(found: Search, key: str) -> Finding:
@@ -110,7 +98,7 @@ def test_signals_of_other_kinds_of_text_are_not_tried() -> None:
 
 
 def test_without_an_untrained_network_nothing_counts_as_found() -> None:
-    found = search(Quoting(1, True), [], Letters(), text(1), text(2), 16_384)
+    found = search(Quoting(1, True), [], Letters(ALPHABET), text(1), text(2), 16_384)
     assert all(finding.verdict != "found" for finding in found.findings)
     assert of(found, "double_quotes").untrained is None
 
@@ -118,7 +106,7 @@ def test_without_an_untrained_network_nothing_counts_as_found() -> None:
 def test_a_recording_is_what_the_network_passes_through() -> None:
     predictor = build_model(LSTM, LSTM.config(hidden_size=5, layers=2), {}, len(ALPHABET)).predictor()
     predictor.network.eval()
-    lanes = cut(Letters(), text(3), 4096)
+    lanes = cut(Letters(ALPHABET), text(3), 4096)
     recorded = record(predictor, lanes)
     assert [(g.tensor, g.layer, g.size, g.first) for g in groups(predictor)] == [
         ("hidden", 0, 5, 0), ("hidden", 1, 5, 5), ("cell", 0, 5, 10), ("cell", 1, 5, 15),
@@ -136,6 +124,6 @@ def test_a_recording_is_what_the_network_passes_through() -> None:
 @pytest.mark.parametrize(("tokens", "most", "lanes"), [(600, 10_000, 1), (9000, 10_000, 4), (9000, 4100, 2)])
 def test_texts_are_cut_from_beginning_to_end(tokens: int, most: int, lanes: int) -> None:
     source = text(4, 3000)[:tokens]
-    made = cut(Letters(), source, most)
+    made = cut(Letters(ALPHABET), source, most)
     assert made.tokens.shape[1] == lanes
     assert (made.tokens[0, 0], made.tokens[-1, -1]) == (source[0], source[-1])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -14,27 +13,15 @@ from hypothesis import strategies as st
 from charpipe.inspection.surprise import Surprise, surprise
 from charpipe.models import build_model
 from charpipe_rnn import charpipe_architectures
+from letters import Letters
 
 (RNN,) = charpipe_architectures()
-
-
-class Letters:
-    size, labels = 4, ("e", "h", "l", "o")
-
-    def encode(self, text):
-        return np.array([self.labels.index(letter) for letter in text], dtype=np.uint8)
-
-    def decoder(self):
-        return self
-
-    def decode(self, ids, final=False):
-        return "".join(self.labels[number] for number in ids)
 
 
 def test_it_is_what_the_network_says():
     predictor = build_model(RNN, RNN.config(hidden_size=3), {}, 4).predictor()
     tokens = [1, 0, 2, 2, 3, 0]
-    found = surprise(predictor, Letters(), "val", tokens, most=5)
+    found = surprise(predictor, Letters("ehlo"), "val", tokens, most=5)
     with torch.no_grad():
         logits, _ = predictor.network(torch.tensor(tokens)[:, None], predictor.initial_state(1))
     logs = logits[:, 0].log_softmax(-1)
@@ -46,7 +33,7 @@ def test_it_is_what_the_network_says():
 @pytest.mark.parametrize("tokens", [[], [1]])
 def test_a_text_in_which_nothing_is_foreseen_has_none(tokens):
     predictor = build_model(RNN, RNN.config(hidden_size=3), {}, 4).predictor()
-    assert surprise(predictor, Letters(), "val", tokens) is None
+    assert surprise(predictor, Letters("ehlo"), "val", tokens) is None
 
 
 @given(st.lists(st.tuples(st.characters(), st.floats(0, 40) | st.just(math.inf)), min_size=2))

@@ -1,39 +1,19 @@
-import numpy as np
 import pytest
 
-from charpipe.errors import UsageError
 from charpipe.models import build_model
 from charpipe.training import TrainConfig
 from charpipe_gru import charpipe_architectures as gru
 from charpipe_lstm import charpipe_architectures as lstm
 from charpipe_rnn import charpipe_architectures as rnn
+from letters import Letters
 
 ARCHITECTURES = {item.name: item for hook in (rnn, lstm, gru) for item in hook()}
 TEXT = "the quick brown fox jumps over the lazy dog, and the dog sleeps on. " * 40
 
 
-class Letters:
-    """A plain vocabulary of a text's characters."""
-
-    def __init__(self, text: str) -> None:
-        self.labels = sorted(set(text))
-        self.size = len(self.labels)
-
-    def encode(self, text):
-        if unknown := set(text) - set(self.labels):
-            raise UsageError(f"{unknown} are not in the vocabulary")
-        return np.array([self.labels.index(letter) for letter in text], dtype=np.uint8)
-
-    def decoder(self):
-        return self
-
-    def decode(self, ids, final=False):
-        return "".join(self.labels[number] for number in ids)
-
-
 @pytest.fixture
 def letters():
-    return Letters(TEXT)
+    return Letters(sorted(set(TEXT)))
 
 
 @pytest.fixture

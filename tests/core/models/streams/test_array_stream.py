@@ -20,8 +20,10 @@ from charpipe.plugin import ArchitectureConfig
 from charpipe_gru import charpipe_architectures as gru
 from charpipe_lstm import charpipe_architectures as lstm
 from charpipe_rnn import charpipe_architectures as rnn
+from letters import Letters
 
 ARCHITECTURES = [item for hook in (rnn, lstm, gru) for item in hook()]
+LETTERS = Letters("\nabcdefghijklmnopqrstuv")
 VOCABULARY = 23
 IDS = torch.randint(VOCABULARY, (60,), generator=torch.Generator().manual_seed(0)).tolist()
 
@@ -42,20 +44,6 @@ class Plain:
     def __init__(self, inner):
         self.vocabulary_size = inner.vocabulary_size
         self.initial_state, self.step, self.score = inner.initial_state, inner.step, inner.score
-
-
-class Letters:
-    size = VOCABULARY
-    labels = "\nabcdefghijklmnopqrstuv"
-
-    def encode(self, text):
-        return torch.tensor([self.labels.index(letter) for letter in text]).numpy()
-
-    def decoder(self):
-        return self
-
-    def decode(self, ids, final=False):
-        return "".join(self.labels[number] for number in ids)
 
 
 def same(quick, plain):
@@ -102,7 +90,7 @@ def test_a_stream_goes_on_from_another_s_state(architecture):
 def test_the_same_text(architecture, settings):
     model = predictor(architecture, layers=2)
     wanted = SampleConfig(length=1500, prompt="abc", temperature=1, seed=5, **settings)
-    assert sample(model, Letters(), wanted) == sample(Plain(model), Letters(), wanted)
+    assert sample(model, LETTERS, wanted) == sample(Plain(model), LETTERS, wanted)
 
 
 def language_model(layer, names=("hidden",)):
