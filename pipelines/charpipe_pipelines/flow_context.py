@@ -28,7 +28,7 @@ from charpipe.runs import Run
 from charpipe.stages import Context
 from charpipe.workspace import VARIABLE, Workspace
 from charpipe_pipelines.ahead import Ahead
-from charpipe_pipelines.progress import Progress
+from charpipe_pipelines.progress import FlowProgress
 from charpipe_pipelines.server import Api, choose
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -39,7 +39,7 @@ class FlowContext:
     """A context, its progress in Prefect, and what came of it so far, whatever becomes of Prefect meanwhile."""
 
     context: Context
-    progress: Progress
+    progress: FlowProgress
     api: Api
     ahead: Ahead | None = None
     """What was begun before the server answered."""
@@ -61,7 +61,7 @@ def opened(pipeline: str, settings: Mapping[str, Any], workspace: str | None) ->
         yield found
         return
     context = _context(pipeline, settings, workspace)
-    progress = Progress(context.stop)
+    progress = FlowProgress(context.stop)
     api = choose(context.workspace, context.config.prefect.api_url, context.emit)
     api = dataclasses.replace(api, url=api.url or os.environ.get("PREFECT_API_URL", ""))
     made = FlowContext(linked(context, progress), progress, api)
@@ -73,7 +73,7 @@ def opened(pipeline: str, settings: Mapping[str, Any], workspace: str | None) ->
         waiting.reset(token)
 
 
-def linked(context: Context, progress: Progress) -> Context:
+def linked(context: Context, progress: FlowProgress) -> Context:
     """The same context, whose events go to the flow run's page too, and whose training run names the flow run."""
 
     def emit(event: Event) -> None:

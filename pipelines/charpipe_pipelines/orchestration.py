@@ -84,9 +84,9 @@ def _as_flow(
     pipeline: Pipeline, options: Options, context: Context, api: Api, ahead: Ahead
 ) -> PipelineResult:
     from charpipe_pipelines.flow_context import FlowContext, linked, waiting
-    from charpipe_pipelines.progress import Progress
+    from charpipe_pipelines.progress import FlowProgress
 
-    progress = Progress(context.stop)
+    progress = FlowProgress(context.stop)
     found = FlowContext(linked(context, progress), progress, api, ahead)
     token = waiting.set(found)
     try:

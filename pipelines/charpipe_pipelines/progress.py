@@ -37,7 +37,7 @@ CANCEL_EVERY = 3
 LEVELS = {"warning": logging.WARNING, "error": logging.ERROR}
 
 
-class Progress:
+class FlowProgress:
     """How far a flow run is, on its page. `enter` is called in a task before its stage; `finish` when the flow ends."""
 
     def __init__(self, stop: Stop) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
     from charpipe_pipelines.ahead import Ahead
-    from charpipe_pipelines.progress import Progress
+    from charpipe_pipelines.progress import FlowProgress
     from charpipe_pipelines.server import Api
 
 P = ParamSpec("P")
@@ -39,7 +39,9 @@ class TaskExecutor:
     before the flow was.
     """
 
-    def __init__(self, progress: Progress, api: Api, settings: ExitStack, ahead: Ahead | None = None) -> None:
+    def __init__(
+        self, progress: FlowProgress, api: Api, settings: ExitStack, ahead: Ahead | None = None
+    ) -> None:
         self.error: BaseException | None = None
         """What the last stage raised, whatever Prefect makes of it."""
         self._progress, self._api, self._settings, self._ahead = progress, api, settings, ahead

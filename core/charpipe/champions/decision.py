@@ -37,7 +37,7 @@ class Contestant:
 
 
 @dataclass(frozen=True)
-class Compared:
+class PairedComparison:
     """Both models' bits per character over the texts that both can spell: `passages` of them with `characters`;
     `unspelled` are those that one of them cannot."""
 
@@ -63,9 +63,9 @@ class Decision:
     probability: float | None = None
     difference: float | None = None
     interval: tuple[float, float] | None = None
-    validation: Compared | None = None
-    test: Compared | None = None
-    unseen: Compared | None = None
+    validation: PairedComparison | None = None
+    test: PairedComparison | None = None
+    unseen: PairedComparison | None = None
     unseen_are: str = ""
     finite: bool = True
     """Whether the challenger's scores are numbers: otherwise not even a person can promote it."""
@@ -147,7 +147,7 @@ def _first(
 
 
 def _refusal(
-    ours: NDArray[np.float64], held: HeldOut, validation: Compared, config: PromotionConfig
+    ours: NDArray[np.float64], held: HeldOut, validation: PairedComparison, config: PromotionConfig
 ) -> str | None:
     if not np.isfinite(ours).all():
         return "the challenger's scores are not finite"
@@ -171,7 +171,9 @@ def _reason(better: bool, difference: float, probability: float, config: Promoti
     return f"{amount} ({sure})" if better or difference > 0 else f"{amount}, but not surely ({sure})"
 
 
-def _report(challenger: Contestant, champion: Contestant, passages: Sequence[Passage]) -> Compared | None:
+def _report(
+    challenger: Contestant, champion: Contestant, passages: Sequence[Passage]
+) -> PairedComparison | None:
     if not passages:
         return None
     return _compared(*_both(challenger, champion, passages, lambda done, total: None))
@@ -179,12 +181,12 @@ def _report(challenger: Contestant, champion: Contestant, passages: Sequence[Pas
 
 def _compared(
     ours: NDArray[np.float64], theirs: NDArray[np.float64] | None, characters: NDArray[Any], unspelled: int
-) -> Compared:
+) -> PairedComparison:
     def bits(nats: NDArray[np.float64] | None) -> float | None:
         total = float(nats.sum()) if nats is not None and len(nats) else math.nan
         return total / float(characters.sum()) / math.log(2) if math.isfinite(total) else None
 
-    return Compared(len(characters), int(characters.sum()), bits(ours), bits(theirs), unspelled)
+    return PairedComparison(len(characters), int(characters.sum()), bits(ours), bits(theirs), unspelled)
 
 
 def _both(

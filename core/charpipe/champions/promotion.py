@@ -17,7 +17,7 @@ from typing import Any
 
 from charpipe.champions.audit import append, sealed
 from charpipe.champions.records import Champion, damage, kept, versions
-from charpipe.champions.state import SCHEMA, State, Version, champion_folder, read_state
+from charpipe.champions.state import SCHEMA, ChampionState, Version, champion_folder, read_state
 from charpipe.errors import RunError, StoreError, UsageError
 from charpipe.store.atomic import publish_folder, write_json
 from charpipe.store.digest import digest_of_file, digest_of_json
@@ -156,7 +156,9 @@ def roll_back(workspace: Workspace, corpus: str, to: int | None = None, *, by: s
     return kept(workspace, target)
 
 
-def _target(corpus: str, state: State | None, known: Mapping[int, Version], to: int | None) -> Version:
+def _target(
+    corpus: str, state: ChampionState | None, known: Mapping[int, Version], to: int | None
+) -> Version:
     if to is None:
         if state is None:
             raise UsageError(f"{corpus!r} has no champion, so there is nothing to go back from")
@@ -200,7 +202,7 @@ def _switch(
     withdrawn: tuple[str, ...],
 ) -> None:
     """The one step that makes a version champion."""
-    state = State(
+    state = ChampionState(
         schema=SCHEMA,
         corpus=version.corpus,
         champion=version,
@@ -217,7 +219,7 @@ def _switch(
     )
 
 
-def _next(workspace: Workspace, corpus: str, state: State | None) -> int:
+def _next(workspace: Workspace, corpus: str, state: ChampionState | None) -> int:
     """A number never given before, not even to what a promotion that was cut short left."""
     names = (path.name for path in (champion_folder(workspace, corpus) / "versions").glob("[0-9]*"))
     return max([state.last if state else 0, *(int(name) for name in names if name.isdigit())]) + 1

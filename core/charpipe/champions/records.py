@@ -16,7 +16,7 @@ from pathlib import Path
 
 from charpipe.champions.audit import decisions
 from charpipe.champions.references import parse_reference
-from charpipe.champions.state import State, Version, champion_folder, read_state, read_version
+from charpipe.champions.state import ChampionState, Version, champion_folder, read_state, read_version
 from charpipe.config.files import find_project_file
 from charpipe.config.identity import spoken
 from charpipe.errors import RunError, UsageError, near_match
@@ -156,7 +156,7 @@ def versions(workspace: Workspace, corpus: str) -> list[Version]:
     return sorted(found, key=lambda version: version.version)
 
 
-def _way_out(workspace: Workspace, state: State) -> str:
+def _way_out(workspace: Workspace, state: ChampionState) -> str:
     """What to type where the champion's files are not usable."""
     last = state.previous
     if last is not None and damage(kept(workspace, last)) is None:

@@ -46,7 +46,7 @@ class Version(_Record):
     parent: str | None = None
 
 
-class State(_Record):
+class ChampionState(_Record):
     """The content of champion.json. `last` is the highest version number given so far; `withdrawn` are the models
     that were rolled back from, and do not come back by themselves; `decision` the audit's line behind it."""
 
@@ -74,11 +74,11 @@ def read_version(folder: Path) -> Version | None:
         return None
 
 
-def read_state(workspace: Workspace, corpus: str) -> State | None:
+def read_state(workspace: Workspace, corpus: str) -> ChampionState | None:
     """What champion.json says, or None where there is none. Raises RunError where it is damaged."""
     path = champion_folder(workspace, corpus) / "champion.json"
     try:
-        return State.model_validate_json(path.read_bytes())
+        return ChampionState.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:

@@ -79,13 +79,13 @@ class Prepared:
         return "; ".join(note for note in notes if note)
 
     @property
-    def models(self) -> list[Model]:
+    def models(self) -> list[ReproducedModel]:
         """What is to be trained on it."""
-        return [Model(self, number) for number in range(len(self.trials))]
+        return [ReproducedModel(self, number) for number in range(len(self.trials))]
 
 
 @dataclass(frozen=True)
-class Model:
+class ReproducedModel:
     """One model of an experiment."""
 
     prepared: Prepared
@@ -188,7 +188,7 @@ def prepare(context: Context, share: Share) -> Prepared:
     "Train and score one model, or find the run that did.",
     label=lambda wanted, *_: str(wanted.name),
 )
-def reproduce(context: Context, wanted: Model, reproduction: str) -> list[Result]:
+def reproduce(context: Context, wanted: ReproducedModel, reproduction: str) -> list[Result]:
     """Train and score one model, or find the run that did; a row for each of its quantities. Raises InterruptedRun."""
     prepared, share = wanted.prepared, wanted.prepared.share
     experiment = share.experiment

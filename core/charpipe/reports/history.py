@@ -24,7 +24,7 @@ class Point:
 
 
 @dataclass
-class History:
+class RunHistory:
     """Curves by metric, each in order of steps; `samples` as `{"step", "prompt", "text"}`; whether pauses between
     sessions were left out of the seconds."""
 
@@ -37,11 +37,11 @@ class History:
         return self.curves.get(metric, [])
 
 
-def read_history(run: Run) -> History:
+def read_history(run: Run) -> RunHistory:
     """What a run recorded so far. Of two values at one step the first counts: the later is a score of whole splits,
     which no curve compares with the slices scored while training."""
     lines = list(read_metrics(run.metrics_file)) if run.metrics_file.is_file() else []
-    history = History(samples=_samples(run))
+    history = RunHistory(samples=_samples(run))
     clock, history.paused = _clock([_number(line.get("time")) for line in lines])
     seen: set[tuple[str, int]] = set()
     for line, seconds in zip(lines, clock, strict=True):

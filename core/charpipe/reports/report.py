@@ -12,7 +12,7 @@ from charpipe.evaluation.baselines import is_baseline
 from charpipe.inspection.surprise import Surprise
 from charpipe.pages import render
 from charpipe.reports.charts import Axes, Level, Line, chart
-from charpipe.reports.history import History, Point, read_history
+from charpipe.reports.history import Point, RunHistory, read_history
 from charpipe.reports.titles import model_title
 from charpipe.runs import Run, RunInfo
 from charpipe.runs.folder import Status
@@ -98,7 +98,7 @@ def _coloured(bits: float) -> tuple[int, str]:
     return round(100 * min(1.0, max(0.0, bits) / FULL_BITS)), f"{bits:.2f} bits"
 
 
-def _charts(history: History, metrics: Mapping[str, float], whole: float | None) -> list[tuple[Any, str]]:
+def _charts(history: RunHistory, metrics: Mapping[str, float], whole: float | None) -> list[tuple[Any, str]]:
     """Each chart with its caption; those without data are left out. `whole` is the score of the whole validation
     split, which a curve of what was scored while training need not end at."""
     bits = history.curve(BITS)
@@ -151,7 +151,7 @@ def _over_time(points: list[Point]) -> list[tuple[float, float]]:
     return [(point.seconds, point.value) for point in points]
 
 
-def _evolution(history: History, status: Status) -> list[dict[str, Any]]:
+def _evolution(history: RunHistory, status: Status) -> list[dict[str, Any]]:
     """Samples by step, each with the validation score last known by then; the final one, with that of the evaluation
     of the whole run, which scored the checkpoint that wrote it."""
     bits, samples = history.curve(BITS), history.samples

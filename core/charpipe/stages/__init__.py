@@ -5,14 +5,14 @@ Stages know no Prefect and no terminal: they tell the context's listener what ha
 """
 
 from charpipe.stages.encode import encode
-from charpipe.stages.evaluate import Scores, evaluate
+from charpipe.stages.evaluate import EvaluationResult, evaluate
 from charpipe.stages.ingest import ingest
 from charpipe.stages.objects import Made
 from charpipe.stages.once import WouldRun
 from charpipe.stages.plan import TrainRequest, check, check_here
 from charpipe.stages.promote import Promotion, promote
 from charpipe.stages.refresh import Retraining, refresh
-from charpipe.stages.report import Verdict, report
+from charpipe.stages.report import RetrainingVerdict, report
 from charpipe.stages.sample import Sample, sample
 from charpipe.stages.skip import Unchanged, skip
 from charpipe.stages.stage import DIRECT, Context, Executor, Retry, Stage, Stop, registered, stage
@@ -23,19 +23,19 @@ from charpipe.stages.warm_start import WarmStart, find_warm_start
 __all__ = [
     "DIRECT",
     "Context",
+    "EvaluationResult",
     "Executor",
     "Made",
     "Promotion",
     "Retraining",
+    "RetrainingVerdict",
     "Retry",
     "Sample",
-    "Scores",
     "Stage",
     "Stop",
     "TrainRequest",
     "TrainedRun",
     "Unchanged",
-    "Verdict",
     "WarmStart",
     "WouldRun",
     "check",

@@ -30,7 +30,7 @@ MOST_TOKENS = 8
 
 
 @dataclass(frozen=True)
-class Scores:
+class EvaluationResult:
     """The `metrics` of whole splits; for a tiny text the `predictions` after each of its characters.
 
     `surprise` (see `Surprise.as_json`) is there where text is held out, `novelty` where the corpus is a list of short
@@ -44,7 +44,7 @@ class Scores:
     warning: str | None = None
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Scores:
+    def from_json(cls, value: Mapping[str, Any]) -> EvaluationResult:
         """The scores as a run keeps them."""
         predictions = tuple(value.get("predictions", ()))
         return cls(value["metrics"], predictions, value.get("surprise"), value.get("novelty"))
@@ -57,7 +57,7 @@ class Scores:
 
 
 @stage("evaluate", "Score the best checkpoint on whole splits.", forcible=True)
-def evaluate(context: Context, trained: TrainedRun, tokens: Made) -> Scores:
+def evaluate(context: Context, trained: TrainedRun, tokens: Made) -> EvaluationResult:
     """Score the run's best checkpoint on validation and test.
 
     Where it is worse than guessing, a warning says so, each time that it is asked for.
@@ -71,14 +71,20 @@ def evaluate(context: Context, trained: TrainedRun, tokens: Made) -> Scores:
     if plugins := _metric_plugins(context):
         inputs["metrics"] = plugins
 
-    def work() -> Scores:
+    def work() -> EvaluationResult:
         found = _score(context, run, tokens)
         record(context, run, Evaluated(run.status.step, found.metrics))
         run.update(metrics={**run.status.metrics, **found.metrics})
         return found
 
     result = RunResult(
-        "evaluate", run, digest_of_json(inputs), work, Scores.from_json, Scores.to_json, _summary
+        "evaluate",
+        run,
+        digest_of_json(inputs),
+        work,
+        EvaluationResult.from_json,
+        EvaluationResult.to_json,
+        _summary,
     )
     found = once(context, result)
     warning = warn_about(run.info, run.status, found.metrics)
@@ -87,7 +93,7 @@ def evaluate(context: Context, trained: TrainedRun, tokens: Made) -> Scores:
     return replace(found, warning=warning)
 
 
-def _score(context: Context, run: Run, tokens: Made) -> Scores:
+def _score(context: Context, run: Run, tokens: Made) -> EvaluationResult:
     from charpipe.evaluation import predictions, score
     from charpipe.stages.baselines import baseline_metrics
     from charpipe.stages.novelty import novelty_of
@@ -116,7 +122,7 @@ def _score(context: Context, run: Run, tokens: Made) -> Scores:
         metrics |= invented.metrics()
     metrics |= baseline_metrics(context, run.info.corpus, tokens, loaded.encoding)
     metrics = _with_metrics(context, run, loaded, metrics)
-    return Scores(metrics, tuple(shown), surprise, None if invented is None else asdict(invented))
+    return EvaluationResult(metrics, tuple(shown), surprise, None if invented is None else asdict(invented))
 
 
 def _metric_plugins(context: Context) -> dict[str, str]:
@@ -165,7 +171,7 @@ def _surprise(
     return None
 
 
-def _summary(scores: Scores) -> str:
+def _summary(scores: EvaluationResult) -> str:
     metrics = scores.metrics
     losses = [
         f"{split} {metrics[f'{split}/loss']:.4f}" for split in ("val", "test") if f"{split}/loss" in metrics

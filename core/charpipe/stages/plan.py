@@ -53,7 +53,7 @@ class TrainRequest:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingJob:
     """A request with everything looked up: its plugin, its settings, the tokens and vocabulary it reads."""
 
     context: Context
@@ -205,7 +205,7 @@ def check_device(context: Context) -> None:
         )
 
 
-def make_plan(context: Context, request: TrainRequest, tokens: Made, vocabulary: Made) -> Plan:
+def make_plan(context: Context, request: TrainRequest, tokens: Made, vocabulary: Made) -> TrainingJob:
     """Look everything up. Raises UsageError for an unknown architecture or a setting of it that is wrong."""
     provided, config = architecture(context, request.arch)
     count = tokens.facts["tokens"]["train"]
@@ -217,4 +217,4 @@ def make_plan(context: Context, request: TrainRequest, tokens: Made, vocabulary:
         )
     config = settled_config(context, request.warm_start, config, vocabulary.facts["size"])
     replay = find_replay(context, request.replay, tokens.digest, request.warm_start)
-    return Plan(context, request, provided, config, tokens, vocabulary, replay)
+    return TrainingJob(context, request, provided, config, tokens, vocabulary, replay)

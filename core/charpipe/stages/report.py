@@ -15,7 +15,7 @@ from charpipe.stages.train import TrainedRun
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RetrainingVerdict:
     """What a retraining came to: whether its run was promoted, and why; the champion now and its version; the run
     that training started from, and whether an interrupted run was resumed."""
 
@@ -30,7 +30,7 @@ class Verdict:
 @stage("report", "Remember and tell what was decided.")
 def report(
     context: Context, retraining: Retraining, documents: Made, trained: TrainedRun, decided: Promotion
-) -> Verdict:
+) -> RetrainingVerdict:
     """Record the retraining, and tell what was decided."""
     run = Run(context.workspace.root / trained.path)
     offset = whole((run.info.facts.get("start") or {}).get("offset"))
@@ -50,7 +50,7 @@ def report(
         f"{trained.run} is the champion now" if decided.promoted else f"{decided.champion} stays champion"
     )
     context.notice(f"{retraining.corpus}: {verdict}: {decided.reason}")
-    return Verdict(
+    return RetrainingVerdict(
         decided.promoted,
         decided.reason,
         decided.champion,

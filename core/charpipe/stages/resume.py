@@ -10,7 +10,7 @@ from typing import Any
 
 from charpipe.config.settings.training import FREE
 from charpipe.runs import Run
-from charpipe.stages.plan import INCIDENTAL, Plan
+from charpipe.stages.plan import INCIDENTAL, TrainingJob
 from charpipe.store.digest import digest_of_json
 
 
@@ -19,13 +19,13 @@ def first_action(run: Run) -> str:
     return str(run.info.facts.get("begun", {}).get("action", run.info.action))
 
 
-def action_then(run: Run, plan: Plan) -> str:
+def action_then(run: Run, plan: TrainingJob) -> str:
     """The digest of the plan, were its free settings those with which the run was begun."""
     begun = run.info.facts.get("begun", {}).get("settings", _free(run.info.settings))
     return plan.action_with(begun).digest
 
 
-def record_changes(run: Run, plan: Plan) -> None:
+def record_changes(run: Run, plan: TrainingJob) -> None:
     """Write down in the run which free settings are other ones from now on."""
     info, now = run.info, plan.context.config.train.model_dump(mode="json")
     before = _free(info.settings)

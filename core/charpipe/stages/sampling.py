@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from charpipe.stages.plan import Plan
+from charpipe.stages.plan import TrainingJob
 
 
-def check_sampling(plan: Plan) -> None:
+def check_sampling(plan: TrainingJob) -> None:
     """Raise UsageError where the vocabulary lacks a character of the prompt, or a decoder or its options do not fit."""
     from charpipe.generation.decoding import Decoding
     from charpipe.text import load_vocabulary

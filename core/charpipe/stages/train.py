@@ -11,7 +11,7 @@ from charpipe.errors import InterruptedRun, RunError
 from charpipe.runs import Run, readable_runs
 from charpipe.stages.objects import Made
 from charpipe.stages.once import Computation, Found, once
-from charpipe.stages.plan import Plan, TrainRequest, make_plan
+from charpipe.stages.plan import TrainingJob, TrainRequest, make_plan
 from charpipe.stages.resume import action_then, first_action
 from charpipe.stages.sampling import check_sampling
 from charpipe.stages.stage import Context, stage
@@ -43,7 +43,7 @@ def train(context: Context, request: TrainRequest, tokens: Made, vocabulary: Mad
 class _Training(Computation[TrainedRun]):
     stage = "train"
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: TrainingJob) -> None:
         self._plan, self._context = plan, plan.context
         self._run: Run | None = None
         """The run to resume, once `find` has found one."""
@@ -100,7 +100,7 @@ class _Training(Computation[TrainedRun]):
         return TrainedRun(run.name, path, status.metrics, status.step, reused)
 
 
-def _find(plan: Plan) -> tuple[Run | None, str]:
+def _find(plan: TrainingJob) -> tuple[Run | None, str]:
     """The run to reuse or to go on with, if there is one, and why training is needed where it is not finished."""
     context, action = plan.context, plan.action
     if context.resume is not None:
@@ -115,7 +115,7 @@ def _find(plan: Plan) -> tuple[Run | None, str]:
     return None, "first time with these settings"
 
 
-def _check_same(run: Run, plan: Plan) -> None:
+def _check_same(run: Run, plan: TrainingJob) -> None:
     if action_then(run, plan) == first_action(run):
         return
     inputs = {"tokens": plan.tokens.digest, "vocabulary": plan.vocabulary.digest}

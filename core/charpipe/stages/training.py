@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from charpipe.events import Event, Finished, TrainingStarted
 from charpipe.runs import Recorder, Run
-from charpipe.stages.plan import Plan
+from charpipe.stages.plan import TrainingJob
 from charpipe.stages.resume import record_changes
 from charpipe.stages.stage import Context
 from charpipe.stages.warm_start import start_of
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from charpipe.tracking.tracker import MlflowTracker
 
 
-def run_training(plan: Plan, run: Run) -> str:
+def run_training(plan: TrainingJob, run: Run) -> str:
     """Train `run` to its end or until a stop is requested; returns "finished" or "interrupted".
 
     Raises what training raises, after the run's status says so.
@@ -75,7 +75,7 @@ def _end_tracking(tracker: MlflowTracker, context: Context, state: str) -> None:
         context.publishing.lose()
 
 
-def _events(plan: Plan, run: Run, recorder: Recorder) -> Iterator[Event]:
+def _events(plan: TrainingJob, run: Run, recorder: Recorder) -> Iterator[Event]:
     """The trainer's events, from the run's last whole checkpoint where it has one."""
     from charpipe.training.checkpoints import best_until, last_checkpoint
 
@@ -86,7 +86,7 @@ def _events(plan: Plan, run: Run, recorder: Recorder) -> Iterator[Event]:
     yield from _counted(plan, run, resume) if plan.counted else _learned(plan, run, resume)
 
 
-def _learned(plan: Plan, run: Run, resume: Path | None) -> Iterator[Event]:
+def _learned(plan: TrainingJob, run: Run, resume: Path | None) -> Iterator[Event]:
     """Train a neural model."""
     from charpipe.models import build_model
     from charpipe.text import open_tokens
@@ -110,7 +110,7 @@ def _learned(plan: Plan, run: Run, resume: Path | None) -> Iterator[Event]:
     )
 
 
-def _counted(plan: Plan, run: Run, resume: Path | None) -> Iterator[Event]:
+def _counted(plan: TrainingJob, run: Run, resume: Path | None) -> Iterator[Event]:
     """Fit a count-based model."""
     from charpipe.text import open_tokens
     from charpipe.training.count_based import train_count_based
@@ -129,7 +129,7 @@ def _counted(plan: Plan, run: Run, resume: Path | None) -> Iterator[Event]:
     )
 
 
-def _language(plan: Plan, run: Run) -> tuple[Encoding, dict[str, Any], dict[str, str]]:
+def _language(plan: TrainingJob, run: Run) -> tuple[Encoding, dict[str, Any], dict[str, str]]:
     """The run's vocabulary, usable and as it was written, and which plugin its model is of."""
     from charpipe.text import load_vocabulary
 
@@ -139,7 +139,7 @@ def _language(plan: Plan, run: Run) -> tuple[Encoding, dict[str, Any], dict[str,
     return encoding, vocabulary, plugin
 
 
-def _surroundings(plan: Plan, run: Run) -> dict[str, Any]:
+def _surroundings(plan: TrainingJob, run: Run) -> dict[str, Any]:
     """What every kind of training is told about where it happens."""
     from charpipe.text import open_tokens
 

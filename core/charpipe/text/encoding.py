@@ -21,7 +21,7 @@ from charpipe.corpus.documents import kept_newlines, read_batches, texts
 from charpipe.corpus.members import Progress
 from charpipe.errors import CorpusError
 from charpipe.plugin import Encoding
-from charpipe.text.split_history import History, Segment, divided, read_history
+from charpipe.text.split_history import Segment, SplitHistory, divided, read_history
 from charpipe.text.splits import SPLITS, assign_splits, shuffled, split_by
 from charpipe.text.tokens import TokenWriter, write_facts
 
@@ -102,7 +102,7 @@ def encode(
     return facts
 
 
-def _segments(outline: _Outline, split: SplitConfig, history: History | None) -> list[Segment]:
+def _segments(outline: _Outline, split: SplitConfig, history: SplitHistory | None) -> list[Segment]:
     """Where the joined text is cut: as before where it was divided before, and what is new on its own."""
     if history is None:
         return divided(0, outline.total, split)

@@ -28,7 +28,7 @@ def divided(start: int, stop: int, config: SplitConfig) -> list[Segment]:
     return [piece for piece in pieces if piece[1] < piece[2]]
 
 
-def read_history(folder: Path, by: By) -> History | None:
+def read_history(folder: Path, by: By) -> SplitHistory | None:
     """The division in the tokens at `folder`; None where they were not divided by `by` or cannot be read."""
     try:
         if json.loads((folder / "tokens.json").read_text("utf-8"))["split_by"] != by:
@@ -37,10 +37,10 @@ def read_history(folder: Path, by: By) -> History | None:
         rows = pq.read_table(folder / "splits.parquet", columns=columns).to_pylist()
     except (OSError, ValueError, KeyError, pa.ArrowException):
         return None
-    return History(rows)
+    return SplitHistory(rows)
 
 
-class History:
+class SplitHistory:
     """The pieces of every document, from the rows of a splits.parquet."""
 
     def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from charpipe.champions import records
 from charpipe.champions.audit import decisions
 from charpipe.champions.references import parse_reference
-from charpipe.champions.state import BUNDLE, State, Version, champion_folder, read_state
+from charpipe.champions.state import BUNDLE, ChampionState, Version, champion_folder, read_state
 from charpipe.config.identity import called, file_name
 from charpipe.errors import CharpipeError, RunError, UsageError
 from charpipe.events import Listener, Notice
@@ -98,7 +98,7 @@ def keep_up(
         )
 
 
-def _told(location: Location, workspace: Workspace, state: State) -> str:
+def _told(location: Location, workspace: Workspace, state: ChampionState) -> str:
     """All that MLflow should know, as a digest."""
     there = [version.version for version in records.versions(workspace, state.corpus)]
     return digest_of_json([location.key, state.decision.get("digest"), state.champion.version, there])
@@ -119,7 +119,7 @@ class _Following:
     """One telling. Every step may be repeated."""
 
     def __init__(
-        self, location: Location, workspace: Workspace, state: State, experiment: str | None
+        self, location: Location, workspace: Workspace, state: ChampionState, experiment: str | None
     ) -> None:
         self._location, self._workspace, self._state = location, workspace, state
         self._experiment = experiment

@@ -30,7 +30,7 @@ class Due:
 
 
 @dataclass(frozen=True)
-class Decision:
+class OverlapDecision:
     """At most one run to start now; runs to skip, each with the reason; whether to stop the one that runs."""
 
     start: Due | None = None
@@ -38,17 +38,17 @@ class Decision:
     stop_running: bool = False
 
 
-def decide(due: Sequence[Due], running: bool, config: DeploymentConfig) -> Decision:
+def decide(due: Sequence[Due], running: bool, config: DeploymentConfig) -> OverlapDecision:
     """What to do about the runs of one deployment that are due. What a person asked for is never skipped as late."""
     waiting, skipped = _drop_missed(sorted(due, key=lambda one: (one.time, str(one.id))), config)
     waiting, doubled = _keep_newest(waiting)
     skipped += doubled
     if not running:
-        return Decision(waiting[0] if waiting else None, skipped)
+        return OverlapDecision(waiting[0] if waiting else None, skipped)
     if config.overlap == "skip":
         skipped += [(one, "the run before it is still going") for one in waiting if not one.again]
     stop = config.overlap == "replace" and any(not one.again for one in waiting)
-    return Decision(None, skipped, stop)
+    return OverlapDecision(None, skipped, stop)
 
 
 def _drop_missed(due: list[Due], config: DeploymentConfig) -> tuple[list[Due], list[tuple[Due, str]]]:

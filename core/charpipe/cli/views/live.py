@@ -12,7 +12,7 @@ from rich.live import Live as RichLive
 from rich.text import Text
 
 from charpipe.cli.views.base import View
-from charpipe.cli.views.progress import Progress, Stage, one_line, shortened
+from charpipe.cli.views.progress import Progress, StageLine, one_line, shortened
 from charpipe.errors import JsonResult
 from charpipe.events import Event, Notice
 
@@ -68,7 +68,7 @@ class Live(View):
                 lines.extend(self._stage(stage))
         return Group(*lines)
 
-    def _in_sight(self) -> tuple[int, list[Stage]]:
+    def _in_sight(self) -> tuple[int, list[StageLine]]:
         """As many stages as the terminal has room for, the one at work among them; and how many are left out above."""
         stages, room = list(self.progress.stages.values()), max(self._console.height - CHROME, 3)
         if len(stages) <= room:
@@ -79,7 +79,7 @@ class Live(View):
         start = max(0, min(working - room // 2, len(stages) - room))
         return start, stages[start : start + room]
 
-    def _stage(self, stage: Stage) -> list[Text]:
+    def _stage(self, stage: StageLine) -> list[Text]:
         mark, style = MARKS[stage.state]
         line = Text.assemble(
             (mark, style), f" {stage.name:<{self.progress.width}}", no_wrap=True, overflow="ellipsis"

@@ -34,7 +34,7 @@ LEFT_SMOOTHING = 10.0
 
 
 @dataclass
-class Stage:
+class StageLine:
     """One line of the picture."""
 
     name: str
@@ -52,7 +52,7 @@ class Progress:
     pipeline: str
     corpus: str
     model: str = ""
-    stages: dict[str, Stage] = field(default_factory=dict)
+    stages: dict[str, StageLine] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     step: Step | None = None
     sampled: Sampled | None = None
@@ -81,7 +81,7 @@ class Progress:
     def plan(self, stages: Iterable[str]) -> None:
         """These stages are still to come."""
         for name in stages:
-            self.stages.setdefault(name, Stage(name))
+            self.stages.setdefault(name, StageLine(name))
 
     def take(self, event: Event) -> None:
         """Take in one event."""
@@ -90,19 +90,19 @@ class Progress:
                 self.plan(stages)
             case StageStarted(stage=name, why=why):
                 self._at = name
-                self.stages[name] = Stage(name, "running", started=time.monotonic(), why=why)
+                self.stages[name] = StageLine(name, "running", started=time.monotonic(), why=why)
             case StageProgress():
                 self._advance(event)
             case StageFinished():
-                self.stages[event.stage] = Stage(
+                self.stages[event.stage] = StageLine(
                     event.stage,
                     "cached" if event.skipped else "done",
                     event.summary,
                     seconds=event.seconds,
-                    why=self.stages.get(event.stage, Stage(event.stage)).why,
+                    why=self.stages.get(event.stage, StageLine(event.stage)).why,
                 )
             case StageFailed(stage=name, reason=reason):
-                self.stages[name] = Stage(name, "failed", reason)
+                self.stages[name] = StageLine(name, "failed", reason)
             case TrainingStarted():
                 self.learning = self._at or "train"
                 self.step, self.metrics, self.sampled = None, {}, None
@@ -123,7 +123,7 @@ class Progress:
                 pass
 
     def _advance(self, event: StageProgress) -> None:
-        stage = self.stages.setdefault(event.stage, Stage(event.stage, "running"))
+        stage = self.stages.setdefault(event.stage, StageLine(event.stage, "running"))
         unit = "B" if event.unit == "bytes" else ""
         done = size(event.done, unit) + ("" if unit else f" {event.unit}")
         share = f"  {100 * event.done / event.total:.0f} %" if event.total else ""
@@ -210,7 +210,7 @@ class Progress:
         minutes, rest = divmod(round(seconds), 60)
         return f"{minutes}:{rest:02}"
 
-    def outcome(self, stage: Stage) -> str:
+    def outcome(self, stage: StageLine) -> str:
         """How long a stage took, or that it was there already."""
         if stage.state == "failed":
             return ""
