@@ -1,4 +1,4 @@
-"""Housekeeping: what is kept for how long, and the removal of what nothing refers to any more."""
+"""Retention: which runs and models are kept, and garbage collection of everything unreferenced."""
 
 from typing import TYPE_CHECKING
 

@@ -1,8 +1,8 @@
-"""Removing what nothing refers to, while others may be at work.
+"""Garbage collection of unreferenced files, safe while other processes work in the workspace.
 
-Nothing goes whose last use is younger than the grace time. A folder is first renamed, so that nobody ever sees half of
-it, and an object that is used at that very moment comes back: using one touches its record (`Store.find`) before it
-looks, and here the record is looked at again after the renaming.
+Files used within the grace time are kept. A folder is renamed before it is deleted, so that no process sees a partly
+deleted one. An object that comes into use meanwhile is restored: `Store.find` touches its record before reading the
+object, and the collection checks the record again after the rename.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from charpipe.workspace import Workspace
 
 HOUR = 3600.0
 LEFT = ".going-"
-"""What a folder is called while it is removed; one that a killed removal left goes next time."""
+"""Prefix of a folder that is being removed; one left by a killed process is removed by the next collection."""
 
 
 @dataclass(frozen=True)
 class Removed:
-    """One thing that went, or would go: its kind, its path in the workspace, its bytes, and why."""
+    """A removed item, or one that a dry run would remove: kind, path in the workspace, bytes and reason."""
 
     kind: str
     path: str
@@ -49,12 +49,12 @@ def collect(
     tracking: TrackingConfig | None = None,
     tell: Callable[[Removed], None] = lambda removed: None,
 ) -> list[Removed]:
-    """Remove what no kept run, model or deployment refers to; with `dry_run` only say what would go.
+    """Remove what no kept run, model or deployment refers to; with `dry_run` only report it.
 
-    With `tracking` the models of a run that goes leave the workspace's own MLflow as well; where that fails the run
-    stays until next time.
-    Raises CharpipeError, before anything is removed, where a champion's record cannot be read or another process
-    collects already.
+    With `tracking`, the models of a removed run are also deleted from the workspace's own MLflow; if that fails, the
+    run is kept until the next collection.
+    Raises CharpipeError, before removing anything, if a champion's record cannot be read or another process is
+    collecting.
     """
     removed = []
     lock = _alone(workspace)
@@ -81,7 +81,7 @@ def _alone(workspace: Workspace) -> FileLock:
 
 
 class _Collection:
-    """One sweep through the workspace."""
+    """One collection pass over the workspace."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class _Collection:
         self._store = Store(workspace.store)
 
     def everything(self) -> Iterator[Removed]:
-        """Runs first, since what they alone refer to goes after them."""
+        """Remove all that is unreferenced. Runs come first, because their removal makes objects unreferenced."""
         yield from self._runs()
         yield from self._checkpoints()
         yield from self._versions()
@@ -109,7 +109,7 @@ class _Collection:
             needed = run.name in self._kept.runs or self._is_needed(run.folder)
             if needed or not self._is_old(_newest(run.folder)) or not _is_readable(run):
                 continue
-            with suppress(RunError), run.lock():  # one that is being trained stays
+            with suppress(RunError), run.lock():  # a run that is being trained is kept
                 try:
                     freed = self._forget(run)
                 except CharpipeError:
@@ -118,7 +118,7 @@ class _Collection:
                     yield replace(one, bytes=one.bytes + freed)
 
     def _forget(self, run: Run) -> int:
-        """Bytes that the run's models took in the workspace's own MLflow."""
+        """Delete the run's models from the workspace's own MLflow; returns the bytes freed."""
         if self._dry_run or self._tracking is None or not self._tracking.enabled:
             return 0
         from charpipe.tracking.deletion import forget_models
@@ -147,7 +147,7 @@ class _Collection:
         for corpus in corpora(self._workspace):
             with suppress(RunError), deciding(self._workspace, corpus):
                 for version in kept_versions(self._workspace, corpus, self._policy):
-                    self._kept.keep(version)  # again: it may have been rolled back to since
+                    self._kept.keep(version)  # again: a rollback may have happened since
                 known = {version.version for version in versions(self._workspace, corpus)}
                 for folder in sorted((champion_folder(self._workspace, corpus) / "versions").glob("[0-9]*")):
                     number = int(folder.name) if folder.name.isdigit() else 0
@@ -156,18 +156,18 @@ class _Collection:
                         yield from self._remove("model", folder, why)
 
     def _why_not(self, corpus: str, number: int, folder: Path, known: set[int]) -> str | None:
-        """Why a version is not kept; None where it is, or where it may have been champion for all that is known."""
+        """Why a version is removed; None if it is kept, or if it may have been champion."""
         from charpipe.champions.state import read_version
 
         if (corpus, number) in self._kept.versions:
             return None
         if number in known:
             return "beyond the models that are kept"
-        # whole, but the audit has no line of it: the audit may be what is damaged
+        # an intact version without a line in the audit is kept: the audit may be damaged
         return "never became champion" if read_version(folder) is None else None
 
     def _objects(self) -> Iterator[Removed]:
-        """Objects, each with the records of the actions that made it."""
+        """Remove unreferenced objects with their action records, and records whose object is gone."""
         records = self._store.records()
         by_object: dict[str, list[Path]] = defaultdict(list)
         newest: dict[tuple[str, str], tuple[str, str]] = {}
@@ -192,10 +192,10 @@ class _Collection:
             return
         size, aside = _bytes(folder), self._store.root / "making" / f"{LEFT}{folder.name}"
         if not self._dry_run:
-            shutil.rmtree(aside, ignore_errors=True)  # a killed removal left it
+            shutil.rmtree(aside, ignore_errors=True)  # left by a killed removal
             aside.parent.mkdir(exist_ok=True)
             folder.rename(aside)
-            if not self._is_old(used()):  # someone uses it just now, and may have made it again already
+            if not self._is_old(used()):  # in use since, and possibly built again
                 publish_folder(aside, folder)
                 return
             for path in records:
@@ -206,7 +206,7 @@ class _Collection:
         )
 
     def _leftovers(self) -> Iterator[Removed]:
-        """What processes that were killed left: half-made folders, temporary files, locks nobody holds."""
+        """Remove what killed processes left: incomplete folders, temporary files, locks that nobody holds."""
         root = self._workspace.root
         half_made = [
             *root.glob("store/making/*"),
@@ -253,11 +253,11 @@ class _Collection:
                 else:
                     path.unlink(missing_ok=True)
             except OSError:
-                return  # it stays, and is tried again next time
+                return  # kept; the next collection tries again
         yield Removed(kind, path.relative_to(self._workspace.root).as_posix(), size, why)
 
     def _is_needed(self, path: Path) -> bool:
-        """Whether an unfinished run begins at a checkpoint in it."""
+        """Whether `path` contains a checkpoint that an unfinished run starts from."""
         return any((self._workspace.root / start).is_relative_to(path) for start in self._kept.starts)
 
     def _is_old(self, moment: float) -> bool:
@@ -265,7 +265,7 @@ class _Collection:
 
 
 def _is_readable(run: Run) -> bool:
-    """A run whose description is damaged is left for a person to look at."""
+    """Whether the run's description can be read. A run with a damaged one is kept for the user to inspect."""
     try:
         return bool(run.info.name)
     except RunError:
@@ -280,7 +280,7 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 def _bytes(path: Path) -> int:
-    """Bytes that go with it: a file that has another name as well frees nothing."""
+    """Bytes that removing `path` frees; files with other hard links free nothing."""
     total = 0
     for file in _files(path):
         with suppress(OSError):
@@ -290,7 +290,7 @@ def _bytes(path: Path) -> int:
 
 
 def _newest(path: Path) -> float:
-    """The latest time at which anything in it was written; locks do not count."""
+    """The latest modification time of any file in `path`, ignoring locks."""
     times = [_time(file) for file in _files(path) if file.suffix not in (".lock", ".holder")]
     return max(times, default=_time(path))
 

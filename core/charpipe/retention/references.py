@@ -1,4 +1,4 @@
-"""What must stay: the runs and models that the policy keeps, and every object that they were made from."""
+"""References: the runs and models that the policy keeps, and every object that they were made from."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ DAY = 86_400.0
 
 @dataclass
 class References:
-    """Kept runs by name with the reason, kept model versions, the digests of the objects that both need, and the
-    checkpoints (paths in the workspace) that unfinished runs begin at."""
+    """What a collection keeps.
+
+    `runs`: names with reasons; `versions`: (corpus, version) of models; `objects`: digests of the objects that both
+    need; `starts`: the checkpoints (paths in the workspace) that unfinished runs start from.
+    """
 
     runs: dict[str, str] = field(default_factory=dict)
     versions: set[tuple[str, int]] = field(default_factory=set)
@@ -29,14 +32,14 @@ class References:
     starts: set[str] = field(default_factory=set)
 
     def keep(self, version: Version) -> None:
-        """Add a model version with the run that it came from and the objects that it was made from."""
+        """Add a model version, the run that produced it, and the objects that it was made from."""
         self.versions.add((version.corpus, version.version))
         self.runs[version.run] = f"version {version.version} of {version.corpus}"
         self.objects |= set(version.inputs.values())
 
 
 def references(workspace: Workspace, policy: RetentionConfig) -> References:
-    """All that the policy keeps. Raises RunError where a champion's record cannot be read: then nothing may go."""
+    """Everything that the policy keeps. Raises RunError if a champion's record cannot be read."""
     kept = References()
     for corpus in corpora(workspace):
         for version in kept_versions(workspace, corpus, policy):
@@ -55,7 +58,7 @@ def references(workspace: Workspace, policy: RetentionConfig) -> References:
 
 
 def kept_versions(workspace: Workspace, corpus: str, policy: RetentionConfig) -> list[Version]:
-    """The models of a corpus that stay, oldest first. Raises RunError where its champion's record is damaged."""
+    """The model versions of a corpus to keep, oldest first. Raises RunError if its champion's record is damaged."""
     state = read_state(workspace, corpus)
     found = {version.version: version for version in versions(workspace, corpus)}
     newest = set(sorted(found)[-policy.keep_versions :])
@@ -89,7 +92,7 @@ def _keep_by_policy(kept: References, runs: list[Run], policy: RetentionConfig) 
 
 
 def _age(run: Run) -> float:
-    """Seconds since the run was made."""
+    """Seconds since the run was created; 0 if its time cannot be parsed."""
     try:
         made = datetime.fromisoformat(run.info.created)
     except ValueError:

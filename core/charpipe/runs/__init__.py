@@ -1,4 +1,4 @@
-"""One folder a training run: what it was asked, how it stands, what it measured, its checkpoints."""
+"""Run folders, one per training run: its request, status, metrics and checkpoints."""
 
 from charpipe.runs.find import find_run, list_runs, readable_runs
 from charpipe.runs.folder import Run, RunInfo

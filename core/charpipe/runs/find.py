@@ -1,5 +1,5 @@
-"""Finding a run by what a person types: its name, a unique beginning of it, its short name or title as pages show
-it (`31a4`, `lstm 1x128 · 31a4`), `last`, `best:CORPUS`, `champion:CORPUS`, `previous:CORPUS`, an MLflow id."""
+"""Find a run by what the user types: its name, a unique prefix of it, its short name or title as pages show it
+(`31a4`, `lstm 1x128 · 31a4`), `last`, `best:CORPUS`, `champion:CORPUS`, `previous:CORPUS`, or an MLflow run id."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from charpipe.runs.titles import run_title, seeded_title, short_name
 from charpipe.workspace import Workspace
 
 Use = Literal["any", "model", "resume"]
-"""What `last` must be good for: nothing in particular, having a model, or being resumed."""
+"""Which runs `last` considers: all, those with a model, or those that can be resumed."""
 LISTED = 5
-"""Candidates that an error about an ambiguous name lists."""
+"""Maximum number of candidates that the error for an ambiguous name lists."""
 
 
 def new_name(corpus: str, architecture: str) -> str:
-    """A name that a person can read and sort: `20261123-1041-linux_src-lstm-7f3a`."""
+    """A new, readable run name that sorts by time: `20261123-1041-linux_src-lstm-7f3a`."""
     slug = re.sub(r"[^\w.]+", "_", corpus).strip("_.")[:40] or "corpus"
     return f"{datetime.now(UTC):%Y%m%d-%H%M}-{slug}-{architecture}-{secrets.token_hex(2)}"
 
 
 def list_runs(folder: Path) -> list[Run]:
-    """All runs in a workspace's run folder, oldest first; a folder without a readable run.json is no run."""
+    """All runs in a workspace's run folder, oldest first. A folder without a run.json is not a run."""
     runs = [Run(path.parent) for path in folder.glob("*/run.json")]
     return sorted(runs, key=_created)
 
 
 def readable_runs(folder: Path) -> list[Run]:
-    """Those of `list_runs` whose description can be read: a damaged run harms only itself."""
+    """The runs of `list_runs` whose run.json can be read; damaged ones are skipped."""
     return [run for run in list_runs(folder) if _created(run)]
 
 
@@ -49,9 +49,9 @@ def _created(run: Run) -> str:
 
 
 def find_run(folder: Path, wanted: str, use: Use = "any") -> Run:
-    """The run that `wanted` names; `use` decides which runs `last` passes over.
+    """The run that `wanted` names; `use` says which runs `last` considers.
 
-    Raises UsageError with near matches where none or several fit, or RunError where there is none yet.
+    Raises UsageError with near matches if none or several match, and RunError if there is no suitable run yet.
     """
     runs = list_runs(folder)
     if wanted == "last":
@@ -78,7 +78,7 @@ def find_run(folder: Path, wanted: str, use: Use = "any") -> Run:
 
 
 def _is_called(run: Run, wanted: str) -> bool:
-    """Whether a run's name begins so, or its short name or one of its titles is exactly so."""
+    """Whether `wanted` is a prefix of the run's name, or equals its short name or one of its titles."""
     if run.name.startswith(wanted) or short_name(run.name) == wanted:
         return True
     if "·" not in wanted:
@@ -91,7 +91,7 @@ def _is_called(run: Run, wanted: str) -> bool:
 
 
 def _last(runs: list[Run], use: Use) -> Run:
-    """The newest run that is good for `use`."""
+    """The newest run that fits `use`. Raises RunError if there is none."""
     if not runs:
         raise RunError("there is no run yet; type: charpipe run train-and-sample --corpus hello")
     fits = {"any": lambda run: True, "model": has_model, "resume": is_resumable}[use]
@@ -119,7 +119,7 @@ def has_model(run: Run) -> bool:
 
 
 def is_resumable(run: Run) -> bool:
-    """Whether a run is unfinished and did not fail before its first checkpoint."""
+    """Whether a run is unfinished; a failed run must also have a checkpoint."""
     try:
         status = run.status
     except RunError:
@@ -135,7 +135,7 @@ def _state(run: Run) -> str:
 
 
 def _champion(folder: Path, wanted: str) -> Run:
-    """The run that the champion came from; its model is kept apart, and outlives it."""
+    """The run that produced the champion. The champion's model is stored separately and outlives the run."""
     from charpipe.champions.records import named
 
     found = named(Workspace(folder.parent), wanted)
@@ -147,7 +147,7 @@ def _champion(folder: Path, wanted: str) -> Run:
 
 
 def _best(runs: list[Run], corpus: str, workspace: Path) -> Run:
-    """The finished run of a corpus with the lowest bits per character, on the test split where it has one."""
+    """The finished run of a corpus with the lowest `val/bits_per_char`, else `test/bits_per_char`."""
     corpus, scored = spoken(corpus, [run.info.corpus for run in runs], workspace, find_project_file()), []
     for run in runs:
         try:

@@ -1,4 +1,4 @@
-"""The run folder: `run.json` says what was asked, `status.json` how it stands."""
+"""The run folder: `run.json` holds the request, `status.json` the current state."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Model(BaseModel):
 
 
 class PluginUsed(_Model):
-    """A plugin that shaped a run."""
+    """A plugin that a run used."""
 
     module: str
     version: str
@@ -31,11 +31,11 @@ class PluginUsed(_Model):
 
 
 class RunInfo(_Model):
-    """What a run was asked to do, with everything its outcome depends on.
+    """The request of a run, with everything that its result depends on.
 
-    `action` is the digest that decides whether the same command means this run; `settings` are all resolved
-    values by dotted key and `origins` where those that are not defaults came from; `inputs` the content
-    digests of documents, vocabulary and tokens; `request` the pipeline and options that `charpipe resume` repeats.
+    `action`: the digest that decides whether the same command refers to this run. `settings`: all resolved values
+    by dotted key. `origins`: where each value that is not a default came from. `inputs`: the content digests of
+    documents, vocabulary and tokens. `request`: the pipeline and options that `charpipe resume` repeats.
     """
 
     schema_: str = Field(SCHEMA, alias="schema")
@@ -58,16 +58,16 @@ class RunInfo(_Model):
 
     @property
     def is_trained_by_steps(self) -> bool:
-        """Whether the settings of training mean anything to the model; False for one that is fitted by counting."""
+        """Whether the training settings apply to the model; False for a count-based model."""
         return not self.facts.get("counted", False)
 
     def concerns(self, setting: str) -> bool:
-        """Whether a setting shaped this run: those of training mean nothing to a model that is counted."""
+        """Whether a setting applies to this run: `train.*` does not apply to a count-based model."""
         return setting in self.settings and (self.is_trained_by_steps or not setting.startswith("train."))
 
 
 class Status(_Model):
-    """How a run stands. `best` and `last` hold a checkpoint's step, relative path and metrics."""
+    """The state of a run. `best` and `last` hold a checkpoint's step, relative path and metrics."""
 
     state: State = "new"
     step: int = 0
@@ -84,7 +84,7 @@ class Status(_Model):
     """Why this engine was chosen."""
     metrics: dict[str, float] = Field(default_factory=dict)
     comparison: str | None = None
-    """The comparison that trained or ranked it last."""
+    """The comparison that last trained or ranked it."""
     mlflow: dict[str, Any] = Field(default_factory=dict)
     prefect: dict[str, Any] = Field(default_factory=dict)
 
@@ -97,8 +97,10 @@ class Run:
 
     @classmethod
     def create(cls, folder: Path, info: RunInfo, vocabulary: bytes = b"{}") -> Run:
-        """Make the folder of a new run; `run.json`, which makes it one, is written last. Raises RunError if
-        there is one."""
+        """Create the folder of a new run. `run.json`, which marks it as a run, is written last.
+
+        Raises RunError if the folder exists.
+        """
         try:
             folder.mkdir(parents=True)
         except FileExistsError as error:
@@ -127,7 +129,7 @@ class Run:
 
     @property
     def pending_file(self) -> Path:
-        """For each checkpoint: the losses since the last line of metrics, and the metrics until then."""
+        """For each checkpoint: the latest metrics, and the losses since the last line of the metrics file."""
         return self.folder / "pending.jsonl"
 
     @property
@@ -136,7 +138,7 @@ class Run:
 
     @property
     def info(self) -> RunInfo:
-        """What was asked. Raises RunError where run.json is missing, damaged or of another schema."""
+        """The request. Raises RunError if run.json is missing, damaged or of another schema."""
         value = _read_json(self.folder / "run.json")
         if value.get("schema") != SCHEMA:
             raise RunError(
@@ -151,12 +153,12 @@ class Run:
             ) from error
 
     def rewrite(self, info: RunInfo) -> None:
-        """Say anew what was asked, in one step: some settings may change when a run is gone on with."""
+        """Replace the request atomically: some settings may change when a run is resumed."""
         write_json(self.folder / "run.json", info.model_dump(by_alias=True))
 
     @property
     def status(self) -> Status:
-        """How it stands; a run that says it is running while nobody holds its lock was killed: interrupted."""
+        """The run's status. A run recorded as running whose lock is free was killed: its state is `interrupted`."""
         status = self._recorded()
         if status.state == "running" and not self.is_busy():
             status.state = "interrupted"
@@ -172,12 +174,12 @@ class Run:
             raise RunError(f"{path} is damaged: {error.errors()[0]['msg']}") from error
 
     def update(self, **changes: Any) -> None:
-        """Change fields of the status, in one step."""
+        """Change fields of the status atomically."""
         status = self._recorded().model_copy(update=changes)
         write_json(self.folder / "status.json", status.model_dump())
 
     def is_busy(self) -> bool:
-        """Whether a process is training it now."""
+        """Whether a process holds the run's lock, that is, trains it now."""
         lock = self._lock()
         try:
             lock.acquire(timeout=0)
@@ -188,7 +190,7 @@ class Run:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the run while training it. Raises RunError if another process does."""
+        """Hold the run's lock while training. Raises RunError if another process holds it."""
         lock = self._lock()
         try:
             lock.acquire(timeout=0)
@@ -205,7 +207,7 @@ class Run:
         return FileLock(self.folder / "run.lock", is_singleton=False)
 
     def checkpoint(self, which: str = "best") -> Path:
-        """The folder of the best (or "last") checkpoint. Raises RunError where there is none."""
+        """The folder of the "best" or "last" checkpoint. Raises RunError if there is none."""
         status = self.status
         entry = status.best if which == "best" and status.best else status.last
         if entry is None or "path" not in entry:
@@ -221,7 +223,7 @@ class Run:
         return folder
 
     def result(self, stage: str, digest: str) -> dict[str, Any] | None:
-        """What `stage` found for the action `digest` before, if it is there."""
+        """The stored result of `stage` for the action `digest`, or None."""
         path = self.folder / "results" / f"{stage}.json"
         if not path.is_file():
             return None
@@ -230,13 +232,13 @@ class Run:
         return found if value.get("action") == digest and isinstance(found, dict) else None
 
     def kept(self, stage: str) -> dict[str, Any]:
-        """What `stage` found last, for whatever action; empty where it found nothing yet."""
+        """The latest stored result of `stage`, for any action; empty if there is none."""
         path = self.folder / "results" / f"{stage}.json"
         found = _read_json(path).get("result") if path.is_file() else None
         return found if isinstance(found, dict) else {}
 
     def keep_result(self, stage: str, digest: str, result: Mapping[str, Any]) -> None:
-        """Remember what `stage` found."""
+        """Store the result of `stage` for the action `digest`."""
         write_json(self.folder / "results" / f"{stage}.json", {"action": digest, "result": dict(result)})
 
 

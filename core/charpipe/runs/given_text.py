@@ -1,4 +1,4 @@
-"""A text that the user gives for a trained model: read by the rules of the run's corpus, fitted to its vocabulary."""
+"""Read a user's text for a trained model: by the rules of the run's corpus, limited to its vocabulary."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from charpipe.text.coverage import Fitted
 
 RULES = ("encoding", "errors", "newline")
-"""The settings of a corpus by which its files become text."""
+"""The corpus settings that control how its files are decoded to text."""
 
 
 @dataclass(frozen=True)
 class GivenText:
-    """What the model can read of a text, what was skipped, and what a person should know of both.
+    """The part of a text that the model can read, the skipped characters, and notices for the user.
 
-    `characters` is the length of the whole text, of which the beginning may have been read alone.
+    `characters` is the length of the whole text; `whole` is False if only the beginning was read.
     """
 
     name: str
@@ -48,11 +48,11 @@ def read_given_text(
     strict: bool = False,
     most: int | None = None,
 ) -> GivenText:
-    """The text of a file (`-`: standard input) for a model: the one way in which commands and Python read one.
+    """Read the text of a file (`-`: standard input) for a model; used by the commands and the Python API.
 
-    Encoding and newlines are those of the run's corpus, unless `--set corpus.encoding=...` and its like say
-    otherwise. Characters that the vocabulary lacks are skipped and counted; `strict` refuses them. `most`: read no
-    more characters. Raises UsageError.
+    Encoding and newlines are those of the run's corpus, unless `--set corpus.encoding=...` and the like override
+    them. Characters that are not in the vocabulary are skipped and counted; with `strict` they are an error.
+    `most`: the maximum number of characters to read. Raises UsageError.
     """
     from charpipe.corpus.single_text import read_text
     from charpipe.text.coverage import fit
@@ -64,7 +64,7 @@ def read_given_text(
 
 
 def corpus_rules(workspace: Workspace, run: str, resolved: Resolved) -> CorpusConfig:
-    """How the files of the run's corpus were read; what this command sets itself comes first."""
+    """The decoding settings of the run's corpus; the command's own flags and `--set` take precedence."""
     rules: dict[str, Any] = {}
     known = Run(workspace.runs / run)
     if (known.folder / "run.json").is_file():

@@ -1,4 +1,4 @@
-"""The model of a run, from one of its checkpoints."""
+"""Load the model of a run from one of its checkpoints."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from charpipe.runs.folder import Run
 
 
 def load_run(run: Run, registry: Registry, which: str = "best") -> Loaded:
-    """The best (or "last") checkpoint of a run. Raises RunError where its files are not those that were saved, and
-    PluginError."""
+    """Load the "best" or "last" checkpoint of a run.
+
+    Raises RunError if its files are not those that were saved, and PluginError.
+    """
     from charpipe.training.checkpoints import damage
 
     folder = run.checkpoint(which)

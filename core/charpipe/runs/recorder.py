@@ -1,4 +1,4 @@
-"""Writes what a run measures into its folder: `metrics.jsonl` is the truth, from which MLflow can be filled again."""
+"""Record a run's metrics in its folder. `metrics.jsonl` is authoritative: MLflow can be refilled from it."""
 
 from __future__ import annotations
 
@@ -24,21 +24,23 @@ from charpipe.runs.folder import Run
 from charpipe.store.atomic import write_text
 
 REPORTED = "train/loss"
-"""An evaluation has the mean since the last evaluation; the lines of `metrics.jsonl` have those of reports."""
+"""Taken from reports, not from evaluations, where it is the mean since the previous evaluation."""
 
 
 class Recorder:
-    """A listener that records a run's metrics, samples and status. It knows no metric by name but `train/loss`."""
+    """Event listener that records a run's metrics, samples and status. It treats only `train/loss` specially."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._latest: dict[str, float] = {}
         self._begun: dict[int, dict[str, float]] = {}
-        """Metrics at the checkpoints that are being written."""
+        """Step to metrics, for checkpoints that are being written."""
 
     def rewind(self, step: int, last: Path | None = None, best: Path | None = None) -> None:
-        """Forget what was recorded after `step`, where training goes on, from the checkpoint `last`; `best` is the
-        one that scored best until then."""
+        """Drop everything recorded after `step`, before training resumes from the checkpoint `last`.
+
+        `best` is the best checkpoint up to `step`.
+        """
         for path in (self._run.metrics_file, self._run.samples_file, self._run.pending_file):
             if path.is_file():
                 kept = [line for line in read_metrics(path) if line["step"] <= step]
@@ -67,7 +69,7 @@ class Recorder:
                 _append(self._run.samples_file, line)
             case CheckpointStarted(step=step):
                 line = {"step": step, "metrics": dict(self._latest)}
-                _append(self._run.pending_file, line)  # before the checkpoint is there to go on from
+                _append(self._run.pending_file, line)  # before a checkpoint to resume from exists
                 self._begun[step] = dict(self._latest)
             case PlanRevised():
                 plan = [event.step, event.steps, event.position, event.evaluations]
@@ -119,7 +121,7 @@ class Recorder:
 
 
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a metrics or samples file; one that a crash cut short, or that is damaged, is left out."""
+    """The lines of a metrics or samples file; truncated or damaged lines are skipped."""
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
             with contextlib.suppress(ValueError):

@@ -1,4 +1,4 @@
-"""What a person calls a run: `lstm 1x512`, and among others `lstm 1x512 · 7f3a`."""
+"""Display titles of runs: `lstm 1x512`, or in a list `lstm 1x512 · 7f3a`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from charpipe.runs.folder import RunInfo
 
 
 def model_title(info: RunInfo) -> str:
-    """The architecture with its size, as far as its configuration has one that charpipe knows to read."""
+    """The architecture, with its size if the configuration has `layers` and `hidden_size`, or `order`."""
     config = info.architecture_config
     layers, units = config.get("layers"), config.get("hidden_size")
     if isinstance(layers, int) and isinstance(units, int):
@@ -16,15 +16,15 @@ def model_title(info: RunInfo) -> str:
 
 
 def short_name(name: str) -> str:
-    """The ending of a run's name, which pages show: `7f3a`."""
+    """The last part of a run's name, as pages show it: `7f3a`."""
     return name.rpartition("-")[2][-8:]
 
 
 def run_title(info: RunInfo) -> str:
-    """`lstm 1x512 · 7f3a`: the name's ending tells apart runs that are otherwise called the same."""
+    """`lstm 1x512 · 7f3a`: the model title, made unique by the short name."""
     return f"{model_title(info)} · {short_name(info.name)}"
 
 
 def seeded_title(info: RunInfo) -> str:
-    """`lstm 1x512 seed 2 · 7f3a`: among runs that differ in nothing else."""
+    """`lstm 1x512 seed 2 · 7f3a`: for runs that differ only in the seed."""
     return f"{model_title(info)} seed {info.settings.get('train.seed', 1)} · {short_name(info.name)}"

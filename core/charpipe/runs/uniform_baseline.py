@@ -1,6 +1,6 @@
-"""Whether a model scores worse than guessing, and what to set then.
+"""Warn if a model scores worse than the uniform baseline, and suggest settings.
 
-Guessing means that all V tokens of the vocabulary are equally likely: log(V) nats per token, whatever the text.
+The baseline predicts all V tokens of the vocabulary with equal probability: log(V) nats per token on any text.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from charpipe.runs import Run, RunInfo
 from charpipe.runs.folder import Status
 
 MARGIN = 1.1
-"""A network that has hardly been trained scores log(V) give or take some percent, and a first step may go either way.
-What is wrong with a learning rate shows as much more than this, so nothing is said about a loss within the margin."""
+"""A barely trained network scores within a few percent of log(V), and the first step may raise or lower the loss.
+A wrong learning rate raises the loss far more than this, so a loss within the margin causes no warning."""
 SPLITS = ("val", "test", "train")
-"""Where the losses are taken from, in this order; the training loss is for runs without held-out text."""
+"""The splits whose losses are checked, in this order; the training loss only for runs without held-out text."""
 
 
 def guessing_loss(vocabulary_size: int) -> float:
-    """Nats per token of the uniform distribution over the vocabulary."""
+    """Loss of the uniform distribution over the vocabulary, in nats per token."""
     return math.log(vocabulary_size)
 
 
 def is_worse_than_guessing(loss: float | None, vocabulary_size: int) -> bool:
-    """Whether a loss in nats per token is worse than guessing by more than the margin."""
-    # guessing among one token costs nothing: without the lower bound, any rounding would be worse than it
+    """Whether a loss in nats per token exceeds the uniform baseline by more than the margin."""
+    # the baseline of a one-token vocabulary is 0: without the lower bound, any rounding error would exceed it
     return loss is not None and loss > MARGIN * guessing_loss(max(2, vocabulary_size))
 
 
 def warn_about(
     info: RunInfo, status: Status, scores: Mapping[str, float] | None = None, splits: Sequence[str] = SPLITS
 ) -> str | None:
-    """A sentence if the run is worse than guessing: how bad it is, and what to set; else None.
+    """A warning that states the loss and suggests settings if the run is worse than the baseline; else None.
 
-    `scores` are metrics found now, beside those that the run recorded; `splits` says which of them to judge.
+    `scores` are new metrics that override those recorded in the run; `splits` lists the splits to check.
     """
     recorded = status.metrics or (status.best or status.last or {}).get("metrics", {})
     return warning(
@@ -51,7 +51,7 @@ def warn_about(
 
 
 def warn_about_text(runs: Path, name: str, vocabulary_size: int, scores: Mapping[str, float]) -> str | None:
-    """As `warn_about`, for the `text/` scores of another text than the run's own; the run may be elsewhere."""
+    """Like `warn_about`, for the `text/` scores of a text other than the run's own; the run may not exist here."""
     run = Run(runs / name)
     if (run.folder / "run.json").is_file():
         return warn_about(run.info, run.status, scores, ["text"])
@@ -67,7 +67,7 @@ def warning(
     splits: Sequence[str] = SPLITS,
     counted: str | None = None,
 ) -> str | None:
-    """As `warn_about`, for metrics such as `val/loss`. `counted` is the architecture of a count-based model."""
+    """Like `warn_about`, for metrics such as `val/loss`. `counted` is the architecture of a count-based model."""
     losses = {split: loss for split in splits if (loss := _loss(metrics, split)) is not None}
     if set(losses) > {"train"}:
         losses.pop("train", None)  # recorded at the last step, which may be far from the best checkpoint
@@ -83,7 +83,7 @@ def warning(
 
 
 def _loss(metrics: Mapping[str, float], split: str) -> float | None:
-    """The loss of a split; infinite where the model holds some of its tokens to be impossible."""
+    """The loss of a split; infinite if the model gives some of its tokens probability zero."""
     return math.inf if metrics.get(f"{split}/impossible_tokens") else metrics.get(f"{split}/loss")
 
 

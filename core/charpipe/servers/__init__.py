@@ -1,1 +1,1 @@
-"""Local servers that start on demand, listen on loopback only, and stop by themselves when idle."""
+"""Local servers that start on demand, listen on loopback only, and stop when idle."""

@@ -1,7 +1,7 @@
-"""One managed server as its users see it: find it, start it, stop it.
+"""Client side of a managed server: find, start and stop it.
 
-Its state lies in `<folder>/server.json`, which the serving process writes once it answers. A process counts
-as ours only if its command line names that folder: a stale file and a reused process number do no harm.
+The serving process writes its state to `<folder>/server.json` once it accepts requests. A process is recognized as the
+server by its command line and folder, so a stale file or a reused process id does no harm.
 """
 
 from __future__ import annotations
@@ -34,9 +34,12 @@ MODULE = "charpipe.servers.serve"
 
 @dataclass(frozen=True)
 class ManagedServer:
-    """A server of the workspace. `application` names `module:function`, which is called in the serving process
-    with the server's base URL and `arguments` and returns an ASGI application; `health` is a path that answers
-    200; variables that begin with one of `unset` are kept from it."""
+    """A server of the workspace.
+
+    `application` names `module:function`, which the serving process calls with the server's base URL and `arguments`;
+    it returns an ASGI application. `health` is a path that returns status 200. Environment variables that begin with
+    one of `unset` are not passed on.
+    """
 
     name: str
     folder: Path
@@ -48,14 +51,14 @@ class ManagedServer:
     idle: float = IDLE_SECONDS
 
     def running(self) -> str | None:
-        """The base URL of the server if it is up and answers."""
+        """The base URL of the server if it is running and answers, else None."""
         state = self._state()
         if state is None or not _is_ours(state["pid"], self.folder) or not _knows(state["pid"], self.folder):
             return None
         return state["url"] if self._answers(state["url"]) else None
 
     def start(self, timeout: float = START_SECONDS) -> str:
-        """The base URL, after starting the server if need be. Raises CharpipeError if it does not come up."""
+        """Start the server if it is not running; returns its base URL. Raises CharpipeError if it does not start."""
         if url := self.running():
             return url
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -69,7 +72,7 @@ class ManagedServer:
             ) from error
 
     def stop(self) -> bool:
-        """Stop the server, and wait until it is gone; False if there was none."""
+        """Stop the server and wait until it has ended; returns False if none was running."""
         state = self._state()
         (self.folder / STATE).unlink(missing_ok=True)
         if state is None or not _is_ours(state["pid"], self.folder):
@@ -78,7 +81,7 @@ class ManagedServer:
         return True
 
     def _launch(self, timeout: float) -> str:
-        if self._state():  # up but deaf: a second server on the same database would do harm
+        if self._state():  # running but not answering: two servers on one database are unsafe
             self.stop()
         command = [
             *(sys.executable, "-P", "-m", MODULE, self.application, str(self.folder)),
@@ -97,7 +100,7 @@ class ManagedServer:
                 stderr=log,
                 cwd=self.folder,
                 env=environ,
-                start_new_session=True,  # the terminal's Ctrl-C is not meant for it
+                start_new_session=True,  # the terminal's Ctrl-C must not stop it
             )
         return self._wait(process, timeout)
 
@@ -106,7 +109,7 @@ class ManagedServer:
         while time.monotonic() < deadline:
             state = self._state()
             if state is not None and state["pid"] == process.pid and self._answers(state["url"]):
-                process.returncode = 0  # it lives on by itself; nobody is to wait for it
+                process.returncode = 0  # it keeps running; Popen must not wait for it
                 return str(state["url"])
             if process.poll() is not None:
                 break
@@ -131,13 +134,13 @@ class ManagedServer:
             return None
 
     def _last_port(self) -> int:
-        try:  # the same address as last time, so that a page left open finds it again
+        try:  # the previous port, so that an open browser page reconnects
             return int((self.folder / PORT).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return 0
 
     def _answers(self, url: str) -> bool:
-        # no proxy stands between this machine and itself
+        # bypass any proxy: the server is on loopback
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(url + self.health, timeout=10) as response:
@@ -156,13 +159,13 @@ def _is_ours(pid: int, folder: Path) -> bool:
             return False
         if str(folder) in words:
             return True
-        return _is_same(process.cwd(), folder)  # begun by another path, or before the folder was moved
+        return _is_same(process.cwd(), folder)  # started with another path, or before the folder was moved
     except psutil.Error:
         return False
 
 
 def _knows(pid: int, folder: Path) -> bool:
-    """Whether the folder is still where that server was told that it is: it was not moved since."""
+    """Whether the folder is still at the path that the server was started with, that is, was not moved."""
     import psutil
 
     try:

@@ -1,8 +1,8 @@
-"""The process of a managed server: binds loopback, serves one ASGI application, and ends when idle.
+"""The process of a managed server: binds loopback, serves one ASGI application, exits when idle.
 
     python -m charpipe.servers.serve MODULE:FUNCTION FOLDER --port 0 --idle 900 --arguments '{}'
 
-The port is bound before the application is made, so no other process can take it in between.
+The port is bound before the application is created, so no other process can take it in between.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HOST = "127.0.0.1"
 WATCH_SECONDS = 2.0
 GRACE_SECONDS = 4
 UNCOUNTED = "x-charpipe-check"
-"""A request with this header comes from the server's own process, and does not keep it from being idle."""
+"""Requests with this header come from the server's own process and do not count as activity."""
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -34,7 +34,7 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 class IdleWatch:
-    """An ASGI application around another that knows for how long nobody has asked it anything."""
+    """ASGI middleware that measures how long the application has been idle."""
 
     def __init__(self, application: Application) -> None:
         self.application = application
@@ -54,12 +54,12 @@ class IdleWatch:
             self.last = time.monotonic()
 
     def idle_seconds(self) -> float:
-        """Seconds since the last request ended; 0 while one, or a socket, is open."""
+        """Seconds since the last request ended; 0 while a request or WebSocket is open."""
         return 0.0 if self.open else time.monotonic() - self.last
 
 
 def bind(preferred: int) -> socket.socket:
-    """A listening socket on loopback: at the preferred port if it is free, else at any."""
+    """A listening socket on loopback, at the preferred port if it is free, else at any free port."""
     for port in (preferred, 0):
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -74,7 +74,7 @@ def bind(preferred: int) -> socket.socket:
 
 
 def serve(reference: str, folder: Path, port: int, idle: float, arguments: dict[str, str]) -> None:
-    """Serve until told to stop, idle for `idle` seconds, or until `folder`'s state names another process."""
+    """Serve until stopped, until idle for `idle` seconds, or until the state in `folder` names another process."""
     import uvicorn
 
     listener = bind(port)
@@ -107,7 +107,7 @@ async def _keep(server: Any, watch: IdleWatch, state: Path, facts: dict[str, Any
     if _names_us(state):
         state.unlink(missing_ok=True)
     server.should_exit = True
-    # background services may hang on their way out; nothing of theirs is worth waiting for
+    # background services may hang at shutdown, and none of them needs to finish
     overdue = threading.Timer(2 * GRACE_SECONDS, os._exit, (0,))
     overdue.daemon = True
     overdue.start()
@@ -121,7 +121,7 @@ def _names_us(state: Path) -> bool:
 
 
 def main() -> None:
-    """The command line of the serving process."""
+    """Parse the command line and serve."""
     parser = argparse.ArgumentParser(prog="charpipe.servers.serve")
     parser.add_argument("application")
     parser.add_argument("folder", type=Path)
@@ -131,7 +131,7 @@ def main() -> None:
     options = parser.parse_args()
     serve(options.application, options.folder, options.port, options.idle, options.arguments)
     sys.stdout.flush()
-    os._exit(0)  # a library's leftover threads must not keep an idle server alive
+    os._exit(0)  # a library's remaining threads must not keep an idle server alive
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is already done: objects that stages made, actions that made them, and the locks between."""
+"""Content-addressed cache of stage results: objects, the actions that made them, and locks."""
 
 from charpipe.store.actions import Action
 from charpipe.store.digest import digest_of_file, digest_of_json, digest_of_package

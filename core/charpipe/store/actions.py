@@ -1,4 +1,4 @@
-"""An action is a stage applied to inputs; its digest decides whether it has been done before."""
+"""Actions: a stage applied to inputs. The action's digest is the cache key of its result."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from charpipe.store.digest import digest_of_json
 
 @dataclass(frozen=True)
 class Action:
-    """All that the outcome of a stage depends on.
+    """Everything that the result of a stage depends on.
 
-    `stage` and its hand-kept `version`; `inputs` by name as content digests; the `settings` it reads;
-    `code`: the digests of the plugin packages it uses.
+    `stage`, and its manually maintained `version`; `inputs`: content digests by name; `settings`: those that the
+    stage reads; `code`: the digests of the plugin packages that it uses.
     """
 
     stage: str
@@ -24,7 +24,7 @@ class Action:
     code: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON object whose digest is the action's."""
+        """The action as the JSON object that its digest is computed from."""
         return {
             "stage": self.stage,
             "version": self.version,
@@ -40,7 +40,7 @@ class Action:
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """Why `new` is not `old`, both actions as JSON: `min_count 1 -> 2, documents changed`."""
+    """How two actions (as JSON) differ, in words: `min_count 1 -> 2, documents changed`."""
     return ", ".join(_differences(old, new)) or "its result is gone"
 
 

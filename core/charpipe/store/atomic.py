@@ -1,4 +1,4 @@
-"""Writing files and folders so that a crash leaves either the old or the new, never a half."""
+"""Atomic writes: after a crash, a file or folder has either its old or its new content."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from charpipe.errors import StoreError
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace `path` by `text` in one step, on disk when this returns. Raises StoreError naming the path."""
+    """Atomically replace the content of `path` and sync it to disk. Raises StoreError naming the path."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -35,7 +35,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _mode(path: Path) -> int:
-    """The permissions of the file that is replaced; of a new one, what the umask leaves."""
+    """The permissions of the existing file, or for a new one those that the umask allows."""
     try:
         return stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:
@@ -43,7 +43,7 @@ def _mode(path: Path) -> int:
 
 
 def _umask() -> int:
-    """The process's umask, read without changing it where the system tells it (other threads create files)."""
+    """The process's umask. Reads it from /proc if possible: setting it would affect files that other threads create."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
         return next(int(line.split()[1], 8) for line in lines if line.startswith("Umask:"))
@@ -54,18 +54,18 @@ def _umask() -> int:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """`write_text` of a JSON value, readable by people."""
+    """Write `value` as indented JSON with `write_text`."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def sync_folder(folder: Path) -> None:
-    """Put every file of a folder, and the folder itself, on disk."""
+    """Sync every file of a folder, and the folder itself, to disk."""
     for path in [*folder.rglob("*"), folder]:
         _sync(path)
 
 
 def _sync(path: Path) -> None:
-    """A file's content, or a folder's names, on disk."""
+    """Sync a file's content or a folder's entries to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -74,7 +74,7 @@ def _sync(path: Path) -> None:
 
 
 def publish_folder(made: Path, final: Path) -> None:
-    """Rename a finished folder to its place; if another process was first, theirs stays and ours goes."""
+    """Rename the finished folder `made` to `final`. If another process created `final` first, `made` is deleted."""
     sync_folder(made)
     final.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -1,4 +1,4 @@
-"""Content digests: of a file, of a JSON value, of the code of a Python package. All are sha256, in hex."""
+"""SHA-256 digests, in hex, of a file, a JSON value, or the code of a Python package."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 
 def digest_of_file(path: Path) -> str:
-    """The sha256 of a file's bytes, read in pieces."""
+    """The SHA-256 of a file's bytes, read in chunks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest_of_json(value: Any) -> str:
-    """The sha256 of a JSON value in its canonical form: sorted keys, no spaces, NaN refused."""
+    """The SHA-256 of a JSON value in canonical form: sorted keys, no spaces, NaN is an error."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -24,7 +24,7 @@ def digest_of_json(value: Any) -> str:
 def digest_of_package(module: str) -> str:
     """The digest of all Python files of an importable package or module, found without importing it.
 
-    File times and compiled files do not count; one byte of source does.
+    It depends on paths and source bytes only, not on file times or compiled files.
     """
     spec = importlib.util.find_spec(module.partition(".")[0])
     if spec is None or spec.origin is None:

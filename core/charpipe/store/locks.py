@@ -1,4 +1,7 @@
-"""One process builds an action, the others wait and are told for whom. A crash frees the lock."""
+"""Locks between processes: one builds an action, the others wait and are told which process holds the lock.
+
+A crash releases the lock.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +32,11 @@ def exclusive(
     on_wait: Callable[[str], None] = lambda holder: None,
     while_waiting: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
-    """Hold the lock at `path`, waiting as long as it takes; `on_wait` is told once who holds it, and
-    `while_waiting` is called now and then: it may raise to end the waiting."""
+    """Hold the lock at `path`, waiting without a timeout.
+
+    `on_wait` is called once with a description of the holder; `while_waiting` is called every POLL_SECONDS, and may
+    raise to stop waiting.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock, note = FileLock(path), path.with_suffix(".holder")
     try:

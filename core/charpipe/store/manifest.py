@@ -1,4 +1,4 @@
-"""The list of what an object holds, written last: an object without one was never finished."""
+"""Manifests: the list of an object's files. It is written last, so an object without one is incomplete."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from charpipe.store.digest import digest_of_file, digest_of_json
 
 NAME = "manifest.json"
 SMALL = 1 << 20
-"""Files up to this many bytes are hashed again whenever an object is used; larger ones are measured."""
+"""Files up to this many bytes are hashed on every use of an object; of larger ones only the size is checked."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """`files`: relative path -> {"bytes": n, "sha256": hex}; `facts`: what the stage says of what it made."""
+    """`files`: relative path -> {"bytes": n, "sha256": hex}; `facts`: what the stage reports about its result."""
 
     schema: str
     files: Mapping[str, Mapping[str, Any]]
@@ -27,7 +27,7 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """The content digest: equal content has an equal digest, wherever and whenever it was made."""
+        """The content digest; it does not depend on where or when the content was made."""
         return digest_of_json(self._json())
 
     def _json(self) -> dict[str, Any]:
@@ -38,7 +38,7 @@ class Manifest:
         write_json(folder / NAME, self._json())
 
     def check(self, folder: Path, *, thorough: bool = False) -> str | None:
-        """What is wrong with the files in `folder`, in words, or None; `thorough` hashes the large ones too."""
+        """The first problem with the files in `folder`, in words, or None; `thorough` also hashes large files."""
         for name, expected in self.files.items():
             path = folder / name
             if not path.is_file():
@@ -52,7 +52,7 @@ class Manifest:
 
 
 def describe(folder: Path, schema: str, facts: Mapping[str, Any]) -> Manifest:
-    """The manifest of all files now in `folder`."""
+    """Create the manifest of all files in `folder`."""
     files = {
         path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": digest_of_file(path)}
         for path in sorted(folder.rglob("*"))
@@ -62,7 +62,7 @@ def describe(folder: Path, schema: str, facts: Mapping[str, Any]) -> Manifest:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest in `folder`. Raises StoreError if there is none or it is not one."""
+    """Read the manifest in `folder`. Raises StoreError if it is missing or invalid."""
     try:
         value = json.loads((folder / NAME).read_text(encoding="utf-8"))
         return Manifest(value["schema"], dict(value["files"]), dict(value["facts"]))

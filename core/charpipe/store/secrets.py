@@ -1,4 +1,4 @@
-"""Secrets in URLs: refused where a URL is configured, and left out of everything that is shown or written."""
+"""Secrets in URLs: reject them in configured URLs, and remove them from everything shown or written."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ ADVICE = (
 
 
 class SecretInUrlError(ValueError):
-    """A URL that holds a secret; the message does not repeat it."""
+    """A URL contains a secret. The message does not repeat it."""
 
 
 def find_secret(url: str) -> str | None:
-    """What in `url` is a secret, in words; None where nothing is."""
+    """Which part of `url` is a secret, in words; None if there is no secret."""
     try:
         parts = urlsplit(url)
         pairs = parse_qsl(parts.query, keep_blank_values=True) + parse_qsl(parts.fragment)
     except ValueError:
         return None
     if not parts.netloc:
-        # `https:/user:secret@host` and its like: no URL, but a secret nevertheless
+        # not a valid URL, but still with a secret, such as `https:/user:secret@host`
         return "a password" if _USER.match(url) else None
     if "@" in parts.netloc or _has_password_with_a_slash(parts):
         return "a user name or password"
@@ -39,14 +39,14 @@ def find_secret(url: str) -> str | None:
 
 
 def refuse_secret(url: str) -> str:
-    """`url`, if it holds no secret. Raises SecretInUrlError."""
+    """Return `url`. Raises SecretInUrlError if it contains a secret."""
     if (found := find_secret(url)) is not None:
         raise SecretInUrlError(f"{without_secret(url)} holds {found}; {ADVICE}")
     return url
 
 
 def without_secret(url: str) -> str:
-    """`url` as it may be shown: where it holds a secret, without what stands before its host and its parameters."""
+    """`url` as it may be shown: if it contains a secret, user, password, parameters and fragment are removed."""
     if find_secret(url) is None:
         return url
     scheme, _, rest = url.partition("://") if "://" in url else url.partition(":")
@@ -56,13 +56,13 @@ def without_secret(url: str) -> str:
 
 
 def _has_password_with_a_slash(parts: SplitResult) -> bool:
-    """`https://user:pass/word@host/file`: whoever forgot to escape the slash meant no port."""
+    """Detects `https://user:pass/word@host/file`: an unescaped slash makes part of the password look like a port."""
     port = parts.netloc.rpartition(":")[2] if ":" in parts.netloc.rpartition("]")[2] else ""
     return bool(port) and not port.isdigit() and "@" in f"{parts.path}{parts.query}{parts.fragment}"
 
 
 def redact(text: str) -> str:
-    """`text` with the users, passwords and secret parameters of the URLs in it replaced by `***`."""
+    """`text` with users, passwords and secret parameters in its URLs replaced by `***`."""
     return _PARAMETER.sub(_hide_parameter, _USER.sub(rf"\1{HIDDEN}@", text))
 
 

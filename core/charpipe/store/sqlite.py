@@ -1,4 +1,4 @@
-"""SQLAlchemy's URL of a SQLite file, whatever characters its path holds."""
+"""SQLAlchemy URLs of SQLite files, for paths with any characters."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from urllib.parse import quote, unquote
 
 
 def database_url(path: Path, driver: str = "sqlite") -> str:
-    """The URL of the database at the absolute `path`.
+    """The SQLAlchemy URL of the database at the absolute `path`.
 
-    A plain URL ends at a question mark and must be Unicode text: such paths are given as SQLite's own escaped URI. The
-    driver is spelled out there, for MLflow takes what follows `sqlite:///` for a path and makes a folder of it.
+    A path with a question mark, or with bytes that are not UTF-8, does not fit in a plain URL and is given as SQLite's
+    escaped URI. The URI form names the driver, because MLflow treats what follows `sqlite:///` as a path and creates
+    a folder for it.
     """
     raw = os.fsencode(path)
     if b"?" not in raw and raw == os.fspath(path).encode("utf-8", "replace"):
@@ -21,7 +22,7 @@ def database_url(path: Path, driver: str = "sqlite") -> str:
 
 
 def plain_url(url: str) -> str:
-    """The URL of a SQLite file with its path unescaped, for people; any other URL as it is."""
+    """The URL of a SQLite file with its path unescaped, for display; other URLs are returned unchanged."""
     head, found, rest = url.partition(":///file:")
     if not found or not head.startswith("sqlite") or not rest.endswith("?uri=true"):
         return url

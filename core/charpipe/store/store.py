@@ -1,4 +1,4 @@
-"""Objects by content digest, and the record of which action made which."""
+"""The store: objects by content digest, and records of which action made each object."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Make = Callable[[Path], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Built:
-    """An object that is in the store: `reused` if it was there before; `why` says what made it necessary."""
+    """An object in the store. `reused`: it existed before; `why`: the reason it was built."""
 
     path: Path
     digest: str
@@ -40,11 +40,11 @@ class Store:
         self.root = root
 
     def object(self, digest: str) -> Path:
-        """Where the object with this digest lies, or would."""
+        """The path of the object with this digest, whether or not it exists."""
         return self.root / "objects" / digest
 
     def find(self, action: Action) -> Built | None:
-        """What `action` made before, if it is there and whole. Asking counts as using it: its record is touched."""
+        """The stored result of `action`, if it exists and is intact. Touches its record, which marks it as used."""
         path = self._record(action)
         record = _read(path)
         if record is None:
@@ -61,23 +61,23 @@ class Store:
         return Built(folder, record["object"], manifest.facts, reused=True)
 
     def made(self, digest: str) -> dict[str, Any] | None:
-        """The newest record of an action that made the object with this digest, or None."""
+        """The newest action record for the object with this digest, or None."""
         same = [record for _, record in self.records() if record["object"] == digest]
         return max(same, key=lambda record: str(record["made"]), default=None)
 
     def records(self) -> list[tuple[Path, dict[str, Any]]]:
-        """Every readable record of an action, with its file."""
+        """Every readable action record, with its path."""
         paths = sorted((self.root / "actions").glob("*.json"))
         return [(path, record) for path in paths if (record := _read(path)) is not None]
 
     def last(self, subject: str, stage: str) -> Path | None:
-        """The folder of the object that this stage made last for the subject, if it is there."""
+        """The folder of the latest object that this stage made for the subject, or None."""
         record = self._last(stage, subject)
         folder = self.object(record["object"]) if record else None
         return folder if folder is not None and folder.is_dir() else None
 
     def why(self, action: Action, subject: str) -> str:
-        """What differs from the last action of this stage for the same subject, in words."""
+        """How `action` differs from the latest action of its stage for the same subject, in words."""
         last = self._last(action.stage, subject)
         if last is None:
             return "first time"
@@ -94,10 +94,11 @@ class Store:
         on_start: Callable[[str], None] = lambda why: None,
         while_waiting: Callable[[], None] = lambda: None,
     ) -> Built:
-        """The object of `action`: found, or made by `make(folder)`, which fills an empty folder and returns facts.
+        """Return the object of `action`, from the store or made by `make(folder)`.
 
-        Two processes that want the same wait for one another; `on_wait` is told who is ahead, `on_start` why
-        there is something to make; `while_waiting` may raise to end the waiting.
+        `make` fills an empty folder and returns facts. If another process builds the same action, this one waits:
+        `on_wait` is called with the holder, and `while_waiting` may raise to stop waiting. `on_start` is called with
+        the reason for building.
         """
         if not force and (found := self.find(action)):
             return found
@@ -114,11 +115,11 @@ class Store:
         on_wait: Callable[[str], None] = lambda holder: None,
         while_waiting: Callable[[], None] = lambda: None,
     ) -> AbstractContextManager[None]:
-        """Hold what only one process at a time may make; see `exclusive`."""
+        """The lock of `action`, which one process at a time can hold; see `exclusive`."""
         return exclusive(self.root / "locks" / f"{action.digest}.lock", on_wait, while_waiting)
 
     def make(self, action: Action, make: Make, subject: str, why: str = "") -> Built:
-        """Make the object of `action` and record it, whether it is there or not. The caller holds its `lock`."""
+        """Build and record the object of `action` even if it exists. The caller must hold its `lock`."""
         digest, manifest = self._make(action, make)
         record = {"action": action.to_json(), "object": digest, "subject": subject, "made": _now()}
         write_json(self._record(action), record)
@@ -155,7 +156,7 @@ class Store:
 
 
 def _is_whole(folder: Path, manifest: Manifest) -> bool:
-    """Whether `folder` holds just what `manifest` says, its own manifest included."""
+    """Whether the files of `folder`, including its own manifest, match `manifest`."""
     try:
         return read_manifest(folder) == manifest and manifest.check(folder, thorough=True) is None
     except StoreError:
@@ -163,7 +164,7 @@ def _is_whole(folder: Path, manifest: Manifest) -> bool:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """A record, or None where it is missing or damaged."""
+    """Read a record; None if it is missing or damaged."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
