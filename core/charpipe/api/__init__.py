@@ -1,1 +1,1 @@
-"""The Python API, one module a verb. `import charpipe` offers all of it."""
+"""The Python API, one module per function. `import charpipe` exports all of it."""

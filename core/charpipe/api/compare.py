@@ -1,4 +1,4 @@
-"""`charpipe.compare`: architectures trained side by side, as a Python call."""
+"""`charpipe.compare`: train and rank several architectures from Python."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from charpipe.events import Listener
 from charpipe.stages.stage import ignore
 
 Match = Literal["parameters", "units", "time"]
-"""What all configurations of a comparison have alike."""
+"""What all configurations of a comparison have in common."""
 
 
 def compare(
@@ -29,11 +29,11 @@ def compare(
     listen: Listener = ignore,
     progress: bool | None = None,
 ) -> Compared:
-    """Train architectures side by side on one corpus, one after another, and rank them; see `charpipe run
-    compare-architectures`. A training that fails is a row with its error, and the others go on.
+    """Train architectures on one corpus, one after another, and rank them; see `charpipe run compare-architectures`.
+    If a training fails, its row holds the error and the others continue.
 
-    A bar shows the progress in a terminal and in a notebook; `progress` turns it on or off. The same call again
-    trains only what is not finished. Raises CharpipeError.
+    A terminal or notebook shows a progress bar; `progress` turns it on or off. Calling it again with the same
+    arguments trains only what is not finished. Raises CharpipeError.
     """
     with showing(progress, listen) as told:
         return _compare(corpus, archs, sizes, layers, match, seeds, preset, settings, told)

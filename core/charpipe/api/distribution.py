@@ -1,4 +1,4 @@
-"""What a model expects to come next: a distribution over characters that can be read and printed."""
+"""A model's prediction: a probability distribution over the next character."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ BAR = 40
 
 
 class Distribution(Mapping[str, float]):
-    """Probabilities by character, the likeliest first; they sum to one.
+    """Probabilities by character, most likely first; they sum to one.
 
-    Made of logits [V] and the characters of the tokens. `probabilities` is in the order of the tokens, float64 [V].
+    Built from logits [V] and the characters of the tokens. `probabilities` is in token order, float64 [V].
     """
 
     def __init__(self, logits: NDArray[np.float32], characters: Sequence[str]) -> None:
@@ -37,12 +37,12 @@ class Distribution(Mapping[str, float]):
 
     @property
     def likeliest(self) -> str:
-        """The character that comes first."""
+        """The most likely character."""
         return next(iter(self))
 
     @property
     def entropy(self) -> float:
-        """How undecided it is, in bits."""
+        """The entropy of the distribution in bits."""
         positive = self.probabilities[self.probabilities > 0]
         return float(-(positive * np.log2(positive)).sum())
 
@@ -55,7 +55,7 @@ class Distribution(Mapping[str, float]):
         return "\n".join(rows + [f"{'others':>8} {rest:7.2%}"] * (len(self) > SHOWN))
 
     def _repr_html_(self) -> str:
-        """Bars for a notebook: the likeliest characters, as `print` shows them."""
+        """An HTML bar chart for notebooks, with the same characters as `print` shows."""
         shares = list(self.items())[:SHOWN]
         rows = "".join(_row(f"<code>{html.escape(_named(char))}</code>", share) for char, share in shares)
         rest = max(0.0, 1 - sum(share for _, share in shares))
@@ -71,6 +71,6 @@ def _named(character: str) -> str:
 
 
 def _row(name: str, share: float) -> str:
-    """A line of the table: a name as HTML, its share, and a bar of that length."""
+    """A table row: a name as HTML, its probability, and a bar of that length."""
     bar = f"<div style='background:#4c8bc9;height:.8em;width:{100 * share:.1f}%'></div>"
     return f"<tr><td style='text-align:left'>{name}</td><td>{share:.2%}</td><td style='width:16em'>{bar}</td></tr>"

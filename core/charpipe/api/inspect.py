@@ -1,4 +1,4 @@
-"""Looking inside a trained model: one page with everything its units did, and the units that a person can interpret."""
+"""`charpipe.inspect`: write a page with the activations of a trained model's units, and find interpretable units."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ from charpipe.tracking.models import find_model
 from charpipe.workspace import Workspace, find_workspace
 
 SEARCHED = 65_536
-"""Characters that the search reads, half of them to choose units and half to score them."""
+"""Characters that the search reads: half to choose units, half to score them."""
 CONTROLS = (1001, 1002)
 """Seeds of the untrained networks."""
 FOLDER = "inspection"
-"""Where pages lie among a run's artifacts in MLflow."""
+"""The folder of inspection pages among a run's artifacts in MLflow."""
 
 
 @dataclass(frozen=True, repr=False)
 class Inspection:
-    """What came of it: the page's file, its place among the run's artifacts in MLflow (None where it is not there),
-    the reading that it shows, and the search (None where there was nothing to search)."""
+    """The result of an inspection: the page's file, its path among the run's artifacts in MLflow (None if it is not
+    there), the reading that it shows, and the search (None if there was nothing to search)."""
 
     run: str
     source: str
@@ -56,7 +56,7 @@ class Inspection:
     search: inspection.Search | None
     notices: tuple[str, ...] = ()
     skipped: int = 0
-    """Characters of the user's text that the vocabulary lacks; they were not read."""
+    """Characters of the user's text that are not in the vocabulary; they were not read."""
 
     def __repr__(self) -> str:
         run, source = shortened(self.run, 120), shortened(self.source, 120)
@@ -64,7 +64,7 @@ class Inspection:
         return f"<Inspection of {run} on {source}: {self.reading!r}, {self.search!r}, page {page}>"
 
     def _repr_html_(self) -> str:
-        """The text coloured by surprise and the units that were found, for a notebook; the page has all units."""
+        """The text colored by surprise and the units found, for notebooks; the page has all units."""
         where = (
             f"<p>{escaped(self.run)} on {escaped(self.source)}; the page: {escaped(str(self.page), 300)}</p>"
         )
@@ -102,13 +102,13 @@ def inspect(
     resolved: Resolved | None = None,
     tell: Callable[[str], None] = lambda sentence: None,
 ) -> Inspection:
-    """Inspect the model of a run over a text of your own (`file`), or over the run's own validation text.
+    """Inspect the model of a run on a text of your own (`file`), or on the run's validation text.
 
-    The page shows the first `length` characters; `searched` characters are searched for units that a person can
-    interpret (0: none). It is written to `output`, else into the run's folder, and logged to MLflow where the run is
-    there. A file is read as the run's corpus was; what the vocabulary lacks of its characters is skipped, with a
-    notice, or refused with `strict`. `kind` ("code", "prose", "verse", or "mixed" for all signals) says what the text
-    is, where it would be taken for something else. Raises CharpipeError.
+    The page shows the first `length` characters; `searched` characters are searched for interpretable units (0: no
+    search). The page is written to `output`, by default into the run's folder, and logged to MLflow if the run is
+    there. A file is read in the same way as the run's corpus; characters that are not in the vocabulary are skipped
+    with a notice, or refused with `strict`. `kind` ("code", "prose", "verse", or "mixed" for all signals) overrides
+    the detected kind of text. Raises CharpipeError.
     """
     resolved = resolved or load_config()
     workspace, registry = find_workspace(find_project_file()), open_plugins(resolved)
@@ -172,7 +172,7 @@ def inspect(
 
 
 def _run(workspace: Workspace, name: str) -> Run | None:
-    """The run in this workspace; None where the model came from elsewhere. Raises RunError for another schema."""
+    """The run in this workspace; None if the model came from elsewhere. Raises RunError for another schema."""
     run = Run(workspace.runs / name)
     if not (run.folder / "run.json").is_file():
         return None
@@ -207,7 +207,7 @@ def _texts(
 
 
 def _untrained(loaded: Loaded, registry: Registry, device: str) -> Sequence[Predictor]:
-    """Networks of the same architecture that never learnt."""
+    """Untrained networks of the same architecture."""
     model = loaded.model
     architecture = registry.architecture(model.architecture)
     if isinstance(model, FittedModel):
@@ -221,7 +221,7 @@ def _untrained(loaded: Loaded, registry: Registry, device: str) -> Sequence[Pred
 
 
 def _warnings(workspace: Workspace, loaded: Loaded, reading: inspection.Reading) -> list[str]:
-    """A sentence if the text that is shown is scored worse than guessing."""
+    """A warning if the model scores the shown text worse than guessing."""
     tokens = reading.pieces[-1].last - reading.pieces[0].last
     loss = float(reading.bits[1:].sum()) * math.log(2) / max(1, tokens)
     warning = warn_about_text(workspace.runs, loaded.name, loaded.encoding.size, {"text/loss": loss})
@@ -233,7 +233,8 @@ def _title(loaded: Loaded) -> str:
 
 
 def _target(workspace: Workspace, run: str, output: str | Path | None) -> Path:
-    """Where the page goes: as asked, else into the run's folder, else (a run of elsewhere) here."""
+    """The path of the page: `output` if given, else the run's folder, else (for a run from elsewhere) the current
+    folder."""
     if output is not None:
         target = Path(output)
         if target.is_dir():
@@ -248,7 +249,7 @@ def _target(workspace: Workspace, run: str, output: str | Path | None) -> Path:
 def _log(
     workspace: Workspace, resolved: Resolved, name: str, run: Run | None, file: Path
 ) -> tuple[str | None, str | None]:
-    """The page's place in MLflow, or why it has none; a run that was never tracked there is no trouble."""
+    """The page's path in MLflow, or the reason why it has none; an untracked run is not an error."""
     known = run.status.mlflow.get("run_id") if run is not None else None
     if not resolved.config.tracking.enabled or (run is not None and not known):
         return None, None

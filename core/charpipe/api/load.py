@@ -1,4 +1,4 @@
-"""`charpipe.load`: the model of a run, to read and to write with."""
+"""`charpipe.load`: load the model of a run, to read and write text."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from charpipe.workspace import find_workspace
 
 
 def load(run: str = "last", which: str = "best", *, device: str = "auto") -> LoadedModel:
-    """The model of a run: its name, a unique beginning of it, an MLflow run id, `last`, `best:CORPUS` or
-    `champion:CORPUS`; its "best" or "last" checkpoint.
+    """Load the model of a run: `run` is its name, a unique prefix of it, an MLflow run id, `last`, `best:CORPUS` or
+    `champion:CORPUS`; `which` is the "best" or "last" checkpoint.
 
-    Looks in the workspace of the project in reach, then in the MLflow that its settings name. Raises CharpipeError.
+    Searches the workspace of the current project, then the MLflow that its settings name. Raises CharpipeError.
     """
     resolved = load_config()
     workspace = find_workspace(find_project_file())

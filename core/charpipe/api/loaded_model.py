@@ -1,4 +1,5 @@
-"""A trained model as the essay of 2015 uses one: `rnn.step(x)` reads, says what it expects, and remembers.
+"""A trained model with the interface of Karpathy's 2015 essay: `rnn.step(x)` reads text, returns a prediction and
+keeps the state.
 
 rnn = charpipe.load("best:tiny_shakespeare")
 print(rnn.step("h"))
@@ -31,9 +32,9 @@ LENGTH = 200
 
 
 class ModelState(Mapping[str, "Tensor"]):
-    """What a model carries, by name, with a batch of one in dimension 1: `memory["hidden"][layer, 0, unit]`.
+    """The tensors of a model's state by name, with a batch of one in dimension 1: `memory["hidden"][layer, 0, unit]`.
 
-    It also knows where the text stands, so that a model given it back goes on exactly there.
+    It also stores the position in the text, so that a model set to this state continues exactly from there.
     """
 
     def __init__(self, values: Mapping[str, Tensor], position: Position | None = None) -> None:
@@ -54,18 +55,18 @@ class ModelState(Mapping[str, "Tensor"]):
         return f"ModelState({shortened(shapes, 500)})"
 
     def copy(self) -> ModelState:
-        """The same, in memory of its own: change it and give it back (`rnn.state = changed`)."""
+        """A deep copy, which can be changed and assigned back (`rnn.state = changed`)."""
         return ModelState({name: value.clone() for name, value in self.items()})
 
 
 class LoadedModel:
-    """A trained model that reads and writes one text, and carries its state from call to call.
+    """A trained model that reads and writes one text, and keeps its state between calls.
 
-    Any model will do, learnt or counted: only its predictor is used. `name` is its run's.
+    Works with any neural or count-based model: only its predictor is used. `name` is the run's name.
     """
 
     _after: dict[str, Tensor] | None
-    """The state that has read the last character too, where it is known."""
+    """The state after the last character too, if it is known."""
 
     def __init__(
         self, loaded: Loaded, decoders: Mapping[str, Decoder] | None = None, device: str = "auto"
@@ -87,11 +88,11 @@ class LoadedModel:
 
     @property
     def encoding(self) -> Encoding:
-        """The vocabulary it speaks."""
+        """The model's vocabulary."""
         return self._loaded.encoding
 
     def predictor(self, device: str = "auto") -> Predictor:
-        """A predictor of one's own, for batches: its state is not this object's."""
+        """A separate predictor, for batches: it does not share this object's state."""
         return self._loaded.predictor(device)
 
     def __repr__(self) -> str:
@@ -99,7 +100,7 @@ class LoadedModel:
         return f"<{shortened(self.name, 120)}: {title}, {self.model.parameters:,} parameters>"
 
     def _repr_html_(self) -> str:
-        """What it is, and what it expects where it stands, for a notebook."""
+        """The model and its current prediction, for notebooks."""
         model, encoding = self.model, self.encoding
         carried = ", ".join(f"{name} {list(value.shape)}" for name, value in self._read().items())
         rows = [
@@ -111,10 +112,10 @@ class LoadedModel:
         return f"<p><b>{escaped(self.name)}</b></p>{table((), rows)}"
 
     def step(self, text: str, *, strict: bool = True) -> Distribution:
-        """Read a character (or several); how likely each character is to come next.
+        """Read one or more characters; return the distribution of the next character.
 
-        Raises UsageError for an empty text, and naming a character that the vocabulary lacks; unless `strict` such
-        characters are skipped, with a warning.
+        Raises UsageError for an empty text, and for a character that is not in the vocabulary, which the message
+        names; unless `strict`, such characters are skipped with a warning.
         """
         import torch
 
@@ -131,19 +132,19 @@ class LoadedModel:
         return Distribution(logits[0].float().cpu().numpy(), self._names())
 
     def sample(self, prompt: str = "", length: int = LENGTH, *, strict: bool = True, **settings: Any) -> str:
-        """What the model writes after the prompt, going on from its state.
+        """Generate text after the prompt, continuing from the current state.
 
-        A new or reset model without a prompt begins as after a line break. `settings` are those of `[sample]`:
-        temperature, top_k, top_p, min_p, greedy, stop, seed ... Each call throws the dice on, unless it names a seed.
-        A character of the prompt that the vocabulary lacks raises UsageError; unless `strict` it is skipped, with a
-        warning.
+        Without a prompt, a new or reset model starts as after a line break. `settings` are those of `[sample]`:
+        temperature, top_k, top_p, min_p, greedy, stop, seed ... Successive calls continue one sequence of random
+        numbers, unless a call gives a seed. A character of the prompt that is not in the vocabulary raises
+        UsageError; unless `strict`, it is skipped with a warning.
         """
         return "".join(self.stream(prompt, length, strict=strict, **settings))
 
     def stream(
         self, prompt: str = "", length: int = LENGTH, *, strict: bool = True, **settings: Any
     ) -> Iterator[str]:
-        """Like `sample`, piece by piece; what has been taken is what the model has read."""
+        """Like `sample`, but yields the text piece by piece; the model has read exactly the pieces that were taken."""
         from charpipe.generation import generate
 
         wanted = _settings(prompt=prompt, length=length, **settings)
@@ -156,10 +157,10 @@ class LoadedModel:
         return generate(self._predictor, self.encoding, wanted, decoders=self._decoders, position=position)
 
     def bits_per_char(self, text: str, *, strict: bool = True) -> float:
-        """How well it foresees a text from its beginning; its own state stays as it is.
+        """Bits per character of a text, read from the initial state; the model's own state does not change.
 
-        Raises UsageError for a text of fewer than two characters, and naming a character that the vocabulary lacks;
-        unless `strict` such characters are skipped, with a warning, and are not scored.
+        Raises UsageError for a text of fewer than two characters, and for a character that is not in the vocabulary,
+        which the message names; unless `strict`, such characters are skipped with a warning, and are not scored.
         """
         from charpipe.evaluation import score_text
 
@@ -174,9 +175,9 @@ class LoadedModel:
 
     @property
     def state(self) -> ModelState:
-        """What it carries now. Set it to go on from there: to one kept before, to a changed copy, to tensors by name.
+        """The current state. Set it to continue from an earlier state, a changed copy, or tensors by name.
 
-        A changed copy has no last character: after it, `sample` without a prompt begins as after a line break.
+        A changed copy has no last character: after it, `sample` without a prompt starts as after a line break.
         """
         position = self._position.copy()
         return ModelState(self._read(), position)
@@ -192,14 +193,14 @@ class LoadedModel:
         self._after = None
 
     def reset(self) -> None:
-        """Forget everything; the dice too begin anew."""
+        """Return to the initial state and restart the random numbers."""
         from charpipe.generation import Position
 
         self._position = Position()
         self._after = None
 
     def _known(self, text: str, strict: bool) -> str:
-        """The text without the characters that the vocabulary lacks. Raises UsageError if `strict`."""
+        """The text without characters that are not in the vocabulary. Raises UsageError if `strict`."""
         from charpipe.text.coverage import fit
 
         fitted = fit(text, self.encoding, "the text", strict=strict, typed=True)
@@ -208,7 +209,7 @@ class LoadedModel:
         return fitted.text
 
     def _read(self) -> dict[str, Tensor]:
-        """The state that has read all, the last character too."""
+        """The state after all characters, including the last."""
         import torch
 
         position = self._position
@@ -243,7 +244,7 @@ def _settings(**given: Any) -> SampleConfig:
 
 
 def _name(encoding: Encoding, token: int) -> str:
-    """The character of a token; for a piece of one its printable name."""
+    """The character of a token; for a part of a character, its printable name."""
     text = encoding.decoder().decode([token], final=True)
     try:
         whole = len(text) > 0 and encoding.encode(text).tolist() == [token]

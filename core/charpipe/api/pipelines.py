@@ -1,4 +1,4 @@
-"""Carries out the recipe of a pipeline for a Python call: in this process, without Prefect."""
+"""Run a pipeline for a Python call: in this process, without Prefect."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run_pipeline(
     settings: Mapping[str, Any] | None,
     listen: Listener,
 ) -> tuple[Context, Any]:
-    """Carry out the recipe of the pipeline `name` in this process; returns its result."""
+    """Run the pipeline `name` in this process; returns its context and its result."""
     resolved = load_config(pipeline=name, preset=preset, settings=settings)
     context = Context(find_workspace(resolved.project_file), resolved, open_plugins(resolved), emit=listen)
     pipeline = context.registry.pipeline(name)

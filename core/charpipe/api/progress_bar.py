@@ -25,18 +25,18 @@ from charpipe.events import (
 from charpipe.pages.notebook import shortened
 
 INTERVAL = 0.5
-"""Seconds between two drawings."""
+"""Minimum seconds between two updates."""
 WIDTH = 24
 
 
 def wanted(progress: bool | None) -> bool:
-    """Whether to show a bar: as asked, else where a person looks on (a terminal, a notebook)."""
+    """Whether to show a bar: as `progress` says, by default in a terminal or a notebook."""
     return progress if progress is not None else _notebook() is not None or sys.stderr.isatty()
 
 
 @contextmanager
 def showing(progress: bool | None, listen: Listener) -> Iterator[Listener]:
-    """A listener that draws a bar, where one is wanted, and then calls `listen`."""
+    """A listener that draws a bar if one is wanted, and then calls `listen`."""
     if not wanted(progress):
         yield listen
         return
@@ -55,25 +55,25 @@ def showing(progress: bool | None, listen: Listener) -> Iterator[Listener]:
 
 
 def _notebook() -> Any:
-    """IPython's shell where it is a notebook's kernel; None elsewhere."""
+    """IPython's shell in a notebook's kernel; None elsewhere."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell if shell is not None and hasattr(shell, "kernel") else None
 
 
 class Bar:
-    """A listener that draws how far a training is, or a comparison of several. `close` ends the line."""
+    """A listener that draws the progress of a training, or of a comparison. `close` ends the line."""
 
     def __init__(self) -> None:
         self._stage, self._step, self._steps, self._trains = "", 0, 0, False
         self._bits = float("nan")
         self._trainings: dict[str, bool] = {}
-        """Of a comparison: which there are by name, and whether each has ended."""
+        """The trainings of a comparison by name, and whether each has ended."""
         self._drawn, self._lock = 0.0, threading.Lock()
         self._display: Any = None
 
     def __call__(self, event: Event) -> None:
-        """Take in one event, and draw where enough time has passed."""
+        """Process one event, and redraw if enough time has passed."""
         with self._lock:
             changed = self._take(event)
             now = time.monotonic()
@@ -82,7 +82,7 @@ class Bar:
                 self._draw()
 
     def close(self, last: str | None = None) -> None:
-        """Draw the last state, or `last` in its place, and end the line."""
+        """Draw the last state, or `last` instead, and end the line."""
         with self._lock:
             if last is not None:
                 self._stage, self._trains = last, False
@@ -114,12 +114,12 @@ class Bar:
 
     @property
     def text(self) -> str:
-        """The line: the stage, the bar, steps and the validation score; of a comparison also how many have ended."""
+        """The line: stage, bar, steps and validation score; for a comparison also how many trainings have ended."""
         return "  ".join(part for part in ("charpipe", self._overall, self._stage, self._training) if part)
 
     @property
     def _overall(self) -> str:
-        """`2 of 6 trained`; empty where nothing is compared."""
+        """`2 of 6 trained`; empty outside a comparison."""
         if not self._trainings:
             return ""
         return f"{sum(self._trainings.values())} of {len(self._trainings)} trained"
@@ -148,6 +148,6 @@ class Bar:
 
     @property
     def _line(self) -> str:
-        """The text in place of the one before: no longer than the terminal is wide, or it would leave lines behind."""
+        """Draw the text over the previous one, cut to the terminal's width: a longer text would leave lines behind."""
         width = shutil.get_terminal_size().columns
         return f"\r\x1b[2K{shortened(self.text, max(2, width - 1))}"

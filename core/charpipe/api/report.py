@@ -1,4 +1,4 @@
-"""Writing a run's report, as a file and among the run's artifacts in MLflow."""
+"""Write a run's report to a file and to the run's artifacts in MLflow."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ FILE, FOLDER = "report.html", "report"
 
 
 def report(run: str = "last", output: str | Path | None = None) -> Path:
-    """Write the report of a run (its name, a unique beginning of it, `last`, `best:CORPUS`...) and return its file.
+    """Write the report of a run (its name, a unique prefix of it, `last`, `best:CORPUS`...) and return its path.
 
-    Without `output` it lies in the run's folder. It is one HTML page that carries all it shows. It is kept among the
-    run's artifacts in MLflow too, where the run is tracked. Raises CharpipeError.
+    The report is one self-contained HTML page, by default in the run's folder. It is also logged to the run's
+    artifacts in MLflow if the run is tracked. Raises CharpipeError.
     """
     return write(run, output, load_config())[0]
 
 
 def write(run: str, output: str | Path | None, resolved: Resolved) -> tuple[Path, str | None]:
-    """As `report`; also says why MLflow did not get it, where it did not."""
+    """Like `report`; also returns the reason if the page could not be logged to MLflow."""
     workspace = find_workspace(find_project_file())
     found = find_run(workspace.runs, run, use="model")
     place = Path(output).expanduser() if output is not None else found.folder / FILE
@@ -42,7 +42,7 @@ def write(run: str, output: str | Path | None, resolved: Resolved) -> tuple[Path
 
 
 def _attach(run: Run, page: Path, resolved: Resolved, folder: Path) -> str | None:
-    """Keep the page with the run in MLflow, where it is tracked; what went wrong there, in a sentence."""
+    """Log the page to the run in MLflow if it is tracked; returns a message if that fails."""
     tracking = resolved.config.tracking
     ids = run.status.mlflow
     if not tracking.enabled or not ids.get("run_id"):

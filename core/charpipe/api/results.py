@@ -1,4 +1,4 @@
-"""What `charpipe.train` and `charpipe.compare` return, and how it is shown in a session and in a notebook."""
+"""The results of `charpipe.train` and `charpipe.compare`, and their display in a session or a notebook."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ SCORES = (
     ("test/loss", "nats per token, test"),
     ("val/loss", "nats per token, validation"),
 )
-"""The scores that are shown first, and their names for people."""
+"""The scores shown first, and their display names."""
 
 
 @dataclass(frozen=True, repr=False)
 class Trained:
-    """What came of a training: the run's name and folder, its scores by metric name, and what it wrote."""
+    """The result of a training: the run's name and folder, its scores by metric name, and its sample."""
 
     name: str
     folder: Path
@@ -28,7 +28,7 @@ class Trained:
     sample: str
     predictions: tuple[Mapping[str, Any], ...] = ()
     warning: str | None = None
-    """Where the model is worse than guessing: how bad it is, and what to set."""
+    """If the model is worse than guessing: how bad it is, and what to set."""
 
     def __repr__(self) -> str:
         bits = next((self.metrics[key] for key, _ in SCORES[:2] if key in self.metrics), None)
@@ -37,7 +37,7 @@ class Trained:
         return f"<Trained {shortened(self.name, 120)}{score}{worse}, {len(self.sample):,} characters written>"
 
     def _repr_html_(self) -> str:
-        """The scores and what it wrote, for a notebook."""
+        """The scores and the sample, for notebooks."""
         warning = f"<p><b>{escaped(self.warning, 400)}</b></p>" if self.warning else ""
         rows = [(name, f"{self.metrics[key]:.4f}") for key, name in SCORES if key in self.metrics]
         scores = table((), rows) if rows else ""
@@ -45,7 +45,7 @@ class Trained:
 
 
 class Leaderboard(tuple[Mapping[str, Any], ...]):
-    """The configurations of a comparison, best first: a mapping each, with the columns of `leaderboard.csv`."""
+    """The configurations of a comparison, best first: one mapping each, with the columns of `leaderboard.csv`."""
 
     __slots__ = ()
 
@@ -67,8 +67,8 @@ class Leaderboard(tuple[Mapping[str, Any], ...]):
 
 @dataclass(frozen=True, repr=False)
 class Compared:
-    """What came of a comparison: its name; the folder with `leaderboard.csv` and `runs.csv`; a standing a
-    configuration, best first; a row a training, those that failed with their `error`."""
+    """The result of a comparison: its name; the folder with `leaderboard.csv` and `runs.csv`; a standing per
+    configuration, best first; a row per training; failed ones have an `error`."""
 
     name: str
     folder: Path
@@ -81,7 +81,7 @@ class Compared:
         return f"<Compared {shortened(self.name, 120)}, {trainings}: {self.leaderboard!r}>"
 
     def _repr_html_(self) -> str:
-        """The leaderboard, for a notebook."""
+        """The leaderboard, for notebooks."""
         return f"<p><b>{escaped(self.name)}</b></p>{self.leaderboard._repr_html_()}"
 
 
@@ -92,7 +92,7 @@ def _shown(row: Mapping[str, Any]) -> str:
 
 
 def _columns(rows: Leaderboard) -> tuple[list[str], list[list[str]]]:
-    """Heads and cells as the command prints them, without columns that are empty."""
+    """Headers and cells as the command prints them, without empty columns."""
     from charpipe.comparison.leaderboard import HEAD, Standing, cells_of
 
     lines = [cells_of(Standing(**row)) for row in rows]

@@ -1,4 +1,4 @@
-"""`charpipe.train`: the main job as a Python call, with the same recipe, store and runs as the command line."""
+"""`charpipe.train`: train a model from Python, with the same pipeline, store and runs as the command line."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def train(
     listen: Listener = ignore,
     progress: bool | None = None,
 ) -> Trained:
-    """Train `arch` on a corpus (a name of the catalogue, a path or a URL), score it and let it write.
+    """Train `arch` on a corpus (a catalogue name, a path or a URL), evaluate it and generate a sample.
 
-    With `start`, the name of a run or `champion:CORPUS`, it goes on from what that one learnt. With `replay`, the name
-    of a finished run, it makes that one's steps with its learning rates again, however long that takes.
-    `settings` has dotted keys, as in `{"train.steps": 500}`; `listen` is called with every event. A bar shows
-    the progress in a terminal and in a notebook; `progress` turns it on or off. The same call again returns the
-    same run. Raises CharpipeError.
+    `start`, the name of a run or `champion:CORPUS`, is a warm start from that model. `replay`, the name of a finished
+    run, repeats that run's steps with its learning rates, however long that takes. `settings` has dotted keys, as in
+    `{"train.steps": 500}`; `listen` is called with every event. A terminal or notebook shows a progress bar;
+    `progress` turns it on or off. Calling it again with the same arguments returns the same run. Raises
+    CharpipeError.
     """
     with showing(progress, listen) as told:
         return _train(corpus, arch, preset, settings, start, replay, told)

@@ -1,4 +1,4 @@
-"""Scores and inspection of any predictor."""
+"""Evaluation and inspection of any predictor."""
 
 from charpipe.evaluation.predictions import Prediction, predictions
 from charpipe.evaluation.scores import Scores, score, score_text

@@ -1,7 +1,7 @@
-"""What general compressors need for a text: the plainest thing to hold a language model's bits per character against.
+"""Bits per character of general-purpose compressors, as a baseline for language models.
 
-A model that foresees a text well would compress it well (Shannon 1948): its bits per character are the size that an
-arithmetic coder would reach with it. So xz and zstd, at their strongest, are models too, and the same number is theirs.
+A language model's bits per character are the size that an arithmetic coder would reach with it (Shannon 1948). xz and
+zstd, at their strongest settings, are therefore models too, and have the same figure.
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ from collections.abc import Callable, Mapping
 import zstandard
 
 LARGEST_TEXT = 2_000_000
-"""Characters of a text that are compressed at most, from its beginning."""
+"""Maximum number of characters that are compressed, from the beginning of the text."""
 LARGEST_TRAINING = 6_000_000
-"""Characters of the training text, its last, that a compressor sees before. Both bound the time to half a minute."""
+"""Maximum number of characters of the training text, from its end, that a compressor reads first. Both limits bound
+the time to half a minute."""
 ZSTD_LEVEL, WINDOW_LOG = 22, 27
-"""zstd at its strongest, with a window of 128 MiB: all that it is given here."""
+"""zstd's strongest level, with a window of 128 MiB, which covers the whole input here."""
 AFTER, SUFFIX = "_after_training", "_bits_per_char"
 
 
 def baselines(text: str, training: str = "") -> dict[str, float]:
     """Bits per character that each compressor needs for `text`: `{"xz": 2.9, "zstd": 2.9, ...}`.
 
-    Alone, as its files are, and where there is a `training` text also after having read that, as a model has:
-    `xz_after_training` is the size of both together less that of the training text. Of a long text the beginning is
-    taken, of a long training text the end. Empty for an empty text.
+    Each compresses the text alone, and, if `training` is given, also after the training text: `xz_after_training` is
+    the compressed size of both together less that of the training text. Long texts are cut: `text` to its beginning,
+    `training` to its end. Empty for an empty text.
     """
     beginning, end = text[:LARGEST_TEXT], training[-LARGEST_TRAINING:]
     if not beginning:
@@ -41,12 +42,12 @@ def baselines(text: str, training: str = "") -> dict[str, float]:
 
 
 def named(split: str, found: Mapping[str, float]) -> dict[str, float]:
-    """The same as metrics: `{"test/xz_bits_per_char": 2.49, ...}`."""
+    """The result of `baselines` as metrics: `{"test/xz_bits_per_char": 2.49, ...}`."""
     return {f"{split}/{name}{SUFFIX}": bits for name, bits in found.items()}
 
 
 def is_baseline(metric: str) -> bool:
-    """Whether a metric is one of a compressor's, and not of a model's."""
+    """Whether a metric belongs to a compressor rather than to a model."""
     name = metric.partition("/")[2].removesuffix(SUFFIX).removesuffix(AFTER)
     return metric.endswith(SUFFIX) and name in COMPRESSORS
 

@@ -1,7 +1,8 @@
-"""Dynamic evaluation (Krause, Kahembwe, Murray, Renals 2018): a model that goes on learning from what it has read.
+"""Dynamic evaluation (Krause, Kahembwe, Murray, Renals 2018): the model keeps training on the text it is evaluated
+on.
 
-Each segment is scored before it is learnt from, so nothing is foreseen; but the score is that of a model that adapts
-to the text, and does not compare with that of one that stays as it is. It is always reported apart.
+Each segment is scored before the model trains on it, so no text is scored after it was seen. The score belongs to a
+model that adapts to the text and is not comparable with that of a static model; it is always reported separately.
 """
 
 from __future__ import annotations
@@ -24,20 +25,20 @@ from charpipe.models import NetworkPredictor, Predictor, State
 from charpipe.models.contract import detach
 
 LIMIT = 200_000
-"""Tokens from the beginning of a split that are read, unless all of it is asked for: there is one stream only."""
+"""Tokens read from the beginning of a split, unless all of it is requested: there is only one stream."""
 SEGMENT = 20
 GATHERED = 1000
-"""Segments of the training text from which the usual size of each gradient is gathered."""
+"""Segments of the training text over which the root mean square of each gradient element is computed."""
 RATE, DECAY = 1e-3, 0.01
 SMALL = 0.5
-"""Of the mean of all usual sizes, added to each: characters that were hardly ever met in training have next to none,
-and their steps would be as much too large."""
+"""A fraction of the mean root mean square, added to each element's: characters that were rare in training have values
+near zero, and their steps would be far too large."""
 
 
 @dataclass(frozen=True)
 class DynamicScores:
-    """`nats` per token of the model that adapts, and of the one that stays, over the same `tokens` first ones of a
-    split; `whole` where that is all of it. Bits as in `Scores`."""
+    """Nats per token of the adapting (`nats`) and of the static model over the same first `tokens` tokens of a split;
+    `whole` if that is all of it. Bits as in `Scores`."""
 
     nats: float
     static_nats: float
@@ -46,8 +47,8 @@ class DynamicScores:
     bits_per_char: float | None = None
 
     def metrics(self, split: str) -> dict[str, float]:
-        """By names of their own: `val/dynamic_loss`, `val/dynamic_bits_per_char`, and, as the loss of the very same
-        text without adapting, `val/dynamic_static_loss`."""
+        """Separate metric names: `val/dynamic_loss`, `val/dynamic_bits_per_char`, and `val/dynamic_static_loss`, the
+        loss of the same text without adaptation."""
         found = {
             f"{split}/dynamic_loss": self.nats,
             f"{split}/dynamic_bits_per_char": self.bits_per_char,
@@ -68,11 +69,11 @@ def score_dynamically(
     full: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> DynamicScores:
-    """Score the beginning of a split (all of it if `full`), whose text has so many `characters`, learning from each
-    `segment` of tokens once it is scored; `training` is text that the model was trained on.
+    """Score the beginning of a split (all of it if `full`) with `characters` characters, and train on each `segment`
+    of tokens after scoring it; `training` is text that the model was trained on.
 
-    The predictor's own weights stay as they are. Raises UsageError for a model that is not learnt by gradient, and
-    below two tokens of either text.
+    The predictor's own weights do not change. Raises UsageError for a model that is not trained by gradient, and if
+    either text has fewer than two tokens.
     """
     if not isinstance(predictor, NetworkPredictor):
         raise UsageError("a counted model does not learn by gradient; leave --dynamic out")
@@ -91,8 +92,8 @@ def score_dynamically(
 
 
 class Adapting:
-    """A copy of a network that follows a text: by the gradient, each element measured by its usual size in training,
-    and back towards what was learnt in training, the faster the larger that size."""
+    """A copy of a network that adapts to a text: steps along the gradient, each element scaled by its root mean
+    square in training, and decay toward the trained weights, faster for elements with a larger one."""
 
     def __init__(
         self, predictor: NetworkPredictor, training: NDArray[Any], rate: float, decay: float, segment: int
@@ -108,7 +109,7 @@ class Adapting:
         self._least = SMALL * mean
 
     def read(self, tokens: NDArray[Any], segment: int, progress: Callable[[int, int], None] | None) -> float:
-        """Nats of all tokens but the first, learning from each segment after it is scored."""
+        """Nats of all tokens but the first; trains on each segment after scoring it."""
         state, total = self._initial(), 0.0
         for start in range(0, len(tokens) - 1, segment):
             nats, state = self._learn_from(tokens[start : start + segment + 1], state)
@@ -123,17 +124,17 @@ class Adapting:
         return state
 
     def _learn_from(self, tokens: NDArray[Any], state: State) -> tuple[float, State]:
-        """Nats of a segment and the state after it; leaves the gradient of their mean."""
+        """Nats of a segment and the state after it; leaves the gradient of the segment's mean nats in place."""
         ids = torch.from_numpy(np.asarray(tokens).astype(np.int64))[:, None].to(self._device)
         self.network.zero_grad()
-        with torch.backends.cudnn.flags(enabled=False):  # it has no gradients without dropout
+        with torch.backends.cudnn.flags(enabled=False):  # cuDNN has no gradients in evaluation mode
             logits, state = self.network(ids[:-1], state)
             loss = functional.cross_entropy(logits.flatten(0, 1), ids[1:].flatten())
             loss.backward()  # type: ignore[no-untyped-call]
         return loss.item() * (len(tokens) - 1), detach(state)
 
     def _gather(self, training: NDArray[Any], segment: int) -> list[Tensor]:
-        """Root mean square of each element's gradient over stretches of the training text."""
+        """Root mean square of each element's gradient over segments of the training text."""
         count = min(GATHERED, max(1, (len(training) - 1) // segment))
         squares = [torch.zeros_like(values) for values in self._weights]
         state, last = self._initial(), max(0, len(training) - 1 - segment)
@@ -146,7 +147,7 @@ class Adapting:
 
     @torch.no_grad()
     def _follow(self) -> None:
-        """A step along the gradient, and back towards the learnt weights."""
+        """A step along the gradient, and decay toward the trained weights."""
         for values, learnt, usual, back in zip(
             self._weights, self._learnt, self._usual, self._back, strict=True
         ):

@@ -1,7 +1,7 @@
-"""For a corpus that is a list of short lines, such as names: how many of the lines that a model writes are its own.
+"""For a corpus that is a list of short lines, such as names: the share of generated lines that are new.
 
-A model that had learnt its list by heart would score well and invent nothing. The share of its lines that the corpus
-does not hold tells the two apart, and the share that it wrote before tells whether it writes always the same.
+A model that memorized the list would score well but generate nothing new. The share of lines that are not in the
+corpus shows memorization; the share of repeated lines shows a lack of variety.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 LONGEST, WORDS = 40, 4
-"""Characters and words that a line of a list has at most."""
+"""Maximum number of characters and of words in a line of a list."""
 FEWEST, SHORT, ODD, DISTINCT = 100, 0.98, 0.01, 0.5
-"""A list has so many lines; that share of them is short, at most this one blank or indented, that one distinct."""
+"""A list has at least FEWEST lines; at least the share SHORT of them is short, at most ODD is blank or indented, and
+at least DISTINCT is distinct."""
 
 
 @dataclass(frozen=True)
 class Novelty:
-    """`lines` were written; `novel` is the share that the corpus does not hold, `duplicate` the share that repeats an
-    earlier one; `examples` are the first distinct novel lines."""
+    """`lines` is the number of generated lines; `novel` the share that is not in the corpus, `duplicate` the share
+    that repeats an earlier line; `examples` the first distinct novel lines."""
 
     lines: int
     novel: float
@@ -35,7 +36,7 @@ class Novelty:
 
 
 def is_list(text: str) -> bool:
-    """Whether a text (or a beginning of one, cut anywhere) is a list of short lines, and no prose, verse or code."""
+    """Whether a text (or a prefix of one, cut anywhere) is a list of short lines, not prose, verse or code."""
     lines = text.splitlines()[:-1]
     if len(lines) < FEWEST:
         return False
@@ -46,14 +47,15 @@ def is_list(text: str) -> bool:
 
 
 def whole_lines(texts: Iterable[str]) -> list[str]:
-    """The whole lines of written texts: each text's last is cut off, and so may its first be; blank ones are none."""
+    """The complete lines of generated texts: the last line of each is cut off, and the first may be; blank lines are
+    left out."""
     return [line.strip() for text in texts for line in text.splitlines()[1:-1] if line.strip()]
 
 
 def novelty(written: Sequence[str], corpus: Iterable[str], shown: int = 24) -> Novelty | None:
-    """What of the lines `written` is new beside the lines of `corpus`; None where nothing was written.
+    """The novelty of the lines `written` relative to the lines of `corpus`; None if nothing was written.
 
-    Lines are compared without the spaces around them, case and all else as it is.
+    Lines are compared without surrounding spaces; case and everything else count.
     """
     if not written:
         return None

@@ -1,4 +1,4 @@
-"""The nats of many short texts at once, each read from a fresh state: what models are compared by."""
+"""Nats of many short texts at once, each read from the initial state: the basis of champion comparisons."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def passage_nats(
     passages: Sequence[tuple[NDArray[Any], int]],
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> NDArray[np.float64]:
-    """Nats of each passage, float64 [passages]. A passage is `(tokens, first)`: the tokens from `first` (1 or more)
-    on are scored, those before it are read only. What a passage costs depends on nothing but itself."""
+    """Nats of each passage, float64 [passages]. A passage is `(tokens, first)`: tokens from `first` (1 or more) on
+    are scored, those before it are only read. A passage's nats do not depend on the other passages."""
     found = np.zeros(len(passages))
     order = sorted(range(len(passages)), key=lambda at: len(passages[at][0]))
     done, total = 0, sum(len(tokens) for tokens, _ in passages)

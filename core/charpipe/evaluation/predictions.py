@@ -1,4 +1,4 @@
-"""What a model expects next: the blog's "hello" figure, for any text."""
+"""A model's next-token predictions: the essay's "hello" figure, for any text."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from charpipe.plugin import Encoding
 
 @dataclass(frozen=True)
 class Prediction:
-    """After reading `prefix`, the likeliest next tokens by printable names, with probabilities."""
+    """The most likely next tokens after `prefix`, by printable name, with probabilities."""
 
     prefix: str
     likeliest: tuple[tuple[str, float], ...]
 
 
 def predictions(predictor: Predictor, encoding: Encoding, text: str, top: int = 5) -> list[Prediction]:
-    """The model's expectations after the first token of `text`, the first two, and so on to all of them."""
+    """The predictions after the first token of `text`, after the first two, and so on up to all of them."""
     state = predictor.initial_state(1)
     decoder, prefix, found = encoding.decoder(), "", []
     for token in encoding.encode(text).astype("int64"):

@@ -1,4 +1,4 @@
-"""How well a predictor foresees a text: nats per token, bits per character and per byte."""
+"""Scores of a predictor on a text: nats per token, bits per character and per byte."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from charpipe.plugin import Encoding
 from charpipe.text.coverage import fit
 
 LIMIT = 2_000_000
-"""Tokens up to which a split is scored whole."""
+"""A split of up to this many tokens is scored completely."""
 WINDOW = 256
 LARGEST_LOGITS = 1 << 23
-"""Numbers in one window's logits; a large vocabulary shortens the window."""
+"""Maximum number of logits per window; a large vocabulary shortens the window."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """`nats` per token over `tokens` scored ones; `standard_error` of it where only spans were scored.
+    """`nats` per token over `tokens` scored tokens; `standard_error` is its standard error if only spans were scored.
 
-    Bits count characters and UTF-8 bytes of the text, whatever the tokens are; None where not known.
+    Bits are per character and per UTF-8 byte of the text, whatever the tokens are; None if unknown.
     """
 
     nats: float
@@ -39,13 +39,13 @@ class Scores:
     bits_per_char: float | None = None
     bits_per_byte: float | None = None
     impossible: int = 0
-    """Scored tokens that the model holds to be impossible. One of them makes the loss infinite; then `nats` is, and
-    the metrics leave the loss out and give their number instead."""
+    """Scored tokens to which the model gives zero probability. With one or more, `nats` is infinite, and the metrics
+    contain this count instead of the loss."""
     skipped: int = 0
-    """Characters of the text that the vocabulary lacks: they are no part of any of these numbers."""
+    """Characters of the text that are not in the vocabulary; none of these figures includes them."""
 
     def metrics(self, split: str) -> dict[str, float]:
-        """By their names everywhere: `val/loss`, `val/bits_per_char`, `val/bits_per_byte`."""
+        """The metrics by name: `val/loss`, `val/bits_per_char`, `val/bits_per_byte`."""
         found = {
             f"{split}/loss": self.nats,
             f"{split}/bits_per_char": self.bits_per_char,
@@ -66,11 +66,11 @@ def score(
     full: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Scores:
-    """The scores of a split, whose text has so many `characters` and `utf8_bytes`.
+    """Score a split, whose text has `characters` characters and `utf8_bytes` bytes.
 
-    State is carried: every token but the first, which is not scored, is predicted from all before it in its
-    span and a run-up of 256 tokens. Beyond `limit` tokens evenly spaced spans are scored, unless `full`.
-    `progress` is told tokens done and tokens to do. Raises UsageError below two tokens.
+    The state is carried: every token except the first, which is not scored, is predicted from all tokens before it in
+    its span and a run-up of 256 tokens. Above `limit` tokens, evenly spaced spans are scored, unless `full`.
+    `progress` receives the tokens done and the total. Raises UsageError below two tokens.
     """
     if len(tokens) < 2:
         raise UsageError(f"{len(tokens)} tokens cannot be scored; at least two are needed")
@@ -98,8 +98,8 @@ def score(
 def score_text(
     predictor: Predictor, encoding: Encoding, text: str, *, full: bool = False, strict: bool = True
 ) -> Scores:
-    """The scores of a text. A character that the vocabulary lacks raises UsageError, which names it; unless `strict`
-    it is skipped and counted: `skipped` of the scores, which are those of the text without it."""
+    """Score a text. A character that is not in the vocabulary raises UsageError, which names it; unless `strict`, it
+    is skipped and counted in `skipped`, and the scores are those of the text without it."""
     fitted = fit(text, encoding, "the text", strict=strict, typed=True)
     utf8_bytes = len(fitted.text.encode("utf-8", "surrogatepass"))
     tokens, characters = encoding.encode(fitted.text), len(fitted.text)
@@ -114,7 +114,7 @@ def _standard_error(means: NDArray[np.float64]) -> float | None:
 def _walk(
     predictor: Predictor, tokens: NDArray[Any], spans: Spans
 ) -> Iterator[tuple[NDArray[np.float64], int]]:
-    """Nats [T, lanes] of the spans, window by window, and the tokens scored so far."""
+    """Nats [T, spans], window by window, and the number of tokens scored so far."""
     lanes = len(spans.starts)
     state = _run_up(predictor, tokens, spans)
     window = max(1, min(WINDOW, LARGEST_LOGITS // (lanes * predictor.vocabulary_size)))
@@ -126,7 +126,7 @@ def _walk(
 
 
 def _run_up(predictor: Predictor, tokens: NDArray[Any], spans: Spans) -> State:
-    """The state before each span. The first begins with the split, so it starts from the initial state."""
+    """The state before each span. The first span begins with the split, so it starts from the initial state."""
     initial = predictor.initial_state(len(spans.starts))
     if len(spans.starts) == 1 and spans.starts[0] == 0:
         return initial
@@ -137,6 +137,7 @@ def _run_up(predictor: Predictor, tokens: NDArray[Any], spans: Spans) -> State:
 
 
 def _columns(tokens: NDArray[Any], starts: NDArray[np.int64], length: int) -> Tensor:
-    """int64 [length, lanes]: the tokens from each start. Places outside, never scored, repeat the ends."""
+    """int64 [length, spans]: the tokens from each start. Positions outside the split repeat its ends and are never
+    scored."""
     places = np.clip(starts[None] + np.arange(length)[:, None], 0, len(tokens) - 1)
     return torch.from_numpy(np.asarray(tokens[places]).astype(np.int64))

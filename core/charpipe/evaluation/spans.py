@@ -1,4 +1,4 @@
-"""Which stretches of a split are scored, so that many can be read side by side and the time stays bounded."""
+"""Choose the spans of a split that are scored, so that they can be read in one batch in bounded time."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 RUN_UP = 256
-"""Tokens read before a span, unscored, so that its first token too is predicted from carried state."""
+"""Tokens read before a span without scoring, so that its first token is also predicted from a carried state."""
 SHORTEST = 8 * RUN_UP
 MOST = 1024
 
 
 @dataclass(frozen=True)
 class Spans:
-    """`starts[k]` is the last token before span k's first scored one; each scores up to `length` tokens, none
-    beyond `end`, the index of the split's last token. `whole`: together they are all but the first token."""
+    """`starts[k]` is the last token before the first scored token of span k; each span scores up to `length` tokens,
+    none beyond `end`, the index of the split's last token. `whole`: together the spans cover all tokens but the
+    first."""
 
     starts: NDArray[np.int64]
     length: int
@@ -25,13 +26,13 @@ class Spans:
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """Tokens that each span scores."""
+        """The number of tokens that each span scores."""
         return np.minimum(self.starts + self.length, self.end) - self.starts
 
 
 def choose_spans(tokens: int, limit: int | None) -> Spans:
-    """Spans over a split of `tokens` tokens: side by side over all of it, or, where that is more than `limit`
-    tokens, evenly spaced from its beginning to its end. A function of its arguments alone."""
+    """Spans over a split of `tokens` tokens: contiguous over all of it, or, above `limit` tokens, evenly spaced from
+    its beginning to its end. Depends on its arguments only."""
     end = tokens - 1
     whole = limit is None or end <= limit
     scored = end if limit is None else min(end, limit)

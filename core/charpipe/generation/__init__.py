@@ -1,4 +1,4 @@
-"""Decoding: a model writes text. Its settings are read without importing torch."""
+"""Text generation. Reading its settings does not import torch."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Many texts side by side: one step of the model for all of them, and their tokens drawn together."""
+"""Batched generation: each model step and each draw covers all texts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from charpipe.models.streams.selection import open_batches
 from charpipe.plugin import Encoding
 
 BLOCK = 64
-"""Steps after which tokens become text."""
+"""Steps between conversions of tokens to text."""
 
 
 def sample_many(
@@ -32,8 +32,7 @@ def sample_many(
     settings: SampleConfig | None = None,
     decoders: Decoders = None,
 ) -> list[str]:
-    """`count` texts after the same prompt, written side by side in one batch; in float32 the first is that of
-    `sample`."""
+    """`count` texts after the same prompt, generated in one batch; in float32 the first equals the text of `sample`."""
     settings = settings or SampleConfig()
     texts = [""] * count
     for pieces in generate_many(predictor, encoding, count, settings, decoders):
@@ -48,9 +47,9 @@ def generate_many(
     settings: SampleConfig,
     decoders: Decoders = None,
 ) -> Iterator[list[str]]:
-    """What each of `count` texts goes on with, again and again, until all have their length or their stop text.
+    """Yield the next piece of each of `count` texts until all reach their length or their stop text.
 
-    Raises UsageError as `generate` does, before the first piece is asked for.
+    Raises UsageError as `generate` does, before the first piece is requested.
     """
     decoding = Decoding(settings, encoding.size, decoders, count)
     state, token = begin(predictor, encoding, settings.prompt, Position())
@@ -68,7 +67,7 @@ def generate_many(
 
 @dataclass
 class Team:
-    """Some of the texts, stepped together by one thread."""
+    """A part of the texts, stepped together by one thread."""
 
     batch: Batch
     decoding: Decoding
@@ -83,7 +82,7 @@ class Team:
 
 
 def _blocks(teams: list[Team], length: int) -> Iterator[NDArray[np.int64]]:
-    """Tokens [n, B], `length` rows of them in all, from one team or from several at the same time."""
+    """Blocks of tokens [n, B], `length` rows in all, from one team or from several in parallel."""
     sizes = [min(BLOCK, length - start) for start in range(0, length, BLOCK)]
     if len(teams) == 1:
         yield from (teams[0].write(size) for size in sizes)
@@ -94,7 +93,7 @@ def _blocks(teams: list[Team], length: int) -> Iterator[NDArray[np.int64]]:
             for size in sizes:
                 yield np.concatenate(list(pool.map(lambda team, n=size: team.write(n), teams)), axis=1)
     finally:
-        torch.set_num_threads(threads)  # some of the libraries below know only one number for all threads
+        torch.set_num_threads(threads)  # some of the libraries below have one thread count for all threads
 
 
 def _pieces(

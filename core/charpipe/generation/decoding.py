@@ -1,4 +1,4 @@
-"""From scores to a token: the decoders that the settings name follow each other, then one token is drawn."""
+"""From logits to a token: apply the configured decoders in order, then draw one token."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ DAMAGED = "the model's scores are not numbers: its weights or a decoder are dama
 
 
 class Decoding:
-    """The decoders of these settings and a generator of random numbers for each text written at once.
+    """The configured decoders, and a random number generator for each text of the batch.
 
-    Scores plus Gumbel noise are greatest where a draw from their softmax would fall (Maddison and others 2014): no
-    sum over the vocabulary is needed. Text number n of a seed is the same however many are written beside it.
+    Draws by the Gumbel-max trick (Maddison and others 2014): the argmax of scores plus Gumbel noise is a draw from
+    their softmax, without a sum over the vocabulary. Text number n of a seed does not depend on the batch size.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Decoding:
         ]
         formulas = [choose for choose in self.choices if isinstance(choose, RowFormula)]
         self.formulas = formulas if len(formulas) == len(self.choices) else None
-        """The decoders as formulas, where all of them are: then the compiled loop can apply them."""
+        """The decoders as formulas if all of them are, so that the compiled loop can apply them."""
         self.noise = list(noise) if noise else _noise(settings.seed, vocabulary_size, count)
 
     def draw(self, logits: NDArray[Any]) -> int:
@@ -49,7 +49,7 @@ class Decoding:
         scores = logits.astype(np.float64)
         for choose in self.choices:
             scores = choose(scores)
-        scores = scores + self.noise[0].rows(1)[0]  # a decoder may have given an array of its own
+        scores = scores + self.noise[0].rows(1)[0]  # a decoder may have returned its own array
         self.noise[0].used(1)
         token = int(scores.argmax())
         if not scores[token] > -np.inf:
@@ -57,7 +57,7 @@ class Decoding:
         return token
 
     def draw_each(self, logits: NDArray[Any]) -> NDArray[np.int64]:
-        """Tokens [B] from logits [B, V], each with the noise of its own text."""
+        """Tokens [B] from logits [B, V], each with its own text's noise."""
         scores = logits.astype(np.float64)
         for choose in self.choices:
             scores = choose(scores)
@@ -71,7 +71,7 @@ class Decoding:
 
 
 def wanted(settings: SampleConfig) -> dict[str, dict[str, Any]]:
-    """The decoders by name with their options, in the order in which they are applied."""
+    """The decoders by name with their options, in the order of application."""
     if settings.greedy or settings.temperature == 0:
         return {"greedy": {}} | settings.decoders
     found: dict[str, dict[str, Any]] = {}
@@ -87,13 +87,13 @@ def wanted(settings: SampleConfig) -> dict[str, dict[str, Any]]:
 
 
 def configured(settings: SampleConfig, known: Mapping[str, Decoder]) -> list[tuple[Decoder, BaseModel]]:
-    """The decoders that the settings want, with their options. Raises UsageError for an unknown one or option."""
+    """The configured decoders with their options. Raises UsageError for an unknown decoder or option."""
     return [_configured(name, options, known) for name, options in wanted(settings).items()]
 
 
 @cache
 def installed() -> Mapping[str, Decoder]:
-    """The decoders of installed plugins, for callers that have no registry at hand."""
+    """The decoders of installed plugins, for callers without a registry."""
     from charpipe.plugins.registry import Registry
 
     return Registry().all("decoder")

@@ -1,4 +1,4 @@
-"""The random numbers behind a text: drawn in blocks, used row by row, the same ones whoever asks."""
+"""The random numbers for a text: drawn in blocks, used row by row, the same for every sampler."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from charpipe.kernels.rows import Scores
 
 BLOCK = 1 << 15
-"""Numbers drawn at once."""
+"""Numbers drawn per block."""
 
 
 class Noise:
@@ -20,17 +20,17 @@ class Noise:
         self._at = 0
 
     def rows(self, most: int) -> Scores:
-        """The next rows, [n, V], at least one and up to `most`; they come again until they are `used`."""
+        """The next rows, [n, V], at least one and up to `most`; returned again until they are marked `used`."""
         if self._at == len(self._rows):
             drawn = self.generator.standard_exponential(self._shape)
-            # in doubles a zero, whose row would win regardless, is too rare to matter
+            # in float64 a zero, whose row would always win, is too rare to matter
             self._rows, self._at = -np.log(np.maximum(drawn, np.finfo(np.float64).tiny)), 0
         return self._rows[self._at : self._at + most]
 
     def any_token(self) -> int:
-        """One of all tokens, each as likely."""
+        """A token drawn uniformly."""
         return int(self.generator.integers(self._shape[1]))
 
     def used(self, count: int) -> None:
-        """So many of the rows have each chosen a token."""
+        """Mark `count` rows as used."""
         self._at += count

@@ -1,4 +1,4 @@
-"""Samplers of one text's tokens: one token at a time from any model, or blocks of them from the compiled loop."""
+"""Samplers for one text: token by token from any model, or in blocks from the compiled loop."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from charpipe.models import Predictor, State, Stream, open_stream, standard_modu
 from charpipe.models.streams.interface import Engine
 
 BLOCK_SECONDS = 0.02
-"""About how long a block takes, so that a text streams smoothly."""
+"""Approximate duration of a block, short enough for smooth streaming."""
 MIN_PRODUCTS = 10_000_000_000
-"""Multiplications from which on the compiled loop saves more time than loading it takes."""
+"""Multiplications above which the compiled loop saves more time than loading it takes."""
 STEP_OVERHEAD = 200_000
-"""A step's time besides its products, in multiplications."""
+"""A step's overhead, in multiplications."""
 
 
 class Sampler(Protocol):
@@ -33,12 +33,12 @@ class Sampler(Protocol):
         ...
 
     def state(self, kept: int) -> State:
-        """The state that has read all but the last of the first `kept` tokens of the last block."""
+        """The state after all but the last of the first `kept` tokens of the last block."""
         ...
 
 
 class StepSampler:
-    """Token by token, from any stream and with any decoders."""
+    """Token by token, from any stream with any decoders."""
 
     def __init__(self, stream: Stream, decoding: Decoding) -> None:
         self._stream, self._decoding = stream, decoding
@@ -94,10 +94,10 @@ class BlockSampler:
 
 
 def open_sampler(predictor: Predictor, state: State, decoding: Decoding, settings: SampleConfig) -> Sampler:
-    """The sampler that the settings ask for, or the fastest for a text of their length.
+    """The configured sampler, or the fastest one for a text of this length.
 
-    It depends on the settings and the machine alone, so that the same seed samples the same text.
-    Raises UsageError where the compiled loop is asked for and numba is missing.
+    The choice depends only on the settings and the machine, so the same seed generates the same text. Raises
+    UsageError if the compiled loop is configured and numba is missing.
     """
     modules = standard_modules(predictor)
     engine: Engine = "arrays" if settings.engine == "auto" else settings.engine
@@ -113,7 +113,7 @@ def open_sampler(predictor: Predictor, state: State, decoding: Decoding, setting
 
 
 def _compiled(decoding: Decoding) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
-    """The decoders for the compiled loop, or None where one of them is no formula that numba can compile."""
+    """The decoders for the compiled loop, or None if one of them is not a formula that numba can compile."""
     if decoding.formulas is None:
         return None
     from charpipe.kernels.step.decoders import compile_formulas  # imports numba

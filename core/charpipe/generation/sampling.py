@@ -1,4 +1,4 @@
-"""A model writes text, character by character: one stream as fast as it goes."""
+"""Generate one text, character by character."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from charpipe.models.streams.selection import in_precision
 from charpipe.plugin import Decoder, Encoding
 
 PROMPT_WINDOW = 1024
-"""Tokens of the prompt read at once."""
+"""Tokens of the prompt read per call."""
 Decoders = Mapping[str, Decoder] | None
 
 
@@ -28,7 +28,7 @@ def sample(
     settings: SampleConfig | None = None,
     decoders: Decoders = None,
 ) -> str:
-    """The prompt and what the model writes after it."""
+    """The prompt and the text generated after it."""
     settings = settings or SampleConfig()
     return settings.prompt + "".join(generate(predictor, encoding, settings, decoders=decoders))
 
@@ -41,23 +41,23 @@ def generate(
     decoders: Decoders = None,
     position: Position | None = None,
 ) -> Iterator[str]:
-    """What the model writes after the prompt, piece by piece as it comes; `stop` is asked after each piece.
+    """Yield the text generated after the prompt piece by piece; `stop` is called after each piece.
 
-    The same seed writes the same text on the same machine. `decoders` are those that the settings may name; without
-    them the installed ones. A `position` is gone on from, and when the text ends or is no longer asked for it is
-    where the text stands: what was written has been read, a stop text too. Raises UsageError naming a character of
-    the prompt that the vocabulary lacks, or a setting that does not fit.
+    The same seed generates the same text on the same machine. `decoders` are those that the settings may name, by
+    default the installed ones. Generation continues from `position`, which is updated when the text ends or is no
+    longer requested: the state has then read everything that was generated, including a stop text. Raises UsageError
+    for a character of the prompt that is not in the vocabulary, which the message names, or for an invalid setting.
     """
     position = position or Position()
     predictor = _for_one(predictor, settings.precision)
     decoding = Decoding(settings, encoding.size, decoders, noise=position.noise)
     position.state, position.token = begin(predictor, encoding, settings.prompt, position)
-    position.noise = decoding.noise  # all this before the first piece is asked for
+    position.noise = decoding.noise  # all this before the first piece is requested
     return _until(_pieces(predictor, encoding, settings, decoding, position, stop), settings.stop)
 
 
 def _for_one(predictor: Predictor, precision: str) -> Predictor:
-    """On a CPU one text is quickest in float32, whatever is asked for: its time goes by in reading weights singly."""
+    """On a CPU, float32 is fastest for one text, whatever precision is set: reading the weights dominates."""
     if isinstance(predictor, NetworkPredictor) and predictor.device.type == "cuda":
         return in_precision(predictor, precision)
     return predictor
@@ -101,10 +101,10 @@ def _pieces(
 def begin(
     predictor: Predictor, encoding: Encoding, prompt: str, position: Position
 ) -> tuple[State, int | None]:
-    """The state that has read all but the last token of the position and the prompt, and that token.
+    """The state after all but the last token of the position and the prompt, and that token.
 
-    Where there is neither, the model starts as after a line break; where the corpus has none, with any character
-    (None), which is written too.
+    If both are empty, the model starts as after a line break; if the corpus has no line break, it starts with a
+    random character (None), which is part of the text.
     """
     state = predictor.initial_state(1) if position.state is None else position.state
     if not prompt:
@@ -118,7 +118,7 @@ def begin(
 
 
 def line_break(encoding: Encoding) -> int | None:
-    """The token of a line break, where the vocabulary has it as one token."""
+    """The token of a line break, if the vocabulary has one token for it."""
     try:
         ids = encoding.encode("\n")
     except UsageError:

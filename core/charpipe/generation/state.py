@@ -1,4 +1,5 @@
-"""Where a text stands, so that it can go on later: what the model carries, the last token, and the dice."""
+"""The position in a generated text, from which it can continue: the model's state, the last token and the random
+numbers."""
 
 from __future__ import annotations
 
@@ -11,10 +12,11 @@ from charpipe.models import State
 
 @dataclass
 class Position:
-    """`state` has read all but `token`, the last, which the model reads first when it goes on.
+    """`state` is the state after all tokens but the last, `token`, which the model reads first on continuing.
 
-    An empty one is the beginning. `generate` starts from the position it is given and moves it as the text is taken
-    from it; the random numbers go on too, so that two halves are the text written at once.
+    An empty position is the beginning. `generate` starts from the given position and advances it as the text is
+    consumed; the random numbers continue too, so that a text generated in two halves equals the same text generated
+    at once.
     """
 
     state: State | None = None
@@ -22,6 +24,6 @@ class Position:
     noise: Sequence[Noise] = field(default=(), repr=False)
 
     def copy(self) -> Position:
-        """The same place; its dice are thrown anew from the next seed."""
+        """A copy of the position; its random numbers restart from the next seed."""
         state = self.state and {name: value.clone() for name, value in self.state.items()}
         return Position(state, self.token)

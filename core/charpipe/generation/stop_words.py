@@ -1,17 +1,17 @@
-"""A text that ends before given words, though they may come in pieces."""
+"""Stop a text before a given string, which may arrive in several pieces."""
 
 from __future__ import annotations
 
 
 class Ending:
-    """Passes text on up to the first `end`; what may be its beginning is held back."""
+    """Passes text on up to the first `end`; a possible beginning of `end` is held back."""
 
     def __init__(self, end: str | None) -> None:
         self._end, self._held = end, ""
         self.reached = False
 
     def pass_on(self, piece: str, last: bool = False) -> str:
-        """What of the text so far is certainly before the end and was not passed on yet."""
+        """The text not passed on yet that is certainly before `end`."""
         if self._end is None or self.reached:
             return "" if self.reached else piece
         held = self._held + piece
@@ -23,5 +23,5 @@ class Ending:
 
     @staticmethod
     def _kept(held: str, end: str) -> int:
-        """How much of the end of `held` may be the beginning of `end`."""
+        """The length of the longest suffix of `held` that may be the beginning of `end`."""
         return next(n for n in range(min(len(end) - 1, len(held)), -1, -1) if held.endswith(end[:n]))
