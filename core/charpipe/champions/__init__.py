@@ -1,6 +1,6 @@
-"""Champions: per corpus the model that has proved itself, its predecessors, and the account of every decision.
+"""Champions: the promoted model of each corpus, its predecessors, and an audit log of every decision.
 
-All of it lies in the workspace and is the truth; MLflow's registry follows it. Reading it imports no torch.
+The workspace is the source of truth; MLflow's registry follows it. Reading champions does not import torch.
 """
 
 from typing import TYPE_CHECKING

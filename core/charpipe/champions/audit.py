@@ -1,4 +1,4 @@
-"""The account of every decision about a corpus's champion, promoted or not: one JSON object a line, only appended."""
+"""The audit log of every decision about a corpus's champion, promoted or not: append-only, one JSON object per line."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from charpipe.workspace import Workspace
 
 
 def decisions(workspace: Workspace, corpus: str) -> list[dict[str, Any]]:
-    """Every decision, oldest first. The one behind the present champion is there even where a process ended
-    between carrying it out and writing it down."""
+    """Every decision, oldest first. Includes the decision behind the current champion even if the process ended
+    between carrying it out and logging it."""
     found = _lines(champion_folder(workspace, corpus) / "audit.jsonl")
     try:
         state = read_state(workspace, corpus)
@@ -27,19 +27,19 @@ def decisions(workspace: Workspace, corpus: str) -> list[dict[str, Any]]:
 
 
 def sealed(line: dict[str, Any]) -> dict[str, Any]:
-    """The line with its own digest, by which a champion's record names it."""
+    """The line with its own digest, which a champion's record refers to."""
     return {**line, "digest": digest_of_json(line)}
 
 
 def append(workspace: Workspace, corpus: str, line: dict[str, Any]) -> None:
-    """Write a line, on disk when this returns; once, however often it is asked. Raises StoreError."""
+    """Append a line durably (fsync), unless a line with its digest is already there. Raises StoreError."""
     path = champion_folder(workspace, corpus) / "audit.jsonl"
     if any(known.get("digest") == line["digest"] for known in _lines(path)):
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+b") as file:
-            torn = file.tell() > 0 and _last_byte(file) != b"\n"  # a process ended while it wrote
+            torn = file.tell() > 0 and _last_byte(file) != b"\n"  # a process ended while writing
             text = json.dumps(line, ensure_ascii=False, allow_nan=False)
             file.write(b"\n" * torn + text.encode() + b"\n")
             file.flush()
@@ -55,7 +55,7 @@ def _last_byte(file: Any) -> bytes:
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    """The whole lines; a torn or damaged one is passed over."""
+    """The complete lines; torn or damaged ones are skipped."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:

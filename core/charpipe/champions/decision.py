@@ -1,7 +1,8 @@
-"""Whether a challenger is better than the champion: a paired bootstrap over texts that neither was trained on.
+"""Decide whether a challenger is better than the champion: a paired bootstrap over texts that neither was trained on.
 
-Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 16: the texts are drawn anew, with replacement,
-both models' scores of a text together, and counted is how often the challenger comes out ahead.
+Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 16: the texts are resampled with replacement,
+keeping both models' scores of a text together; the result is the share of resamples in which the challenger is
+better.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from charpipe.models import Predictor
 from charpipe.plugin import Encoding
 
 CHUNK = 4_000_000
-"""Draws made at once: 32 MB of indices."""
+"""Indices drawn at once: 32 MB."""
 SEED = 20151
-"""The resamples are the same for the same scores."""
+"""A fixed seed: the same scores give the same resamples."""
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """A model that is compared: its run's name, and how it scores a text."""
+    """A model in the comparison: its run's name, its predictor and its encoding."""
 
     name: str
     predictor: Predictor
@@ -38,8 +39,8 @@ class Contestant:
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """Both models' bits per character over the texts that both can spell: `passages` of them with `characters`;
-    `unspelled` are those that one of them cannot."""
+    """Both models' bits per character over the texts that both vocabularies can encode: `passages` texts with
+    `characters` characters; `unspelled` counts the texts that one of them cannot encode."""
 
     passages: int
     characters: int
@@ -50,10 +51,10 @@ class PairedComparison:
 
 @dataclass(frozen=True)
 class Decision:
-    """What was decided and why. `validation` decides; `test` and `unseen` are reported beside it.
+    """The decision and its reason. `validation` decides; `test` and `unseen` are only reported.
 
     `probability` is the share of resamples in which the challenger is better, `difference` its bits per character
-    less the champion's, and `interval` the central interval of that at the wanted confidence.
+    minus the champion's, and `interval` the central interval of that difference at the configured confidence.
     """
 
     promoted: bool
@@ -68,12 +69,12 @@ class Decision:
     unseen: PairedComparison | None = None
     unseen_are: str = ""
     finite: bool = True
-    """Whether the challenger's scores are numbers: otherwise not even a person can promote it."""
+    """Whether the challenger's scores are finite; if not, it cannot be promoted even by hand."""
     seen: int = 0
     """Held-out passages left out because the champion was trained on their text."""
 
     def to_json(self) -> dict[str, Any]:
-        """As the audit keeps it."""
+        """The decision as the audit log stores it."""
         value = asdict(self)
         value["interval"] = list(self.interval) if self.interval else None
         return value
@@ -86,7 +87,8 @@ def decide(
     config: PromotionConfig,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Decision:
-    """Compare both on the same held-out text; without a champion a finite challenger is enough."""
+    """Compare both models on the same held-out text; without a champion, a challenger with finite scores is promoted.
+    """
     if champion is None:
         return _first(challenger, held, config, progress)
     ours, theirs, characters, unspelled = _both(challenger, champion, held.validation, progress)
@@ -114,15 +116,15 @@ def decide(
 
 
 def least_passages(confidence: float) -> int:
-    """Fewer texts cannot reach this confidence: were both models equal, one would be ahead in all n of them with a
-    probability of 2^-n."""
+    """The minimum number of texts for this confidence: if both models were equal, one would be better on all n texts
+    with a probability of 2^-n."""
     return max(2, math.ceil(math.log2(1 / (1 - confidence))))
 
 
 def bootstrap(
     differences: NDArray[np.float64], characters: NDArray[np.int64], config: PromotionConfig
 ) -> tuple[float, tuple[float, float]]:
-    """The share of resamples whose sum of `differences` (nats, challenger less champion) is below zero, and the
+    """The share of resamples whose sum of `differences` (nats, challenger minus champion) is below zero, and the
     central interval of the difference in bits per character."""
     generator, count = np.random.default_rng(SEED), len(differences)
     means = np.empty(config.resamples)
@@ -195,7 +197,7 @@ def _both(
     passages: Sequence[Passage],
     progress: Callable[[int, int], None],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], int]:
-    """Nats of both over the passages that both can spell, their characters, and how many are left out."""
+    """Both models' nats for the passages that both can encode, the characters of these, and the number left out."""
     ours, first, _ = _scored(challenger, passages, lambda done, total: progress(done, 2 * total))
     theirs, second, _ = _scored(champion, passages, lambda done, total: progress(total + done, 2 * total))
     both = ~(np.isnan(first) | np.isnan(second))
@@ -205,7 +207,8 @@ def _both(
 def _scored(
     contestant: Contestant, passages: Sequence[Passage], progress: Callable[[int, int], None]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
-    """Nats and characters of each passage, characters NaN where its vocabulary cannot spell it; how many those are."""
+    """Nats and characters of each passage, and the number of passages that the vocabulary cannot encode; their
+    characters are NaN."""
     tokens, places = [], []
     characters = np.full(len(passages), math.nan)
     for at, passage in enumerate(passages):

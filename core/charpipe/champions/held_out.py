@@ -1,9 +1,9 @@
-"""The held-out text that champion and challenger are compared on: the same passages for both, within a bound.
+"""The held-out text on which champion and challenger are compared: the same passages for both, of limited size.
 
-The text is that of the corpus as it is now (the challenger's tokens). A passage is a document, or a stretch of at
-most 2,048 characters of a longer one, read from a fresh state after a run-up of up to 256 characters of the same
-document; where fewer than 30 documents are held out, they are cut into blocks, and a block is the unit. Which
-documents and which stretches is decided by a keyed hash of their paths alone, so it is the same every night.
+The text is the current text of the corpus (the challenger's tokens). A passage is a document, or a segment of at most
+2,048 characters of a longer one, read from the initial state after a run-up of up to 256 characters of the same
+document. If fewer than 30 documents are held out, they are cut into blocks, and a block is the unit. A keyed hash of
+the paths alone selects the documents and segments, so the selection is the same every night.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from charpipe.plugin import Encoding
 from charpipe.text import open_tokens
 
 LONGEST, SHORTEST = 2048, 64
-"""Characters of a passage, and of the smallest block a small text is cut into."""
+"""Maximum characters of a passage, and minimum characters of a block of a small text."""
 RUN_UP = 256
 ENOUGH = 30
-"""Documents from which on a document is the unit."""
+"""The minimum number of documents for a document to be the unit."""
 BLOCKS = 64
-"""Blocks that a small held-out text is cut into, where they are not shorter than `SHORTEST`."""
+"""The number of blocks into which a small held-out text is cut, unless they would be shorter than `SHORTEST`."""
 WHOLE = 1_000_000
-"""Tokens of a document that are decoded where tokens are not characters."""
+"""Maximum tokens decoded per document if tokens are not characters."""
 KEY = b"charpipe.passages/1"
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A text to score, and what is read before it unscored (at least one character)."""
+    """A text to score, and the text before it that is read without scoring (at least one character)."""
 
     path: str
     run_up: str
@@ -40,9 +40,9 @@ class Passage:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """`validation` decides, `test` and `unseen` are reported. `unseen_are` says what the unseen texts are; `seen`
-    counts the held-out pieces left out because the champion was trained on their text; `shared` whether champion
-    and challenger know any document in common."""
+    """`validation` decides; `test` and `unseen` are reported. `unseen_are` describes the unseen texts; `seen` counts
+    the held-out pieces left out because the champion was trained on their text; `shared` tells whether champion and
+    challenger have any document in common."""
 
     unit: str
     validation: tuple[Passage, ...]
@@ -54,10 +54,11 @@ class HeldOut:
 
 
 def held_out(tokens: Path, encoding: Encoding, characters: int, seen: Seen | None = None) -> HeldOut:
-    """The passages of the token files in `tokens`, spelled by `encoding`, of at most so many `characters` a split.
+    """Select passages from the token files in `tokens`, encoded by `encoding`, up to about `characters` characters
+    per split.
 
-    `seen` knows the champion's text. Unseen are documents of the test split that came after the champion's, or the
-    whole test split where there are none: no model was trained on it or chosen by it.
+    `seen` describes the champion's text. Unseen texts are documents of the test split that are new since the
+    champion, or the whole test split if there are none: no model was trained on it or selected by it.
     """
     found, texts = list(places(tokens)), _Texts(tokens, encoding)
     validation = [place for place in found if place.split == "val"]
@@ -79,7 +80,7 @@ def held_out(tokens: Path, encoding: Encoding, characters: int, seen: Seen | Non
 
 
 class _Texts:
-    """The places of one split's tokens as text."""
+    """The text of places in the held-out splits."""
 
     def __init__(self, tokens: Path, encoding: Encoding) -> None:
         self._folder, self._encoding = tokens, encoding
@@ -87,7 +88,7 @@ class _Texts:
         self._decoded: dict[tuple[str, int], str] = {}
 
     def choose(self, found: list[Place], characters: int) -> tuple[str, tuple[Passage, ...]]:
-        """The unit, and passages of these places in the order of their hashes until there are enough characters."""
+        """The unit, and passages from these places in the order of their hashes, until there are enough characters."""
         whole = [place for place in found if place.characters > 1]
         unit = "documents" if len(whole) >= ENOUGH else "blocks"
         pieces: Iterable[Place] = whole
@@ -123,14 +124,14 @@ class _Texts:
             return self._encoding.decoder().decode(ids.tolist(), final=True)
         key = (place.split, place.offset)
         if key not in self._decoded:
-            if not place.length:  # documents are looked at once, blocks again and again
+            if not place.length:  # a document is read once, a block's document many times
                 self._decoded.clear()
             self._decoded[key] = "".join(text_of(held, self._encoding, place, WHOLE))
         return self._decoded[key][start:end]
 
 
 def _blocks(place: Place, size: int) -> Iterator[Place]:
-    """The place cut into blocks; what is left at its end is too short to count for one."""
+    """The place cut into blocks; a remainder at its end is too short for a block and is dropped."""
     for at in range(0, max(place.characters - size, 0) + 1, size):
         yield replace(place, at=at, length=min(size, place.characters - at))
 

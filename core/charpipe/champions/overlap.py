@@ -1,4 +1,5 @@
-"""Which text a model was trained on, by its own record of the splits: nothing that it has learnt may judge it."""
+"""Find overlap with a model's training data from its recorded splits: no text that it was trained on may evaluate it.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Place:
-    """A document's piece in a split, as splits.parquet lists it; `at` and `length`: a block of it, in characters."""
+    """A document's piece in a split, as listed in splits.parquet; `at` and `length` describe a block of it, in
+    characters."""
 
     path: str
     sha256: str
@@ -35,16 +37,16 @@ class Place:
 
     @property
     def stop(self) -> int:
-        """Where it ends, in characters of its document."""
+        """Its end, in characters of the document."""
         return self.start + self.characters
 
 
 def places(folder: Path) -> Iterator[Place]:
-    """What splits.parquet in `folder` lists. Raises StoreError where it is not there or not one."""
+    """The places listed in `folder`'s splits.parquet. Raises StoreError if the file is missing or invalid."""
     path = folder / "splits.parquet"
     try:
         table = pq.read_table(path, columns=COLUMNS, use_threads=False)
-    except (OSError, ValueError) as error:  # pyarrow's exceptions are of these
+    except (OSError, ValueError) as error:  # pyarrow's exceptions are subclasses of these
         raise StoreError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
     for row in table.to_pylist():
         yield Place(**row)
@@ -53,7 +55,7 @@ def places(folder: Path) -> Iterator[Place]:
 def text_of(
     held: np.ndarray[Any, Any], encoding: Encoding, place: Place, most: int | None = None
 ) -> Iterator[str]:
-    """The text of a place piece by piece, of its first `most` tokens."""
+    """Yield the text of a place in chunks, from at most its first `most` tokens."""
     decoder = encoding.decoder()
     end = place.offset + min(place.tokens, most or place.tokens)
     for start in range(place.offset, end, CHUNK):
@@ -62,8 +64,8 @@ def text_of(
 
 
 class Seen:
-    """The text a champion knows: `splits` is the folder with its splits.parquet, `tokens` that of its tokens, which
-    may be gone; `now` are the challenger's tokens. Both with their encodings."""
+    """The text in a champion's splits: `splits` is the folder of its splits.parquet, `tokens` the folder of its
+    tokens, which may be gone; `now` is the folder of the challenger's tokens. Both come with their encodings."""
 
     def __init__(
         self, splits: Path, tokens: Path, encoding: Encoding, now: Path, now_encoding: Encoding
@@ -78,33 +80,33 @@ class Seen:
         self._grown: dict[str, bool] = {}
 
     def trained_on(self, place: Place) -> bool:
-        """Whether any of this text was in the champion's training split, as far as can be told: a document that
-        changed counts as known, unless it only grew."""
+        """Whether any of this text was in the champion's training split, as far as is known: a document that changed
+        counts as trained on, unless it only grew."""
         return any(old.split == "train" and self._overlaps(old, place) for old in self._versions(place))
 
     def knows(self, place: Place) -> bool:
-        """Whether any of this text was in any of the champion's splits. A document divided as a whole that changed
-        is another text."""
+        """Whether any of this text was in any of the champion's splits. A document that was assigned to a split as a
+        whole and has changed counts as another text."""
         return any(self._overlaps(old, place) for old in self._versions(place))
 
     def shares(self, found: Iterable[Place]) -> bool:
-        """Whether the champion knows any of these documents by its path or its content."""
+        """Whether any of these documents is in the champion's splits, by path or by content."""
         return any(place.path in self._paths or place.sha256 in self._contents for place in found)
 
     def _versions(self, place: Place) -> list[Place]:
-        """The pieces that may hold the same text: those of equal content, else those of the same path."""
+        """The pieces that may hold the same text: those of equal content, or else those of the same path."""
         return self._contents.get(place.sha256) or self._paths.get(place.path, [])
 
     def _overlaps(self, old: Place, place: Place) -> bool:
         same = old.sha256 == place.sha256
         if not same and old.split != "train" and place.start == 0 == old.start:
-            return False  # a whole document that changed, held out then as now
+            return False  # a whole document that changed, held out both then and now
         if same or self._only_grew(place.path):
             return old.start < place.stop and place.start < old.stop
         return True
 
     def _only_grew(self, path: str) -> bool:
-        """Whether what the champion was trained on of this document is still there at the same place."""
+        """Whether the part of this document that the champion was trained on is unchanged and at the same position."""
         if path not in self._grown:
             try:
                 self._grown[path] = self._compare(path)
@@ -129,7 +131,7 @@ class Seen:
 
 
 def _begins(text: Iterator[str], beginning: Iterator[str], skip: int) -> bool:
-    """Whether `text`, without its first `skip` characters, begins with `beginning`."""
+    """Whether `text`, without its first `skip` characters, starts with `beginning`."""
     here = ""
     for wanted in beginning:
         while len(here) < skip + len(wanted):

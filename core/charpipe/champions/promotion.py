@@ -1,7 +1,7 @@
-"""Making a model the champion: kept first, then switched to in one step, then written down.
+"""Promote a model to champion: store a copy, switch to it in one step, then log the decision.
 
-A process that ends anywhere on the way leaves either the old champion or the new one, whole. Whoever calls
-`promote`, `decline` or `roll_back` holds `deciding`, so that two decisions never cross.
+A process that ends at any point leaves either the old champion or the new one, complete. Callers of `promote`,
+`decline` or `roll_back` hold `deciding`, so that two decisions never run concurrently.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from charpipe.workspace import Workspace
 
 @dataclass(frozen=True)
 class Candidate:
-    """A checkpoint that may become the champion of its corpus, with where it came from; see `Version`."""
+    """A checkpoint that may become the champion of its corpus, and its origin; see `Version`."""
 
     corpus: str
     run: str
@@ -53,7 +53,8 @@ def deciding(
     on_wait: Callable[[str], None] = lambda holder: None,
     while_waiting: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
-    """Hold the right to decide about a corpus's champion; what a process that ended left undone is done first."""
+    """Hold the lock for decisions about a corpus's champion; first logs the decision of a process that ended before
+    it could."""
     with exclusive(champion_folder(workspace, corpus) / "promotion.lock", on_wait, while_waiting):
         with suppress(RunError):
             state = read_state(workspace, corpus)
@@ -70,9 +71,9 @@ def promote(
     by: str,
     splits: Path | None = None,
 ) -> Champion:
-    """Make `candidate` the champion, because of the decision `account`; `splits` is its splits.parquet.
+    """Make `candidate` the champion because of the decision `account`; `splits` is its splits.parquet.
 
-    Raises RunError where it cannot be kept; the champion is then who it was before.
+    Raises RunError if it cannot be stored; the champion does not change.
     """
     corpus = candidate.corpus
     state = read_state(workspace, corpus)
@@ -115,7 +116,7 @@ def promote(
 def decline(
     workspace: Workspace, candidate: Candidate, account: Mapping[str, Any], *, by: str
 ) -> dict[str, Any]:
-    """Write down that `candidate` did not become champion; returns the line of the audit."""
+    """Log that `candidate` was not promoted; returns the line of the audit log."""
     state = read_state(workspace, candidate.corpus)
     before = state.champion if state else None
     line = _line(candidate.corpus, account, by, before, None, candidate)
@@ -124,17 +125,17 @@ def decline(
 
 
 def roll_back(workspace: Workspace, corpus: str, to: int | None = None, *, by: str = "user") -> Champion:
-    """Make the champion before the present one champion again, or version `to`.
+    """Make the previous champion the champion again, or version `to`.
 
-    What is rolled back from stays kept, and is not promoted again but by hand. Raises UsageError where there is no
-    such version, RunError where its files are gone or altered; the champion then stays.
+    The version that is rolled back from stays stored, and is promoted again only by hand. Raises UsageError if there
+    is no such version, RunError if its files are missing or altered; the champion does not change.
     """
     try:
         state = read_state(workspace, corpus)
     except RunError:
         if to is None:
             raise
-        state = None  # the record is damaged; the kept versions are not
+        state = None  # the record is damaged; the stored versions are not
     known = {version.version: version for version in versions(workspace, corpus)}
     target = _target(corpus, state, known, to)
     if (wrong := damage(kept(workspace, target))) is not None:
@@ -176,7 +177,7 @@ def _target(
 
 
 def _keep(workspace: Workspace, candidate: Candidate, version: Version, splits: Path | None) -> None:
-    """Copy the checkpoint, so that nothing that befalls the run harms the champion."""
+    """Copy the checkpoint, so that changes to the run do not affect the champion."""
     shelf = champion_folder(workspace, candidate.corpus) / "versions"
     shelf.mkdir(parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(dir=shelf, prefix=".keeping-"))
@@ -201,7 +202,7 @@ def _switch(
     last: int,
     withdrawn: tuple[str, ...],
 ) -> None:
-    """The one step that makes a version champion."""
+    """Switch the champion to a version, atomically."""
     state = ChampionState(
         schema=SCHEMA,
         corpus=version.corpus,
@@ -220,7 +221,7 @@ def _switch(
 
 
 def _next(workspace: Workspace, corpus: str, state: ChampionState | None) -> int:
-    """A number never given before, not even to what a promotion that was cut short left."""
+    """A version number that was never used, not even by an interrupted promotion."""
     names = (path.name for path in (champion_folder(workspace, corpus) / "versions").glob("[0-9]*"))
     return max([state.last if state else 0, *(int(name) for name in names if name.isdigit())]) + 1
 

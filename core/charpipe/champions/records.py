@@ -1,10 +1,10 @@
-"""What the workspace says about champions, checked before it is used.
+"""The workspace's records of champions, validated before use.
 
     champions/<corpus>/champion.json         the one file that decides: champion, previous, the decision behind it
     champions/<corpus>/versions/0003/        version.json, checkpoint/ (a copy of the run's), splits.parquet
     champions/<corpus>/audit.jsonl           every decision, promoted or not
 
-Paths in it are relative to the workspace, which can be moved.
+Paths in the records are relative to the workspace, which can be moved.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from charpipe.workspace import Workspace
 
 @dataclass(frozen=True)
 class Champion:
-    """A kept model whose files were compared with their digests. `folder` is a whole checkpoint: the bundle that
-    `charpipe.models.loaded.load_bundle` reads, and the optimiser's memory to train on from."""
+    """A stored model whose files match their digests. `folder` is a complete checkpoint: the bundle that
+    `charpipe.models.loaded.load_bundle` reads, and the optimizer state for further training."""
 
     version: Version
     folder: Path
@@ -51,14 +51,14 @@ class Champion:
 
     @property
     def splits(self) -> Path:
-        """`splits.parquet` of the tokens that it was trained on: which text it has seen."""
+        """`splits.parquet` of its tokens: the text that it was trained on."""
         return self.folder.parent / "splits.parquet"
 
 
 def champion(workspace: Workspace, corpus: str) -> Champion | None:
-    """The champion of a corpus, or None where it has none yet.
+    """The champion of a corpus, or None if there is none.
 
-    Every file is compared with its digest. Raises RunError where one is gone or altered, saying what to type.
+    Compares every file with its digest. Raises RunError if one is missing or altered; the message says what to type.
     """
     state = read_state(workspace, corpus)
     if state is None:
@@ -73,7 +73,7 @@ def champion(workspace: Workspace, corpus: str) -> Champion | None:
 
 
 def previous(workspace: Workspace, corpus: str) -> Champion | None:
-    """The champion before the present one, or None. Raises RunError where its files are gone or altered."""
+    """The previous champion, or None. Raises RunError if its files are missing or altered."""
     state = read_state(workspace, corpus)
     if state is None or state.previous is None:
         return None
@@ -87,12 +87,12 @@ def previous(workspace: Workspace, corpus: str) -> Champion | None:
 
 
 def kept(workspace: Workspace, version: Version) -> Champion:
-    """A version with the place of its files, not compared yet."""
+    """A version with the folder of its files, which are not verified."""
     return Champion(version, workspace.root / version.path)
 
 
 def damage(found: Champion) -> str | None:
-    """What is wrong with a kept model's files, in words, or None if they are what was recorded."""
+    """A description of what is wrong with a stored model's files, or None if they match the record."""
     for name, expected in found.version.files.items():
         path = found.folder / name
         try:
@@ -106,9 +106,9 @@ def damage(found: Champion) -> str | None:
 
 
 def named(workspace: Workspace, wanted: str) -> Champion | None:
-    """What `champion:CORPUS` or `previous:CORPUS` means; None where `wanted` is neither.
+    """The model that `champion:CORPUS` or `previous:CORPUS` names; None if `wanted` is neither.
 
-    Raises UsageError with near matches for a corpus without one, RunError where it is damaged.
+    Raises UsageError with near matches for a corpus without a champion, RunError if the champion is damaged.
     """
     reference = parse_reference(wanted)
     if reference is None:
@@ -127,12 +127,12 @@ def named(workspace: Workspace, wanted: str) -> Champion | None:
 
 
 def meant(workspace: Workspace, wanted: str) -> str:
-    """The corpus with a champion that a person means by its identity, its path or its URL; see `identity.spoken`."""
+    """The corpus with a champion that matches an identity, a path or a URL; see `identity.spoken`."""
     return spoken(wanted, corpora(workspace), workspace.root, find_project_file())
 
 
 def corpora(workspace: Workspace) -> list[str]:
-    """The corpora that have a champion, by name; a damaged record counts by its folder's name."""
+    """The corpora that have a champion, by name; a damaged record is listed by its folder's name."""
     from urllib.parse import unquote
 
     found = []
@@ -145,8 +145,8 @@ def corpora(workspace: Workspace) -> list[str]:
 
 
 def versions(workspace: Workspace, corpus: str) -> list[Version]:
-    """Every kept version of a corpus, oldest first, whether its files are whole or not; what a promotion that was
-    cut short left is none."""
+    """Every stored version of a corpus, oldest first, including damaged ones, but not those of interrupted
+    promotions."""
     promoted = {(line.get("version"), line.get("model")) for line in decisions(workspace, corpus)}
     found = []
     for folder in (champion_folder(workspace, corpus) / "versions").glob("[0-9]*"):
@@ -157,7 +157,7 @@ def versions(workspace: Workspace, corpus: str) -> list[Version]:
 
 
 def _way_out(workspace: Workspace, state: ChampionState) -> str:
-    """What to type where the champion's files are not usable."""
+    """What to type if the champion's files are unusable."""
     last = state.previous
     if last is not None and damage(kept(workspace, last)) is None:
         return f"version {last.version} is whole: charpipe models rollback {state.corpus}"

@@ -1,15 +1,15 @@
-"""How a person names a champion: `champion:CORPUS`, or `previous:CORPUS` for the one before it."""
+"""References to champions: `champion:CORPUS`, or `previous:CORPUS` for the one before it."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 ALIASES = ("champion", "previous")
-"""The aliases, in MLflow's registry too."""
+"""The aliases, also used in MLflow's registry."""
 
 
 class ChampionReference(NamedTuple):
-    """An alias, and the corpus as it was typed."""
+    """An alias, and the corpus as typed."""
 
     alias: str
     corpus: str

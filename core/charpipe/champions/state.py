@@ -1,4 +1,4 @@
-"""What champion.json and version.json say about a corpus's champion, checked before it is used."""
+"""The content of champion.json and version.json, validated before use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from charpipe.workspace import Workspace
 
 SCHEMA = "charpipe.champion/1"
 BUNDLE = ("model.safetensors", "config.json", "vocabulary.json")
-"""The files that are the model; what lies beside them in a checkpoint is for training on."""
+"""The files of the model; other files in a checkpoint are for further training."""
 
 
 class _Record(BaseModel):
@@ -21,11 +21,11 @@ class _Record(BaseModel):
 
 
 class Version(_Record):
-    """A model that became champion of its corpus. Never changes once it is written.
+    """A model that became champion of its corpus. Immutable once written.
 
-    `model` is the digest of the bundle's `files` (name to sha256); `inputs` the content digests of documents,
-    vocabulary and tokens; `action` that of everything the training depended on; `code` the digests of the code
-    that trained it; `replaced` the version that was champion before, `parent` the run it was trained on from.
+    `model` is the digest of the bundle's `files` (name to sha256); `inputs` are the content digests of documents,
+    vocabulary and tokens; `action` is the digest of everything the training depended on; `code` the digests of the
+    code that trained it; `replaced` the version that was champion before, `parent` the run of its warm start.
     """
 
     version: int
@@ -47,8 +47,9 @@ class Version(_Record):
 
 
 class ChampionState(_Record):
-    """The content of champion.json. `last` is the highest version number given so far; `withdrawn` are the models
-    that were rolled back from, and do not come back by themselves; `decision` the audit's line behind it."""
+    """The content of champion.json. `last` is the highest version number used so far; `withdrawn` lists the models
+    that were rolled back from, which are not promoted again automatically; `decision` is the audit log's line behind
+    it."""
 
     schema_: str = Field(SCHEMA, alias="schema")
     corpus: str
@@ -62,12 +63,12 @@ class ChampionState(_Record):
 
 
 def champion_folder(workspace: Workspace, corpus: str) -> Path:
-    """The folder of a corpus's champions, which may not be there."""
+    """The folder of a corpus's champions, which may not exist."""
     return workspace.root / "champions" / file_name(corpus)
 
 
 def read_version(folder: Path) -> Version | None:
-    """What the `version.json` in a version's folder says, or None where it cannot be read."""
+    """The content of `version.json` in a version's folder, or None if it cannot be read."""
     try:
         return Version.model_validate_json((folder / "version.json").read_bytes())
     except (OSError, ValidationError):
@@ -75,7 +76,7 @@ def read_version(folder: Path) -> Version | None:
 
 
 def read_state(workspace: Workspace, corpus: str) -> ChampionState | None:
-    """What champion.json says, or None where there is none. Raises RunError where it is damaged."""
+    """The content of champion.json, or None if it does not exist. Raises RunError if it is damaged."""
     path = champion_folder(workspace, corpus) / "champion.json"
     try:
         return ChampionState.model_validate_json(path.read_bytes())

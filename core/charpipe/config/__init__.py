@@ -1,4 +1,4 @@
-"""pipelines.toml, presets and flags become typed settings that know where each value came from."""
+"""Configuration: resolves pipelines.toml, presets and flags to typed settings with the origin of each value."""
 
 from charpipe.config.corpora import resolve_corpus
 from charpipe.config.load import Resolved, load_config

@@ -1,4 +1,4 @@
-"""Which corpus is meant: a name of the catalogue, or a path or URL of the user's own."""
+"""Resolve a corpus given by its name in the catalogue, a path or a URL."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ from charpipe.store.secrets import SecretInUrlError, redact, refuse_secret
 def resolve_corpus(
     config: Config, wanted: str, workspace: Path | None = None, project_file: Path | None = None
 ) -> tuple[str, CorpusConfig]:
-    """The identity and settings of the corpus `wanted`, the `corpus` table laid over them.
+    """The identity and settings of the corpus `wanted`, with the `corpus` table applied on top.
 
-    A path or URL is known by where it lies (see `charpipe.config.identity`), so that it is never taken for another
-    file of
-    that name, nor for an entry of the catalogue. Raises UsageError with a near match.
+    A path or URL is identified by its location (see `charpipe.config.identity`), so that it is not confused with
+    another file of the same name or an entry of the catalogue. Raises UsageError with a near match.
     """
     name, corpus = _find(config, wanted, workspace, project_file)
     layers = Layers()
@@ -35,8 +34,11 @@ def resolve_corpus(
 
 
 def common_origin(resolved: Resolved, name: str, corpus: CorpusConfig) -> str | None:
-    """A digest of the corpus's sources where every machine has the same ones: charpipe's own catalogue, URLs and other
-    schemes. None where a source is a path, behind which another project has another text."""
+    """A digest of the corpus's sources if they are the same on every machine, else None.
+
+    They are the same for charpipe's built-in catalogue, URLs and other schemes, but not for paths, which may hold
+    another text in another project.
+    """
     built_in = resolved.origins.get(f"corpora.{name}.sources") == BUILT_IN
     anywhere = all(SCHEME.match(one) and not one.lower().startswith("file:") for one in corpus.sources)
     return digest_of_json(corpus.sources)[:16] if built_in or anywhere else None

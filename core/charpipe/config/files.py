@@ -1,4 +1,4 @@
-"""Finding and reading project files: the catalogue that comes with charpipe, and the user's own laid over it."""
+"""Find and read project files: the built-in catalogue, and the user's pipelines.toml that overrides it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from charpipe.store.paths import printable
 
 NAME = "pipelines.toml"
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-"""How a source begins that is no path."""
+"""Matches the start of a source that is not a path."""
 
 
 def default_catalogue() -> Path:
-    """The pipelines.toml of this charpipe: beside the installed package, or at the root of the checkout."""
+    """The built-in pipelines.toml: in the installed package, or at the root of the checkout."""
     package = Path(__file__).parents[1]
     installed = package / NAME
     return installed if installed.is_file() else package.parent.parent / NAME
@@ -27,7 +27,7 @@ def default_catalogue() -> Path:
 def find_project_file(start: Path | None = None) -> Path | None:
     """The nearest pipelines.toml from `start` (the working directory) upwards.
 
-    Raises OwnershipError where it belongs to another user.
+    Raises OwnershipError if it belongs to another user.
     """
     here = (start or Path.cwd()).absolute()
     for folder in (here, *here.parents):
@@ -37,7 +37,7 @@ def find_project_file(start: Path | None = None) -> Path | None:
 
 
 def absolute_sources(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The same tables, the relative paths among its corpora's sources being relative to the project file's folder."""
+    """`tables` with relative paths in the corpora's sources resolved against `folder`, the project file's folder."""
     corpora = tables.get("corpora")
     for corpus in corpora.values() if isinstance(corpora, dict) else ():
         sources = corpus.get("sources") if isinstance(corpus, dict) else None
@@ -50,11 +50,11 @@ def _absolute(source: Any, folder: Path) -> Any:
     if not isinstance(source, str) or SCHEME.match(source):
         return source
     whole = folder / os.path.expanduser(source)  # noqa: PTH111  an unknown user stays as written
-    return printable(str(whole))  # settings are told to Prefect, which takes UTF-8 only
+    return printable(str(whole))  # settings are sent to Prefect, which accepts UTF-8 only
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file. Raises UsageError naming the file and the line."""
+    """Read a TOML file. Raises UsageError naming the file and the line."""
     try:
         with path.open("rb") as file:
             return tomllib.load(file)

@@ -1,7 +1,7 @@
-"""The identity of a corpus: the one name under which its runs, champions, splits and MLflow records are kept.
+"""The identity of a corpus: the unique name under which its runs, champions, splits and MLflow records are stored.
 
-A corpus of the catalogue keeps its name. A path inside the project is known by where it lies there
-(`./A/input.txt`), so a moved project keeps its corpora; a path elsewhere and a URL by their last part and a digest
+A corpus of the catalogue is identified by its name. A path inside the project is identified by its relative path
+(`./A/input.txt`), so a moved project keeps its corpora; any other path, and a URL, by its last part and a digest
 (`input.txt@3f2a91c07b`). Different corpora have different identities. An identity is printable text of at most 160
 bytes, without quotes, braces, wildcards or control characters: these are replaced, and a digest of the whole is added.
 """
@@ -23,13 +23,13 @@ from charpipe.errors import UsageError
 from charpipe.store.paths import existing, printable
 
 LONGEST = 120
-"""Bytes of an identity before its digest."""
+"""Maximum bytes of an identity before its digest."""
 PUNCTUATION = "./ +,()=~-_@"
 DIGEST = re.compile(r"@[0-9a-f]{10}$")
 
 
 def of_path(path: Path, base: Path | None) -> str:
-    """The identity of a file or folder; `base` is the project's folder, or None where there is none to rely on."""
+    """The identity of a file or folder; `base` is the folder that relative identities refer to, or None."""
     place = _real(path)
     if base is not None:
         home = Path(os.path.realpath(base))
@@ -41,12 +41,12 @@ def of_path(path: Path, base: Path | None) -> str:
 
 
 def readable_name(name: str) -> str:
-    """A file's name with what is no plain text in it replaced: to read, not to find it by."""
+    """A file's name for display, with characters that are not plain text replaced; it may not be unique."""
     return _plain(printable(name))
 
 
 def of_url(url: str) -> str:
-    """The identity of a URL; user and password are no part of it. Raises UsageError where it is none."""
+    """The identity of a URL, without user and password. Raises UsageError if it is not a URL."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -58,8 +58,10 @@ def of_url(url: str) -> str:
 
 
 def base_of(workspace: Path, project_file: Path | None) -> Path | None:
-    """The folder that paths are relative to: the project's, if the workspace lies in it. A workspace elsewhere may
-    serve several projects, whose equal relative paths are different corpora."""
+    """The folder that relative identities refer to: the project's folder if it contains the workspace, else None.
+
+    A workspace elsewhere may serve several projects, whose equal relative paths are different corpora.
+    """
     folder = project_file.parent if project_file else Path.cwd()
     inside = Path(os.path.realpath(workspace)).is_relative_to(os.path.realpath(folder))
     return folder if inside else None
@@ -67,10 +69,10 @@ def base_of(workspace: Path, project_file: Path | None) -> Path | None:
 
 @lru_cache(maxsize=256)
 def earlier_name(workspace: Path, path: Path, base: Path | None) -> str | None:
-    """The plain file name under which a workspace of charpipe 0.1 knows this corpus, or None.
+    """The plain file name under which a workspace of charpipe 0.1 stores this corpus, or None.
 
-    There all files of one name were one corpus. The name belongs to the file that the champion was trained on, else to
-    the only one that was trained on under that name.
+    In charpipe 0.1 all files of one name were one corpus. The name belongs to the file that the champion was trained
+    on, or without one to the only file that was trained on under that name.
     """
     name, place = path.absolute().name, _real(path)
     slug = re.sub(r"[^\w.]+", "_", name).strip("_.")[:40] or "corpus"
@@ -87,11 +89,12 @@ def earlier_name(workspace: Path, path: Path, base: Path | None) -> str | None:
 
 
 def spoken(wanted: str, known: Iterable[str], workspace: Path, project_file: Path | None) -> str:
-    """The identity among `known` that a person means by `wanted`: the identity itself, the path or URL given to
-    --corpus, or a short form that only one has (see `called`). `name:X` means the corpus called X, never a path.
+    """The identity in `known` that the user's `wanted` refers to.
 
-    Returns `wanted` where none fits; of a path that is there its identity, so that it is never taken for another file
-    of that name. Raises UsageError that lists them where several fit.
+    `wanted` is an identity, a path or URL as given to --corpus, or a unique short form (see `called`). `name:X` always
+    means the corpus named X, never a path. If nothing matches, returns the identity of an existing path (so that it is
+    not confused with another file of the same name), and otherwise `wanted`. Raises UsageError that lists the
+    identities if several match.
     """
     there = sorted(set(known))
     if wanted.startswith("name:") and wanted[5:] in there:
@@ -114,8 +117,11 @@ def spoken(wanted: str, known: Iterable[str], workspace: Path, project_file: Pat
 
 
 def called(wanted: str, known: Iterable[str]) -> list[str]:
-    """The identities among `known` of which `wanted` is a short form: the file's name or the end of its path, without a
-    digest (`input.txt`, `A/input.txt`) or with the beginning of one (`input.txt@3f2a`)."""
+    """The identities in `known` that `wanted` is a short form of.
+
+    A short form is the file's name or the end of its path, without the digest (`input.txt`, `A/input.txt`) or with a
+    prefix of it (`input.txt@3f2a`).
+    """
     short = wanted.removeprefix("./")
     return [one for one in sorted(set(known)) if short and _is_short_for(short, one)]
 
@@ -129,7 +135,7 @@ def _is_short_for(short: str, identity: str) -> bool:
 
 
 def file_name(text: str) -> str:
-    """A name of at most 120 bytes that any file system takes, another for every text."""
+    """A file name for `text`, unique to it, of at most 120 bytes, and valid on any file system."""
     name = quote(text, safe="", errors="surrogateescape")
     name = name.replace(".", "%2E", 1) if name.startswith(".") else name
     if len(name) > 120:
@@ -138,7 +144,7 @@ def file_name(text: str) -> str:
 
 
 def _readable(text: str) -> str:
-    """The text itself where it is plain, else what is plain of it and a digest."""
+    """`text` if it is plain; else its plain form with a digest."""
     plain = _plain(text)
     fits = len(plain.encode()) <= LONGEST and plain == text and not DIGEST.search(text)
     return text if fits else _with_digest(text, os.fsencode(text))
@@ -160,7 +166,7 @@ def _digest(raw: bytes) -> str:
 
 
 def _real(path: Path) -> Path:
-    """The path with links in its folders followed; its own name stays, be it a link or not."""
+    """The path with links in its parent folders resolved; its last part is kept even if it is a link."""
     whole = Path(os.path.abspath(path))  # noqa: PTH100  takes .. away without following links
     return Path(os.path.realpath(whole.parent)) / whole.name
 

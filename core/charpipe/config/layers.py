@@ -1,4 +1,4 @@
-"""Layers of settings: nested tables laid one over another, each leaf remembering which layer it came from."""
+"""Layered settings: nested tables that override one another, with the origin of each value."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from charpipe.errors import UsageError
 
 @dataclass
 class Layers:
-    """The tables laid so far, and for every dotted key the name of the layer that set it last."""
+    """The merged tables, and for every dotted key the name of the layer that set it last."""
 
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
 
     def lay(self, origin: str, table: Mapping[str, Any]) -> None:
-        """Lay `table` over what is there: tables merge, everything else replaces."""
+        """Apply `table` on top of the current values: tables are merged, other values are replaced."""
         self._merge(origin, self.values, table, "")
 
     def _merge(self, origin: str, below: dict[str, Any], above: Mapping[str, Any], prefix: str) -> None:
@@ -34,7 +34,7 @@ class Layers:
 
 
 def expand(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted keys (`"train.budget" = "30m"`) as nested tables."""
+    """Expand dotted keys (`"train.budget" = "30m"`) to nested tables. Raises UsageError on a conflict."""
     result: dict[str, Any] = {}
     for key, value in table.items():
         inner = expand(value) if isinstance(value, Mapping) else value
@@ -52,7 +52,7 @@ def expand(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
-    """`train.learning_rate=1e-3` as a key and a value; the value is TOML, `null`, or else a plain string."""
+    """Parse `train.learning_rate=1e-3` to a key and a value: `null`, a TOML value, or otherwise a plain string."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise UsageError(f"--set {text!r} is not KEY=VALUE, as in --set train.learning_rate=1e-3")

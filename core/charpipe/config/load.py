@@ -1,4 +1,4 @@
-"""Resolution: defaults, the project file, its `[pipelines.NAME]`, a preset, then flags; later wins."""
+"""Load the settings: defaults, the project file, its `[pipelines.NAME]`, a preset, then flags. Later ones win."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ from charpipe.config.validation import validate
 from charpipe.errors import UsageError, near_match
 
 BUILT_IN = "built in"
-"""The origin of what charpipe's own catalogue says."""
+"""The origin of values from the built-in catalogue."""
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """The settings of one command: `origins` says by dotted key where a value that is not a default came
-    from; `options` are those of the pipeline that its table in the project file sets."""
+    """The settings of one command.
+
+    `origins`: by dotted key, where each value that is not a default came from. `options`: the pipeline options that
+    its table in the project file sets.
+    """
 
     config: Config
     origins: Mapping[str, str]
@@ -40,10 +43,10 @@ def load_config(
     overrides: Sequence[str] = (),
     flags: Mapping[str, str] | None = None,
 ) -> Resolved:
-    """All settings for one command.
+    """Load all settings for one command.
 
-    `settings` are given by flags or a deployment, with dotted keys; `overrides` are `--set` texts; `flags` says what
-    the command line calls a setting.
+    `settings`: values from flags or a deployment, with dotted keys. `overrides`: the arguments of `--set`. `flags`:
+    the command-line option of each setting, for error messages.
     Raises UsageError with the key's path and a near match.
     """
     layers, project_file = Layers(), find_project_file(start)

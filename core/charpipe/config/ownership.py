@@ -1,7 +1,7 @@
-"""Whose files are trusted: a project file and its plugins are code, and code of another user is not run.
+"""Ownership checks: a project file and its plugins are code, and another user's code is not run.
 
 The rule is that of git's safe.directory: a file is trusted if this user or root owns it (under sudo: also the user who
-typed sudo) and not everybody may write to it. `CHARPIPE_SAFE_DIRECTORY` lists folders that are trusted as they are.
+ran sudo) and it is not world-writable. Folders listed in `CHARPIPE_SAFE_DIRECTORY` are trusted without a check.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ VARIABLE = "CHARPIPE_SAFE_DIRECTORY"
 
 
 def check_project_file(path: Path) -> Path:
-    """`path`, if its owner is trusted. Raises OwnershipError naming the owner and the way to allow it."""
+    """Return `path` if its owner is trusted. Raises OwnershipError naming the owner and how to allow it."""
     _check(path, path.parent)
     return path
 
 
 def check_plugin_folder(folder: Path, project: Path) -> Path:
-    """`folder`, if the owner of every file in it is trusted; `project` is the folder of the project file.
+    """Return `folder` if the owner of every file in it is trusted; `project` is the folder of the project file.
 
-    Raises OwnershipError. Nothing is imported before this check.
+    Raises OwnershipError. Plugins are imported only after this check.
     """
     if folder.is_dir() and not _is_allowed(folder) and not _is_allowed(project):
         for path in (folder, *_inside(folder)):
@@ -43,7 +43,7 @@ def _check(path: Path, allow: Path) -> None:
 
 
 def _problem(path: Path) -> str | None:
-    """Why a file is not trusted, or None. A link and its target must both be."""
+    """Why a file is not trusted, or None. A link and its target must both be trusted."""
     trusted = _trusted_owners()
     if trusted is None:
         return None
@@ -56,7 +56,7 @@ def _problem(path: Path) -> str | None:
 
 
 def _trusted_owners() -> frozenset[int] | None:
-    """The user ids whose files are trusted; None on a system without them."""
+    """The user ids whose files are trusted; None on a system without user ids."""
     if not hasattr(os, "geteuid"):
         return None
     user = os.geteuid()
@@ -67,7 +67,7 @@ def _trusted_owners() -> frozenset[int] | None:
 def _target(path: Path) -> os.stat_result:
     try:
         return path.stat()
-    except OSError:  # a link to nothing
+    except OSError:  # a dangling link
         return path.lstat()
 
 
@@ -83,7 +83,7 @@ def _inside(folder: Path) -> Iterator[Path]:
 
 
 def _is_allowed(folder: Path) -> bool:
-    """Whether the variable names `folder`, a folder around it, or `*`."""
+    """Whether the environment variable lists `folder`, a parent of it, or `*`."""
     listed = [entry for entry in os.environ.get(VARIABLE, "").split(os.pathsep) if entry]
     if "*" in listed:
         return True

@@ -1,4 +1,4 @@
-"""The whole of pipelines.toml as one model. Each table's own model stands beside the code it configures."""
+"""The pydantic model of pipelines.toml. Most tables have their own models in `charpipe.config.settings`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from charpipe.store.secrets import SecretInUrlError, find_secret, without_secret
 
 
 class PluginsConfig(Options):
-    """Where plugins are found that are not installed."""
+    """Where to find plugins that are not installed."""
 
     paths: tuple[str, ...] = Field(
         ("plugins",), description="folders, beside the project file or absolute, whose modules are plugins"
@@ -25,7 +25,7 @@ class PluginsConfig(Options):
 
 
 class PrefectConfig(Options):
-    """Which Prefect server runs are told to."""
+    """Which Prefect server runs are reported to."""
 
     api_url: str | None = Field(None, description="an existing server's API; unset: the workspace's own")
 
@@ -41,8 +41,10 @@ class PrefectConfig(Options):
 
 
 class Config(Options):
-    """All settings. `corpus` is laid over whichever corpus is chosen; the tables of `architectures`,
-    `presets`, `pipelines` and `deployments` are checked when they are used, by what they belong to."""
+    """All settings. `corpus` overrides the settings of the selected corpus.
+
+    The tables of `architectures`, `presets`, `pipelines` and `deployments` are validated when they are used.
+    """
 
     corpora: dict[str, CorpusConfig] = Field(default_factory=dict)
     corpus: dict[str, Any] = Field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What is wrong with a setting, in one sentence: its full key, what was expected, a near match."""
+"""Validate settings; an error is one sentence with the full key, what was expected, and a near match."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SAMPLE_FLAGS = (
 FLAGS = {
     f"train.{name}": f"--{name}" for name in ("steps", "budget", "device", "engine", "deterministic")
 } | {f"sample.{name}": f"--{name.replace('_', '-')}" for name in SAMPLE_FLAGS}
-"""Settings that have an option of their own on the command line, as its messages name them."""
+"""Settings that have their own command-line option, and the name that messages give it."""
 
 
 def explain(
@@ -37,8 +37,10 @@ def explain(
     origins: Mapping[str, str],
     flags: Mapping[str, str] | None = None,
 ) -> UsageError:
-    """The first problem of `error` as a UsageError; `prefix` leads to the table that `model` reads, `flags` says what
-    the command line calls a setting that was given there."""
+    """The first problem of `error` as a UsageError.
+
+    `prefix`: the dotted path of the table that `model` validates. `flags`: the command-line options of settings.
+    """
     problems = error.errors()
     unknown = [problem for problem in problems if problem["type"] == "extra_forbidden"]
     problem = (unknown or problems)[0]
@@ -62,7 +64,7 @@ def explain(
 
 
 def _shown(value: object) -> str:
-    """What was given, as pipelines.toml and JSON write it; a text in quotes."""
+    """A value formatted as in pipelines.toml and JSON; strings are quoted."""
     return repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
@@ -76,11 +78,11 @@ def validate(
     origins: Mapping[str, str] | None = None,
     flags: Mapping[str, str] | None = None,
 ) -> M:
-    """`values` as a `model`. Raises UsageError; see `explain` for the rest."""
+    """Validate `values` as a `model`. Raises UsageError; see `explain` for the other arguments."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise explain(error, model, prefix, origins or {}, flags) from None  # it repeats what was given
+        raise explain(error, model, prefix, origins or {}, flags) from None  # the original error repeats the input
 
 
 def _fields(model: type[BaseModel], path: Iterable[str]) -> list[str]:

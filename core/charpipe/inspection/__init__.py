@@ -1,4 +1,4 @@
-"""What a model's units do while it reads, and which of them a person can interpret."""
+"""Record the activations of a model's units on a text, and find the units that are interpretable."""
 
 from charpipe.inspection.activations import Reading, read
 from charpipe.inspection.search import Finding, Scored, Search, search

@@ -1,4 +1,4 @@
-"""A model reads one text: what every unit was at every character, what it expected next, what surprised it."""
+"""Read one text with a model and record, at every character, activations, predictions and surprise."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ from charpipe.plugin import Encoding
 
 TOP = 5
 FULL_BITS = 8
-"""Surprise that a notebook shows in full colour."""
+"""Surprise in bits that a notebook shows in full color."""
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, repr=False)
 class Reading:
-    """One text as a model read it, from its initial state, the state carried from the first character to the last.
+    """One text as read by a model from its initial state, with the state carried from the first character to the
+    last.
 
-    `units` float32 [pieces, units], in the columns of `groups`, after each piece of text; `likeliest` and
-    `chances` [pieces, 5]: the tokens expected after it; `tokens` [pieces]: the first token of the piece itself; `bits`
-    [pieces]: how surprising the piece was (NaN for the first, which nothing comes before; infinity where the model held
-    it for impossible).
+    `units` float32 [pieces, units], in the columns of `groups`, holds the activations after each piece of text;
+    `likeliest` and `chances` [pieces, 5] the most likely next tokens and their probabilities; `tokens` [pieces] the
+    first token of each piece; `bits` [pieces] the piece's surprise (NaN for the first, which has no context; infinity
+    if the model gave it zero probability).
     """
 
     pieces: Sequence[Piece]
@@ -46,7 +47,7 @@ class Reading:
         return f"<Reading: {len(self.text):,} characters, {bits}, {self.units.shape[1]:,} units>"
 
     def _repr_html_(self) -> str:
-        """The beginning of the text for a notebook, the redder the more surprising (8 bits and more are full)."""
+        """The beginning of the text for notebooks, redder for higher surprise (full color from 8 bits)."""
         strengths = np.nan_to_num(self.bits / FULL_BITS, nan=0.0, posinf=1.0).tolist()
         return f"<p>{html.escape(repr(self))}</p>{coloured(zip((c.text for c in self.pieces), strengths, strict=True))}"
 
@@ -70,7 +71,8 @@ def read(
 ) -> Reading:
     """Read `text` once, character by character.
 
-    Raises UsageError naming a character that the vocabulary lacks, or for a text of fewer than two.
+    Raises UsageError for a character that is not in the vocabulary, which the message names, or for a text of fewer
+    than two characters.
     """
     if len(text) < 2:
         raise UsageError(
@@ -108,7 +110,7 @@ def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _largest(chances: NDArray[np.float64], many: int) -> NDArray[np.int64]:
-    """The places of the largest, the largest first; of equals the first in the vocabulary."""
+    """Indices of the largest values, in descending order; ties in vocabulary order."""
     return np.argsort(-chances, kind="stable")[:many]
 
 

@@ -1,4 +1,4 @@
-"""How deep in brackets each character of a text is, where some brackets have no partner."""
+"""The bracket depth of each character of a text, which may contain unmatched brackets."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 _OPENING = {")": "(", "]": "[", "}": "{"}
 _BRACKET = re.compile(r"[()\[\]{}]")
 REACH = 1000
-"""Characters after which an opening ( or [ without its partner no longer counts as open: it stood alone."""
+"""Characters after which an unmatched ( or [ no longer counts as open."""
 
 Spans = dict[str, list[tuple[int, int]]]
 
 
 def pair(code: str) -> Spans:
-    """Places inside the brackets of each opening kind, from the opening bracket to before the closing one.
+    """The positions inside the brackets of each kind, from the opening bracket to before the closing one.
 
-    A closing bracket takes the last opening one of its kind, and those within that lack a partner fall away. A closing
-    brace alone tells that the text began inside; an opening brace alone, that it ends inside.
+    A closing bracket matches the last opening one of its kind; unmatched brackets between them are dropped. An
+    unmatched closing brace means that the text began inside; an unmatched opening brace means that it ends inside.
     """
     open_now: list[tuple[str, int]] = []
     spans: Spans = {"(": [], "[": [], "{": []}
@@ -43,7 +43,7 @@ def pair(code: str) -> Spans:
 
 
 def depth(length: int, spans: Iterable[tuple[int, int]]) -> NDArray[np.float32]:
-    """How many of the spans each of `length` characters lies in."""
+    """The number of spans that contain each of `length` characters."""
     changes = np.zeros(length + 1, np.int64)
     for start, end in spans:
         changes[start] += 1

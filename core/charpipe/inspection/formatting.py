@@ -1,4 +1,4 @@
-"""The findings in the words and numbers that people and programs read: areas under the curve and correlations."""
+"""The findings formatted for people and programs: areas under the curve and correlations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from charpipe.inspection.search import LEAST, MARGIN, Finding, Scored, Search, m
 
 
 def as_json(search: Search) -> dict[str, Any]:
-    """The whole search as a JSON object; `unit` holds its place in the model's carried state."""
+    """The whole search as a JSON object; `unit` holds the unit's position in the model's state."""
     return {
         "characters": {"choosing": search.choosing, "held_out": search.held_out},
         "units": search.units,

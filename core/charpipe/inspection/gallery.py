@@ -1,4 +1,5 @@
-"""The gallery that opens the page: the units that tell their signals most plainly, each over a short piece of text."""
+"""The gallery at the top of the page: the units that show their signals most clearly, each over a short piece of
+text."""
 
 from __future__ import annotations
 
@@ -13,9 +14,9 @@ from charpipe.inspection.packing import Packed
 from charpipe.inspection.pieces import Piece
 
 MOST = 6
-"""Units that are shown."""
+"""Maximum number of units shown."""
 LENGTH = 200
-"""Pieces of text shown of each: characters, most of the time."""
+"""Pieces of text shown per unit; a piece is usually a character."""
 
 Array = NDArray[Any]
 
@@ -23,8 +24,8 @@ Array = NDArray[Any]
 def gallery(
     chips: Sequence[Mapping[str, Any]], pieces: Sequence[Piece], packed: Packed
 ) -> list[dict[str, Any]]:
-    """Up to MOST units, each once, in the order of the chips, those without an example left out. `pieces` are `(text,
-    depth of the colour in percent, class)`; `first` is the place of the first of them in the whole text."""
+    """Up to MOST units, each once, in the order of the chips, without those that have no example. `pieces` are
+    `(text, depth of the color in percent, class)`; `first` is the position of the first piece in the whole text."""
     units = np.frombuffer(base64.b64decode(packed.data), np.int8).reshape(-1, len(pieces))
     shown: list[dict[str, Any]] = []
     seen: set[int] = set()
@@ -49,8 +50,8 @@ def gallery(
 
 
 def stretched(values: Array, sign: int) -> Array:
-    """A unit's values from -1 to 1: each side from its median to the farthest value, positive towards "on", as the
-    script of the page does for one unit."""
+    """A unit's values scaled to -1 to 1: each side from the median to the farthest value, positive toward "on", as
+    the page's script does for one unit."""
     away = values.astype(np.float64) - np.sort(values)[len(values) // 2]
     low, high = max(1.0, float(-away.min())), max(1.0, float(away.max()))
     found: Array = sign * np.where(away < 0, away / low, away / high)
@@ -58,7 +59,7 @@ def stretched(values: Array, sign: int) -> Array:
 
 
 def is_on(runs: Sequence[Sequence[int]], length: int) -> Array:
-    """Where a signal is on, given the `[first, after last]` of its pieces."""
+    """A mask of where a signal is on, from the `[first, after last]` of its spans."""
     found = np.zeros(length, bool)
     for first, last in runs:
         found[first:last] = True
@@ -66,8 +67,8 @@ def is_on(runs: Sequence[Sequence[int]], length: int) -> Array:
 
 
 def plainest(colours: Array, on: Array, pieces: Sequence[Piece]) -> int:
-    """Where LENGTH pieces begin in which the colours differ most between where the signal is on and where it is off.
-    They begin a line where one begins near enough, and are within the text."""
+    """The start of the LENGTH pieces in which the colors differ most between where the signal is on and where it is
+    off. Starts at a line if one starts nearby; always within the text."""
     last = max(0, len(pieces) - LENGTH)
     lines = [n + 1 for n, piece in enumerate(pieces[:last]) if piece.text.endswith("\n")]
     starts = [0, *(start for start in lines if start <= last)]
@@ -84,7 +85,7 @@ def plainest(colours: Array, on: Array, pieces: Sequence[Piece]) -> int:
     found = max(starts, key=difference)
     if np.isfinite(difference(found)):
         return found
-    return min(last, int(np.flatnonzero(on)[0]))  # the only examples lie where no piece begins
+    return min(last, int(np.flatnonzero(on)[0]))  # the only examples are too late for any start
 
 
 def _side(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Activations as the page carries them: a byte each, unit after unit, in base64."""
+"""Pack activations for the page: one byte each, unit after unit, in base64."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from charpipe.inspection.units import Group
 
 STEPS = 127
 SATURATED = 2.65
-"""Where a tanh is 0.99."""
+"""The input at which tanh is 0.99."""
 ONE_SIDED = 0.95
-"""The share of characters with one sign from which a unit counts as having but one."""
+"""The share of characters with one sign above which a unit counts as one-sided."""
 
 
 @dataclass(frozen=True)
 class Packed:
-    """`data` is base64 of int8 [units, pieces]: each unit's values, brought between -1 and 1, times 127.
+    """`data` is base64 of int8 [units, pieces]: each unit's values, scaled to -1 to 1, times 127.
 
-    `shown[k]` says how those of group k were: left as they are (`value`) or `tanh`; but a unit whose place in
-    `divisors` is not 0 was divided by that.
+    `shown[k]` says how group k was scaled: not at all (`value`) or by `tanh`; a unit with a nonzero entry in
+    `divisors` was divided by that instead.
     """
 
     shown: tuple[str, ...]
@@ -32,10 +32,10 @@ class Packed:
 
 
 def pack(units: NDArray[np.float32], groups: Sequence[Group]) -> Packed:
-    """Put the units of a reading, [pieces, units], into a string.
+    """Pack the units of a reading, [pieces, units], into a string.
 
-    Values that all lie between -1 and 1 stay as they are. Others become their tanh, as the essay shows an LSTM's
-    pieces; but a unit whose tanh would stay at one of its limits, as a counter's does, is divided by its 99th
+    Values that all lie between -1 and 1 are not scaled. Others are replaced by their tanh, as the essay shows an
+    LSTM's cells; but a unit whose tanh would stay at one of its limits, as a counter's does, is divided by its 99th
     percentile.
     """
     values = np.nan_to_num(units)

@@ -1,4 +1,4 @@
-"""The inspection as one HTML page that carries everything it shows: the text, the model's expectations, every unit."""
+"""The inspection as one self-contained HTML page: the text, the model's predictions, every unit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from charpipe.inspection.units import Unit
 from charpipe.pages import render
 
 IMPOSSIBLE = -1
-"""Stands for infinitely many bits, which JSON cannot write."""
+"""Represents infinitely many bits, which JSON cannot express."""
 FACE = {"\\n": "⏎", "\\t": "⇥", "\\r": "␍"}
 
 
@@ -35,7 +35,7 @@ def page(
     searched: str = "",
     notices: Sequence[str] = (),
 ) -> str:
-    """The page, self-contained. `labels` are the vocabulary's; the texts may hold anything at all."""
+    """The self-contained page. `labels` are the vocabulary's; the texts may contain any characters."""
     packed = pack(reading.units, reading.groups)
     rows = [_row(finding, reading) for finding in search.findings if finding.best] if search else []
     for row, place in zip(rows, _places(search), strict=True):
@@ -66,7 +66,7 @@ def page(
 
 
 def _places(search: Search | None) -> list[int]:
-    """The place in SIGNALS of each finding with a unit."""
+    """The index in SIGNALS of each finding with a unit."""
     keys = [signal.key for signal in SIGNALS]
     return [keys.index(finding.signal.key) for finding in search.findings if finding.best] if search else []
 
@@ -74,8 +74,8 @@ def _places(search: Search | None) -> list[int]:
 def _seen(
     reading: Reading, packed: Packed, best: dict[str, Any], place: int
 ) -> tuple[list[list[int]], float]:
-    """Where a signal is on in the shown text, as `[first, after last]` pieces, and how much the unit's colour
-    differs there from elsewhere: the difference of means over the spread within; 0 without an example."""
+    """Where a signal is on in the shown text, as `[first, after last]` pieces, and how much the unit's color differs
+    between there and elsewhere: the difference of means over the spread within each; 0 without an example."""
     ends = np.cumsum([len(piece.text) for piece in reading.pieces]) - 1
     values = measure(reading.text)[ends, place]
     on = values > np.median(values) if SIGNALS[place].graded else values > 0
@@ -85,13 +85,13 @@ def _seen(
         return runs, 0.0
     units = np.frombuffer(base64.b64decode(packed.data), np.int8).reshape(-1, len(reading.pieces))
     shown = best["sign"] * units[best["column"]].astype(np.float64)
-    spread = shown[on].std() + shown[~on].std() + 32  # a difference of a quarter of the scale is plain to see
+    spread = shown[on].std() + shown[~on].std() + 32  # a difference of a quarter of the scale is clearly visible
     return runs, float((shown[on].mean() - shown[~on].mean()) / spread)
 
 
 def _data(reading: Reading, labels: Sequence[str], packed: Packed) -> dict[str, Any]:
-    """What the script reads: per piece of text its surprise in bits and the places in `labels` of what was expected,
-    with chances in thousandths."""
+    """The script's data: for each piece of text its surprise in bits, and the predicted tokens as indices into
+    `labels` with probabilities in thousandths."""
     used = sorted({int(token) for token in reading.likeliest.flat} | {int(token) for token in reading.tokens})
     places = {token: place for place, token in enumerate(used)}
     return {
@@ -116,7 +116,7 @@ def _bits(bits: float) -> float | None:
 
 
 def _row(finding: Finding, reading: Reading) -> dict[str, Any]:
-    """A line of the table: the unit, its scores on both texts and the controls'."""
+    """A table row: the unit, its scores on both texts, and the controls' scores."""
     best = finding.best
     assert best is not None
     return {
@@ -150,6 +150,6 @@ def _column(unit: Unit, reading: Reading) -> int:
 
 
 def _embeddable(value: Any) -> str:
-    """JSON in plain ASCII that no HTML parser can mistake for markup."""
+    """ASCII JSON that no HTML parser can mistake for markup."""
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

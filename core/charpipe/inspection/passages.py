@@ -1,4 +1,4 @@
-"""Which texts are inspected: one that is shown, and two for the search, of a user's file or of the run's own splits."""
+"""Choose the texts to inspect: one to show and two for the search, from a user's file or from the run's splits."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from charpipe.inspection.segments import SHORTEST
 from charpipe.plugin import Encoding
 
 MOST = 20_000
-"""Characters that a page shows at most."""
+"""Maximum characters shown on a page."""
 USUAL = (1000, 5000)
 VALUES = 4_000_000
-"""Activations that a page holds unless another length is asked for: one byte each."""
+"""Maximum activations on a page, one byte each, unless another length is requested."""
 
 Tokens = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Passages:
-    """`shown` is read and shown, from `source`; the search chooses units on the tokens `choosing` and scores them on
-    `held_out`, in words `searched`; None where there is too little. `notices` say what was left out."""
+    """`shown` is the text that is read and shown, from `source`; the search selects units on the tokens `choosing`
+    and scores them on `held_out`, described by `searched`; None if there is too little text. `notices` say what was
+    left out."""
 
     shown: str
     source: str
@@ -36,7 +37,7 @@ class Passages:
 
 
 def length_for(units: int, wanted: int | None) -> int:
-    """Characters to show: as asked, or so many that the page stays a few megabytes. Raises UsageError beyond MOST."""
+    """Characters to show: `wanted`, or as many as keep the page at a few megabytes. Raises UsageError above MOST."""
     if wanted is None:
         return int(np.clip(VALUES // max(1, units), *USUAL))
     if not 2 <= wanted <= MOST:
@@ -56,9 +57,9 @@ def of_text(
     characters: int,
     notices: tuple[str, ...] = (),
 ) -> Passages:
-    """The beginning of a text of `characters` characters is shown; its first half chooses, its second scores, up to
-    `searched` characters. Raises UsageError for a character that the vocabulary lacks.
-    """
+    """Passages from a text of `characters` characters: its beginning is shown; its first half selects units, its
+    second half scores them, up to `searched` characters. Raises UsageError for a character that is not in the
+    vocabulary."""
     tokens = encoding.encode(text[:searched]).astype("int64") if searched else np.zeros(0, np.int64)
     middle = len(tokens) // 2
     if characters > length:
@@ -70,9 +71,11 @@ def of_text(
 
 
 def of_splits(splits: Mapping[str, Tokens], encoding: Encoding, length: int, corpus: str) -> Passages:
-    """The beginning of the validation text is shown, which chooses units too; they are scored on the test text.
+    """Passages from the splits: the beginning of the validation text is shown; the validation text selects units, and
+    the test text scores them.
 
-    Where one of them is too short for it, the halves of the other serve; where both are, those of the training text.
+    If one of them is too short for that, the halves of the other are used; if both are, the halves of the training
+    text.
     """
     val, test, train = (splits.get(name, np.zeros(0, np.int64)) for name in ("val", "test", "train"))
     names = {"val": val, "test": test, "train": train}

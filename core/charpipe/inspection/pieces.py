@@ -1,4 +1,4 @@
-"""Tokens as the pieces of text that they are: a character, most of the time; its bytes or nibbles come together."""
+"""Group tokens into pieces of text: usually one character; bytes or nibbles of a character are grouped together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from charpipe.plugin import Encoding
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of text, and the first and last of the tokens that spell it."""
+    """A piece of text, and the first and last of the tokens that encode it."""
 
     text: str
     first: int
@@ -18,7 +18,7 @@ class Piece:
 
 
 def split_pieces(encoding: Encoding, tokens: Iterable[int]) -> list[Piece]:
-    """The pieces that tokens spell. What the last tokens leave unfinished is no piece."""
+    """The pieces that the tokens encode. Incomplete tokens at the end form no piece."""
     decoder, found, first = encoding.decoder(), [], 0
     for place, token in enumerate(tokens):
         piece = decoder.decode((int(token),))

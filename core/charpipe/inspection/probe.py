@@ -1,7 +1,7 @@
-"""How well single units tell a signal: by ranks alone, so that no scale, threshold or saturation decides.
+"""How well single units predict a signal, measured by ranks alone, independent of scale, threshold and saturation.
 
-For a signal that is on or off, the area under the ROC curve: the chance that the unit is higher at a character where
-the signal is on than at one where it is off (Mann and Whitney's U over the number of pairs). For a signal that counts,
+For a binary signal, the area under the ROC curve: the probability that the unit is higher at a character where the
+signal is on than at one where it is off (Mann and Whitney's U over the number of pairs). For a graded signal,
 Spearman's rank correlation. Both become one strength from -1 to 1: 2 AUC - 1, or the correlation itself.
 """
 
@@ -18,7 +18,7 @@ Array = NDArray[Any]
 
 
 def strengths(units: Array, signals: Array, graded: Array) -> Array:
-    """Of every unit for every signal, float32 [units, signals].
+    """The strength of every unit for every signal, float32 [units, signals].
 
     `units` is float16 [characters, units], `signals` [characters, signals]. A constant unit or signal has strength 0.
     """
@@ -33,7 +33,7 @@ def strengths(units: Array, signals: Array, graded: Array) -> Array:
 
 
 def _weights(signals: Array, graded: Array) -> Array:
-    """What each character's rank counts for each signal, so that a product with ranks gives the strength."""
+    """The weight of each character's rank for each signal: the product of ranks and weights is the strength."""
     weights = np.zeros(signals.shape, np.float32)
     for column, values in enumerate(signals.T):
         on = float((values > 0).sum())
@@ -48,9 +48,10 @@ def _weights(signals: Array, graded: Array) -> Array:
 
 
 def centred_ranks(units: Array) -> Array:
-    """The rank of each value among its unit's own, equal values sharing theirs, less the mean: float32 [units, n].
+    """The rank of each value within its unit, ties sharing their mean rank, minus the mean: float32 [units, n].
 
-    The bits of a float16, mended for the sign, sort as its value does, so ranks are counted and not sorted.
+    The bits of a float16, corrected for the sign, sort in the order of its value, so ranks come from counting without
+    a sort.
     """
     values = np.nan_to_num(np.ascontiguousarray(units.T, np.float16)) + np.float16(0)
     bits = values.view(np.uint16)
@@ -64,11 +65,11 @@ def centred_ranks(units: Array) -> Array:
 
 
 def threshold(values: Array, on: Array) -> float:
-    """Where to cut `values` so that the share of hits less the share of false alarms is largest (Youden 1950):
-    a character counts as on where its value is above."""
+    """The threshold of `values` that maximizes the hit rate minus the false alarm rate (Youden 1950): a character
+    counts as on if its value is above it."""
     order = np.argsort(values, kind="stable")
     sorted_values, sorted_on = values[order].astype(np.float64), on[order] > 0
-    # after cutting behind place k, what lies above are the places beyond it
+    # with a cut after place k, the places beyond k are above the threshold
     gained = np.cumsum(np.where(sorted_on, -1 / max(1, sorted_on.sum()), 1 / max(1, (~sorted_on).sum())))
     ends = np.append(sorted_values[1:] > sorted_values[:-1], True)
     return float(sorted_values[np.argmax(np.where(ends, gained, -np.inf))])

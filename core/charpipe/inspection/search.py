@@ -1,9 +1,9 @@
-"""Finding units that a person can interpret, and not fooling oneself about them.
+"""Search for interpretable units, with controls against chance findings.
 
-With hundreds of units, the best of them tells any signal a little. So the unit is chosen on one text and scored on
-another, and beside it stand the best units, found in the very same way, of networks that never learnt (the same
-architecture with new weights) and for signals that have nothing to do with the text (the same signals, moved along the
-text in a circle, which keeps how long and how often they are on).
+With hundreds of units, the best one predicts any signal a little. So a unit is selected on one text and scored on
+another, and compared with the best units, found in the same way, of two controls: untrained networks (the same
+architecture with new weights), and signals unrelated to the text (the same signals, shifted circularly along the
+text, which preserves the length and frequency of their spans).
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from charpipe.pages.notebook import escaped, table
 from charpipe.plugin import Encoding
 
 MARGIN = 0.1
-"""By so much a unit's strength must exceed both controls' (0.05 of an area under the curve)."""
+"""The margin by which a unit's strength must exceed both controls' (0.05 of an area under the curve)."""
 LEAST = 0.5
-"""The strength below which nobody would call a unit by the signal's name (an area of 0.75)."""
+"""The minimum strength for naming a unit after a signal (an area of 0.75)."""
 SHIFTS = 20
 SPANS = 5
 CHARACTERS = 50
-"""A signal with fewer spans, or fewer characters on or off, in either text is too rare to say anything about."""
+"""A signal with fewer spans, or fewer characters on or off, in either text is too rare to evaluate."""
 RUNNERS_UP = 4
 
 Array = NDArray[Any]
@@ -40,7 +40,8 @@ Verdict = Literal["found", "not above the controls", "too rare", "not of this ki
 
 @dataclass(frozen=True)
 class Scored:
-    """A unit and its strengths on the text that chose it and on the other; the sign is that of the choosing text."""
+    """A unit and its strengths on the selection text and on the held-out text; the sign is that of the selection
+    text."""
 
     unit: Unit
     sign: int
@@ -50,10 +51,10 @@ class Scored:
 
 @dataclass(frozen=True, repr=False)
 class Finding:
-    """What the search has to say about a signal. `spans` and `base` (the share of characters where it is on; for a
-    graded one its mean) are of the choosing and of the held-out text. `untrained` and `shuffled` are the strongest
-    held-out strengths among the controls. `hits` and `false_alarms`: the shares of held-out characters inside and
-    outside at which the unit is beyond the threshold that the choosing text sets."""
+    """The result for one signal. `spans` and `base` (the share of characters where it is on; for a graded signal its
+    mean) are of the selection text and the held-out text. `untrained` and `shuffled` are the strongest held-out
+    strengths of the controls. `hits` and `false_alarms` are the shares of held-out characters inside and outside the
+    signal at which the unit is beyond the threshold set on the selection text."""
 
     signal: Signal
     verdict: Verdict
@@ -74,12 +75,12 @@ class Finding:
 
 
 def metric(finding: Finding) -> str:
-    """What its scores are: `AUC`, or `rank correlation` for signals that count."""
+    """The metric of its scores: `AUC`, or `rank correlation` for graded signals."""
     return "rank correlation" if finding.signal.graded else "AUC"
 
 
 def shown(finding: Finding, strength: float | None) -> float | None:
-    """A strength on the finding's metric: from 0 to 1 with 0.5 for chance, or a correlation from -1 to 1."""
+    """A strength in the finding's metric: from 0 to 1 with 0.5 for chance, or a correlation from -1 to 1."""
     if strength is None or finding.signal.graded:
         return strength
     return (strength + 1) / 2
@@ -87,7 +88,8 @@ def shown(finding: Finding, strength: float | None) -> float | None:
 
 @dataclass(frozen=True, repr=False)
 class Search:
-    """The findings, the clearest first; how many characters chose and scored, and how many controls there were."""
+    """The findings, clearest first; the numbers of characters for selecting and for scoring, and the numbers of
+    controls."""
 
     findings: tuple[Finding, ...]
     choosing: int
@@ -96,13 +98,13 @@ class Search:
     untrained: int
     shifts: int = SHIFTS
     kind: Kind = "mixed"
-    """What the choosing text was taken for: the signals of its kind were tried."""
+    """The kind of the selection text; only the signals of this kind were tried."""
     kind_was_given: bool = False
-    """Whether a person said so; otherwise the text told it."""
+    """Whether the user set the kind; otherwise it was detected."""
 
     @property
     def rare(self) -> tuple[Finding, ...]:
-        """Those that texts of this kind may have, and of which there was too little in these."""
+        """The signals of this kind of text that were too rare in these texts."""
         return tuple(
             one for one in self.findings if one.verdict == "too rare" and has(self.kind, one.signal.key)
         )
@@ -112,7 +114,7 @@ class Search:
         return f"<Search: {found} of {len(self.findings)} signals found in {self.units:,} units>"
 
     def _repr_html_(self) -> str:
-        """The findings with a unit, for a notebook."""
+        """The findings that have a unit, for notebooks."""
         rows = [
             (
                 one.signal.name,
@@ -138,9 +140,10 @@ def search(
     tell: Callable[[str], None] = lambda sentence: None,
     kind: Kind | None = None,
 ) -> Search:
-    """Hold every unit against every signal, on up to `wanted` tokens of two texts, given as tokens.
+    """Score every unit for every signal, on up to `wanted` tokens of two texts, given as tokens.
 
-    The signals are those of texts of this `kind`, which without it is told by the choosing text."""
+    The signals are those of texts of this `kind`; without it, the kind is detected from the selection text.
+    """
     found = groups(predictor)
     most = affordable(count(found), wanted)
     texts = cut(encoding, choosing, most), cut(encoding, held_out, most)
@@ -170,7 +173,7 @@ def search(
 
 
 def _pieces(encoding: Encoding, tokens: Array, many: int = 4, size: int = 5000) -> str:
-    """Evenly spaced pieces of a text, by which its kind is told."""
+    """Evenly spaced pieces of a text, from which its kind is detected."""
     starts = np.linspace(0, max(0, len(tokens) - size), many if len(tokens) > size else 1).astype(np.int64)
     pieces = [encoding.decoder().decode(tokens[start : start + size].tolist()) for start in starts]
     return "\n".join(pieces)
@@ -188,7 +191,7 @@ class _Probe:
         self.graded = GRADED[usable]
 
     def all(self, recorded: tuple[Array, Array]) -> tuple[Array, Array]:
-        """Of every unit, [units, signals] each."""
+        """Strengths of every unit on both texts, [units, signals] each."""
         return (
             strengths(recorded[0], self.signals[0], self.graded),
             strengths(recorded[1], self.signals[1], self.graded),
@@ -196,14 +199,14 @@ class _Probe:
 
     @staticmethod
     def best(choosing: Array, held_out: Array) -> Array:
-        """For each signal the held-out strength of the unit that the choosing text chose."""
+        """For each signal, the held-out strength of the unit selected on the selection text."""
         chosen = np.abs(choosing).argmax(0)
         columns = np.arange(choosing.shape[1])
         found: Array = np.sign(choosing[chosen, columns]) * held_out[chosen, columns]
         return found
 
     def shuffled(self, recorded: tuple[Array, Array]) -> Array:
-        """As `best`, the strongest among SHIFTS copies of each signal, moved along its text in a circle."""
+        """Like `best`, the maximum over SHIFTS circularly shifted copies of each signal."""
         generator = np.random.default_rng(0)
         moved = []
         for values in self.signals:
@@ -218,8 +221,8 @@ class _Probe:
 
 @dataclass(frozen=True)
 class _Evidence:
-    """All that was measured: strengths of the model's own units on both texts, [units, signals], and the strengths
-    that each control reached, [networks, signals] and [signals]."""
+    """All measurements: strengths of the model's own units on both texts, [units, signals], and the strengths of each
+    control, [networks, signals] and [signals]."""
 
     texts: tuple[Lanes, Lanes]
     groups: Sequence[Group]
@@ -229,7 +232,7 @@ class _Evidence:
     shuffled: Array
 
     def finding(self, number: int, place: int) -> Finding:
-        """What came out for signal `number`, the `place`th of the frequent ones."""
+        """The finding for signal `number`, which is frequent signal number `place`."""
         order = np.argsort(-np.abs(self.own[0][:, place]), kind="stable")[: 1 + RUNNERS_UP].tolist()
         best, *others = [self._scored(unit, place) for unit in order]
         untrained = float(self.untrained[:, place].max()) if len(self.untrained) else None
@@ -250,7 +253,7 @@ class _Evidence:
         )
 
     def others(self, usable: Sequence[int], frequent: Sequence[int]) -> list[Finding]:
-        """The signals of which there is too little, or that are not looked for in texts of this kind."""
+        """The signals that are too rare, or that are not searched for in texts of this kind."""
         return [
             Finding(
                 SIGNALS[n],
@@ -268,7 +271,7 @@ class _Evidence:
         return Scored(unit_at(self.groups, unit), sign, sign * choosing, sign * held_out)
 
     def _rates(self, number: int, unit: int, sign: int) -> tuple[float | None, float | None]:
-        """Hits and false alarms on the held-out text, beyond the threshold of the choosing text."""
+        """Hit rate and false alarm rate on the held-out text, at the threshold of the selection text."""
         if GRADED[number]:
             return None, None
         choosing, held_out = (sign * one[:, unit].astype(np.float64) for one in self.recorded)
@@ -286,11 +289,11 @@ class _Evidence:
 
 
 def _is_frequent(values: Array) -> bool:
-    """Whether a text has enough of a signal: spans, and characters that differ from most others."""
+    """Whether a text has enough of a signal: spans, and characters whose value differs from most others."""
     usual = np.unique(values, return_counts=True)[1].max(initial=0)
     return bool(len(values) - usual >= CHARACTERS and _count_spans(values) >= SPANS)
 
 
 def _count_spans(values: Array) -> int:
-    """How often the signal goes on; for a graded one, how often it rises."""
+    """How often the signal turns on; for a graded one, how often it rises."""
     return int((np.diff(values, prepend=0) > 0).sum())

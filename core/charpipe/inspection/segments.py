@@ -1,4 +1,4 @@
-"""Texts cut into stretches that are read side by side, each from the initial state, for the search."""
+"""Cut texts into segments for the search; the segments form one batch, each read from the initial state."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from charpipe.models import Predictor
 from charpipe.plugin import Encoding
 
 LENGTH = 2048
-"""Tokens in a stretch."""
+"""Tokens in a segment."""
 RUN_UP = 256
-"""Tokens of each stretch that are read and not counted: the model has yet to find out where it is."""
+"""Tokens at the start of each segment that are read but not counted, because the state is still warming up."""
 SHORTEST = 2 * RUN_UP
 LEAST_SEARCHED = 2 * SHORTEST
 LARGEST = 1 << 25
-"""Numbers that a recording may hold: 64 MiB."""
+"""Maximum number of recorded values: 64 MiB."""
 Tokens = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Lanes:
-    """`tokens` int64 [T, B]; `counted` are the places (token, lane) whose signals are known, in reading order, and
+    """`tokens` int64 [T, B]; `counted` are the positions (token, stream) whose signals are known, in reading order;
     `signals` [counted, signals] their values."""
 
     tokens: Tokens
@@ -37,7 +37,7 @@ class Lanes:
 
 
 def cut(encoding: Encoding, tokens: Tokens, most: int) -> Lanes:
-    """Up to `most` tokens of a text, in evenly spaced stretches from its beginning to its end."""
+    """Up to `most` tokens of a text, in evenly spaced segments from its beginning to its end."""
     length = min(LENGTH, len(tokens), max(most, SHORTEST))
     lanes = max(1, min(most, len(tokens)) // length)
     starts = np.linspace(0, len(tokens) - length, lanes).round().astype(np.int64)
@@ -55,7 +55,7 @@ def cut(encoding: Encoding, tokens: Tokens, most: int) -> Lanes:
 
 
 def record(predictor: Predictor, lanes: Lanes) -> NDArray[np.float16]:
-    """Every unit at every counted place, float16 [counted, units]."""
+    """Every unit at every counted position, float16 [counted, units]."""
     steps, width = lanes.tokens.shape
     state = predictor.initial_state(width)
     found = np.zeros((steps, width, count(groups(predictor))), np.float16)
@@ -67,5 +67,5 @@ def record(predictor: Predictor, lanes: Lanes) -> NDArray[np.float16]:
 
 
 def affordable(units: int, wanted: int) -> int:
-    """Tokens of each of the two texts, so that what is recorded of one fits."""
+    """Tokens to read from each of the two texts, so that the recording of one fits."""
     return max(SHORTEST, min(wanted // 2, LARGEST // max(1, units)))

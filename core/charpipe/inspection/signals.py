@@ -1,7 +1,7 @@
-"""What a text tells about each of its characters: the known signals that units are held against.
+"""Signals: known properties of each character of a text, which units are compared with.
 
-The value at a character describes the text up to and including it, as a unit's activation does: an opening quote
-is inside, a closing one outside. Only the ends of words look one character ahead.
+The value at a character describes the text up to and including it, as a unit's activation does: an opening quote is
+inside, a closing one outside. Only the ends of words look one character ahead.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ _PYTHON_CONDITION = re.compile(r"^[ \t]*(?:if|elif|for|while)\b(?!\s*\()[^\n]*?(
 
 @dataclass(frozen=True)
 class Signal:
-    """A property of characters: `key` for programs, `name` for people; `graded` ones count, the others are 0 or 1."""
+    """A property of characters: `key` for programs, `name` for people; `graded` signals count, the others are 0 or 1.
+    """
 
     key: str
     name: str
@@ -70,7 +71,7 @@ def _within(opening: str) -> Callable[[str, Lexed], Values]:
 
 
 def _indentation(text: str, lexed: Lexed) -> Values:
-    """Columns of white space that the line begins with, as far as they are read."""
+    """Columns of leading white space of the line, as far as it has been read."""
     found = np.zeros(len(text), np.float32)
     columns, leading = 0, True
     for place, character in enumerate(text):
@@ -85,7 +86,7 @@ def _indentation(text: str, lexed: Lexed) -> Values:
 
 
 def _position(text: str, lexed: Lexed) -> Values:
-    """Characters since the last line break, which itself is at 0."""
+    """Characters since the last line break, which is at 0."""
     breaks = np.array([c == "\n" for c in text], bool)
     places = np.arange(1, len(text) + 1)
     since = np.maximum.accumulate(np.where(breaks, places, 0)) if len(text) else places

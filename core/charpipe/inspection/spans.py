@@ -1,4 +1,4 @@
-"""Where the comments and quotations of a text are: enough of C, Python and prose to know inside from outside."""
+"""The positions of comments and quotations in a text: a lexer for as much of C, Python and prose as this needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 _PARAGRAPH = r"\n[ \t\r]*\n"
 _KINDS: tuple[tuple[str, str, int], ...] = (
-    # kind, what it looks like with its end in the group `e_...`, characters of the opening mark
+    # kind, pattern with the end in the group `e_...`, characters of the opening mark
     ("begun", r"\A(?:(?!/\*).)*?(?P<e_begun>\*/)", 0),
     ("block", r"/\*.*?(?P<e_block>\*/|\Z)", 2),
     ("line", r"(?<!:)//[^\n]*(?P<e_line>)", 2),
@@ -42,7 +42,7 @@ _OPENING = {kind: opening for kind, _, opening in _KINDS}
 
 @dataclass(frozen=True)
 class Lexed:
-    """`spans[kind]` are the places inside comments and quotations of that kind, each from its opening mark's last
+    """`spans[kind]` are the positions inside comments and quotations of that kind, each from its opening mark's last
     character to before its closing mark's last; `code` is the text with all of them blanked out, line breaks kept."""
 
     spans: dict[str, list[tuple[int, int]]]
@@ -57,8 +57,8 @@ class Lexed:
 
 
 def lex(text: str) -> Lexed:
-    """Read a text once. A mark inside a comment or a quotation of another kind opens nothing; a double quote that is
-    never closed ends with its paragraph; an end of a comment without its beginning tells that the text began inside."""
+    """Lex a text in one pass. A mark inside a comment or a quotation of another kind opens nothing; a double quote
+    that is never closed ends with its paragraph; an unmatched end of a comment means that the text began inside one."""
     spans: dict[str, list[tuple[int, int]]] = {}
     pieces, done = [], 0
     for match in _ANY.finditer(text):

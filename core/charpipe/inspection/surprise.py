@@ -1,4 +1,4 @@
-"""How surprising a model finds each character of the beginning of a held-out text, for the report of its run."""
+"""The surprise of each character at the beginning of a held-out text, for the run's report."""
 
 from __future__ import annotations
 
@@ -11,27 +11,26 @@ from charpipe.models import Predictor
 from charpipe.plugin import Encoding
 
 SHOWN = 600
-"""Characters that are read."""
+"""Number of characters read."""
 
 
 @dataclass(frozen=True)
 class Surprise:
-    """The pieces of a text (a character each, most of the time) and the surprise of each in bits: NaN for the first,
-    which nothing comes before, and infinity where the model held the piece for impossible. `split` is the text's:
-    `val` or `test`."""
+    """The pieces of a text (usually a character each) and the surprise of each in bits: NaN for the first, which has
+    no context, and infinity if the model gave the piece zero probability. `split` is the text's: `val` or `test`."""
 
     split: str
     pieces: tuple[str, ...]
     bits: tuple[float, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """As a JSON object, in which null stands for what is no finite number."""
+        """A JSON object, with null for non-finite numbers."""
         bits = [round(value, 2) if math.isfinite(value) else None for value in self.bits]
         return {"split": self.split, "pieces": list(self.pieces), "bits": bits}
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Surprise | None:
-        """What `as_json` wrote; None where it is something else."""
+        """Parse the output of `as_json`; None for anything else."""
         split, pieces, bits = found.get("split"), found.get("pieces"), found.get("bits")
         if not isinstance(split, str) or not isinstance(pieces, list) or not isinstance(bits, list):
             return None
@@ -46,8 +45,8 @@ class Surprise:
 def surprise(
     predictor: Predictor, encoding: Encoding, split: str, tokens: Sequence[int], most: int = SHOWN
 ) -> Surprise | None:
-    """The surprise of the first `most` characters that `tokens` spell, read from the model's initial state; None where
-    they are fewer than two."""
+    """The surprise of the first `most` characters of `tokens`, read from the model's initial state; None if there are
+    fewer than two."""
     from charpipe.inspection.activations import read
 
     text = "".join(encoding.decoder().decode([int(token) for token in tokens]))[:most]

@@ -1,8 +1,8 @@
-"""What kind of text a text is, which decides the signals that its units are held against.
+"""Detect the kind of a text, which selects the signals that its units are compared with.
 
-Two figures tell code from natural language: the share of characters such as brackets and operators, and the share of
-lines that end in a mark that code lines end in. Verse, and plays with it, has short lines that mostly begin with a
-capital. What is neither plainly, as markup is, is `mixed`, and is held against all signals.
+Two figures distinguish code from natural language: the share of characters such as brackets and operators, and the
+share of lines that end in a mark typical of code. Verse, including plays, has short lines that mostly begin with a
+capital. Text that is clearly neither, such as markup, is `mixed` and is compared with all signals.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 _MARK = re.compile(r"[{}()\[\];=<>#/\\_*&|+]")
 _CODE_END = re.compile(r"[;{}(),:\\\]]$")
 FEW_MARKS, MANY_MARKS = 0.02, 0.04
-"""Natural language has fewer of these marks than the first share of its characters, code more than the second."""
+"""Natural language has a share of these marks below the first value, code above the second."""
 CODE_ENDS = 0.4
 SHORT, LINES = 56, 20
-"""Lines of verse are no longer in the middle; fewer lines than these tell nothing of that."""
+"""The median line of verse is no longer than SHORT; with fewer than LINES lines, verse is not detected."""
 TINY = 12
-"""Lines that are no longer in the middle are those of a list, and of no verse."""
+"""If the median line is no longer than this, the text is a list, not verse."""
 CAPITALS = 0.5
 
 _ANY = ("double_quotes", "single_quotes", "url", "word_start", "word_end", "in_word", "position")
@@ -42,7 +42,7 @@ KEYS: dict[Kind, tuple[str, ...]] = {
 
 
 def kind_named(name: str) -> Kind:
-    """The kind of this name. Raises UsageError with a near match."""
+    """The kind with this name. Raises UsageError with a near match."""
     for kind in KINDS:
         if kind == name:
             return kind
@@ -50,7 +50,7 @@ def kind_named(name: str) -> Kind:
 
 
 def kind_of(text: str) -> Kind:
-    """The kind of a text, by a good piece of it."""
+    """The kind of a text, detected from a long enough piece of it."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     letters = sum(map(len, lines))
     if not letters:
@@ -74,5 +74,5 @@ def _begins_with_a_capital(line: str) -> bool:
 
 
 def has(kind: Kind, key: str) -> bool:
-    """Whether the signal of this key is looked for in texts of this kind."""
+    """Whether the signal with this key is searched for in texts of this kind."""
     return kind not in KEYS or key in KEYS[kind]

@@ -1,4 +1,4 @@
-"""The units of any model: the numbers of its carried state, layer by layer, under the names of the state's tensors."""
+"""The units of any model: the values of its carried state, layer by layer, named after the state's tensors."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from torch import Tensor
 from charpipe.models import Predictor, State
 
 MOST = 1 << 15
-"""Units that are looked at; a model with more (a memory of matrices, say) shows the first of them."""
+"""Maximum number of units inspected; of a model with more (for example with a matrix memory), the first ones."""
 
 
 @dataclass(frozen=True)
 class Group:
     """The units of one layer of one state tensor: columns `first` to `first + size` of a recording.
 
-    Unit n of it is `state[tensor][layer, :, n]`, further dimensions flattened.
+    Unit n is `state[tensor][layer, :, n]`, with further dimensions flattened.
     """
 
     tensor: str
@@ -37,7 +37,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Unit:
-    """One unit by its place in the state."""
+    """A unit, by its position in the state."""
 
     tensor: str
     layer: int
@@ -50,7 +50,7 @@ class Unit:
 
 
 def groups(predictor: Predictor) -> tuple[Group, ...]:
-    """The groups of a model's units; none where it carries no real numbers, as a counted model does."""
+    """The groups of a model's units; empty if its state has no real numbers, as in a count-based model."""
     found, first = [], 0
     for tensor, layer, values in _layers(predictor.initial_state(1)):
         size = min(values[0].numel(), MOST - first)
@@ -61,7 +61,7 @@ def groups(predictor: Predictor) -> tuple[Group, ...]:
 
 
 def count(groups: Sequence[Group]) -> int:
-    """How many units they are together."""
+    """Their total number of units."""
     return sum(group.size for group in groups)
 
 
@@ -72,7 +72,7 @@ def unit_at(groups: Sequence[Group], column: int) -> Unit:
 
 
 def read_state(state: State) -> NDArray[np.float32]:
-    """The units now, float32 [B, units], in the order of `groups`."""
+    """The current activations, float32 [B, units], in the order of `groups`."""
     parts = [values.reshape(len(values), -1).float() for _, _, values in _layers(state)]
     joined = torch.cat(parts, 1) if parts else torch.zeros(0, 0)
     found: NDArray[Any] = joined[:, :MOST].detach().cpu().numpy()
@@ -80,7 +80,7 @@ def read_state(state: State) -> NDArray[np.float32]:
 
 
 def _layers(state: State) -> Iterator[tuple[str, int, Tensor]]:
-    """Each layer of each tensor of real numbers, the batch in dimension 0."""
+    """Yield each layer of each real-valued tensor, with the batch in dimension 0."""
     for name, values in state.items():
         if values.is_floating_point() and values.dim() >= 2:
             for layer, part in enumerate(values):

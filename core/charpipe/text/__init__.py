@@ -1,6 +1,6 @@
 """Text: vocabularies, splits, and the token files that training reads.
 
-Its settings are read without importing pyarrow, so what needs it is imported when it is first used.
+Imports that need pyarrow are lazy, so that the settings load without it.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""How often each character occurs in a corpus: what a vocabulary is learnt from."""
+"""Character counts of a corpus, from which a vocabulary is built."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from charpipe.corpus.members import Progress
 
 _POINTS = 0x110000
 _PIECE = 1 << 22
-"""Characters looked at together where they are not ASCII: 16 MB of code points."""
+"""Characters counted at once where they are not ASCII: 16 MB of code points."""
 
 
 def count(documents: Path, progress: Progress = lambda done, total: None) -> dict[str, int]:
-    """Occurrences of every character of the documents, by code point order. Memory stays flat."""
+    """Count every character of the documents, in code point order, in constant memory."""
     counts = np.zeros(_POINTS, np.int64)
     done = 0
     for batch in read_batches(documents, ["characters", "text"]):
@@ -30,7 +30,7 @@ def count(documents: Path, progress: Progress = lambda done, total: None) -> dic
 
 
 class _Gathered:
-    """Counts texts that are ASCII where they lie, and gathers the others to count them together."""
+    """Counts ASCII texts in place, and buffers other texts to count them together."""
 
     def __init__(self, counts: np.ndarray[Any, Any]) -> None:
         self._counts = counts
@@ -57,7 +57,7 @@ class _Gathered:
 
 
 def count_bytes(data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Occurrences of each of 256 byte values; pairs are counted together, which halves the work."""
+    """Count each of the 256 byte values. Large inputs are counted in pairs of bytes, which halves the work."""
     even = len(data) & ~1
     counts = np.zeros(256, np.int64)
     if even < 1 << 15:

@@ -1,4 +1,4 @@
-"""A text and a vocabulary that lacks some of its characters: which, why, and the text without them."""
+"""Vocabulary coverage of a text: which characters are missing, why, and the text without them."""
 
 from __future__ import annotations
 
@@ -20,23 +20,22 @@ _LINE_ENDS = {ord("\r"): None, ord("\n"): None}
 
 @dataclass(frozen=True)
 class Fitted:
-    """`text` holds what the vocabulary has; `skipped` counts what was left out, by character."""
+    """`text`: the characters that the vocabulary has; `skipped`: counts of the removed characters."""
 
     text: str
     skipped: Counter[str] = field(default_factory=Counter)
     notices: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, object]:
-        """The number of skipped characters, and of each of the most frequent."""
+        """The number of skipped characters, and the counts of the 20 most frequent."""
         return {"characters": self.skipped.total(), "most_frequent": dict(self.skipped.most_common(20))}
 
 
 def fit(text: str, encoding: Encoding, subject: str, *, strict: bool = False, typed: bool = False) -> Fitted:
-    """The text without the characters that the vocabulary lacks, which are counted.
+    """Remove and count the characters of `text` that are not in the vocabulary.
 
-    With `strict`, raises UsageError where there is any. Either way it is said where the text differs from the
-    vocabulary by a byte order mark, by CR or by Unicode normalisation alone, and what to do. `typed`: the text was
-    not read from a file.
+    With `strict`, raises UsageError if there are any. The notice or error says if a byte order mark, line ends or
+    Unicode normalization explain the difference, and what to do. `typed`: the text was not read from a file.
     """
     counts = Counter(text)
     lacking = {character for character in counts if not _has(encoding, character)}
@@ -81,7 +80,7 @@ def _name(character: str) -> str:
 
 
 def _difference(text: str, lacking: Iterable[str], has: Callable[[str], bool], typed: bool) -> str:
-    """In what the text differs from the vocabulary, with the remedies; empty where that explains nothing."""
+    """How the text differs from the vocabulary, with remedies; empty if no known cause applies."""
     left = set(lacking)
     found, remedies = [], []
     if _MARK in left and text.startswith(_MARK):
@@ -108,7 +107,7 @@ def _difference(text: str, lacking: Iterable[str], has: Callable[[str], bool], t
 
 
 def _form(text: str, lacking: set[str], has: Callable[[str], bool]) -> str:
-    """The normal form in which the vocabulary has all characters of the text; empty where there is none."""
+    """The Unicode normal form in which the vocabulary covers the whole text; empty if there is none."""
     if not lacking:
         return ""
     known: dict[str, bool] = {}

@@ -1,7 +1,7 @@
-"""Documents to token files: which split each belongs to, where in its file it goes, and writing it there.
+"""Encode documents to token files: assign splits, compute each document's offset, and write its tokens there.
 
-One pass over the text where the tokenizer can tell the number of tokens beforehand, two where it cannot.
-Documents are written to their shuffled places directly, so memory stays flat.
+This takes one pass over the text if the tokenizer can predict the number of tokens, and two otherwise. Documents are
+written directly to their shuffled offsets, so memory use is constant.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _ROWS = 1 << 16
 
 @dataclass
 class _Place:
-    """A document's piece in one split: from character `start`, at `offset` of the split's tokens."""
+    """The part of a document in one split: it begins at character `start`, and at token `offset` of the split."""
 
     path: str
     sha256: str
@@ -72,8 +72,8 @@ def encode(
 ) -> dict[str, Any]:
     """Write train.npy, val.npy, test.npy, splits.parquet and tokens.json into `folder`; returns the counts.
 
-    `salt` keys the hash that divides documents (unless `split.salt` is set), `seed` shuffles them; what was divided in
-    the tokens at `earlier` keeps its split. Raises UsageError for a character that cannot be spelled.
+    `salt`: key of the hash that assigns documents to splits, unless `split.salt` is set. `seed`: seed of the shuffle.
+    Text in the tokens at `earlier` keeps its split. Raises UsageError for a character that cannot be encoded.
     """
     outline = _Outline(documents)
     by = split_by(split, len(outline.paths))
@@ -103,7 +103,7 @@ def encode(
 
 
 def _segments(outline: _Outline, split: SplitConfig, history: SplitHistory | None) -> list[Segment]:
-    """Where the joined text is cut: as before where it was divided before, and what is new on its own."""
+    """The segments of the concatenated text: old text is cut as before, new text is cut separately."""
     if history is None:
         return divided(0, outline.total, split)
     segments, at = [], 0
@@ -116,7 +116,7 @@ def _segments(outline: _Outline, split: SplitConfig, history: SplitHistory | Non
 class _Outline:
     """Every document's path, content and number of characters, without its text.
 
-    `sizes` are the bytes of each text in UTF-8, None where only reading them could tell.
+    `sizes`: the bytes of each text in UTF-8, or None if they are unknown without reading the texts.
     """
 
     def __init__(self, documents: Path) -> None:
@@ -145,7 +145,7 @@ class _Outline:
 
 
 class _Encoding:
-    """One encoding under way."""
+    """State of one call of `encode`."""
 
     def __init__(
         self,
@@ -161,7 +161,7 @@ class _Encoding:
         self._writers = writers
         self._totals = totals
         self._progress = progress
-        # a tokenizer may take UTF-8 as it is, and may know how many tokens it will make of it
+        # optional methods of a tokenizer: encode UTF-8 directly, and predict the number of tokens
         fast = getattr(encoding, "encode_utf8", None)
         self._encode = fast or (lambda data: encoding.encode(data.decode()))
         self._predict: Callable[[int, int], int | None] = getattr(
@@ -169,7 +169,7 @@ class _Encoding:
         )
 
     def contiguous(self, segments: list[Segment]) -> list[_Place]:
-        """Cut the joined text into these segments, which follow one another."""
+        """Write the concatenated text, cut into `segments`, which are consecutive."""
         places: list[_Place] = []
         at = 0
         document, start = -1, 0
@@ -206,7 +206,7 @@ class _Encoding:
         return len(tokens)
 
     def by_document(self, assigned: list[str], seed: int) -> list[_Place]:
-        """Write each document where its split's shuffled order puts it."""
+        """Write each document at its offset in the shuffled order of its split."""
         outline = self._outline
         lengths = self._lengths()
         ends = dict.fromkeys(SPLITS, 0)
@@ -229,10 +229,10 @@ class _Encoding:
         return list(places.values())
 
     def _lengths(self) -> list[int]:
-        """Tokens of every document: known from its characters or bytes, or counted by encoding it."""
+        """Tokens of every document: predicted from its characters or bytes, or counted by encoding it."""
         outline = self._outline
         if self._predict(1, 1) is not None:
-            # a tokenizer of characters says the same for any size, so unknown ones do no harm
+            # a character tokenizer's prediction does not depend on the size, which may then be unknown
             by_characters = self._predict(1, 1) == self._predict(1, 4)
             if by_characters or outline.sizes is not None:
                 sizes = outline.sizes or outline.characters

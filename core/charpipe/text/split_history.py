@@ -1,6 +1,6 @@
-"""How a corpus was divided before: old text keeps its split, whatever comes, changes or goes.
+"""Split history: old text keeps its split when documents are added, changed or removed.
 
-A document is known by its content first, so that one that was renamed stays where it was, and by its path else.
+A document is matched by its content first, so that a renamed one keeps its split, and otherwise by its path.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from charpipe.config.settings.text import SplitConfig
 from charpipe.text.splits import By, cut_points
 
 Segment = tuple[str, int, int]
-"""A split, and the characters of the joined text that are in it, from one up to another."""
+"""(split, start, stop): a split and a character range of the concatenated text."""
 
 
 def divided(start: int, stop: int, config: SplitConfig) -> list[Segment]:
-    """A stretch of text cut by the shares: training, then validation, then test."""
+    """The range [start, stop) cut by the configured fractions: train, then val, then test."""
     train, val = cut_points(stop - start, config)
     bounds = [start, start + train, start + val, stop]
     pieces = zip(("train", "val", "test"), bounds[:-1], bounds[1:], strict=True)
@@ -29,7 +29,7 @@ def divided(start: int, stop: int, config: SplitConfig) -> list[Segment]:
 
 
 def read_history(folder: Path, by: By) -> SplitHistory | None:
-    """The division in the tokens at `folder`; None where they were not divided by `by` or cannot be read."""
+    """Read the splits of the tokens at `folder`; None if they cannot be read or were not split by `by`."""
     try:
         if json.loads((folder / "tokens.json").read_text("utf-8"))["split_by"] != by:
             return None
@@ -41,7 +41,7 @@ def read_history(folder: Path, by: By) -> SplitHistory | None:
 
 
 class SplitHistory:
-    """The pieces of every document, from the rows of a splits.parquet."""
+    """The segments of every document, from the rows of a splits.parquet."""
 
     def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
         self._contents: dict[str, list[Segment]] = {}
@@ -54,7 +54,7 @@ class SplitHistory:
                 known.append(piece)
 
     def splits(self, paths: Sequence[str], contents: Sequence[str]) -> dict[str, str]:
-        """The split that each of these documents had, by its path; those that are new are missing."""
+        """The previous split of each of these documents, by path; new documents are omitted."""
         found = {}
         for path, content in zip(paths, contents, strict=True):
             pieces = self._contents.get(content) or self._paths.get(path)
@@ -65,9 +65,9 @@ class SplitHistory:
     def segments(
         self, path: str, content: str, at: int, characters: int, config: SplitConfig
     ) -> list[Segment]:
-        """A document of a joined text, at character `at` of it: cut where it was, and what it has more on its own.
+        """The segments of a document at character `at` of the concatenated text.
 
-        One that became shorter is another text, and is divided anew.
+        Old text is cut as before, and text appended to it separately. A document that became shorter counts as new.
         """
         pieces = sorted(self._contents.get(content) or self._paths.get(path, []), key=lambda piece: piece[1])
         covered = 0

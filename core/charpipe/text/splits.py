@@ -1,4 +1,4 @@
-"""Which text trains, which validates and which tests: decided by names and contents, never by chance."""
+"""Assign documents to the train, val and test splits, deterministically by path and content."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from charpipe.config.settings.text import SplitConfig
 
 SPLITS = ("train", "val", "test")
 ENOUGH_DOCUMENTS = 100
-"""From so many documents on, `auto` divides by document."""
+"""With at least this many documents, `auto` splits by document."""
 
 By = Literal["documents", "contiguous"]
 
 
 def split_by(config: SplitConfig, documents: int) -> By:
-    """How a corpus of so many documents is divided."""
+    """Whether a corpus of this many documents is split by document or contiguously."""
     if config.by == "auto":
         return "documents" if documents >= ENOUGH_DOCUMENTS else "contiguous"
     return config.by
@@ -31,8 +31,8 @@ def assign_splits(
 ) -> list[str]:
     """The split of each document, by a hash of its path keyed with the corpus's salt.
 
-    A new document never moves an old one. Documents of equal `contents` (SHA-256) stay together: where
-    the first of them, by path, falls, or where `previous` (path to split) had one of them already.
+    A new document never moves an old one to another split. Documents with equal `contents` (SHA-256) share a split:
+    that of the first of them by path, or the one that `previous` (path to split) has for one of them.
     """
     previous = previous or {}
     leaders: dict[str, str] = {}
@@ -48,17 +48,17 @@ def assign_splits(
 
 
 def shuffled(paths: Sequence[str], seed: int) -> list[int]:
-    """The documents in an order that depends on the seed and on their paths alone."""
+    """Indices of the documents in an order that depends only on the seed and their paths."""
     key = seed.to_bytes(16, "little", signed=True)
     order = [blake2b(_name(path), digest_size=16, key=key).digest() for path in paths]
     return sorted(range(len(paths)), key=lambda at: (order[at], at))
 
 
 def cut_points(characters: int, config: SplitConfig) -> tuple[int, int]:
-    """Where a text of so many characters is cut: training before the first, validation before the second."""
+    """The cut points of a text of this many characters: train ends at the first, val at the second."""
 
     def cut(share: float) -> int:
-        # a hair above, so that 0.9 + 0.1 is the whole in floating point as well
+        # the epsilon makes 0.9 + 0.1 cover the whole text despite rounding
         return min(int(characters * share + 1e-6), characters)
 
     train = cut(config.train)
@@ -70,7 +70,7 @@ def _split_of(path: str, config: SplitConfig, salt: str) -> str:
     at = int.from_bytes(blake2b(_name(path), digest_size=8, key=key).digest(), "little") / 2**64
     if at < config.train:
         return "train"
-    # without a test share the rest is validation, whatever the sum of the shares is in floating point
+    # without a test fraction the rest is val, even if the fractions do not sum to 1 in floating point
     if config.val and (at < config.train + config.val or not config.test):
         return "val"
     return "test" if config.test else "train"

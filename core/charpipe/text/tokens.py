@@ -1,4 +1,4 @@
-"""Token files: one `.npy` a split, memory-mapped when read, and what their scores need to be put in bits."""
+"""Token files: one memory-mapped `.npy` per split, with the counts needed to convert losses to bits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HEADER = 128
 
 @dataclass(frozen=True)
 class SplitTokens:
-    """The tokens of one split (read-only, one dimension) and the text that they are.
+    """The tokens of one split (read-only, `[tokens]`), with the length of their text in characters and bytes.
 
     Bits per character are `nats per token * len(tokens) / characters / ln 2`, and likewise for bytes (of UTF-8).
     """
@@ -31,9 +31,9 @@ class SplitTokens:
 
 
 class TokenWriter:
-    """Writes tokens at any place of an `.npy` file whose length is known only at the end.
+    """Writes tokens at any offset of an `.npy` file whose length is known only at the end.
 
-    With `write` calls of the system rather than a memory map: a full disk is an error, not a crash.
+    It uses `pwrite` rather than a memory map, so that a full disk raises an error instead of crashing the process.
     """
 
     def __init__(self, path: Path, dtype: np.dtype[Any]) -> None:
@@ -52,7 +52,7 @@ class TokenWriter:
         self._file.close()
 
     def write(self, offset: int, tokens: np.ndarray[Any, Any]) -> None:
-        """Put tokens at `offset` (in tokens). What is never written reads as zero."""
+        """Write tokens at `offset` (in tokens). Gaps read as zero."""
         if len(tokens):
             self._write(
                 np.ascontiguousarray(tokens, self._dtype).view(np.uint8).data,
@@ -74,14 +74,14 @@ class TokenWriter:
 
 
 def write_facts(folder: Path, facts: dict[str, Any]) -> None:
-    """Keep the counts beside the token files, so that the folder explains itself."""
+    """Write the counts to tokens.json beside the token files."""
     (folder / FACTS_FILE).write_text(
         json.dumps({"schema": SCHEMA, **facts}, indent=1) + "\n", encoding="utf-8"
     )
 
 
 def open_tokens(folder: Path, split: str) -> SplitTokens:
-    """One split of a folder of token files. Raises StoreError where it is missing or not one."""
+    """Open one split of a folder of token files. Raises StoreError if it is missing or invalid."""
     path = folder / f"{split}.npy"
     try:
         facts = json.loads((folder / FACTS_FILE).read_text("utf-8"))

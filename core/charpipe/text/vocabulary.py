@@ -1,4 +1,4 @@
-"""Vocabularies: learnt by a tokenizer plugin, kept as JSON, loaded as data that is checked and never run."""
+"""Vocabularies: built by a tokenizer plugin and stored as JSON; loading validates the data and runs no code from it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def learn_vocabulary(
     progress: Progress = lambda done, total: None,
     parent: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Write `vocabulary.json`, learnt from the documents, into `folder`; returns its facts.
+    """Build `vocabulary.json` from the documents and write it into `folder`; returns its facts.
 
-    With `parent`, another vocabulary, it is that one with new characters appended, so that a model which speaks it
-    can go on. Raises UsageError where the tokenizer does not know a setting, or cannot extend the parent.
+    With `parent`, another vocabulary, new characters are appended to it, so that a model that uses it can be trained
+    further. Raises UsageError if the tokenizer does not know a setting or cannot extend the parent.
     """
     options = tokenizer_options(tokenizer, config)
     check_parent(tokenizer, parent)
@@ -50,7 +50,7 @@ def learn_vocabulary(
 
 
 def check_parent(tokenizer: Tokenizer, parent: Mapping[str, Any] | None) -> None:
-    """Raise UsageError where a vocabulary of this tokenizer can be no extension of `parent`."""
+    """Raise UsageError if `parent` belongs to another tokenizer and so cannot be extended."""
     if parent is not None and parent.get("tokenizer") != tokenizer.name:
         raise UsageError(
             f"the model to start from speaks a {parent.get('tokenizer')} vocabulary, and this corpus is to have a "
@@ -59,7 +59,7 @@ def check_parent(tokenizer: Tokenizer, parent: Mapping[str, Any] | None) -> None
 
 
 def tokenizer_options(tokenizer: Tokenizer, config: TokenizerConfig) -> Options:
-    """The tokenizer's own options, from those of the corpus's `tokenizer` table that were set."""
+    """The tokenizer's options from the corpus's `tokenizer` table. Raises UsageError for those that it does not take."""
     given = config.model_dump(exclude={"name"}, exclude_defaults=True)
     try:
         return tokenizer.config.model_validate(given)
@@ -71,9 +71,9 @@ def tokenizer_options(tokenizer: Tokenizer, config: TokenizerConfig) -> Options:
 
 
 def load_vocabulary(path: Path, tokenizers: Mapping[str, Tokenizer]) -> Encoding:
-    """The encoding of a `vocabulary.json`, or of the folder that holds one.
+    """Load the encoding of a `vocabulary.json`, given its path or its folder.
 
-    Raises CorpusError where the file is not a vocabulary, UsageError where its tokenizer is not installed.
+    Raises CorpusError if the file is not a vocabulary, UsageError if its tokenizer is not installed.
     """
     path = path / FILE if path.is_dir() else path
     try:
