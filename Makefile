@@ -36,7 +36,7 @@ lint: $(VENV)/dev
 	$(BIN)/lint-imports
 
 docs: $(VENV)/dev
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # What a release publishes, built and checked, without publishing it.
 build: $(VENV)/dev
