@@ -87,8 +87,8 @@ def decide(
     config: PromotionConfig,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Decision:
-    """Compare both models on the same held-out text; without a champion, a challenger with finite scores is promoted.
-    """
+    """Compare both models on the same held-out text; without a champion, any challenger with finite scores is
+    promoted."""
     if champion is None:
         return _first(challenger, held, config, progress)
     ours, theirs, characters, unspelled = _both(challenger, champion, held.validation, progress)

@@ -1,5 +1,4 @@
-"""Find overlap with a model's training data from its recorded splits: no text that it was trained on may evaluate it.
-"""
+"""Find overlap with a model's training data from its recorded splits: training text must not be used to evaluate it."""
 
 from __future__ import annotations
 

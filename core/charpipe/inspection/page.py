@@ -85,7 +85,7 @@ def _seen(
         return runs, 0.0
     units = np.frombuffer(base64.b64decode(packed.data), np.int8).reshape(-1, len(reading.pieces))
     shown = best["sign"] * units[best["column"]].astype(np.float64)
-    spread = shown[on].std() + shown[~on].std() + 32  # a difference of a quarter of the scale is clearly visible
+    spread = shown[on].std() + shown[~on].std() + 32  # a quarter of the scale is clearly visible
     return runs, float((shown[on].mean() - shown[~on].mean()) / spread)
 
 

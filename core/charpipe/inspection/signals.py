@@ -32,8 +32,7 @@ _PYTHON_CONDITION = re.compile(r"^[ \t]*(?:if|elif|for|while)\b(?!\s*\()[^\n]*?(
 
 @dataclass(frozen=True)
 class Signal:
-    """A property of characters: `key` for programs, `name` for people; `graded` signals count, the others are 0 or 1.
-    """
+    """A property of characters: `key` for programs, `name` for people; `graded` signals count, others are 0 or 1."""
 
     key: str
     name: str
