@@ -1,4 +1,4 @@
-"""Architectures side by side: which configurations are trained, how their widths are matched, and the leaderboard."""
+"""Comparisons of architectures: the configurations to train, the matching of their widths, and the leaderboard."""
 
 from charpipe.comparison.configurations import check_match, configured, is_sized, settle
 from charpipe.comparison.leaderboard import Row, Standing, baseline_rows, leaderboard, table, write_csv

@@ -1,4 +1,4 @@
-"""What is to be compared, settled before anything is trained: the configurations, and the widths that match."""
+"""Determine the configurations of a comparison, and their matching widths, before anything is trained."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def settle(
     match: Match,
     tokens: Made,
 ) -> Comparison:
-    """The trainings of a comparison. With `match` "parameters" every width is solved for so that it has as many
-    parameters as the first architecture has at the size that was asked for; with "time" each trains for the budget.
+    """The trials of a comparison. With `match` "parameters", every width is chosen to give as many parameters as the
+    first architecture has at the requested size; with "time", each trains for the budget.
 
     Raises UsageError for an unknown architecture, and for "time" with a fixed number of steps.
     """
@@ -50,7 +50,7 @@ def settle(
 
 
 def check_match(context: Context, match: str) -> None:
-    """Raise UsageError where `match` contradicts the settings of training."""
+    """Raise UsageError if `match` contradicts the training settings."""
     if match == "time" and context.config.train.steps is not None:
         raise UsageError(
             "--match time trains each for the same time, and the number of steps is fixed; "
@@ -59,12 +59,12 @@ def check_match(context: Context, match: str) -> None:
 
 
 def is_sized(context: Context, arch: str) -> bool:
-    """Whether an architecture has units and layers. Raises UsageError for an unknown one."""
+    """Whether an architecture has units and layers. Raises UsageError for an unknown architecture."""
     return issubclass(context.registry.architecture(arch).config, ArchitectureConfig)
 
 
 def configured(context: Context, trial: Trial) -> Context:
-    """The same context, with the settings of this trial."""
+    """A copy of the context with the settings of this trial."""
     config = context.config
     tables = {**config.architectures, trial.arch: _table(context, trial)}
     train = config.train if trial.seed is None else config.train.model_copy(update={"seed": trial.seed})
@@ -99,7 +99,7 @@ def _matched(
 
 
 def _count(context: Context, trial: Trial, letters: int) -> int:
-    """Parameters, counted without memory for any of them."""
+    """The number of parameters, counted without allocating them."""
     import torch
 
     from charpipe.models.model import build_network

@@ -1,8 +1,8 @@
-"""The experiments of 2015 as values: Karpathy's blog ("The Unreasonable Effectiveness of Recurrent Neural Networks")
-and the paper of Karpathy, Johnson and Fei-Fei ("Visualizing and Understanding Recurrent Networks").
+"""The experiments of 2015: Karpathy's blog ("The Unreasonable Effectiveness of Recurrent Neural Networks") and the
+paper of Karpathy, Johnson and Fei-Fei ("Visualizing and Understanding Recurrent Networks").
 
-Each setting has its source. The paper's own words could not be checked: where it is quoted from other sources,
-`unchecked` says so, and every experiment carries its `notes`.
+Each setting has its source. The paper's own text could not be checked: if it is quoted from other sources,
+`unchecked` says so, and every experiment has `notes`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from charpipe.comparison.trials import Trial, trials
 SIZES, LAYERS = (64, 128, 256, 512), (1, 2, 3)
 """The paper's grid: units of the LSTM in each layer, and layers."""
 RECURRENT = ("lstm", "rnn", "gru")
-"""The first is the one whose parameters the others are given."""
+"""The others get as many parameters as the first."""
 COUNTED = "ngram"
 
 CHAR_RNN: Mapping[str, Any] = {
@@ -38,7 +38,7 @@ CHAR_RNN: Mapping[str, Any] = {
     "window": 50,
     "precision": "float32",
 }
-"""The defaults of char-rnn's train.lua, the program of the blog: what the blog does not say is taken from there."""
+"""The defaults of char-rnn's train.lua, the blog's program, for everything that the blog does not say."""
 
 HUNDREDS = {"batch_size": 100, "window": 100}
 """The blog: "batches of 100 examples and truncated backpropagation through time of length 100 characters"."""
@@ -49,14 +49,14 @@ NETWORK: Mapping[str, Any] = {
     "dropout": 0.0,
     "recurrent_dropout": 0.0,
 }
-"""train.lua: first weights uniform within 0.08, forget biases 1, characters one-hot, no dropout."""
+"""train.lua: initial weights uniform within 0.08, forget biases 1, characters one-hot, no dropout."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What was trained on one text. `corpus` is its name in the catalogue, which need not have it; `corpus_settings`
-    are laid over that entry, `train` and `tables` (by architecture) over the settings of the command. `quantities` are
-    the metrics to report."""
+    """What was trained on one text. `corpus` is its name in the catalogue, which may lack it; `corpus_settings`
+    override that entry, `train` and `tables` (by architecture) the settings of the command. `quantities` are the
+    metrics to report."""
 
     source: str
     text: str
@@ -69,12 +69,12 @@ class Experiment:
     quantities: tuple[str, ...] = ("val/loss",)
     corpus_settings: Mapping[str, Any] = field(default_factory=dict)
     match: Literal["parameters", "units"] = "units"
-    """With "parameters" widths are solved for, so that all have as many as the LSTM of that size."""
+    """With "parameters", widths are chosen to give every model as many parameters as the LSTM of that size."""
     notes: str = ""
 
     @property
     def trials(self) -> list[Trial]:
-        """The models as they were named in 2015, their widths not yet matched."""
+        """The models as named in 2015, before their widths are matched."""
         return trials(self.archs, RECURRENT, self.sizes, self.layers, [0])
 
     @property
@@ -86,7 +86,7 @@ class Experiment:
 def experiments(
     sources: Sequence[str], sizes: Sequence[int] = SIZES, layers: Sequence[int] = LAYERS
 ) -> list[Experiment]:
-    """Those of the paper, with these LSTM sizes and depths of its grid, and those of the blog."""
+    """The paper's experiments, with these LSTM sizes and depths of its grid, and the blog's."""
     found: list[Experiment] = []
     if "paper" in sources:
         found += _paper(sizes, layers)
@@ -97,7 +97,7 @@ def experiments(
 
 def _paper(sizes: Sequence[int], layers: Sequence[int]) -> list[Experiment]:
     bytes_in_tenths = {
-        "encoding": "latin-1",  # one character a byte: 87 of them in War and Peace
+        "encoding": "latin-1",  # one character per byte: 87 of them in War and Peace
         "tokenizer": {"name": "char"},
         "split": {"train": 0.8, "val": 0.1, "test": 0.1, "by": "contiguous"},
     }

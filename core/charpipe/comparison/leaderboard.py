@@ -1,4 +1,4 @@
-"""What a comparison found: one row a training, one standing a configuration, best first; as text and as CSV."""
+"""The results of a comparison: one row per training, one standing per configuration, best first; as text and as CSV."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ SPLITS = ("test", "val")
 
 @dataclass(frozen=True)
 class Row:
-    """One training: losses in nats per token and bits per character of whole splits, `speed` in characters a second of
-    training, `seconds` of training; `error` says why there are none. A `baseline` was not trained at all."""
+    """One training: losses in nats per token and bits per character of whole splits, `speed` in training characters
+    per second, `seconds` of training; `error` says why there are none. A `baseline` was not trained."""
 
     title: str
     seed: int | None
@@ -34,14 +34,14 @@ class Row:
     worse_than_guessing: bool = False
 
     def bits(self, split: str) -> float | None:
-        """Bits per character of that split."""
+        """Bits per character of the given split."""
         return self.test_bits if split == "test" else self.val_bits
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A configuration over its seeds: means; of the bits per character of `split`, by which it is ranked, also the
-    sample standard deviation, the smallest and the largest."""
+    """A configuration over its seeds: means; for the bits per character of `split`, by which it is ranked, also the
+    sample standard deviation, the minimum and the maximum."""
 
     title: str
     parameters: int | None
@@ -61,12 +61,12 @@ class Standing:
     baseline: bool
     error: str
     worse_than_guessing: int = 0
-    """How many of its trainings are."""
+    """The number of its trainings that are worse than guessing."""
 
 
 def leaderboard(rows: Iterable[Row]) -> list[Standing]:
-    """The configurations, fewest bits per character of the test text first (of the validation text, where not all have
-    a score on test), those that all failed last."""
+    """The configurations, ranked by bits per character of the test text (of the validation text if not all have a
+    test score); configurations of which all trainings failed are last."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(row.title, []).append(row)
@@ -77,7 +77,7 @@ def leaderboard(rows: Iterable[Row]) -> list[Standing]:
 
 
 def baseline_rows(metrics: Mapping[str, float]) -> list[Row]:
-    """Rows of `{"test/xz_bits_per_char": 2.49, "test/xz_after_training_bits_per_char": 2.14, ...}`."""
+    """Baseline rows from `{"test/xz_bits_per_char": 2.49, "test/xz_after_training_bits_per_char": 2.14, ...}`."""
     rows = []
     for metric, bits in metrics.items():
         split, _, name = metric.partition("/")
@@ -112,11 +112,11 @@ HEAD = (
     "seconds",
     "engine",
 )
-"""The columns of what `cells_of` returns."""
+"""The columns of `cells_of`."""
 
 
 def cells_of(one: Standing) -> tuple[str, ...]:
-    """A standing as people read it, a text a column; a standard deviation only where there are several seeds."""
+    """A standing as formatted cells, one per column; with a standard deviation only if there are several seeds."""
 
     def shown(value: float | None, form: str) -> str:
         return "" if value is None else format(value, form)
@@ -139,7 +139,7 @@ def cells_of(one: Standing) -> tuple[str, ...]:
 def write_csv(
     path: Path, values: Sequence[Row] | Sequence[Standing], kind: type[Row] | type[Standing]
 ) -> None:
-    """Write the values with a header of their fields' names; what is unknown is empty."""
+    """Write the values as CSV with their field names as header; unknown values are empty."""
     names = [field.name for field in dataclasses.fields(kind)]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, names)

@@ -1,4 +1,4 @@
-"""Fairness in size: the width at which an architecture has as many parameters as the reference has."""
+"""Match sizes: find the width at which an architecture has as many parameters as the reference."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WIDEST = 65536
 
 @dataclass(frozen=True)
 class Matched:
-    """A width, the parameters it has, and by how many they miss the wanted number."""
+    """A width, its number of parameters, and the difference from the wanted number."""
 
     size: int
     parameters: int
@@ -20,9 +20,9 @@ class Matched:
 
 
 def match_parameters(wanted: int, count: Callable[[int], int]) -> Matched:
-    """The width whose `count(width)` is nearest to `wanted`, by bisection: `count` must not fall as width grows.
+    """The width whose `count(width)` is nearest to `wanted`, by bisection: `count` must not decrease with width.
 
-    Raises UsageError where even one unit has more than twice as many.
+    Raises UsageError if even one unit has more than twice as many parameters.
     """
     low, high = 1, 1
     while count(high) < wanted and high < WIDEST:

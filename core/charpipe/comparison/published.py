@@ -1,4 +1,4 @@
-"""What was published in 2015, with where it was read. A figure that could not be checked is not here."""
+"""Figures published in 2015, with their sources. Figures that could not be checked are left out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BEST = "best of the grid"
 
 @dataclass(frozen=True)
 class Published:
-    """A figure, and where it is published."""
+    """A figure and its source."""
 
     value: float
     source: str

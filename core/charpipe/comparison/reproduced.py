@@ -1,4 +1,4 @@
-"""The end of a reproduction: its table is written, given to MLflow, and told."""
+"""The last stage of a reproduction: write its table, publish it to MLflow and report it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReproductionResult(PipelineResult):
-    """The table of a reproduction, and the folder that it was written to ("" in a dry run)."""
+    """The table of a reproduction, and the folder that contains it ("" in a dry run)."""
 
     reproduction: str
     scaled_to: str
@@ -38,8 +38,8 @@ class ReproductionResult(PipelineResult):
 def tabulate(context: Context, reproduction: Reproduction, results: Sequence[Result]) -> ReproductionResult:
     """Write and return the table.
 
-    Raises Incomplete, which carries the same, where a text could not be read, a training failed, or nothing was
-    trained at all.
+    Raises Incomplete, which carries the table, if a text could not be read, a training failed, or nothing was
+    trained.
     """
     found = ReproductionResult(reproduction.name, reproduction.scaled_to, "", tuple(results))
     if context.dry_run:
@@ -60,10 +60,10 @@ def tabulate(context: Context, reproduction: Reproduction, results: Sequence[Res
 def _publish(
     context: Context, reproduction: Reproduction, results: Sequence[Result], files: Sequence[Path]
 ) -> None:
-    """Bring MLflow up to the reproduction. Its troubles are told, and decide nothing."""
+    """Publish the reproduction to MLflow. Errors are reported but do not fail the reproduction."""
     if not context.config.tracking.enabled:
         return
-    if context.publishing.is_lost:  # why was told already
+    if context.publishing.is_lost:  # the reason was reported already
         context.notice(f"the table is not in MLflow; {AGAIN}")
         return
     from charpipe.tracking import locate
@@ -99,7 +99,7 @@ def _board(
 
 
 def _curves(runs: dict[str, Run], results: Sequence[Result]) -> dict[str, list[list[Point]]]:
-    """Those of the text that most models were trained on: of other texts they do not compare."""
+    """The curves of the text on which most models were trained: curves of different texts are not comparable."""
     by_corpus: dict[str, dict[str, Run]] = {}
     for one in results:
         if one.run in runs:
@@ -107,5 +107,5 @@ def _curves(runs: dict[str, Run], results: Sequence[Result]) -> dict[str, list[l
     most = max(by_corpus.values(), key=len, default={})
     models = {
         one.run: one.model for one in reversed(results)
-    }  # the row of the best comes last, and gives way
+    }  # the row of the best comes last and does not overwrite
     return {models[name]: [read_history(run).curve("val/bits_per_char")] for name, run in most.items()}

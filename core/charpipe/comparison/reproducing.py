@@ -1,5 +1,5 @@
-"""A reproduction at work: the budget is divided, each text is prepared once, each model trained and scored. What cannot
-be had, or fails, becomes a row that says why, and the rest goes on."""
+"""Run a reproduction: divide the budget, prepare each text once, train and evaluate each model. A text that is
+unavailable, or a model that fails, becomes a row with the reason, and the rest continues."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ WOULD = "would be trained"
 
 @dataclass(frozen=True)
 class Share:
-    """What one experiment is to do: on which text, for how long each model."""
+    """The part of a reproduction for one experiment: its text, and the training time per model."""
 
     experiment: Experiment
     path: str | None
-    """The file or folder that was named for its text, if one was."""
+    """The file or folder given for its text, if any."""
     there: bool
-    """Whether the catalogue has the text, or a path was named."""
+    """Whether the catalogue has the text, or a path was given."""
     budget: str | None
-    """Of each model that is learnt; None where the number of steps is fixed."""
+    """The budget of each neural model; None if the number of steps is fixed."""
     scaled_to: str
 
     @property
@@ -51,7 +51,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """All that is to be done, settled: `name` is the same for the same request."""
+    """The resolved plan of a reproduction: `name` is the same for the same request."""
 
     name: str
     shares: tuple[Share, ...]
@@ -60,7 +60,7 @@ class Reproduction:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A text as tokens, with the configurations to train beside those of 2015; or the reason why there are none."""
+    """A tokenized text with the configurations to train and those of 2015; or the reason why there are none."""
 
     share: Share
     wanted: str = ""
@@ -70,17 +70,17 @@ class Prepared:
     reason: str = ""
     failed: bool = False
     checked: bool = True
-    """Whether the text is that of the catalogue, and no copy of which nobody stated a digest."""
+    """Whether the text is the catalogue's, and not a copy without a stated digest."""
 
     @property
     def caveat(self) -> str:
-        """What is to be known about the text."""
+        """The caveat about the text."""
         notes = (self.share.experiment.notes, "" if self.checked else "a copy, its digest not checked")
         return "; ".join(note for note in notes if note)
 
     @property
     def models(self) -> list[ReproducedModel]:
-        """What is to be trained on it."""
+        """The models to train on it."""
         return [ReproducedModel(self, number) for number in range(len(self.trials))]
 
 
@@ -105,7 +105,7 @@ def divide(
     layers: Sequence[int],
     corpora: Mapping[str, str],
 ) -> Reproduction:
-    """The experiments, the budget divided evenly over their models; a text that is nowhere takes no part of it.
+    """The experiments, with the budget divided evenly over their models; unavailable texts get no share.
 
     Raises UsageError for a corpus that no experiment has.
     """
@@ -142,7 +142,7 @@ def check_reproduction(
     layers: Sequence[int],
     corpora: Mapping[str, str],
 ) -> None:
-    """Raise what is wrong with a reproduction before anything is begun: as `divide`, and the device, the precision, the
+    """Validate a reproduction before it starts: raises as `divide` does, and checks the device, the precision, the
     architectures, the decoders and the workspace."""
     if not context.dry_run:
         check_workspace_disk(context.workspace)
@@ -157,7 +157,7 @@ def check_reproduction(
 
 @stage("prepare", "Make tokens of a text, and settle the widths.", label=lambda share: str(share.name))
 def prepare(context: Context, share: Share) -> Prepared:
-    """Make tokens of the text, and settle the widths. Raises InterruptedRun; other errors become the reason."""
+    """Tokenize the text and match the widths. Raises InterruptedRun; other errors become the reason."""
     experiment = share.experiment
     if not share.there:
         return Prepared(
@@ -175,7 +175,7 @@ def prepare(context: Context, share: Share) -> Prepared:
         raise
     except WouldRun as would:
         return Prepared(share, reason=str(would))
-    except Exception as error:  # no network, no disk, a plugin's own: the other texts are to go on
+    except Exception as error:  # no network, no disk, a plugin's error: continue with the other texts
         context.emit(StageFailed(experiment.title, sentence(error)))
         return Prepared(share, reason=sentence(error), failed=True)
     return Prepared(
@@ -189,7 +189,7 @@ def prepare(context: Context, share: Share) -> Prepared:
     label=lambda wanted, *_: str(wanted.name),
 )
 def reproduce(context: Context, wanted: ReproducedModel, reproduction: str) -> list[Result]:
-    """Train and score one model, or find the run that did; a row for each of its quantities. Raises InterruptedRun."""
+    """Train and evaluate one model, or find the run that did; one row per quantity. Raises InterruptedRun."""
     prepared, share = wanted.prepared, wanted.prepared.share
     experiment = share.experiment
     asked, trial = experiment.trials[wanted.number], prepared.trials[wanted.number]
@@ -223,7 +223,7 @@ def reproduce(context: Context, wanted: ReproducedModel, reproduction: str) -> l
 
 
 def absent(prepared: Prepared) -> list[Result]:
-    """The row of an experiment whose text is not here."""
+    """The row of an experiment whose text is unavailable."""
     experiment = prepared.share.experiment
     count = len(experiment.trials)
     model = f"{count} models" if count > 1 else experiment.trials[0].title
@@ -247,13 +247,13 @@ def model_name(context: Context, trial: Trial) -> str:
 
 
 def experiment_of(context: Context) -> str:
-    """MLflow's experiment, in which all of a reproduction lies together."""
+    """The MLflow experiment for the whole reproduction."""
     return context.config.tracking.experiment or "reproduce-2015"
 
 
 def _own(context: Context, share: Share) -> tuple[Context, str]:
-    """The context with the settings of an experiment, under those that were asked for by flag, `--set` or preset; and
-    what its corpus is called there."""
+    """The context with the settings of an experiment, overridden by flags, `--set` and preset; and the name of its
+    corpus there."""
     experiment, config, asked = share.experiment, context.config, _asked(context)
     corpus = {**experiment.corpus_settings, **config.corpus}
     wanted = experiment.corpus
@@ -285,7 +285,7 @@ def _is_checked(context: Context, share: Share, wanted: str) -> bool:
 
 
 def _asked(context: Context) -> set[str]:
-    """The settings that were made for this command."""
+    """The settings given for this command."""
     return {
         key
         for key, origin in context.resolved.origins.items()
@@ -294,7 +294,7 @@ def _asked(context: Context) -> set[str]:
 
 
 def _named(context: Context, corpus: str) -> Any:
-    """Tell events of stages under a name that says which text they belong to."""
+    """Emit stage events under a name that includes their text."""
 
     def emit(event: Event) -> None:
         changes: dict[str, Any] = {}

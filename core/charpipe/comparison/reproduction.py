@@ -1,4 +1,5 @@
-"""The table of a reproduction: what was found here, scaled down, beside what was published, never in one column."""
+"""The table of a reproduction: the scaled-down results of this machine next to the published ones, in separate
+columns."""
 
 from __future__ import annotations
 
@@ -22,8 +23,8 @@ QUANTITIES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Result:
-    """One quantity of one model: `here` was found by this machine in `scaled_to`, `published` in 2015 with all the
-    time that it took. `reason` says why there is nothing here, `notes` belong to the model, `caveat` to its text."""
+    """One quantity of one model: `here` was measured on this machine in `scaled_to`, `published` in 2015 with the
+    full training time. `reason` says why there is no result here, `notes` belong to the model, `caveat` to its text."""
 
     source: str
     text: str
@@ -45,7 +46,7 @@ class Result:
 
 
 def result(experiment: Experiment, model: str, quantity: str, **found: Any) -> Result:
-    """A result with what was published beside it; `model` is named as in 2015."""
+    """A result with the published figure; `model` is named as in 2015."""
     one = Result(
         experiment.source, experiment.text, experiment.corpus, model, quantity, caveat=experiment.notes
     )
@@ -56,7 +57,7 @@ def result(experiment: Experiment, model: str, quantity: str, **found: Any) -> R
 
 
 def with_best(experiment: Experiment, results: Sequence[Result]) -> list[Result]:
-    """The results of an experiment, and after those of a grid its best, since that is what is published of it."""
+    """The results of an experiment; for a grid, followed by its best result, which is the published one."""
     if len(experiment.trials) == 1:
         return list(results)
     quantity = experiment.quantities[0]
@@ -70,12 +71,12 @@ def with_best(experiment: Experiment, results: Sequence[Result]) -> list[Result]
 
 
 def head(scaled_to: str) -> tuple[str, ...]:
-    """The columns of the table; `scaled_to` is the time that all of it took part in."""
+    """The columns of the table; `scaled_to` is the time budget of the whole reproduction."""
     return ("text", "model", "parameters", "quantity", f"here, scaled to {scaled_to}", "published", "notes")
 
 
 def cells_of(one: Result) -> tuple[str, ...]:
-    """A row of the table: what is unknown is blank."""
+    """A row of the table; unknown values are blank."""
     return (
         f"{one.source}: {one.text}",
         one.model,
@@ -88,7 +89,7 @@ def cells_of(one: Result) -> tuple[str, ...]:
 
 
 def caveats(results: Iterable[Result]) -> list[str]:
-    """What is to be known about each text on which something was trained, once."""
+    """The caveats of the texts on which something was trained, without duplicates."""
     known = (one for one in results if one.caveat and one.here is not None)
     return list(dict.fromkeys(f"{one.source}: {one.text}: {one.caveat}" for one in known))
 

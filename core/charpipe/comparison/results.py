@@ -1,4 +1,4 @@
-"""The end of a comparison: the leaderboard, written into the workspace and into MLflow, and told."""
+"""The last stage of a comparison: write the leaderboard to the workspace and MLflow, and report it."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ FOLDER, BOARD, ROWS = "comparisons", "leaderboard.csv", "runs.csv"
 
 @dataclass(frozen=True)
 class ComparisonResult(PipelineResult):
-    """What a comparison found: its name; the folder with `leaderboard.csv` and `runs.csv` (None in a dry run); a
-    standing for each configuration, best first; a row for each training."""
+    """The result of a comparison: its name; the folder with `leaderboard.csv` and `runs.csv` (None in a dry run); a
+    standing per configuration, best first; a row per training."""
 
     comparison: str
     corpus: str
@@ -48,9 +48,9 @@ class ComparisonResult(PipelineResult):
 
 @stage("leaderboard", "Rank the configurations.")
 def conclude(context: Context, comparison: Comparison, rows: Sequence[Row]) -> ComparisonResult:
-    """Rank and write what was trained.
+    """Rank the configurations and write the results.
 
-    Raises Incomplete, which carries the same, where a training failed; WouldRun in a dry run with work to do.
+    Raises Incomplete, which carries the result, if a training failed; WouldRun in a dry run with work to do.
     """
     waiting = [row for row in rows if not row.run and not row.error]
     if waiting:
@@ -75,7 +75,7 @@ def conclude(context: Context, comparison: Comparison, rows: Sequence[Row]) -> C
 
 
 def _baselines(context: Context, rows: Sequence[Row]) -> list[Row]:
-    """What compressors need for the same text, as it was found with the scores of a training."""
+    """The compressors' baselines for the same text, as recorded with the scores of a training."""
     from charpipe.stages.baselines import recorded_baselines  # imports torch
 
     scored = next((row for row in rows if row.run and not row.error), None)
@@ -97,11 +97,11 @@ def _write(
 def _publish(
     context: Context, comparison: Comparison, standings: Sequence[Standing], rows: Sequence[Row], folder: Path
 ) -> None:
-    """Bring MLflow up to the comparison. Its troubles are told, and decide nothing."""
+    """Publish the comparison to MLflow. Errors are reported but do not fail the comparison."""
     tracking = context.config.tracking
     if not tracking.enabled:
         return
-    if context.publishing.is_lost:  # why was told already
+    if context.publishing.is_lost:  # the reason was reported already
         context.notice(f"the comparison is not in MLflow; {AGAIN}")
         return
     from charpipe.tracking import locate

@@ -1,4 +1,5 @@
-"""One training of a comparison: trained and scored, or found done; what fails becomes a row that says so."""
+"""One trial of a comparison: train and evaluate it, or find the run that did; a failure becomes a row with
+the error."""
 
 from __future__ import annotations
 
@@ -29,10 +30,10 @@ SPEED = "perf/chars_per_second"
 def train_trial(
     context: Context, trial: Trial, corpus: str, tokens: Made, vocabulary: Made, comparison: str = ""
 ) -> Row:
-    """Train and score one configuration, or find the run that did; `comparison` is what it is done for.
+    """Train and evaluate one configuration, or find the run that did; `comparison` is the name of its comparison.
 
-    Raises InterruptedRun after saving where a stop was wished for; every other error becomes the row's, so that the
-    other configurations go on. In a dry run the row of what would be trained names no run.
+    Raises InterruptedRun after saving if a stop was requested; every other error is stored in the row, so that the
+    other configurations continue. In a dry run, the row of a configuration that would be trained names no run.
     """
     told = _Told(context, trial.name, comparison)
     own = replace(configured(context, trial), emit=told)
@@ -50,7 +51,7 @@ def train_trial(
             "to go on, type the same command again",
             error.exit_code - 128,
         ) from error
-    except Exception as error:  # a plugin's own, or memory that is not there: the others are to go on
+    except Exception as error:  # a plugin's error, or out of memory: continue with the others
         context.emit(StageFailed(trial.name, sentence(error)))
         return Row(trial.title, trial.seed, told.run, error=sentence(error))
     run = Run(context.workspace.root / trained.path)
@@ -64,7 +65,7 @@ def train_trial(
 
 
 def row_of(run: Run, trial: Trial, scores: Mapping[str, float], worse_than_guessing: bool = False) -> Row:
-    """The row of a run that was trained and scored."""
+    """The row of a run that was trained and evaluated."""
     status = run.status
     speeds = [point.value for point in read_history(run).curve(SPEED)]
     return Row(
@@ -94,7 +95,7 @@ def sentence(error: Exception) -> str:
 
 @dataclass
 class _Told:
-    """Passes a training's events on as those of one stage, named after the trial."""
+    """Forwards a training's events as those of one stage, named after the trial."""
 
     context: Context
     name: str
@@ -112,7 +113,7 @@ class _Told:
                 self.worked = True
                 self.context.emit(StageStarted(self.name, why))
             case StageStarted(stage=stage):
-                if not self.worked:  # trained before, and not scored yet
+                if not self.worked:  # trained before, but not evaluated yet
                     self.worked = True
                     self.context.emit(StageStarted(self.name, f"to {stage}"))
             case StageProgress():
@@ -128,7 +129,7 @@ class _Told:
                 self.context.emit(event)
 
     def finish(self, row: Row) -> None:
-        """The whole of it is done."""
+        """Emit the end of the trial."""
         bits = row.test_bits if row.test_bits is not None else row.val_bits
         said = f"{row.steps:,} step{'' if row.steps == 1 else 's'}"
         if bits is not None:

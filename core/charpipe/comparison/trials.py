@@ -1,4 +1,4 @@
-"""The configurations of a comparison, as values: every architecture in every size, depth and seed."""
+"""The trials of a comparison: every architecture with every size, depth and seed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Trial:
-    """One training: `size` and `layers` are None where the architecture has no such setting, and `seed` is where it
-    draws nothing."""
+    """One training: `size` and `layers` are None if the architecture has no such setting, and `seed` is None if it
+    uses no random numbers."""
 
     arch: str
     size: int | None
@@ -29,7 +29,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared, settled: `name` is the same for the same request on the same content."""
+    """A resolved comparison: `name` is the same for the same request on the same content."""
 
     name: str
     title: str
@@ -45,7 +45,7 @@ def trials(
     layers: Sequence[int],
     seeds: Sequence[int],
 ) -> list[Trial]:
-    """All configurations, seeds innermost; architectures that are not in `sized` take part once, without seeds."""
+    """All configurations, seeds innermost; architectures that are not in `sized` appear once, without seeds."""
     made: list[Trial] = []
     for arch in archs:
         if arch not in sized:

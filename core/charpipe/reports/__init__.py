@@ -1,1 +1,1 @@
-"""What a run's folder tells, for people: its report as one HTML page, and runs side by side."""
+"""Reports from a run's folder: an HTML page per run, and comparisons of runs."""

@@ -1,4 +1,4 @@
-"""Line charts as inline SVG: they take the page's colours, scale to a phone, and can be read out."""
+"""Line charts as inline SVG: they use the page's colors, scale to a phone, and are accessible to screen readers."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from markupsafe import Markup, escape
 WIDTH, HEIGHT = 760, 320
 LEAST_LEFT, TOP, BOTTOM = 62, 14, 46
 LETTER, BOLD, DIGIT = 10, 11.5, 11
-"""The widths of a letter of a level's label, of a curve's, and of a tick's where letters are largest, on a phone."""
+"""The widths of a letter of a level's label, of a curve's label, and of a tick, at their largest size, on a phone."""
 TITLE = 40
-"""What the left axis' title takes, with the spaces beside it."""
+"""The width of the left axis' title, with the space around it."""
 APART = 20.0
-"""Between two labels: the height of one there."""
+"""The minimum distance between two labels: the height of one at that size."""
 MOST_POINTS = 600
 LARGEST, LEAST = 1e12, 1e-12
-"""Values beyond are as good as infinite, and on a logarithmic axis as good as nothing."""
+"""Values above LARGEST are treated as infinite, and on a logarithmic axis, values below LEAST as zero."""
 MARKED = 40
-"""A curve of so few points shows each."""
+"""A curve with at most this many points shows a marker for each."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """A curve: its name, the number of its colour (1 to 4), and points `(x, y)` in order of x."""
+    """A curve: its name, the number of its color (1 to 4), and points `(x, y)` in order of x."""
 
     name: str
     colour: int
@@ -35,7 +35,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Level:
-    """A horizontal line to hold the curves against."""
+    """A horizontal reference line."""
 
     name: str
     value: float
@@ -43,7 +43,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Axes:
-    """What the axes say, how a value on the lower one is written, and whether the left one is logarithmic."""
+    """The titles of the axes, the format of x values, and whether the y axis is logarithmic."""
 
     x: str
     y: str
@@ -52,7 +52,7 @@ class Axes:
 
 
 def chart(lines: Sequence[Line], axes: Axes, levels: Sequence[Level] = ()) -> Markup | None:
-    """The chart as an SVG element; None where no curve has a finite point."""
+    """The chart as an SVG element; None if no curve has a finite point."""
     lines = [Line(line.name, line.colour, _drawable(line.points, axes.logarithmic)) for line in lines]
     lines = [line for line in lines if line.points]
     if not lines:
@@ -66,7 +66,7 @@ def chart(lines: Sequence[Line], axes: Axes, levels: Sequence[Level] = ()) -> Ma
     up = _Scale(low, high, HEIGHT - BOTTOM, TOP, axes.logarithmic, room=0.06)
     across = _Scale(min(xs), max(xs), _left(up), WIDTH - 16 - _widest(lines, levels))
     ends = [up(line.points[-1][1]) for line in lines] + [up(level.value) for level in levels]
-    labels = _apart(ends)  # no name covers another
+    labels = _apart(ends)  # labels must not overlap
     curves, held = labels[: len(lines)], labels[len(lines) :]
     parts = [
         *_grid(across, up, axes),
@@ -82,17 +82,17 @@ def chart(lines: Sequence[Line], axes: Axes, levels: Sequence[Level] = ()) -> Ma
 
 
 def _left(up: _Scale) -> float:
-    """Room for the left axis' title and the longest of its ticks."""
+    """The width of the left axis' title and its longest tick label."""
     return max(LEAST_LEFT, TITLE + DIGIT * max((len(_short(value)) for value in up.ticks()), default=0))
 
 
 def _widest(lines: Sequence[Line], levels: Sequence[Level]) -> float:
-    """The width of the widest label, to the right of the curves."""
+    """The width of the widest label to the right of the curves."""
     return max([*(BOLD * len(line.name) for line in lines), *(LETTER * len(level.name) for level in levels)])
 
 
 class _Scale:
-    """Values to places on the page."""
+    """Maps values to positions on the page."""
 
     def __init__(
         self, low: float, high: float, start: float, end: float, log: bool = False, room: float = 0.0
@@ -100,7 +100,7 @@ class _Scale:
         self._of: Callable[[float], float] = math.log10 if log else float
         first, last = self._of(low), self._of(high)
         spare = (last - first) * room
-        if last - first <= 1e-9 * max(abs(first), abs(last), 1.0):  # one value, for all that can be seen
+        if last - first <= 1e-9 * max(abs(first), abs(last), 1.0):  # visually a single value
             spare = 0.5 * max(abs(first), 1.0) * (1e-3 if abs(first) > 1e3 else 1.0)
         self.first, self.last = first - spare, last + spare
         self.start, self.end, self.log = start, end, log
@@ -172,7 +172,7 @@ def _curves(lines: Sequence[Line], across: _Scale, up: _Scale, places: Sequence[
 
 
 def _apart(places: list[float], lowest: float = HEIGHT - BOTTOM) -> list[float]:
-    """The same places, moved where two labels would touch, and none below `lowest`."""
+    """The same positions, moved apart where two labels would touch, none below `lowest`."""
     moved = list(places)
     order = sorted(range(len(places)), key=lambda n: places[n])
     for above, below in pairwise(order):
@@ -185,7 +185,7 @@ def _apart(places: list[float], lowest: float = HEIGHT - BOTTOM) -> list[float]:
 
 
 def _drawable(points: Sequence[tuple[float, float]], log: bool) -> list[tuple[float, float]]:
-    """Finite points, and of a long curve no more than can be seen: the mean of each stretch."""
+    """The finite points; a long curve is reduced to the mean of each segment."""
     finite = [(x, y) for x, y in points if abs(x) < LARGEST and abs(y) < LARGEST and (y > LEAST or not log)]
     if len(finite) <= MOST_POINTS:
         return finite

@@ -1,4 +1,4 @@
-"""A run's samples by step as one text to read."""
+"""A run's samples by step, as one text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LONGEST = 2000
 
 
 def evolution(run: Run) -> str:
-    """Markdown: a heading a step, and the sample fenced so that nothing in it is taken for markup."""
+    """Markdown with a heading per step, and each sample fenced so that none of it is interpreted as markup."""
     parts = [f"# {run_title(run.info)}: samples by step\n"]
     for sample in read_history(run).samples:
         text = f"{sample['prompt']}{sample['text']}"[:LONGEST]

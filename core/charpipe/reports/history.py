@@ -1,4 +1,4 @@
-"""A run's measurements as curves over steps and over time, and its samples by step, read from its folder."""
+"""A run's metrics as curves over steps and over time, and its samples by step, read from its folder."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from charpipe.runs import Run
 from charpipe.runs.recorder import read_metrics
 
 LONG_PAUSE = 60.0
-"""Seconds without a line, and many times what is usual, are a pause between two sessions and no training time."""
+"""A gap of at least this many seconds, and of many times the usual interval, is a pause between two sessions and not
+training time."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """`value` was measured after `step` updates and `seconds` of work."""
+    """`value` was measured after `step` updates and `seconds` of training."""
 
     step: int
     seconds: float
@@ -25,21 +26,21 @@ class Point:
 
 @dataclass
 class RunHistory:
-    """Curves by metric, each in order of steps; `samples` as `{"step", "prompt", "text"}`; whether pauses between
-    sessions were left out of the seconds."""
+    """Curves by metric, each in order of steps; `samples` as `{"step", "prompt", "text"}`; and whether pauses between
+    sessions were excluded from the seconds."""
 
     curves: dict[str, list[Point]] = field(default_factory=dict)
     samples: list[dict[str, Any]] = field(default_factory=list)
     paused: bool = False
 
     def curve(self, metric: str) -> list[Point]:
-        """The points of a metric, none where it was not measured."""
+        """The points of a metric; empty if it was not measured."""
         return self.curves.get(metric, [])
 
 
 def read_history(run: Run) -> RunHistory:
-    """What a run recorded so far. Of two values at one step the first counts: the later is a score of whole splits,
-    which no curve compares with the slices scored while training."""
+    """Read a run's history so far. Of two values at one step the first is used: the later one is a score of whole
+    splits, which is not comparable with the slices evaluated during training."""
     lines = list(read_metrics(run.metrics_file)) if run.metrics_file.is_file() else []
     history = RunHistory(samples=_samples(run))
     clock, history.paused = _clock([_number(line.get("time")) for line in lines])
@@ -64,12 +65,13 @@ def _samples(run: Run) -> list[dict[str, Any]]:
     ]
     latest = {
         int(sample["step"]): sample for sample in found
-    }  # of two at one step the later: the final sample
+    }  # the later of two at one step: the final sample
     return [latest[step] for step in sorted(latest)]
 
 
 def _clock(times: list[float]) -> tuple[list[float], bool]:
-    """Seconds since the first line, pauses between sessions counted as an ordinary interval."""
+    """Seconds since the first line, with pauses between sessions counted as an ordinary interval; and whether there
+    were any."""
     gaps = [max(later - earlier, 0.0) for earlier, later in pairwise(times)]
     usual = median(gaps) if gaps else 0.0
     longest = max(LONG_PAUSE, 20 * usual)

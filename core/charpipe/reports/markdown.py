@@ -1,4 +1,4 @@
-"""Texts and names in Markdown, shown as they are: nothing in them is taken for markup."""
+"""Escape texts and names for Markdown, so that none of them is interpreted as markup."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 
 
 def fenced(text: str) -> str:
-    """A block that shows `text`: its fence is longer than any within."""
+    """A code block with `text`: its fence is longer than any in the text."""
     fence = "`" * max(3, _longest(text) + 1)
     return f"{fence}text\n{text}\n{fence}"
 
 
 def code(text: str) -> str:
-    """`text` within a line, between more backticks than it holds; a line break is a space there."""
+    """`text` as inline code, between more backticks than it contains; line breaks become spaces."""
     line = " ".join(text.splitlines()) or " "
     fence = "`" * (_longest(line) + 1)
     edge = " " if line.startswith(("`", " ")) or line.endswith(("`", " ")) else ""
@@ -20,7 +20,7 @@ def code(text: str) -> str:
 
 
 def cell(text: str) -> str:
-    """`text` in a table's cell, whose punctuation is escaped."""
+    """`text` as a table cell, with its punctuation escaped."""
     return re.sub(r"([\\`*_\[\]<>|~&])", r"\\\1", " ".join(text.splitlines()))
 
 

@@ -1,4 +1,4 @@
-"""The report of a run: one HTML page that carries all it shows, to keep or to send to a friend."""
+"""The report of a run: one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from charpipe.runs.uniform_baseline import warn_about
 
 BITS, LOSS, RATE = "val/bits_per_char", "train/loss", "train/learning_rate"
 CHARTED = (BITS, LOSS, RATE, "val/loss", "perf/chars_per_second")
-"""Metrics with charts and figures of their own; every other one that has a curve gets a chart by its name."""
+"""Metrics with their own charts and figures; every other metric with a curve gets a chart under its name."""
 MOST_SAMPLES = 60
-"""Samples shown; of more, evenly spaced ones with the first and the last."""
+"""Maximum samples shown: evenly spaced ones, with the first and the last."""
 LONGEST_SAMPLE = 4000
-"""Characters shown of each."""
+"""Maximum characters shown per sample."""
 FULL_BITS = 8
-"""Surprise from which the colour is full: one chance in 256."""
+"""Surprise at which the color is full: a probability of 1/256."""
 
 
 def report(run: Run) -> str:
-    """The page. Raises RunError where nothing was measured yet, or the run is damaged or of another schema."""
+    """The HTML page. Raises RunError if nothing was measured yet, or the run is damaged or of another schema."""
     info, status, history = run.info, run.status, read_history(run)
     if not history.curves and not history.samples:
         raise RunError(
@@ -58,7 +58,7 @@ def report(run: Run) -> str:
 
 
 def _figures(status: Status, metrics: Mapping[str, float]) -> list[tuple[str, str]]:
-    """What a reader wants first, as far as it is known."""
+    """The key figures, as far as they are known."""
     found: list[tuple[str, str]] = []
     for split, name in (("test", "test"), ("val", "validation")):
         if f"{split}/bits_per_char" in metrics:
@@ -74,8 +74,8 @@ def _figures(status: Status, metrics: Mapping[str, float]) -> list[tuple[str, st
 
 
 def _surprise(run: Run) -> dict[str, Any] | None:
-    """Held-out text, each piece with the depth of its colour in percent and its surprise in words; None where the run
-    has none, as those of earlier versions."""
+    """Held-out text, each piece with the depth of its color in percent and its surprise in words; None if the run has
+    none, as in earlier versions."""
     found = Surprise.from_json(run.kept("evaluate").get("surprise") or {})
     if found is None:
         return None
@@ -99,8 +99,8 @@ def _coloured(bits: float) -> tuple[int, str]:
 
 
 def _charts(history: RunHistory, metrics: Mapping[str, float], whole: float | None) -> list[tuple[Any, str]]:
-    """Each chart with its caption; those without data are left out. `whole` is the score of the whole validation
-    split, which a curve of what was scored while training need not end at."""
+    """Each chart with its caption; charts without data are left out. `whole` is the score of the whole validation
+    split, which may differ from the end of the curve of evaluations during training."""
     bits = history.curve(BITS)
     levels = _levels(metrics)
     steps, clock = Axes("step", "bits per character"), Axes("time", "bits per character", _duration)
@@ -131,7 +131,7 @@ def _charts(history: RunHistory, metrics: Mapping[str, float], whole: float | No
 
 
 def _levels(metrics: Mapping[str, float]) -> list[Level]:
-    """What compressors need for the held-out text: of the test text, else of the validation text."""
+    """The compressors' baselines for the held-out text: the test text, or else the validation text."""
     for split in ("test", "val"):
         found = [
             Level(name.replace("_", " "), metrics[f"{split}/{name}_bits_per_char"])
@@ -152,8 +152,8 @@ def _over_time(points: list[Point]) -> list[tuple[float, float]]:
 
 
 def _evolution(history: RunHistory, status: Status) -> list[dict[str, Any]]:
-    """Samples by step, each with the validation score last known by then; the final one, with that of the evaluation
-    of the whole run, which scored the checkpoint that wrote it."""
+    """Samples by step, each with the latest validation score at that step; the final sample has the score of the
+    final evaluation, which used the same checkpoint."""
     bits, samples = history.curve(BITS), history.samples
     if len(samples) > MOST_SAMPLES:
         last = len(samples) - 1
@@ -197,7 +197,7 @@ def _novelty(run: Run, metrics: Mapping[str, float]) -> dict[str, Any] | None:
 
 
 def _settings(info: RunInfo) -> list[tuple[str, str, str]]:
-    """Settings that are not defaults: `(key, value, where it came from)`."""
+    """Non-default settings: `(key, value, source)`."""
     return [
         (key, _written(info.settings[key]), origin)
         for key, origin in sorted(info.origins.items())
@@ -206,7 +206,7 @@ def _settings(info: RunInfo) -> list[tuple[str, str, str]]:
 
 
 def _written(value: object) -> str:
-    """A value as people read it: no dictionary, list or truth value as Python writes it."""
+    """A value in readable form, without Python's notation for dictionaries, lists and booleans."""
     if isinstance(value, bool | dict | list):
         return json.dumps(value, ensure_ascii=False, default=str)
     return f"{value:,.4f}" if isinstance(value, float) else "unset" if value is None else str(value)

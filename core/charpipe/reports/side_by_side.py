@@ -1,4 +1,4 @@
-"""Runs side by side: their scores, the settings in which they differ, and how each learnt, for a terminal."""
+"""Compare runs in a terminal: their scores, their different settings, and their learning curves."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ WIDTH = 32
 
 @dataclass
 class SideBySide:
-    """`scores` and `settings` by name, a value a run (None where it has none); `curves` a list of points a run."""
+    """`scores` and `settings` by name, one value per run (None if it has none); `curves` with one list of points per
+    run."""
 
     runs: list[str]
     titles: list[str]
@@ -27,10 +28,10 @@ class SideBySide:
     settings: dict[str, list[Any]] = field(default_factory=dict)
     curves: list[list[Point]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    """A sentence for each run that is worse than guessing."""
+    """A warning for each run that is worse than guessing."""
 
     def as_json(self) -> dict[str, Any]:
-        """One JSON object; a curve's points as `[step, seconds, bits per character]`."""
+        """A JSON object; a curve's points are `[step, seconds, bits per character]`."""
         return {
             "runs": self.runs,
             "titles": self.titles,
@@ -42,7 +43,7 @@ class SideBySide:
 
 
 def side_by_side(runs: Sequence[Run]) -> SideBySide:
-    """The runs compared. Raises RunError where one is damaged or of another schema."""
+    """Compare the runs. Raises RunError if one is damaged or of another schema."""
     infos, statuses = [run.info for run in runs], [run.status for run in runs]
     metrics = [status.metrics or (status.best or status.last or {}).get("metrics", {}) for status in statuses]
     names = sorted({name for one in metrics for name in one})
@@ -61,7 +62,7 @@ def side_by_side(runs: Sequence[Run]) -> SideBySide:
 
 
 def sparkline(points: Sequence[Point], low: float, high: float, width: int = WIDTH) -> str:
-    """A curve in one line of `width` characters at most; `low` and `high` are those of all curves beside it."""
+    """A curve as one line of at most `width` characters; `low` and `high` are the limits of all compared curves."""
     values = [point.value for point in points if math.isfinite(point.value)]
     if len(values) > width:
         values = [values[round(n * (len(values) - 1) / (width - 1))] for n in range(width)]

@@ -1,4 +1,4 @@
-"""The titles of runs that reports show; see `charpipe.runs.titles`."""
+"""Titles of runs in reports; see `charpipe.runs.titles`."""
 
 from charpipe.runs.titles import model_title, run_title, seeded_title
 

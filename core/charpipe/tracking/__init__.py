@@ -1,6 +1,7 @@
-"""MLflow, and the only package that imports it. `metrics.jsonl` is the truth; MLflow is filled from it.
+"""MLflow tracking; the only package that imports MLflow. `metrics.jsonl` is the source of truth, and MLflow is filled
+from it.
 
-Importing this package imports no MLflow; `tracker`, `sync`, `models` and `pages` import it when they work.
+Importing this package does not import MLflow; `tracker`, `sync`, `models` and `pages` import it on use.
 """
 
 from charpipe.config.settings.tracking import TrackingConfig

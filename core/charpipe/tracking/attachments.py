@@ -1,4 +1,4 @@
-"""A file beside a run in MLflow: pages about the run, which its artifact view shows."""
+"""Attach files to a run in MLflow: pages about the run, shown in its artifact view."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from charpipe.tracking.location import Location
 
 
 def attach(location: Location, run: str, file: Path, folder: str, run_id: str | None = None) -> str:
-    """Log `file` as an artifact of the run of that name; returns its path there, such as `inspection/page.html`.
+    """Log `file` as an artifact of the run with that name; returns its artifact path, such as `inspection/page.html`.
 
-    Raises RunError where MLflow has no such run, CharpipeError where MLflow does not take part.
+    Raises RunError if MLflow has no such run, CharpipeError if MLflow fails.
     """
     try:
         client = connect(location)

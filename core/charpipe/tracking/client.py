@@ -1,7 +1,7 @@
-"""One MLflow client for one explicit location, with MLflow's noise and telemetry off.
+"""Create an MLflow client for one explicit location, with MLflow's logging and telemetry off.
 
-The first use of a database migrates its schema, and two processes that do so at once destroy each
-other's work: it happens under a lock.
+The first use of a database migrates its schema, and two processes that migrate at once corrupt it: the migration
+holds a lock.
 """
 
 from __future__ import annotations
@@ -41,34 +41,34 @@ HONOURED = (
     "MLFLOW_S3_IGNORE_TLS",
     "MLFLOW_S3_UPLOAD_EXTRA_ARGS",
 )
-"""The user's variables that say which MLflow is meant and how to log in there; docs/environment.md lists them."""
+"""Environment variables of the user that select an MLflow server and its login; docs/environment.md lists them."""
 OWN = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the tracker tries again by itself
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the tracker retries by itself
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "GIT_PYTHON_REFRESH": "quiet",
 }
 SERVER = ("MLFLOW_SERVER_ENABLE_JOB_EXECUTION",)
-"""What the process of our own server sets for itself."""
+"""Variables that charpipe's own server process sets for itself."""
 LOCK_SECONDS = 300.0
 
 
 def quiet_environment() -> None:
-    """Set what MLflow reads from the environment, before it is imported: of the user's variables only those in
-    HONOURED stay."""
+    """Set the environment variables that MLflow reads, before it is imported: of the user's variables, only those in
+    HONOURED are kept."""
     for variable in [name for name in os.environ if name.upper().startswith("MLFLOW_")]:
         if variable not in HONOURED and variable not in SERVER:
             del os.environ[variable]
     os.environ.update(FORCED | OWN)
     loopback = "127.0.0.1,localhost"
-    for variable in ("NO_PROXY", "no_proxy"):  # no proxy stands between this machine and itself
+    for variable in ("NO_PROXY", "no_proxy"):  # never use a proxy for this machine itself
         if loopback not in os.environ.get(variable, ""):
             os.environ[variable] = ",".join(filter(None, (os.environ.get(variable), loopback)))
 
 
 def connect(location: Location) -> MlflowClient:
-    """A client whose database is there and migrated. Raises what MLflow raises where it is out of reach."""
+    """A client whose database exists and is migrated. Raises MLflow's exceptions if MLflow is unreachable."""
     quiet_environment()
     from mlflow.tracking import MlflowClient
 
@@ -86,21 +86,21 @@ def connect(location: Location) -> MlflowClient:
         else:
             _make_schema(location.uri, location)
         client = MlflowClient(location.uri, location.uri)
-        client.search_experiments(max_results=1)  # whether it answers
+        client.search_experiments(max_results=1)  # check that it answers
     return client
 
 
 def _make_schema(uri: str, location: Location) -> None:
-    """Make the schema where there is none. MLflow writes the place of its first experiment's artifacts into SQL as it
-    is: it gets our URI, in which quotes are escaped, and not the working directory."""
+    """Create the schema if there is none. MLflow writes the artifact location of its first experiment into SQL
+    verbatim: it gets our URI, in which quotes are escaped, instead of the working directory."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     SqlAlchemyStore(uri, location.artifacts)
 
 
 def _make_whole(path: Path, location: Location) -> None:
-    """Make our own database beside its place and move it there in one step: a kill, or a full disk, while its schema
-    is made leaves none. One that was left half-made, and so holds no run, is made anew."""
+    """Create our own database in a temporary place and move it in one step, so that a kill or a full disk during
+    schema creation leaves no database. A half-made one, which holds no run, is created again."""
     if path.is_file() and not _is_half_made(path):
         return
     new = path.with_name(f".{path.name}.new")
@@ -110,7 +110,7 @@ def _make_whole(path: Path, location: Location) -> None:
 
 
 def _is_half_made(path: Path) -> bool:
-    """Whether its schema is not finished and no run is in it."""
+    """Whether its schema is incomplete and it holds no run."""
     from mlflow.store.db import utils
 
     try:
@@ -124,12 +124,12 @@ def _is_half_made(path: Path) -> bool:
                 return True
             found = database.execute("select version_num from alembic_version").fetchone()
             return found is None or found[0] != utils._get_latest_schema_revision()
-    except (sqlite3.Error, AttributeError):  # another MLflow keeps these elsewhere
+    except (sqlite3.Error, AttributeError):  # another MLflow version keeps these elsewhere
         return False
 
 
 def _migrate(uri: str) -> None:
-    """Bring our own database, made by an older MLflow perhaps, to the schema of this one."""
+    """Migrate our own database, possibly from an older MLflow, to the schema of the installed MLflow."""
     from mlflow.store.db import utils
     from sqlalchemy import create_engine
 
@@ -137,7 +137,7 @@ def _migrate(uri: str) -> None:
     try:
         if utils._all_tables_exist(engine) and _revision(engine) != utils._get_latest_schema_revision():
             utils._upgrade_db(engine)
-    except AttributeError:  # another MLflow keeps these elsewhere; it then says itself what to do
+    except AttributeError:  # another MLflow version keeps these elsewhere; it then says what to do
         return
     finally:
         engine.dispose()
@@ -150,7 +150,7 @@ def _revision(engine: object) -> str | None:
 
 
 def explain(error: Exception, location: Location) -> CharpipeError:
-    """What went wrong with MLflow, in one sentence and without its traceback."""
+    """Describe an MLflow error in one sentence, without its traceback."""
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     return CharpipeError(
         f"MLflow at {location.shown} does not take part ({redact(reason)}); nothing of the run is lost"

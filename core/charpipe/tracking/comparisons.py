@@ -1,6 +1,6 @@
-"""A comparison in MLflow: a parent run with the leaderboard and the curves, whose children are the trainings.
+"""A comparison in MLflow: a parent run with the leaderboard and the curves; the training runs are its children.
 
-Doing it twice is the same as doing it once. A training that several comparisons rank stands below the last of them.
+Publishing is idempotent. A training that is part of several comparisons is a child of the last of them.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ PARTS = (("step", "plots/bits_per_char_by_step.png"), ("seconds", "plots/bits_pe
 
 @dataclass(frozen=True)
 class Board:
-    """What MLflow is told: the comparison's name and title, its corpus, the experiment that was chosen (None: the
-    corpus's); a table of texts; the runs that it ranks; curves of validation bits per character by configuration, one a
-    seed; the files to keep beside them; and the names of the runs that differ from another in their seed alone."""
+    """The content of a comparison in MLflow: its name and title, its corpus, the chosen experiment (None: the
+    corpus's); a table of texts; the ranked runs; curves of validation bits per character by configuration, one per
+    seed; the files to attach; and the names of the runs that differ from another run only in their seed."""
 
     name: str
     title: str
@@ -58,8 +58,7 @@ class Board:
 
 
 def publish(location: Location, board: Board) -> str:
-    """Bring MLflow up to the comparison; returns the parent's run id. Raises CharpipeError where MLflow does not
-    take part."""
+    """Publish the comparison to MLflow; returns the parent's run id. Raises CharpipeError if MLflow fails."""
     try:
         client = connect(location)
         children = [_child(client, location, board, run) for run in board.runs]
@@ -75,7 +74,7 @@ def publish(location: Location, board: Board) -> str:
 
 
 def _child(client: MlflowClient, location: Location, board: Board, run: Run) -> MlflowRun:
-    """The training's own run; one that MLflow does not have, or not to its end, is brought there first."""
+    """The MLflow run of a training; if MLflow lacks it, or its end, it is synced first."""
     remembered = run.status.mlflow
     known = remembered.get("run_id") if location.is_where(remembered) else None
     found = experiments.find_run(client, run.name, known)
@@ -113,7 +112,7 @@ def _enroll(client: MlflowClient, parent: str, board: Board, run: Run, child: Ml
         if child.data.tags.get(tag) != value:
             client.set_tag(id_, tag, value)
     info = run.info
-    if run.name in board.seeded and child.info.run_name == run_title(info):  # a name that a person gave stays
+    if run.name in board.seeded and child.info.run_name == run_title(info):  # keep a name that the user gave
         client.update_run(id_, name=seeded_title(info))
 
 
@@ -138,7 +137,7 @@ def _fill(client: MlflowClient, parent: str, board: Board) -> None:
 
 
 def _shared_params(runs: Sequence[Run]) -> dict[str, str]:
-    """The settings of training that all the runs have alike."""
+    """The training settings that all runs share."""
     found: list[dict[str, Any]] = [describe.params(run.info) for run in runs]
     if not found:
         return {}
@@ -150,6 +149,6 @@ def _shared_params(runs: Sequence[Run]) -> dict[str, str]:
 
 
 def _markdown(board: Board) -> str:
-    """The leaderboard as MLflow's description of a run shows it."""
+    """The leaderboard as Markdown, for the run's description in MLflow."""
     rows = [board.head, ["---"] * len(board.head), *board.table]
     return "\n".join("| " + " | ".join(cell(text) for text in row) + " |" for row in rows) + "\n"

@@ -1,8 +1,9 @@
-"""A corpus's experiment in MLflow.
+"""The experiment of a corpus in MLflow.
 
-In the workspace's own MLflow an experiment is called like its corpus. In one that workspaces share, two projects may
-have a corpus `./input.txt` each: tags say whose an experiment is, and the second project gets one of another name
-(`./input.txt · songs · 3f2a91c0`). Corpora whose sources are the same everywhere (URLs, packages) share one.
+In the workspace's own MLflow, an experiment has the name of its corpus. In an MLflow that workspaces share, two
+projects may each have a corpus `./input.txt`: tags record the owner of an experiment, and the second project's gets
+another name (`./input.txt · songs · 3f2a91c0`). Corpora whose sources are the same everywhere (URLs, packages) share
+one.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
 OWNER_TAG = "charpipe.owner"
 """The id of a workspace, or the digest of sources that are the same everywhere."""
 LONGEST = 200
-"""Characters of a corpus's name in that of its experiment."""
+"""Maximum characters of the corpus's name in the experiment's name."""
 
 
 def experiment_name(corpus: str, project: str = "", owner: str = "") -> str:
-    """The corpus's name; for an `owner`, where another has that, with the project's name and a digest."""
+    """The corpus's name; with an `owner`, for when another owner has that name, it includes the project's name and a
+    digest."""
     if not owner and len(corpus) <= LONGEST and " · " not in corpus:
         return corpus
     digest = digest_of_json([corpus, owner])[:8]
@@ -44,15 +46,16 @@ def experiment_of(
     chosen: str | None = None,
     info: RunInfo | None = None,
 ) -> str:
-    """The id of the experiment for runs of `corpus`, made where it is new: the one that the settings name (`chosen`),
-    else the corpus's own. `info` is of a run on it, which knows whether its sources are the same everywhere."""
+    """The id of the experiment for runs of `corpus`, which is created if it is new: the one that the settings name
+    (`chosen`), or else the corpus's own. `info` describes a run on the corpus; it records whether the sources are the
+    same everywhere."""
     if chosen is not None or location.is_own:
         return experiments.ensure(client, chosen or experiment_name(corpus), location)
     return _Search(client, location, corpus, info).ensure()
 
 
 class _Search:
-    """Looks for a corpus's experiment in an MLflow that workspaces share."""
+    """Finds a corpus's experiment in an MLflow that workspaces share."""
 
     def __init__(self, client: MlflowClient, location: Location, corpus: str, info: RunInfo | None) -> None:
         self._client, self._location, self._corpus = client, location, corpus
@@ -86,8 +89,8 @@ class _Search:
         return experiment_name(self._corpus), own
 
     def _is_ours(self, found: Experiment) -> bool:
-        """Whether its tags say so, or it holds a run of ours; one without tags (of charpipe 0.1, or made by hand) and
-        without another's runs is taken, and tagged."""
+        """Whether its tags name this owner, or it holds a run of ours; an untagged one (of charpipe 0.1, or created
+        by hand) without runs of others is adopted and tagged."""
         if OWNER_TAG in found.tags and found.tags.get(CORPUS_TAG) != self._corpus:
             return False
         if found.tags.get(OWNER_TAG) in self._owners or self._holds_ours(found):

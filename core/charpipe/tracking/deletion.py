@@ -1,4 +1,4 @@
-"""Taking a run's models out of the workspace's own MLflow, when the run itself goes: its metrics stay as history."""
+"""Delete a run's models from the workspace's own MLflow when the run is deleted; its metrics remain as history."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from charpipe.tracking.logged_models import ROLE_TAG
 
 
 def forget_models(location: Location, run: str) -> int:
-    """Delete the best and the last model of the run of that name; returns the bytes that this freed.
+    """Delete the best and the last model of the run with that name; returns the number of bytes freed.
 
-    An MLflow that is not the workspace's own is left alone. What is registered stays: it follows the champions.
-    Raises CharpipeError where MLflow cannot be told.
+    An MLflow other than the workspace's own is not changed. Registered models remain: they follow the champions.
+    Raises CharpipeError if MLflow fails.
     """
     if not location.is_own or not (location.folder / "mlflow.db").is_file():
         return 0

@@ -1,4 +1,4 @@
-"""Fetch a run's model from MLflow, given nothing but the tracking URI: on another machine, say."""
+"""Download a run's model from MLflow, given only the tracking URI, for example on another machine."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def download_model(location: Location, run: str, folder: Path, which: str = "best") -> Path:
-    """Fetch the model bundle of a run (its name, a unique beginning of it, or MLflow's id).
+    """Download the model bundle of a run (its name, a unique prefix of it, or its MLflow id).
 
-    Returns a folder in `folder` that holds model.safetensors, config.json and vocabulary.json, each compared with
-    the sha256 that was recorded. Raises RunError or UsageError where there is no such run or model.
+    Returns a folder in `folder` with model.safetensors, config.json and vocabulary.json, each verified against its
+    recorded sha256. Raises RunError or UsageError if there is no such run or model.
     """
     try:
         return _download(location, run, folder, which)

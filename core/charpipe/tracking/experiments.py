@@ -1,4 +1,4 @@
-"""Experiments and runs in MLflow: an experiment is a corpus, a run carries charpipe's name as a tag."""
+"""Experiments and runs in MLflow: one experiment per corpus; a run has charpipe's name as a tag."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 KIND = {"mlflow.experimentKind": "custom_model_development"}
-"""Makes MLflow's page open on runs and their comparison, and not on its view of language-model traces."""
+"""Opens MLflow's page on runs and their comparison instead of its view of language-model traces."""
 
 
 def ensure(client: MlflowClient, name: str, location: Location, tags: Mapping[str, str] | None = None) -> str:
-    """The id of the experiment of that name; if it is new, made with `tags` and an explicit place for artifacts."""
+    """The id of the experiment with that name, which is created if it is new, with `tags` and an explicit artifact
+    location."""
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(name)
@@ -31,7 +32,7 @@ def ensure(client: MlflowClient, name: str, location: Location, tags: Mapping[st
         try:
             given = KIND | {view.TAG: view.view()} | dict(tags or {})
             return str(client.create_experiment(name, artifact_location=_place(name, location), tags=given))
-        except MlflowException:  # another process was quicker
+        except MlflowException:  # another process was faster
             found = client.get_experiment_by_name(name)
             if found is None:
                 raise
@@ -42,13 +43,13 @@ def ensure(client: MlflowClient, name: str, location: Location, tags: Mapping[st
 
 
 def _place(name: str, location: Location) -> str | None:
-    """Where a new experiment keeps its artifacts: a folder of its own, whatever its name holds."""
+    """The artifact location of a new experiment: a separate folder, valid for any name."""
     return f"{location.artifacts.rstrip('/')}/{_folder(name)}" if location.artifacts else None
 
 
 def _folder(name: str) -> str:
-    """The folder of an experiment's artifacts: without a percent sign, because MLflow's own tools decode some paths
-    twice, and another one for every name."""
+    """The folder name of an experiment's artifacts: unique for every name, and without a percent sign, because
+    MLflow's own tools decode some paths twice."""
     folder = file_name(name)
     if "%" not in folder:
         return folder
@@ -56,13 +57,13 @@ def _folder(name: str) -> str:
 
 
 def show(client: MlflowClient, experiment: Experiment) -> None:
-    """Give the experiment charpipe's view, where it has none or an older one."""
+    """Set charpipe's view on the experiment, unless it has the current one."""
     if experiment.tags.get(view.TAG) != (shown := view.view()):
         client.set_experiment_tag(experiment.experiment_id, view.TAG, shown)
 
 
 def find_run(client: MlflowClient, name: str, run_id: str | None = None) -> MlflowRun | None:
-    """The run with that id, else the newest that carries that name; deleted ones are as good as absent."""
+    """The run with that id, or else the newest with that name; deleted runs are ignored."""
     from mlflow.exceptions import MlflowException
 
     if run_id:
@@ -74,20 +75,20 @@ def find_run(client: MlflowClient, name: str, run_id: str | None = None) -> Mlfl
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
     if re.search(r"['\\]", name):
-        return None  # no run is called so
+        return None  # no run has that name
     runs = _search(client, f"tags.`{RUN_TAG}` = '{name}'")
     return runs[0] if runs else None
 
 
 def look_up(client: MlflowClient, wanted: str, shown: str) -> MlflowRun:
-    """The run that a person means by a name, a unique beginning of one, or MLflow's id.
+    """The run with a name, a unique prefix of a name, or an MLflow id.
 
-    Raises UsageError where there is none or more than one.
+    Raises UsageError if there is none or more than one.
     """
     exact = find_run(client, wanted, wanted if len(wanted) == 32 and wanted.isalnum() else None)
     if exact is not None:
         return exact
-    beginning = re.split(r"['\\%]", wanted)[0]  # what LIKE finds more than that is sorted out below
+    beginning = re.split(r"['\\%]", wanted)[0]  # LIKE may match more; filtered below
     runs = [
         run
         for run in _search(client, f"tags.`{RUN_TAG}` LIKE '{beginning}%'")

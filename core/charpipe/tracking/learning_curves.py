@@ -1,4 +1,4 @@
-"""How several configurations learnt, in one plot: each a curve, the mean over its seeds, with a band around it."""
+"""Plot the learning curves of several configurations: for each the mean over its seeds, with a band around it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ GRID = 200
 
 
 def draw(curves: Mapping[str, Sequence[Sequence[Point]]], across: str) -> Figure | None:
-    """Bits per character of validation text over steps or, with `across` "seconds", over time; None where there is no
-    curve. What was measured once only, such as a counted model, is a level line."""
+    """Validation bits per character over steps or, with `across` "seconds", over time; None if there is no curve. A
+    configuration measured only once, such as a count-based model, is a horizontal line."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -65,8 +65,8 @@ def _curve(axes: Any, title: str, found: list[list[Point]], across: str, look: d
 
 
 def together(found: Sequence[Sequence[Point]], across: str) -> tuple[Any, Any]:
-    """The curves at common places: x [n] and values [curves, n], interpolated where their own places differ and only
-    where all of them were measured."""
+    """The curves at common positions: x [n] and values [curves, n], interpolated if their own positions differ, and
+    only where all of them were measured."""
     places = [np.array([getattr(point, across) for point in curve], dtype=float) for curve in found]
     values = [np.array([point.value for point in curve]) for curve in found]
     if all(np.array_equal(places[0], other) for other in places):

@@ -1,6 +1,6 @@
-"""Where MLflow's data live: always an explicit URI, so that a stray `./mlruns` never decides.
+"""The location of MLflow's data: always an explicit URI, so that MLflow never falls back to `./mlruns`.
 
-In this order: the `[tracking]` table, MLFLOW_TRACKING_URI (honoured, with a notice), SQLite in the workspace.
+In this order: the `[tracking]` table, MLFLOW_TRACKING_URI (used with a notice), SQLite in the workspace.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _FILE = re.compile(r"sqlite(\+pysqlite)?:///(/|file:/)")
 
 @dataclass(frozen=True)
 class Location:
-    """One MLflow: its tracking URI; where new experiments put their artifacts (None: the server decides); the
-    workspace's folder for locks; where the URI came from; and what the user should be told about that."""
+    """An MLflow location: its tracking URI; where new experiments store artifacts (None: the server decides); the
+    workspace's folder for locks; the source of the URI; and a notice for the user."""
 
     uri: str
     artifacts: str | None
@@ -36,7 +36,7 @@ class Location:
 
     @property
     def is_server(self) -> bool:
-        """Whether an MLflow server answers here, which then also shows the pages."""
+        """Whether this is an MLflow server, which then also serves the pages."""
         return self.uri.startswith(("http://", "https://"))
 
     @property
@@ -46,11 +46,12 @@ class Location:
 
     @property
     def key(self) -> str:
-        """What a run remembers of where it was logged: no password, and no path that changes when it is moved."""
+        """The identifier of this location that a run stores: without a password, and without a path that changes when
+        it is moved."""
         return "workspace" if self.is_own else self.shown
 
     def is_where(self, remembered: Mapping[str, Any]) -> bool:
-        """Whether what a run remembers (its `mlflow` attributes) is about this MLflow."""
+        """Whether a run's stored `mlflow` attributes refer to this location."""
         uri = str(remembered.get("uri", ""))
         if self.is_own:
             return uri == "workspace" or (
@@ -60,12 +61,12 @@ class Location:
 
     @property
     def shown(self) -> str:
-        """The URI for people: without a password, a file's path as it is."""
+        """The URI for display: without a password, a file's path verbatim."""
         return without_password(plain_url(self.uri))
 
 
 def locate(config: TrackingConfig, folder: Path, environ: Mapping[str, str] | None = None) -> Location:
-    """The MLflow to use, for a workspace whose MLflow folder is `folder`. Raises UsageError for others."""
+    """The MLflow location for a workspace whose MLflow folder is `folder`. Raises UsageError for unsupported URIs."""
     env = os.environ if environ is None else environ
     folder = folder.absolute()
     artifacts = config.artifacts or (folder / "artifacts").as_uri()
@@ -90,5 +91,5 @@ def _elsewhere(uri: str, artifacts: str, folder: Path, origin: str, notice: str 
 
 
 def without_password(uri: str) -> str:
-    """A URI that may be shown."""
+    """The URI without its password, safe to show."""
     return redact(without_secret(uri))

@@ -1,6 +1,6 @@
-"""A run's best and last checkpoint as MLflow's LoggedModels, in charpipe's own format.
+"""Log a run's best and last checkpoint as MLflow LoggedModels, in charpipe's own format.
 
-A bundle is safetensors, JSON and nothing else: no code is stored, and none is executed when it is fetched.
+A bundle is safetensors and JSON only: no code is stored, and none is executed on download.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROLES = ("best", "last")
 
 
 def log_checkpoints(client: MlflowClient, run: Run, experiment_id: str, run_id: str) -> None:
-    """Make the run's LoggedModels be its best and its last checkpoint, each with the metrics of its step."""
+    """Update the run's LoggedModels to its best and its last checkpoint, each with the metrics of its step."""
     status = run.status
     there = of_run(client, experiment_id, run_id)
     for role, entry in (("best", status.best), ("last", status.last)):
@@ -45,7 +45,7 @@ def log_checkpoints(client: MlflowClient, run: Run, experiment_id: str, run_id: 
 
 
 def of_run(client: MlflowClient, experiment_id: str, run_id: str) -> dict[str, LoggedModel]:
-    """The finished models of a run by their role, "best" and "last"."""
+    """The finished models of a run by role, "best" and "last"."""
     found = client.search_logged_models([experiment_id], filter_string=f"source_run_id = '{run_id}'")
     return {
         model.tags[ROLE_TAG]: model

@@ -1,4 +1,4 @@
-"""The plot of a run's losses, drawn without a display."""
+"""Plot a run's losses, without a display."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHOWN = {"train/loss": "training", "val/loss": "validation", "test/loss": "test"
 
 
 def draw(run: Run) -> Figure | None:
-    """Nats per token against steps, for each split that was scored; None where nothing was."""
+    """Nats per token against steps, for each evaluated split; None if none was evaluated."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""A run's `run.json` in MLflow's terms: params, tags, dataset lineage."""
+"""Convert a run's `run.json` to MLflow's terms: params, tags, dataset lineage."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from charpipe.runs import RunInfo
 
 PARAM_TABLES = ("corpus", "train", "sample")
 COUNTED_TABLES = ("corpus", "sample")
-"""A count-based model has no use for a learning rate and its like."""
+"""The only setting tables that apply to a count-based model, which has no learning rate and the like."""
 VALUE_LIMIT = 6000
 DIGEST_LIMIT = 36
 NAME_LIMIT = 480
@@ -19,7 +19,7 @@ CONTEXTS = {"train": "training", "val": "validation", "test": "test"}
 
 
 def params(info: RunInfo) -> dict[str, str]:
-    """The resolved settings that shape the model, by dotted name; the architecture's under `model.`."""
+    """The resolved settings that affect the model, by dotted name; the architecture's under `model.`."""
     tables = PARAM_TABLES if info.is_trained_by_steps else COUNTED_TABLES
     chosen = {key: value for key, value in info.settings.items() if key.split(".")[0] in tables}
     chosen |= {f"model.{key}": value for key, value in info.architecture_config.items()}
@@ -32,7 +32,7 @@ def params(info: RunInfo) -> dict[str, str]:
 
 
 def tags(info: RunInfo) -> dict[str, str]:
-    """The run's name, its corpus, and the digests and versions that it was made from."""
+    """The run's name, its corpus, and the digests and versions of its inputs."""
     made = {
         RUN_TAG: info.name,
         CORPUS_TAG: info.corpus,
@@ -51,7 +51,7 @@ def tags(info: RunInfo) -> dict[str, str]:
 
 
 def datasets(info: RunInfo) -> Iterator[tuple[str, dict[str, str]]]:
-    """For each split: what it was used for, and the fields of MLflow's `Dataset`."""
+    """For each split: its context, and the fields of MLflow's `Dataset`."""
     digest = info.inputs.get("tokens", "")[: DIGEST_LIMIT - 4]
     source = json.dumps({"corpus": info.corpus, **info.inputs, **info.paths}, sort_keys=True)
     for split, count in _tokens(info.facts).items():
@@ -63,7 +63,7 @@ def datasets(info: RunInfo) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _tokens(facts: dict[str, Any]) -> dict[str, int]:
-    """How many tokens each split has, where `run.json` says so; otherwise training alone is certain."""
+    """The number of tokens per split, if `run.json` records it; otherwise only the training split is certain."""
     for candidate in (facts.get("tokens"), facts):
         while isinstance(candidate, dict):
             if any(isinstance(candidate.get(split), int) for split in CONTEXTS):

@@ -1,4 +1,4 @@
-"""Trained models by name: from this workspace's runs and champions, or from MLflow given only its tracking URI."""
+"""Find trained models by name: in this workspace's runs and champions, or in MLflow, given only its tracking URI."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from charpipe.workspace import Workspace
 def find_model(
     wanted: str, workspace: Workspace, registry: Registry, tracking: TrackingConfig, which: str = "best"
 ) -> Loaded:
-    """The model of the run `wanted` (or of `champion:CORPUS`, `previous:CORPUS`): of this workspace, or else of the
-    MLflow that the settings name.
+    """The model of the run `wanted` (or of `champion:CORPUS`, `previous:CORPUS`), from this workspace, or else from
+    the MLflow that the settings name.
 
-    Raises UsageError with near matches where neither has such a run.
+    Raises UsageError with near matches if neither has such a run.
     """
     try:
         if (kept := named(workspace, wanted)) is not None:
@@ -38,7 +38,7 @@ def find_model(
 
 
 def _download(location: Location, wanted: str, folder: Path, which: str) -> Path:
-    """The folder with the model of a run, or of a champion, from a MLflow server."""
+    """Download the model of a run, or of a champion, from an MLflow server; returns its folder."""
     if parse_reference(wanted) is not None:
         from charpipe.tracking.registry import download_champion
 

@@ -1,4 +1,4 @@
-"""Who a record in MLflow belongs to, where several workspaces log to one MLflow."""
+"""The owner of a record in MLflow, for when several workspaces log to one MLflow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from charpipe.workspace import Workspace
 
 
 def workspace_id(workspace: Workspace) -> str:
-    """What tells this workspace from others in a shared MLflow, wherever it is moved."""
+    """The identifier of this workspace in a shared MLflow; it does not change when the workspace is moved."""
     path = workspace.root / "workspace.json"
     with exclusive(path.with_name("workspace.lock"), lambda holder: None, lambda: None):
         try:
@@ -25,11 +25,11 @@ def workspace_id(workspace: Workspace) -> str:
 
 
 def workspace_of(location: Location) -> Workspace:
-    """The workspace whose MLflow folder a location has."""
+    """The workspace that a location's MLflow folder belongs to."""
     return Workspace(Path(location.folder).parent)
 
 
 def project_name(workspace: Workspace) -> str:
-    """What people call the workspace: the name of the folder that it lies in, `songs` of `songs/.charpipe`."""
+    """The display name of the workspace: the name of its parent folder, `songs` for `songs/.charpipe`."""
     root = workspace.root.absolute()
     return (root.parent if root.name.startswith(".") else root).name

@@ -1,4 +1,4 @@
-"""MLflow's pages: the workspace's own MLflow server, and links that lead people straight to their runs."""
+"""MLflow's pages: the workspace's own MLflow server, and direct links to runs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from charpipe.tracking.location import Location
 from charpipe.tracking.view import query
 
 TRAINING = "workflowType=machine_learning"
-"""Opens MLflow's pages on "Model training", and not on its view of language-model traces."""
+"""Opens MLflow's pages on "Model training" instead of its view of language-model traces."""
 
 
 def mlflow_server(location: Location, logs: Path) -> ManagedServer:
-    """The managed MLflow server that shows `location` on loopback; for a database, not where a server is up."""
+    """The managed MLflow server that serves `location` on loopback; for a database, not for an existing server."""
     return ManagedServer(
         name="MLflow",
         folder=location.folder,
@@ -36,10 +36,10 @@ def mlflow_server(location: Location, logs: Path) -> ManagedServer:
 
 
 def base_url(location: Location, logs: Path) -> str:
-    """Where MLflow's pages are: the server that the settings name, or our own, started if need be."""
+    """The URL of MLflow's pages: the server that the settings name, or our own, started if necessary."""
     if location.is_server:
         return location.uri
-    connect(location)  # migrates the database first, under its lock
+    connect(location)  # migrate the database first, under its lock
     return mlflow_server(location, logs).start()
 
 
@@ -52,12 +52,12 @@ def link(base: str, run: Run | None = None) -> str:
 
 
 def experiment_link(base: str, run: Run, charts: bool = False) -> str:
-    """The page with all runs of a run's experiment, in charpipe's view of it: a table, or charts over each other."""
+    """The page with all runs of a run's experiment in charpipe's view: a table, or overlaid charts."""
     return f"{base}/#/experiments/{run.status.mlflow.get('experiment_id', '0')}/runs?{query(charts)}"
 
 
 def comparison_link(base: str, runs: Sequence[Run]) -> str:
-    """The page that sets these runs side by side. Raises RunError where one of them is not in MLflow."""
+    """The page that compares these runs. Raises RunError if one of them is not in MLflow."""
     for run in runs:
         if not run.status.mlflow.get("run_id"):
             raise RunError(f"the run {run.name} is not in MLflow yet; type: charpipe runs sync {run.name}")
@@ -67,7 +67,7 @@ def comparison_link(base: str, runs: Sequence[Run]) -> str:
 
 
 def application(url: str, uri: str, artifacts: str) -> Any:
-    """The ASGI application of MLflow's server over a database, as `mlflow server` sets it up, in this process."""
+    """The ASGI application of MLflow's server over a database, configured as by `mlflow server`, in this process."""
     quiet_environment()
     from mlflow.server import constants
 

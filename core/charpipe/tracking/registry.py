@@ -1,8 +1,8 @@
-"""MLflow's registry follows the champions of the workspace: a registered model a corpus, a version a kept model, the
-aliases `champion` and `previous`.
+"""Mirror the workspace's champions to MLflow's model registry: one registered model per corpus, one version per
+stored model, and the aliases `champion` and `previous`.
 
-The workspace decides and MLflow follows: `follow` adds what is missing, however often it is called and wherever the
-one before was cut short. What has been told is noted, so that a run with nothing new does not import MLflow.
+The workspace is the source of truth: `follow` adds what is missing, and may be called repeatedly and after an
+interruption at any point. The published state is recorded, so that a run with nothing new does not import MLflow.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ if TYPE_CHECKING:
 VERSION_TAG, MODEL_TAG = "charpipe.version", "charpipe.model"
 OWNER_TAG = "charpipe.workspace"
 PAGE = 500
-"""Registered models asked for at a time."""
+"""Registered models requested per page."""
 
 
 def model_name(corpus: str, owner: str = "") -> str:
-    """`charpipe-linux_src`: what a corpus's registered model is called. A name that had to be altered to be legal
-    there, and one for an `owner` (a workspace, where another has the plain name), ends with a digest."""
+    """The name of a corpus's registered model, such as `charpipe-linux_src`. The name ends with a digest if it had to
+    be altered to be legal, or if it is for an `owner` (a workspace, when another one has the plain name)."""
     plain = re.sub(r"[^a-zA-Z0-9_-]", "_", corpus)[:100]
     if plain == corpus and not owner and not re.search(r"-[0-9a-f]{10}$", corpus):
         return f"charpipe-{plain}"
@@ -57,14 +57,14 @@ def model_name(corpus: str, owner: str = "") -> str:
 
 
 def _earlier_name(corpus: str) -> str:
-    """As charpipe 0.1 called it: the same for several corpora, and used only where its tags say that it is ours."""
+    """The name in charpipe 0.1: the same for several corpora, and used only if its tags say that it is ours."""
     return "charpipe-" + re.sub(r"[^\w-]", "_", corpus)
 
 
 def follow(location: Location, workspace: Workspace, corpus: str, experiment: str | None = None) -> int:
-    """Bring MLflow's registry up to the champions of `corpus`; returns how many versions were added.
+    """Update MLflow's registry to the champions of `corpus`; returns the number of versions added.
 
-    Raises CharpipeError where MLflow cannot be told everything; the workspace is as it was.
+    Raises CharpipeError if the update of MLflow is incomplete; the workspace does not change.
     """
     state = read_state(workspace, corpus)
     if state is None:
@@ -82,7 +82,7 @@ def follow(location: Location, workspace: Workspace, corpus: str, experiment: st
 def keep_up(
     location: Location, workspace: Workspace, corpus: str, notify: Listener, experiment: str | None = None
 ) -> None:
-    """As `follow`, where there is something to tell; what goes wrong is a notice, mended by the next run."""
+    """Like `follow`, if there is something new; an error becomes a notice, and the next run retries."""
     try:
         state = read_state(workspace, corpus)
         if state is None or _known(workspace, corpus) == _told(location, workspace, state):
@@ -99,7 +99,7 @@ def keep_up(
 
 
 def _told(location: Location, workspace: Workspace, state: ChampionState) -> str:
-    """All that MLflow should know, as a digest."""
+    """The digest of everything that MLflow should contain."""
     there = [version.version for version in records.versions(workspace, state.corpus)]
     return digest_of_json([location.key, state.decision.get("digest"), state.champion.version, there])
 
@@ -116,7 +116,7 @@ def _note(workspace: Workspace, corpus: str) -> Path:
 
 
 class _Following:
-    """One telling. Every step may be repeated."""
+    """One update of the registry. Every step is idempotent."""
 
     def __init__(
         self, location: Location, workspace: Workspace, state: ChampionState, experiment: str | None
@@ -128,7 +128,7 @@ class _Following:
         self._name = self._own_name()
 
     def everything(self) -> int:
-        """Register what is kept, set the aliases, take back what is not kept any more."""
+        """Register stored versions, set the aliases, and remove versions that are no longer stored."""
         self._ensure_model()
         there, added = self._there(), 0
         kept = records.versions(self._workspace, self._state.corpus)
@@ -142,8 +142,8 @@ class _Following:
         return added
 
     def _own_name(self) -> str:
-        """The name that charpipe 0.1 gave, if it is this corpus's and of this workspace; else the plain one; else,
-        where another workspace has that, one with a digest."""
+        """The name given by charpipe 0.1, if it belongs to this corpus and this workspace; else the plain one; else,
+        if another workspace has that, one with a digest."""
         corpus = self._state.corpus
         earlier, plain = _earlier_name(corpus), model_name(corpus)
         tags = self._tags_of(earlier)
@@ -165,7 +165,7 @@ class _Following:
             return None
 
     def _is_ours(self, name: str, tags: Mapping[str, str]) -> bool:
-        """Whether this workspace registered the model; of one without an owner, whether it holds a version of ours."""
+        """Whether this workspace registered the model; a model without an owner is ours if it has a version of ours."""
         if OWNER_TAG in tags:
             return tags[OWNER_TAG] == self._owner
         ours = {_key(version) for version in records.versions(self._workspace, self._state.corpus)}
@@ -226,7 +226,7 @@ class _Following:
     def _logged(
         self, version: Version, experiment_id: str, run_id: str | None, tags: Mapping[str, str]
     ) -> Any:
-        """The LoggedModel that holds the files; one that a telling cut short left is used."""
+        """The LoggedModel that holds the files; one left by an interrupted update is reused."""
         name = f"champion-{version.version}-{version.model[:12]}"
         found = self._client.search_logged_models([experiment_id], filter_string=f"name = '{name}'")
         ready = [one for one in found if str(one.status) in ("READY", "LoggedModelStatus.READY")]
@@ -283,7 +283,7 @@ class _Following:
             self._client.set_registered_model_alias(self._name, alias, wanted.version)
 
     def _retire(self, kept: set[tuple[str, str]], there: Mapping[tuple[str, str], ModelVersion]) -> None:
-        """Take back the versions that were ours and are not kept here any more."""
+        """Remove our versions that are no longer stored here."""
         lines = decisions(self._workspace, self._state.corpus)
         ours = {(str(line.get("version")), str(line.get("model"))) for line in lines}
         for key, version in there.items():
@@ -294,12 +294,12 @@ class _Following:
 
 
 def save(checkpoint: Path, folder: Path) -> None:
-    """A checkpoint's bundle as a model that MLflow serves: charpipe's own files in `artifacts/bundle`, and the code
-    that MLflow runs beside them."""
+    """Save a checkpoint's bundle as a model that MLflow can serve: charpipe's own files in `artifacts/bundle`, next
+    to the code that MLflow runs."""
     from importlib.metadata import version
 
     with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
-        # MLflow warns of its own types when it is imported, and wants an example to write and score a text now
+        # MLflow warns about its own types on import, and wants an input example, for which it would run the model now
         warnings.simplefilter("ignore", UserWarning)
         import mlflow.pyfunc
 
@@ -319,10 +319,10 @@ def save(checkpoint: Path, folder: Path) -> None:
 
 
 def download_champion(location: Location, wanted: str, folder: Path) -> Path:
-    """Fetch the bundle of `champion:CORPUS` or `previous:CORPUS` from MLflow's registry, given only its URI.
+    """Download the bundle of `champion:CORPUS` or `previous:CORPUS` from MLflow's registry, given only its URI.
 
-    Returns a folder in `folder` whose files were compared with the recorded sha256. Raises RunError where there is
-    none, or another one than was recorded.
+    Returns a folder in `folder` whose files match the recorded sha256. Raises RunError if there is none, or if it
+    differs from the record.
     """
     try:
         return _download(location, wanted, folder)
@@ -369,8 +369,8 @@ def _download(location: Location, wanted: str, folder: Path) -> Path:
 
 
 def _registered(client: MlflowClient, wanted: str) -> str:
-    """The registered model of a corpus, by its tag (the whole identity, or a short form that only one has); or one
-    that is called so. Raises UsageError where there are several."""
+    """The registered model of a corpus, by its tag (the full identity, or an unambiguous short form), or by its own
+    name. Raises UsageError if there are several."""
     there = _tagged(client)
     meant = {wanted} if wanted in there.values() else set(called(wanted, there.values()))
     found = [name for name, corpus in there.items() if name == wanted or corpus in meant]
@@ -384,7 +384,7 @@ def _registered(client: MlflowClient, wanted: str) -> str:
 
 
 def _tagged(client: MlflowClient) -> dict[str, str]:
-    """The registered models that charpipe made, by name: the corpus of each."""
+    """The registered models created by charpipe: a mapping from name to corpus."""
     found: dict[str, str] = {}
     token = None
     while True:
@@ -398,7 +398,7 @@ def _tagged(client: MlflowClient) -> dict[str, str]:
 
 
 def _description(version: Version, tags: Mapping[str, str]) -> str:
-    """What people look for first: the score, where it came from, and why it was kept."""
+    """The description: the score, the origin, and the reason for the promotion."""
     score = version.scores.get("val/bits_per_char")
     told = [f"val {score:.4f} bits per character"] if score is not None else []
     return " · ".join([*told, version.run, tags.get("charpipe.reason", ""), f"by {version.by}"])
@@ -409,7 +409,7 @@ def _key(version: Version) -> tuple[str, str]:
 
 
 def _info(workspace: Workspace, version: Version) -> RunInfo | None:
-    """The description of the run that a version came from, while the run is there."""
+    """The `RunInfo` of the run that a version came from, or None if the run is gone."""
     try:
         return Run(workspace.runs / version.run).info
     except RunError:

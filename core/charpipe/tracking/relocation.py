@@ -1,7 +1,8 @@
-"""A workspace that was moved or copied: MLflow stores where artifacts lie as absolute URIs, which are rewritten.
+"""Handle a moved or copied workspace: MLflow stores artifact locations as absolute URIs, which are rewritten.
 
-The MLflow folder remembers its own place in `place.json`; a database of a release that did not is asked where its
-experiments put their artifacts. Only the database in this folder is changed: the original of a copy is not touched.
+The MLflow folder records its own location in `place.json`; for a database of an older release, the location is
+derived from its experiments' artifact locations. Only the database in this folder is changed, not the original of a
+copy.
 """
 
 from __future__ import annotations
@@ -27,8 +28,7 @@ COLUMNS = (
 
 
 def follow_move(location: Location) -> None:
-    """Rewrite the artifacts' places in our own database, where the folder is not where it was. To be called under the
-    lock of the database."""
+    """Rewrite the artifact locations in our own database if the folder has moved. Call it under the database's lock."""
     here = (location.folder / "artifacts").as_uri()
     file = location.folder / PLACE
     known = _read(file)
@@ -38,7 +38,7 @@ def follow_move(location: Location) -> None:
         for old in {known} if known else set(_former(database)):
             if old != here:
                 _rewrite(database, old, here)
-        # MLflow puts its own empty experiment into ./mlruns of the working directory
+        # MLflow creates its own empty experiment in ./mlruns of the working directory
         database.execute(
             "update experiments set artifact_location = ? "
             "where experiment_id = 0 and artifact_location like '%/mlruns/0'",
@@ -66,7 +66,7 @@ def _rewrite(database: sqlite3.Connection, old: str, new: str) -> None:
         present = {row[1] for row in database.execute(f"pragma table_info({table})")}
         if column in present:
             database.execute(
-                f"update {table} set {column} = ? || substr({column}, ?) "  # noqa: S608  names of our own
+                f"update {table} set {column} = ? || substr({column}, ?) "  # noqa: S608  our own names
                 f"where substr({column}, 1, ?) = ?",
                 (new, len(old) + 1, len(old) + 1, f"{old}/"),
             )

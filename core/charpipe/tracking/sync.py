@@ -1,4 +1,4 @@
-"""Fill MLflow again from a run's folder. Doing it twice is the same as doing it once."""
+"""Fill MLflow from a run's folder. Idempotent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from charpipe.tracking.upload import Upload
 
 
 def sync(location: Location, run: Run, experiment: str | None = None) -> int:
-    """Log what MLflow lacks of `run`; returns how many metrics. Raises CharpipeError if it cannot."""
+    """Log what MLflow lacks of `run`; returns the number of metrics logged. Raises CharpipeError on failure."""
     upload = Upload(location, run, experiment)
     try:
         upload.open()
@@ -25,7 +25,7 @@ def sync(location: Location, run: Run, experiment: str | None = None) -> int:
 
 
 def catch_up(location: Location, run: Run, notify: Listener, experiment: str | None = None) -> None:
-    """As `sync`, for scores that came after training: what goes wrong is a notice, and never an error."""
+    """Like `sync`, for scores added after training: an error becomes a notice and is never raised."""
     try:
         sync(location, run, experiment)
     except CharpipeError as error:

@@ -1,4 +1,4 @@
-"""The lines that a growing JSON-lines file has gained; a line still being written waits for its end."""
+"""Read the new lines of a growing JSON-lines file; an incomplete line is read once it is complete."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Tail:
-    """A place in a file. `lines` may be read again until `advance` says that they were dealt with."""
+    """A position in a file. `lines` yields the same lines again until `advance` is called."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -18,7 +18,7 @@ class Tail:
         self._file: int | None = None
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """The whole lines after the place, as objects that have a `step`; a damaged line is passed over."""
+        """Yield the complete lines after the position, as objects that have a `step`; damaged lines are skipped."""
         try:
             file = self.path.open("rb")
         except FileNotFoundError:
@@ -28,7 +28,7 @@ class Tail:
                 self._file, self._done = (
                     number,
                     0,
-                )  # written anew: a resumed run takes back what it will repeat
+                )  # rewritten: a resumed run drops the lines of steps that it will repeat
             self._read = self._done
             file.seek(self._done)
             for line in file:
@@ -40,7 +40,7 @@ class Tail:
                     yield value
 
     def advance(self) -> None:
-        """What was read is dealt with."""
+        """Mark the lines that were read as processed."""
         self._done = self._read
 
 

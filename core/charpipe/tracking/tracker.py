@@ -1,7 +1,7 @@
-"""The tracker: a listener that keeps MLflow up with a run, from a thread that training never waits for.
+"""The tracker: a listener that updates MLflow during a run, from a separate thread that training never waits for.
 
-It reads what the run's folder records, so nothing piles up in memory while MLflow is slow, locked or away:
-it is tried again, less and less often, and `charpipe runs sync` fills in whatever is missing in the end.
+It reads the files in the run's folder, so nothing accumulates in memory while MLflow is slow, locked or unavailable:
+it retries with growing intervals, and `charpipe runs sync` fills in whatever is missing at the end.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from charpipe.tracking.upload import Upload
 LONGEST_PAUSE = 60.0
 RETRY_SECONDS = 1.0
 FAILING_SECONDS = 10.0
-"""For so long, and no longer than the patience, an MLflow that fails at the end of a run is tried again."""
+"""Maximum time for retries at the end of a run while MLflow fails, further limited by the configured patience."""
 
 
 class MlflowTracker:
-    """Tracks one run. `start`, the listener and `finish` never raise; the first failure is told, once."""
+    """Tracks one run. `start`, the listener and `finish` never raise; the first failure is reported once."""
 
     def __init__(self, location: Location, config: TrackingConfig, run: Run, notify: Listener) -> None:
         self.run, self.notify = run, notify
@@ -38,11 +38,11 @@ class MlflowTracker:
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
 
     def start(self) -> None:
-        """Begin; returns at once."""
+        """Start the thread; returns at once."""
         self._thread.start()
 
     def __call__(self, event: Event) -> None:
-        """Pass on what the thread has to say, in the thread that owns the run's status and the view."""
+        """Pass on the thread's messages, in the thread that owns the run's status and the view."""
         self._deliver()
 
     def _deliver(self) -> None:
@@ -54,11 +54,11 @@ class MlflowTracker:
             self.notify(Notice(self._trouble, level="warning"))
 
     def finish(self, state: str) -> bool:
-        """Bring MLflow up to the end of the run: `state` is "finished", "interrupted" or "failed".
+        """Log the end of the run to MLflow: `state` is "finished", "interrupted" or "failed".
 
-        Waits at most the configured patience; returns whether everything arrived.
+        Waits at most the configured patience; returns whether everything was logged.
         """
-        if self._thread.ident is None:  # it was never started: there is nothing to tell
+        if self._thread.ident is None:  # it was never started: nothing to log
             return False
         self._state = state
         self._deadline = time.monotonic() + min(self._config.patience, FAILING_SECONDS)
@@ -84,7 +84,7 @@ class MlflowTracker:
                     self._upload.close(self._state)
                     self._complete = True
             except Exception as error:
-                # whatever MLflow, its database or the network raise: tracking never decides training
+                # errors of MLflow, its database or the network never stop training
                 self._trouble = self._trouble or self._sentence(str(explain(error, self._upload.location)))
                 opened, pause = False, min(2 * pause, LONGEST_PAUSE)
             if self._complete or (ending and time.monotonic() + RETRY_SECONDS > self._deadline):

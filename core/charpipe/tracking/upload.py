@@ -1,7 +1,6 @@
-"""One run, brought into MLflow: each step may be repeated any number of times and adds what is missing.
+"""Upload one run to MLflow: each step is idempotent and adds what is missing.
 
-The tracker calls it while training goes on, `sync` whenever a gap is to be filled; both read the run's
-folder.
+The tracker calls it during training, `sync` whenever a gap is to be filled; both read the run's folder.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 
 class Upload:
-    """A run of the workspace and its counterpart in MLflow. Every method raises what MLflow raises."""
+    """A run of the workspace and its counterpart in MLflow. Every method raises MLflow's exceptions."""
 
     def __init__(self, location: Location, run: Run, experiment: str | None = None) -> None:
         self.location, self.run = location, run
@@ -47,11 +46,11 @@ class Upload:
 
     @property
     def ids(self) -> dict[str, str]:
-        """What the run's status remembers of MLflow."""
+        """The MLflow attributes in the run's status."""
         return {"uri": self.location.key, "experiment_id": self.experiment_id, "run_id": self.run_id}
 
     def open(self) -> None:
-        """Find the run in MLflow, or make it; describe it; learn which of its metrics are there."""
+        """Find or create the run in MLflow; describe it; read which of its metrics are there."""
         self.client = connect(self.location)
         self._metrics, self._samples = Tail(self.run.metrics_file), Tail(self.run.samples_file)
         remembered = self.run.status.mlflow
@@ -70,7 +69,7 @@ class Upload:
             )
         elif (
             found.info.run_name == self.info.name
-        ):  # as earlier versions named it; a name that a person gave stays
+        ):  # as earlier versions named it; keep a name that the user gave
             self.client.update_run(found.info.run_id, name=run_title(self.info))
         self.experiment_id, self.run_id = found.info.experiment_id, found.info.run_id
         experiments.show(self.client, self.client.get_experiment(self.experiment_id))
@@ -78,7 +77,7 @@ class Upload:
         self.known = set(self._history(found.data.metrics))
 
     def metrics(self) -> int:
-        """Log the lines of `metrics.jsonl` that are new; returns how many metrics that were."""
+        """Log the new lines of `metrics.jsonl`; returns the number of metrics logged."""
         from mlflow.entities import Metric
 
         batch = [Metric(key, value, time, step) for key, value, time, step in self._missing()]
@@ -90,7 +89,7 @@ class Upload:
         return len(batch)
 
     def samples(self) -> None:
-        """Keep each new sample as `samples/step-00001200.txt`, and the latest in the run's description."""
+        """Log each new sample as `samples/step-00001200.txt`, and the latest in the run's description."""
         latest = None
         for line in self._samples.lines():
             text = f"{line.get('prompt', '')}{line['text']}"
@@ -101,8 +100,7 @@ class Upload:
         self._samples.advance()
 
     def close(self, state: str) -> None:
-        """The plot of the losses, the samples by step, the report, the best and the last checkpoint, and the run's
-        end."""
+        """Log the loss plot, the samples by step, the report, the best and the last checkpoint, and the run's end."""
         self._plot()
         self._writings()
         logged_models.log_checkpoints(self.client, self.run, self.experiment_id, self.run_id)
@@ -114,7 +112,7 @@ class Upload:
             self.client.set_terminated(self.run_id, STATUS[state], end_time=self._ended())
 
     def _writings(self) -> None:
-        """All samples in one file to read and one for programs, and the report."""
+        """Log all samples in one readable and one machine-readable file, and the report."""
         if self.run.samples_file.is_file():
             self.client.log_artifact(self.run_id, str(self.run.samples_file), "samples")
             self.client.log_text(self.run_id, evolution(self.run), "samples/evolution.md")
@@ -122,7 +120,7 @@ class Upload:
             self.client.log_text(self.run_id, report(self.run), "report/report.html")
 
     def _ended(self) -> int | None:
-        """When the last thing was measured, in milliseconds: filling a gap later does not lengthen the run."""
+        """The time of the last measurement in milliseconds: filling a gap later does not lengthen the run."""
         times = [line["time"] for line in Tail(self.run.metrics_file).lines() if "time" in line]
         return int(max(times) * 1000) if times else None
 

@@ -1,7 +1,7 @@
-"""How MLflow's page shows an experiment: few columns, best run first, and charts that lay the runs over each other.
+"""The view of an experiment on MLflow's page: few columns, best run first, and charts that overlay the runs.
 
-MLflow keeps a view that somebody shares as a tag of the experiment, and opens it for a link that names it. charpipe's
-links name this one. What a person then changes is theirs, and stays in their browser.
+MLflow stores a shared view as a tag of the experiment, and opens it for a link that names it. charpipe's links name
+this one. A user's own changes stay in their browser.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CHARTS = (
 
 
 def view() -> str:
-    """The view as MLflow's page reads it."""
+    """The view in the format of MLflow's page."""
     shown: dict[str, Any] = {
         "selectedColumns": list(COLUMNS),
         "orderByKey": f"metrics.`{BITS}`",
@@ -50,10 +50,10 @@ def view() -> str:
 
 
 def query(charts: bool = False) -> str:
-    """What a link to an experiment's runs says so that it opens this view, on its table or on its charts."""
+    """The query of a link to an experiment's runs that opens this view, on its table or on its charts."""
     mode = (
         "&compareRunsMode=CHART" if charts else ""
-    )  # an order here would make MLflow's page leave the view out
+    )  # an order here would make MLflow's page ignore the view
     return f"workflowType=machine_learning&viewStateShareKey={KEY}{mode}"
 
 
