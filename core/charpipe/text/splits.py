@@ -32,7 +32,7 @@ def assign_splits(
     """The split of each document, by a hash of its path keyed with the corpus's salt.
 
     A new document never moves an old one to another split. Documents with equal `contents` (SHA-256) share a split:
-    that of the first of them by path, or the one that `previous` (path to split) has for one of them.
+    the one that `previous` (path to split) has for one of them, else that of the first of them by path.
     """
     previous = previous or {}
     leaders: dict[str, str] = {}

@@ -59,7 +59,7 @@ def check_parent(tokenizer: Tokenizer, parent: Mapping[str, Any] | None) -> None
 
 
 def tokenizer_options(tokenizer: Tokenizer, config: TokenizerConfig) -> Options:
-    """The tokenizer's options from the corpus's `tokenizer` table. Raises UsageError for those that it does not take."""
+    """The tokenizer's options from the corpus's `tokenizer` table. Raises UsageError for options it does not take."""
     given = config.model_dump(exclude={"name"}, exclude_defaults=True)
     try:
         return tokenizer.config.model_validate(given)
