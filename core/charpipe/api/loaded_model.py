@@ -32,7 +32,7 @@ LENGTH = 200
 
 
 class ModelState(Mapping[str, "Tensor"]):
-    """The tensors of a model's state by name, with a batch of one in dimension 1: `memory["hidden"][layer, 0, unit]`.
+    """The tensors of a model's state by name, with a batch of one in dimension 1: `state["hidden"][layer, 0, unit]`.
 
     It also stores the position in the text, so that a model set to this state continues exactly from there.
     """

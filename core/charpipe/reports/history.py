@@ -11,8 +11,8 @@ from charpipe.runs import Run
 from charpipe.runs.recorder import read_metrics
 
 LONG_PAUSE = 60.0
-"""A gap of at least this many seconds, and of many times the usual interval, is a pause between two sessions and not
-training time."""
+"""A gap longer than this, and than 20 times the usual interval, is a pause between two sessions and not training
+time."""
 
 
 @dataclass(frozen=True)

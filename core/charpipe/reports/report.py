@@ -74,7 +74,7 @@ def _figures(status: Status, metrics: Mapping[str, float]) -> list[tuple[str, st
 
 
 def _surprise(run: Run) -> dict[str, Any] | None:
-    """Held-out text, each piece with the depth of its color in percent and its surprise in words; None if the run has
+    """Held-out text, each piece with the depth of its color in percent and its surprise as text; None if the run has
     none, as in earlier versions."""
     found = Surprise.from_json(run.kept("evaluate").get("surprise") or {})
     if found is None:
