@@ -82,7 +82,7 @@ def validate(
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise explain(error, model, prefix, origins or {}, flags) from None  # the original error repeats the input
+        raise explain(error, model, prefix, origins or {}, flags) from None  # it repeats the input
 
 
 def _fields(model: type[BaseModel], path: Iterable[str]) -> list[str]:

@@ -1,6 +1,6 @@
-"""Corpora: from a path, an archive, a package or a URL to documents in Parquet, in little memory.
+"""Corpora: ingest a path, an archive, a package or a URL into Parquet documents, in little memory.
 
-Its settings are read without importing pyarrow, so what needs it is imported when it is first used.
+Imports that need pyarrow are lazy, so that the settings load without it.
 """
 
 from typing import TYPE_CHECKING

@@ -1,6 +1,6 @@
-"""Archives as members: tar and zip, compressed or not, Debian packages, and single compressed files.
+"""Read the members of archives: tar and zip, compressed or not, Debian packages, and single compressed files.
 
-Everything is read as a stream under limits; nothing is extracted, and a member's path is only ever a name.
+Archives are read as streams under limits. Nothing is extracted to disk, and a member's path is used only as a name.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from charpipe.corpus.zip import zip_members
 from charpipe.errors import CorpusError
 
 _PACKED_SOURCE = re.compile(r"usr/src/.*\.tar(\.[a-z0-9]+)?")
-"""In a Debian package, an archive that is the package's point: linux-source-N.N ships the kernel so."""
+"""A source archive inside a Debian package, which is read too: linux-source-N.N contains the kernel as one."""
 
 
 class FileMembers:
-    """The members of one file, whatever it is. `position` of `size` bytes of it have been read."""
+    """The members of one file of any supported kind."""
 
     def __init__(self, source: BinaryIO, name: str, selection: Selection, limits: Limits) -> None:
         self._source = source
@@ -55,7 +55,7 @@ class FileMembers:
             yield from self._stream(self._source.read, self._name)
 
     def _stream(self, read: Callable[[int], bytes], name: str, package: bool = False) -> Iterator[Member]:
-        """The members of a tar, compressed or not, or the one file that was compressed."""
+        """The members of a tar, compressed or not, or a single file, compressed or not."""
         head = read_fully(read, HEAD)
         kind = kind_of(head)
         read = prepend(head, read)
@@ -84,7 +84,7 @@ class FileMembers:
                 yield refused(path, why_not, entry.size) if why_not else Member(path, entry.size, body.read)
 
     def _package(self) -> Iterator[Member]:
-        """A Debian package: an `ar` archive whose member data.tar.* holds the files (deb(5))."""
+        """The members of a Debian package: an `ar` archive whose member data.tar.* holds the files (deb(5))."""
         self._source.seek(8)
         while len(header := self._source.read(60)) == 60:
             name, size = header[:16].decode("latin-1").strip(" /"), header[48:58].strip()
@@ -98,7 +98,7 @@ class FileMembers:
         raise CorpusError(f"{self._name} is not a whole Debian package: it holds no data; fetch it again")
 
     def admit(self, path: str) -> str:
-        """Why a member of this path is not read: a path that leads elsewhere, or one seen before; else empty."""
+        """Why a member with this path is rejected (an unsafe or duplicate path); empty if it is not."""
         if path.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", path) or re.match("[A-Za-z]:", path):
             return "unsafe path: it leads outside the archive"
         if "\0" in path or len(path) > 4096:
@@ -110,7 +110,7 @@ class FileMembers:
 
 
 class _Body:
-    """What is left of one tar member."""
+    """The unread rest of one tar member."""
 
     def __init__(self, tar: TarStream, size: int) -> None:
         self._tar = tar

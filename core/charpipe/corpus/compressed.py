@@ -1,4 +1,4 @@
-"""Files in a folder or archive that are compressed, read as what they hold. Archives among them are not."""
+"""Decompress compressed files in a folder or archive. Nested archives are rejected."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _ARCHIVE = "an archive within the corpus: unpack it, or name it as a corpus of i
 
 
 class Unpacker:
-    """Opens members, under limits that hold for each and for all of them together."""
+    """Opens members under limits for each member and for all of them together."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._received = self._produced = 0
 
     def open(self, member: Member) -> Member:
-        """The member itself, what it holds if it is compressed, or it with the reason why it cannot be read.
+        """Return the member, decompressed if it is compressed, or with `why_not` set if it is rejected.
 
-        Raises OSError where it cannot be read or is damaged, LimitError where it unpacks beyond the limits; reading
-        from what is returned raises the same.
+        Raises OSError if it cannot be read or is damaged, LimitError if it unpacks beyond the limits; reading from
+        the returned member raises the same.
         """
         head = read_fully(member.read, HEAD)
         if what := document_format(head):
@@ -65,12 +65,12 @@ class Unpacker:
                 yield chunk
         except DamagedError as error:
             if error.subject != path:
-                raise  # it is the archive around it that is damaged
+                raise  # the enclosing archive is damaged
             raise OSError(errno.EIO, f"its compressed content is damaged ({error.reason})") from error
 
 
 class _Stream:
-    """Chunks as a stream."""
+    """A readable stream over an iterator of chunks."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
@@ -87,7 +87,7 @@ class _Stream:
 
 
 def prepend(head: bytes, read: Callable[[int], bytes]) -> Callable[[int], bytes]:
-    """`read`, with `head` before what it returns; every call but the last returns the size that is asked for."""
+    """A `read` that returns `head` first; every call except the last returns the requested size."""
     left = head
 
     def prepended(size: int) -> bytes:

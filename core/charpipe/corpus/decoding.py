@@ -1,6 +1,6 @@
-"""Bytes to text: UTF-8, UTF-16, UTF-32; else the legacy encoding that a detector finds; else binary.
+"""Decode bytes to text: UTF-8, UTF-16 or UTF-32; else a detected legacy encoding; else the document is binary.
 
-Text is exact: a byte order mark stays as U+FEFF, and newlines stay as they are unless the corpus asks.
+Text is exact: a byte order mark is kept as U+FEFF, and newlines are kept unless the corpus sets `newline`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from charpipe.corpus.detection import SAMPLE, is_iso_2022_jp, legacy_encoding, nearly_utf8, wide_encoding
 
 PART = 16_000_000
-"""Most bytes of UTF-8 in one row of the documents."""
+"""Maximum bytes of UTF-8 in one row of the documents."""
 CONTROL_SHARE = 0.01
 NULS, NUL_SHARE = 8, 0.1
-"""Text in UTF-8 has at most so many NULs, or so many in one byte."""
+"""UTF-8 text has at most NULS NUL bytes, or at most this share of its bytes, whichever is more."""
 _NOT_CONTROL = bytes(byte for byte in range(256) if byte in b"\t\n\v\f\r" or (byte >= 32 and byte != 127))
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -25,13 +25,13 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _HIDDEN = re.compile(rb"[\x00-\x08\x0c\x1b]")
-"""What ASCII has only where it may be another encoding: UTF-16, ISO-2022-JP."""
+"""ASCII bytes that suggest another encoding: UTF-16, ISO-2022-JP."""
 WAYS_OUT = "name its encoding with --set corpus.encoding=NAME, or read on with --set corpus.errors=replace"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The encoding of a document, or (with `encoding` empty) why it is no text; `note` says what was tolerated."""
+    """The encoding of a document, or (with `encoding` empty) why it is rejected; `note` says what was tolerated."""
 
     encoding: str
     why_not: str = ""
@@ -39,7 +39,7 @@ class Verdict:
 
 
 class Classifier:
-    """Tells a document's encoding from its chunks, in memory that does not grow."""
+    """Determines a document's encoding from its chunks, in constant memory."""
 
     def __init__(self, encoding: str | None = None, errors: str = "strict") -> None:
         self._forced = encoding
@@ -52,7 +52,7 @@ class Classifier:
         self._other = _Trial(encoding) if encoding else None
 
     def update(self, chunk: bytes) -> None:
-        """Look at the next bytes."""
+        """Process the next chunk."""
         self._look_for_mark(chunk)
         if len(self._head) < SAMPLE:
             self._head += chunk[: SAMPLE - len(self._head)]
@@ -67,7 +67,7 @@ class Classifier:
         self._controls += len(chunk.translate(None, _NOT_CONTROL))
 
     def _look_for_mark(self, chunk: bytes, final: bool = False) -> None:
-        """Feed the trial of the stated or marked encoding; a mark is at most four bytes long."""
+        """Decode with the encoding that is configured or that a byte order mark (at most four bytes) gives."""
         if self._other is None and self._start is not None:
             self._start += chunk
             if len(self._start) < 4 and not final:
@@ -80,7 +80,7 @@ class Classifier:
             self._other.feed(chunk)
 
     def verdict(self) -> Verdict:
-        """What it is, after the last chunk."""
+        """The verdict; call it after the last chunk."""
         self._look_for_mark(b"", final=True)
         if self._other is not None and (self._forced or self._other.ok):
             return self._named(self._other)
@@ -130,21 +130,21 @@ class Classifier:
 
 
 class _Trial:
-    """Whether a stream is valid in an encoding, and its first bad byte; UTF-16 that holds NUL is not text."""
+    """Whether a stream is valid in an encoding, and its first bad byte; UTF-16 with NUL is not valid."""
 
     def __init__(self, encoding: str) -> None:
         self.encoding = encoding
         self.ok = True
         self.bad_at = 0
         self.rest = b""
-        """What followed the first bad byte in its chunk."""
+        """The bytes from the first bad byte to the end of its chunk."""
         self._fault = ""
         self._fed = 0
         self._decoder = codecs.getincrementaldecoder(encoding)()
 
     @property
     def cut(self) -> bytes:
-        """The bytes of a last character that is incomplete so far."""
+        """The bytes of an incomplete last character."""
         return _pending(self._decoder)
 
     @property
@@ -154,7 +154,7 @@ class _Trial:
 
     @property
     def malformed(self) -> bool:
-        """Whether bytes could not be decoded, which U+FFFD can stand for."""
+        """Whether there are undecodable bytes, which U+FFFD can replace."""
         return bool(self.rest)
 
     def feed(self, chunk: bytes) -> None:
@@ -185,7 +185,7 @@ def _cut_off(cut: bytes) -> str:
 
 
 def classify(data: bytes, encoding: str | None = None, errors: str = "strict") -> Verdict:
-    """The verdict on a whole document."""
+    """The verdict on a document that is in memory."""
     if encoding is None and data.isascii() and not _HIDDEN.search(data):
         return Verdict("utf-8")
     classifier = Classifier(encoding, errors)
@@ -194,17 +194,17 @@ def classify(data: bytes, encoding: str | None = None, errors: str = "strict") -
 
 
 def chunk_bytes(encoding: str) -> int:
-    """How many bytes of a document make one part: no encoding more than quadruples in UTF-8."""
+    """Bytes of a document per part. UTF-8 is at most four times as long as any other encoding."""
     return PART - 8 if encoding == "utf-8" else PART // 4
 
 
 def to_utf8(
     chunks: Iterable[bytes], encoding: str, newline: str = "keep", errors: str = "strict"
 ) -> Iterator[bytes]:
-    """The document's text in UTF-8, part by part; a character is never cut in two.
+    """Convert a document to UTF-8, part by part; characters are not split between parts.
 
-    A last character that is incomplete is left out. Raises UnicodeDecodeError for other bad bytes, unless `errors`
-    is "replace".
+    An incomplete last character is dropped. Raises UnicodeDecodeError for other bad bytes, unless `errors` is
+    "replace".
     """
     decoder = codecs.getincrementaldecoder(encoding)(errors)
     held = b""
@@ -220,7 +220,7 @@ def to_utf8(
 
 
 def _with_last(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Each chunk, and at the end an empty one marked as the last."""
+    """Each chunk with False, and then an empty chunk with True, which marks the end."""
     for chunk in chunks:
         yield chunk, False
     yield b"", True

@@ -1,7 +1,7 @@
-"""Compressed files as streams: what a file is by its first bytes, decompression, and reading ahead.
+"""Detect file types by their first bytes, decompress streams, and read ahead.
 
-Decompression runs in a thread of its own (its library releases the interpreter's lock), so that it
-overlaps with hashing and writing; a bounded queue keeps memory flat.
+Decompression runs in its own thread (the libraries release the GIL), so that it overlaps with hashing and writing. A
+bounded queue limits memory.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from charpipe.errors import CorpusError
 
 CHUNK = 2 * 2**20
 DEPTH = 6
-"""Chunks that a reading thread may be ahead."""
+"""Maximum number of chunks that the reading thread is ahead."""
 
 Kind = Literal["gzip", "bzip2", "xz", "zstd", "zip", "deb", "tar", "plain"]
 _BITE = 1 << 12
 HEAD = 512
-"""Bytes that tell every kind apart: tar's mark is at 257."""
+"""Bytes needed to recognize every kind: tar's magic number is at offset 257."""
 
 
 def kind_of(head: bytes) -> Kind:
-    """What a file is, by its first HEAD bytes; names are not trusted."""
+    """The kind of a file, by its first HEAD bytes; its name is ignored."""
     marks: list[tuple[bytes, Kind]] = [
         (b"\x1f\x8b\x08", "gzip"),
         (b"BZh", "bzip2"),
@@ -43,7 +43,7 @@ def kind_of(head: bytes) -> Kind:
     ]
     for mark, kind in marks:
         if head.startswith(mark):
-            # "BZh" alone could begin a text; the compressed block's mark makes it certain
+            # a text may begin with "BZh"; only the magic number of the first block is conclusive
             if kind == "bzip2" and head[4:10] not in (b"1AY&SY", b"\x17rE8P\x90"):
                 continue
             return kind
@@ -77,10 +77,10 @@ _NEW: dict[str, Callable[[], _Decompressor]] = {
 def decompress(
     read: Callable[[int], bytes], kind: Kind, subject: str, limits: Limits, received: Callable[[], int]
 ) -> Iterator[bytes]:
-    """The decompressed content of what `read` hands out, in chunks of at most CHUNK bytes.
+    """Decompress what `read` returns, in chunks of at most CHUNK bytes.
 
-    `received` says how much of the outermost file has been read: archives within archives share one limit.
-    Raises DamagedError where the stream is damaged or cut short, LimitError where it unpacks beyond `limits`.
+    `received` returns how much of the outermost file has been read: nested archives share one limit.
+    Raises DamagedError if the stream is damaged or cut short, LimitError if it unpacks beyond `limits`.
     """
     produced = 0
 
@@ -98,7 +98,7 @@ def decompress(
 
 
 def _stream_chunks(pull: Callable[[], bytes], kind: Kind) -> Iterator[bytes]:
-    """xz, bzip2 and gzip, all of which may be several streams one after another, padded with NUL."""
+    """Decompress xz, bzip2 or gzip. Each may consist of several concatenated streams, padded with NUL."""
     data = pull()
     while data:
         decoder = _NEW[kind]()
@@ -114,16 +114,19 @@ def _stream_chunks(pull: Callable[[], bytes], kind: Kind) -> Iterator[bytes]:
 
 
 def _step(decoder: _Decompressor, data: bytes) -> tuple[bytes, bytes]:
-    """At most CHUNK bytes of output, and what of the input is left to feed."""
+    """At most CHUNK bytes of output, and the input that is not consumed yet."""
     if isinstance(decoder, lzma.LZMADecompressor | bz2.BZ2Decompressor):
-        # these keep what they have not used themselves
+        # these buffer unconsumed input themselves
         return decoder.decompress(data, CHUNK), b""
     chunk: bytes = decoder.decompress(data, CHUNK)  # type: ignore[attr-defined]
     return chunk, decoder.unconsumed_tail  # type: ignore[attr-defined]
 
 
 def _zstd_chunks(pull: Callable[[], bytes]) -> Iterator[bytes]:
-    """Frames one after another. Small bites, because each is unpacked whole: 128 kB for every 4 bytes at most."""
+    """Decompress zstd frames.
+
+    The input is fed in small pieces, because each is unpacked whole: at most 128 kB for every 4 bytes.
+    """
     data = pull()
     while data:
         decoder = zstandard.ZstdDecompressor(max_window_size=2**27).decompressobj()
@@ -141,7 +144,7 @@ def _zstd_chunks(pull: Callable[[], bytes]) -> Iterator[bytes]:
 
 
 class ReadAhead(io.RawIOBase):
-    """A stream over chunks that a thread of its own produces; errors surface where they are read."""
+    """A stream over chunks that a separate thread produces; `read` raises the thread's errors."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._queue: queue.Queue[bytes | BaseException | None] = queue.Queue(DEPTH)
@@ -157,7 +160,7 @@ class ReadAhead(io.RawIOBase):
                 if not self._put(chunk):
                     return
             self._put(None)
-        except BaseException as error:  # handed to the reader, whatever it is
+        except BaseException as error:  # `read` raises it
             self._put(error)
 
     def _put(self, item: bytes | BaseException | None) -> bool:
@@ -189,11 +192,11 @@ class ReadAhead(io.RawIOBase):
         return b"".join(parts)
 
     def unread(self, data: bytes) -> None:
-        """Put back what was read last."""
+        """Put back the data that was read last."""
         self._left = memoryview(data + bytes(self._left))
 
     def skip(self, size: int) -> bool:
-        """Pass over `size` bytes without copying them; False where the stream ends before."""
+        """Skip `size` bytes without copying them; returns False if the stream ends before."""
         while size > len(self._left):
             size -= len(self._left)
             if not self._fill():

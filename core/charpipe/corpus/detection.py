@@ -1,4 +1,4 @@
-"""The encoding of bytes that are not valid UTF-8, found in a bounded sample. A pure function of the sample."""
+"""Detect the encoding of bytes that are not valid UTF-8 from a bounded sample. A pure function of the sample."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from importlib.metadata import version
 from itertools import pairwise
 
 RULES = 1
-"""Raised by hand when the rules of this module find another encoding in the same bytes."""
+"""Version of the detection rules: increment it when they give a different encoding for the same bytes."""
 DETECTOR = f"{RULES}, charset-normalizer {version('charset-normalizer')}"
-"""What an encoding depends on beside the bytes and the settings."""
+"""What the detected encoding depends on, in addition to the bytes and the settings."""
 
 SAMPLE = 1 << 16
-"""Bytes from the start, and again from the neighbourhood of the first byte that is not UTF-8."""
+"""Bytes sampled from the start, and as many around the first byte that is not UTF-8."""
 _MULTIBYTE = ("cp932", "euc_jp", "gb18030", "big5", "euc_kr", "cp949")
 CANDIDATES = (
     *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp874"),
@@ -23,18 +23,18 @@ CANDIDATES = (
     *_MULTIBYTE,
 )
 _CHAOS = 0.35
-"""The most of the detector's measure of mess that still counts as text."""
+"""The maximum chaos score (charset-normalizer's mess ratio) of text."""
 _FEW = 16
-"""So few bytes beyond ASCII tell a detector of languages nothing."""
+"""Up to this many non-ASCII bytes are too few for language detection."""
 _NEWLINES = "\t\n\v\f\r"
 _COMMON = frozenset(" \n\u3000\u3001\u3002\uff0c")
-"""Characters that text in UTF-16 has, and that need bytes which text of 8-bit encodings does not have."""
+"""Characters common in UTF-16 text whose bytes do not occur in text of 8-bit encodings."""
 _JIS = (b"\x1b$B", b"\x1b$@")
 _C1 = re.compile("[\x80-\x9f]")
 
 
 def wide_encoding(sample: bytes) -> str:
-    """UTF-16 or UTF-32 without a byte order mark, or empty."""
+    """The UTF-16 or UTF-32 encoding of a sample without a byte order mark; empty if it is neither."""
     for name in ("utf-32-le", "utf-32-be"):
         if len(sample) >= 8 and _wide_text(sample, name, 4) is not None:
             return name
@@ -49,19 +49,19 @@ def wide_encoding(sample: bytes) -> str:
 
 
 def is_iso_2022_jp(sample: bytes) -> bool:
-    """Whether it shifts to Japanese and back: bytes below 0x80 alone, so that it would pass for ASCII."""
+    """Whether the sample has ISO-2022-JP escape sequences; its bytes are all below 0x80, as in ASCII."""
     return any(mark in sample for mark in _JIS) and _decodes(trimmed(sample), "iso2022_jp")
 
 
 def legacy_encoding(sample: bytes) -> str:
-    """The legacy encoding of text that is not UTF-8, or empty where none fits."""
+    """The legacy encoding of text that is not UTF-8; empty if none fits."""
     sample = trimmed(sample)
     high = [at for at, byte in enumerate(sample) if byte >= 0x80]
     alone = len(high) - sum(after - before == 1 for before, after in pairwise(high))
     western = "latin-1" if all(sample[at] >= 0xA0 for at in high) else ""
     if not western and _decodes(sample, "cp1252"):
         western = "windows-1252"
-    # the accents and quotes of Western text stand alone; the letters of other scripts stand together
+    # non-ASCII characters are isolated in Western text (accents, quotes), and adjacent in other scripts
     if western and (len(high) <= _FEW or 50 * len(high) < len(sample)) and 2 * alone > len(high):
         return western
     return _detected(sample, western) or (western if western == "latin-1" else "")
@@ -93,20 +93,20 @@ def _detected(sample: bytes, western: str) -> str:
 
 
 def _is_hebrew(sample: bytes) -> bool:
-    """Whether it has the letters of Windows-1255 only: Russian always has capitals, or one of the last five."""
+    """Whether all letters are in Windows-1255; Russian text also has capitals or one of the last five letters."""
     letters = [byte for byte in sample if byte >= 0xC0]
     return len(letters) >= _FEW and all(0xE0 <= byte <= 0xFA for byte in letters)
 
 
 def nearly_utf8(sample: bytes) -> bool:
-    """Whether well-formed multi-byte characters are at least twice as many as what is malformed."""
+    """Whether there are at least twice as many well-formed multi-byte characters as malformed sequences."""
     text = sample.decode("utf-8", "replace")
     bad = text.count("\ufffd")
     return sum(character > "\x7f" for character in text) - bad >= 2 * max(bad, 1)
 
 
 def trimmed(sample: bytes) -> bytes:
-    """A sample up to its last line end, so that no character is cut in two; a short one as it is."""
+    """A full sample cut at its last line end, so that no character is split; a shorter sample unchanged."""
     if len(sample) < SAMPLE:
         return sample
     end = sample.rfind(b"\n") + 1
@@ -114,7 +114,7 @@ def trimmed(sample: bytes) -> bytes:
 
 
 def _wide_text(data: bytes, encoding: str, width: int) -> str | None:
-    """The text, if all its characters are assigned and printable; a last one that is cut off is left out."""
+    """The decoded text if all characters are assigned and printable, else None; a truncated last one is dropped."""
     data = data[: len(data) // width * width]
     try:
         text = data.decode(encoding)
@@ -133,7 +133,7 @@ def _common(text: str) -> int:
 
 
 def _coherent(text: str) -> bool:
-    """Whether nearly all characters are of few blocks, as those of one script are."""
+    """Whether at least 80% of the characters are in three 256-character blocks, as in text of one script."""
     blocks = Counter(ord(character) >> 8 for character in text)
     return sum(count for _, count in blocks.most_common(3)) >= 0.8 * len(text)
 

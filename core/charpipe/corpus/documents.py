@@ -1,7 +1,7 @@
-"""Documents in Parquet: what one row is, how shards are written, and how they are read back defensively.
+"""Documents in Parquet: the schema, and writing and reading the shards.
 
-A row is a part of at most 16 MB of a document: `path`, `part` (0, 1, ...), `sha256` and `bytes` of the
-whole document as it was received, its `encoding`, and the `characters` and `text` of the part.
+A row is a part of a document of at most 16 MB: `path`, `part` (0, 1, ...), `sha256` and `bytes` of the whole document
+as received, its `encoding`, and the `characters` and `text` of the part.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ SCHEMA = pa.schema(
 REJECTED = pa.schema([("path", pa.string()), ("reason", pa.string()), ("bytes", pa.int64())])
 NOTES = pa.schema([("path", pa.string()), ("note", pa.string())])
 GROUP_BYTES = 24 * 10**6
-"""Text in a row group before it is written; a last part may add 16 MB."""
+"""Bytes of text after which a row group is written; the last part may add 16 MB."""
 GROUP_ROWS = 1 << 16
 _NEWLINE = b"charpipe.newline"
 SHARD_BYTES = 256 * 10**6
 _LARGEST_GROUP = 512 * 10**6
-"""A row group claiming more is not ours, and would not be read in flat memory."""
+"""Larger row groups are rejected: charpipe does not write them, and they would need too much memory."""
 
 
 Utf8 = bytes
-"""Another name, where a column is called bytes."""
+"""Alias of `bytes` for classes with a field of that name."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Part:
 
 
 class DocumentWriter:
-    """Writes rows to `documents-00000.parquet`, ... in a folder, a row group at a time."""
+    """Writes rows to `documents-00000.parquet`, ... in a folder, one row group at a time."""
 
     def __init__(self, folder: Path, newline: str = "keep") -> None:
         self._folder = folder
@@ -83,12 +83,12 @@ class DocumentWriter:
         self._close()
 
     def add(self, part: Part) -> None:
-        """Write a row, sooner or later."""
+        """Add a row; it is written with its row group."""
         self._rows.append(part)
         self._grown(1, len(part.text))
 
     def add_batch(self, rows: pa.RecordBatch) -> None:
-        """Write rows that were read back, as if each were added: the files come out the same, byte for byte."""
+        """Add rows read from other shards; the files are byte-identical to those from adding each row."""
         while rows.num_rows:
             ends = np.cumsum(np.diff(text_bounds(rows)))
             full = int(np.searchsorted(ends, GROUP_BYTES - self._group)) + 1
@@ -140,7 +140,7 @@ class DocumentWriter:
 def _batch(rows: Sequence[Part]) -> pa.RecordBatch:
     offsets = np.zeros(len(rows) + 1, np.int32)
     np.cumsum([len(row.text) for row in rows], out=offsets[1:])
-    # the text is UTF-8 already: it becomes a column without a detour through str
+    # the text is already UTF-8: build the column without decoding to str
     text = pa.StringArray.from_buffers(
         len(rows), pa.py_buffer(offsets), pa.py_buffer(b"".join(row.text for row in rows))
     )
@@ -150,7 +150,7 @@ def _batch(rows: Sequence[Part]) -> pa.RecordBatch:
 
 
 class RejectedWriter:
-    """Writes `rejected.parquet`: every selected file that is not in the documents, with the reason."""
+    """Writes `rejected.parquet`: every selected file that was not ingested, with the reason."""
 
     def __init__(self, folder: Path) -> None:
         self._writer = pq.ParquetWriter(folder / "rejected.parquet", REJECTED, compression="zstd")
@@ -165,7 +165,7 @@ class RejectedWriter:
         self._writer.close()
 
     def add(self, path: str, reason: str, size: int) -> None:
-        """List one file."""
+        """Add one rejected file."""
         self.count += 1
         self._rows.append((path, reason, max(size, 0)))
         if len(self._rows) >= GROUP_ROWS:
@@ -179,7 +179,7 @@ class RejectedWriter:
 
 
 class NotesWriter:
-    """Writes `notes.parquet`: what was tolerated in which document. No notes, no file."""
+    """Writes `notes.parquet`: the documents with a tolerated problem. Without notes there is no file."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "notes.parquet"
@@ -195,7 +195,7 @@ class NotesWriter:
             self._writer.close()
 
     def add(self, path: str, note: str) -> None:
-        """Write down one document's note."""
+        """Add the note of one document."""
         self._rows.append((path, note))
         if len(self._rows) >= GROUP_ROWS:
             self._flush()
@@ -209,12 +209,12 @@ class NotesWriter:
 
 
 def read_notes(folder: Path, limit: int | None = None) -> list[tuple[str, str]]:
-    """(path, note) of the documents that have one. Raises CorpusError for a damaged file."""
+    """(path, note) of the documents with notes. Raises CorpusError for a damaged file."""
     return _pairs(folder / "notes.parquet", ("path", "note"), limit)
 
 
 def read_rejected(folder: Path, limit: int | None = None) -> list[tuple[str, str]]:
-    """(path, reason) of the files that are not in the documents. Raises CorpusError for a damaged file."""
+    """(path, reason) of the rejected files. Raises CorpusError for a damaged file."""
     return _pairs(folder / "rejected.parquet", ("path", "reason"), limit)
 
 
@@ -237,7 +237,7 @@ def _pairs(path: Path, columns: tuple[str, str], limit: int | None) -> list[tupl
 
 
 def shards(folder: Path) -> list[Path]:
-    """The document shards of a folder, in order. Raises CorpusError where there are none."""
+    """The document shards of a folder, in order. Raises CorpusError if there are none."""
     found = sorted(folder.glob("documents-*.parquet"))
     if not found:
         raise CorpusError(
@@ -247,9 +247,9 @@ def shards(folder: Path) -> list[Path]:
 
 
 def read_batches(folder: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The documents, a row group at a time, with checked names, types and UTF-8.
+    """Read the documents, one row group at a time; column names, types and UTF-8 are checked.
 
-    Raises CorpusError that names the file and what was expected of it.
+    Raises CorpusError naming the file and the expected schema.
     """
     for path in shards(folder):
         try:
@@ -271,7 +271,7 @@ def read_batches(folder: Path, columns: Sequence[str] | None = None) -> Iterator
 
 
 def read_documents(folder: Path) -> Iterator[Part]:
-    """Every row in order, its text as UTF-8. Raises CorpusError as `read_batches` does."""
+    """Read every row in order, its text as UTF-8. Raises CorpusError like `read_batches`."""
     for batch in read_batches(folder):
         columns = [batch.column(name).to_pylist() for name in SCHEMA.names[:-1]]
         rows = zip(*columns, texts(batch), strict=True)
@@ -280,7 +280,7 @@ def read_documents(folder: Path) -> Iterator[Part]:
 
 
 def texts(batch: pa.RecordBatch) -> Iterator[memoryview]:
-    """The `text` of each row as UTF-8, without copying; valid as long as the batch is."""
+    """The `text` of each row as UTF-8, without copying; the views are valid as long as the batch."""
     _, _, data = batch.column("text").buffers()
     bounds = text_bounds(batch)
     view = memoryview(data) if data is not None else memoryview(b"")
@@ -289,14 +289,14 @@ def texts(batch: pa.RecordBatch) -> Iterator[memoryview]:
 
 
 def text_bounds(batch: pa.RecordBatch) -> NDArray[np.int32]:
-    """Where each row's text begins in the column's bytes, and where the last one ends: int32 [rows + 1]."""
+    """The offset of each row's text in the column's bytes, and the end of the last one: int32 `[rows + 1]`."""
     column = batch.column("text")
     offsets = np.frombuffer(column.buffers()[1], np.int32)
     return offsets[column.offset : column.offset + len(column) + 1]
 
 
 def kept_newlines(folder: Path) -> bool:
-    """Whether the texts are as they were received, so that one in UTF-8 has as many bytes as its document."""
+    """Whether newlines were kept as received; then a UTF-8 text has as many bytes as its document."""
     found = [pq.read_schema(path).metadata or {} for path in shards(folder)]
     return all(metadata.get(_NEWLINE) == b"keep" for metadata in found)
 

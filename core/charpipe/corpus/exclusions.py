@@ -1,4 +1,4 @@
-"""What lies in a corpus's folder and is no part of it: workspaces, and the files this command writes to."""
+"""Exclusions from a corpus's folder: workspaces, and files that the running command writes to."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ _STDOUT, _STDERR = 1, 2
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Folders and files by device and inode, so that links and other names make no difference; `paths` are
-    relative paths of files that changed while they were read."""
+    """Excluded folders and files, by device and inode, so that links to them are excluded too.
+
+    `paths`: relative paths of files that changed while they were read.
+    """
 
     folders: frozenset[_Inode] = frozenset()
     files: frozenset[_Inode] = frozenset()
@@ -26,20 +28,20 @@ class LeftOut:
 
     @classmethod
     def of(cls, workspace: Path) -> LeftOut:
-        """This workspace, and the files that standard output and standard error are redirected to."""
+        """Exclude this workspace, and the files that standard output and standard error are redirected to."""
         streams = (_redirected(stream) for stream in (_STDOUT, _STDERR))
         return cls(
             folders=frozenset(filter(None, [_inode(workspace)])), files=frozenset(filter(None, streams))
         )
 
     def leaves_out_folder(self, folder: Path) -> bool:
-        """Whether this is a workspace, or a folder of one: what charpipe writes changes while it is read."""
+        """Whether this is a workspace or a folder of one: charpipe may write to it during the read."""
         if (folder.name in _ROOMS and self._is_workspace(folder.parent)) or is_workspace(folder):
             return True
         return bool(self.folders) and _inode(folder) in self.folders
 
     def leaves_out_file(self, path: str, found: os.stat_result) -> bool:
-        """Whether this is a file that the command itself writes, or one that changed before."""
+        """Whether the command itself writes this file, or it is in `paths`."""
         return path in self.paths or (found.st_dev, found.st_ino) in self.files
 
     def _is_workspace(self, folder: Path) -> bool:
@@ -47,14 +49,14 @@ class LeftOut:
 
 
 def own_files(root: Path | None, left_out: LeftOut) -> list[str]:
-    """The files at the top of a corpus's folder that the command writes to, which is where a shell puts them."""
+    """The excluded files at the top of a corpus's folder, where shell redirections usually put them."""
     if root is None or not left_out.files or not root.is_dir():
         return []
     return sorted(printable(path.name) for path in root.iterdir() if _inode(path) in left_out.files)
 
 
 def is_workspace(folder: Path) -> bool:
-    """Whether a folder holds what charpipe makes in every workspace, whatever the folder's name."""
+    """Whether a folder has the subfolders of a workspace; its name is ignored."""
     if not (folder / "store" / "actions").is_dir():
         return False
     return (folder / "store" / "objects").is_dir() and any((folder / name).is_dir() for name in _ROOMS[1:6])

@@ -1,6 +1,6 @@
-"""What a source holds, as a digest: content alone counts, never a file's time or place.
+"""Fingerprint of a source: a digest of its content, independent of file times and location.
 
-An unchanged file is not read again: its digest is kept by path, size, times and inode.
+Digests are cached by path, size, times and inode, so that unchanged files are not read again.
 """
 
 from __future__ import annotations
@@ -31,8 +31,11 @@ _SETTLED_NS = 2 * 10**9
 
 @dataclass(frozen=True)
 class Survey:
-    """`digest` of all that would be ingested; of a folder also each selected file's SHA-256 by its path (or, for
-    one that cannot be read, the reason)."""
+    """The content of a source.
+
+    `digest`: of everything that would be ingested. `contents`: for a folder, each selected file's SHA-256 by path, or
+    the reason why it cannot be read.
+    """
 
     digest: str
     contents: Mapping[str, str] = field(default_factory=dict)
@@ -44,7 +47,7 @@ class Survey:
 
 
 class ChangedError(CorpusError):
-    """Files of a folder changed while it was read: `paths`, relative to the folder."""
+    """Files of a folder changed while it was read. `paths` are relative to the folder."""
 
     def __init__(self, origin: str, paths: Iterable[str]) -> None:
         self.paths = frozenset(paths)
@@ -62,10 +65,10 @@ def fingerprint(fetched: Fetched, config: CorpusConfig, cache: Path) -> str:
 
 
 def survey(fetched: Fetched, config: CorpusConfig, cache: Path, left_out: LeftOut = NOTHING) -> Survey:
-    """What would be ingested: the file's bytes, or every selected file's path and bytes.
+    """Digest what would be ingested: the file's bytes, or every selected file's path and bytes.
 
-    `cache` is a folder where digests of unchanged files are kept. Raises CorpusError where a single file
-    cannot be read; an unreadable file in a folder counts as such.
+    `cache` is a folder for cached digests of files. Raises CorpusError if a single file cannot be read; an unreadable
+    file in a folder is recorded as unreadable.
     """
     if fetched.text is not None:
         return Survey(hashlib.sha256(b"text\0" + fetched.text.encode()).hexdigest())
@@ -98,7 +101,7 @@ def _content(known: _KnownFiles, path: Path, found: os.stat_result | None) -> st
 
 
 class _KnownFiles:
-    """Digests by path and by everything that changes when a file does. Losing them costs time only."""
+    """Cache of file digests by path, size, times, inode and device. Losing it costs only time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -120,7 +123,7 @@ class _KnownFiles:
         if not stat.S_ISREG(found.st_mode):
             return "special file"
         digest = digest_of_file(path)
-        # a file written this moment could change again within the clock's resolution and look the same
+        # a file written just now could change again within the clock's resolution without a new time
         if time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) > _SETTLED_NS:
             self._known[key] = [*marks, digest]
             self._changed = True

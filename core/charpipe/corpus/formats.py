@@ -1,4 +1,4 @@
-"""Formats that hold text but are not text: office documents, books, archives. Told by content, not by name."""
+"""Recognize formats that must be converted to text first (office documents, books, archives), by content."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _ENOUGH_NAMES = 10_000
 
 
 def document_format(head: bytes) -> str:
-    """What a file is whose text needs another program, and how to get it, by its first 512 bytes; else empty."""
+    """The format of a file that needs conversion, and how to convert it, by its first 512 bytes; else empty."""
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n\t ")
     for mark, what in _STARTS:
         if head.startswith(mark) or (mark == b"%PDF-" and start.startswith(mark)):
@@ -53,7 +53,7 @@ def document_format(head: bytes) -> str:
 
 
 def zip_document(source: BinaryIO) -> str:
-    """What a zip file is, if it is an office document or a book; else empty. The position is kept."""
+    """As `document_format`, for office documents and books in a zip file. The stream's position is restored."""
     position = source.tell()
     try:
         source.seek(0)
@@ -71,7 +71,7 @@ def zip_document(source: BinaryIO) -> str:
 
 
 def _zipped(head: bytes) -> str:
-    """By the first member of a zip file: `mimetype` in books and OpenDocument, the list of types in Office."""
+    """As `document_format`, by a zip's first member: `mimetype` (books, OpenDocument) or the content types (Office)."""
     name = head[30 : 30 + int.from_bytes(head[26:28], "little")]
     if name == b"mimetype":
         return next((what for mark, what in _MIMETYPES if mark in head[38:120]), "")

@@ -1,4 +1,4 @@
-"""Ingestion: whatever a source is, as documents in Parquet. Memory stays flat however large it is."""
+"""Ingestion: convert a source of any kind to documents in Parquet, in constant memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SPOOL_CHUNK = 4 * 2**20
 _TELL_EVERY = 4 * 2**20
 CR_ONLY = "its lines end with CR alone; to read them as LF, type --set corpus.newline=lf"
 LISTED = 10
-"""Most rejected files that an error names."""
+"""Maximum number of rejected files that an error names."""
 
 
 def ingest(
@@ -44,12 +44,11 @@ def ingest(
     limits: Limits | None = None,
     left_out: LeftOut = NOTHING,
 ) -> dict[str, Any]:
-    """Write `documents-*.parquet` and `rejected.parquet` into the empty `folder`; returns what was counted.
+    """Write `documents-*.parquet` and `rejected.parquet` into the empty `folder`; returns the counts.
 
-    `unchanged` is asked at the end whether the source is still what it was when its fingerprint was taken. Of a
-    folder, only those files are read whose content is not among the `earlier` documents.
-    Raises CorpusError where nothing of the source is text, where it changed meanwhile, and for damaged or
-    hostile archives.
+    `unchanged` is called at the end and says whether the source still has the fingerprint that was taken before. Files
+    of a folder whose content is in the `earlier` documents are not read again.
+    Raises CorpusError if the source holds no text or changed meanwhile, and for damaged or hostile archives.
     """
     limits = limits or Limits()
     selection = Selection(config.include, config.exclude, fetched.only)
@@ -80,7 +79,7 @@ def ingest(
 def _open(
     fetched: Fetched, selection: Selection, limits: Limits, earlier: Earlier | None, left_out: LeftOut
 ) -> Iterator[tuple[Iterator[Member], Callable[[], int] | None, int | None]]:
-    """The members of what was fetched, how far its file has been read, and its size, where it is a file."""
+    """The members of the source, and for a file a function that returns the read position, and its size."""
     if fetched.text is not None:
         data = io.BytesIO(fetched.text.encode())
         name = fetched.details.get("name", "text")
@@ -105,7 +104,7 @@ def _known(earlier: Earlier | None) -> Callable[[str], bool]:
 
 
 class _Ingestion:
-    """One ingestion under way: takes members, writes rows, counts."""
+    """State of one call of `ingest`: reads members, writes rows, counts."""
 
     def __init__(
         self,
@@ -133,7 +132,7 @@ class _Ingestion:
         self.facts: dict[str, Any] = {"documents": 0, "bytes": 0, "characters": 0}
 
     def take(self, member: Member) -> None:
-        """Write a member's text, or the reason why it has none."""
+        """Write a member's text, or the reason why it is rejected."""
         path = printable(member.path)
         kept = self._earlier.find(path) if self._earlier is not None and not member.why_not else None
         if kept is not None:
@@ -156,7 +155,7 @@ class _Ingestion:
             self._reject(path, f"unreadable: {error.strerror or error}", member.size)
 
     def _take_again(self, path: str, kept: Kept) -> None:
-        """Mark an unchanged document's rows; those that follow one another are taken together."""
+        """Mark an unchanged document's rows for copying; consecutive rows are copied together."""
         assert self._earlier is not None
         if kept.start != self._taking[1]:
             self._write_taken()
@@ -188,7 +187,7 @@ class _Ingestion:
         self._count(path, len(data), self._with_newlines(verdict))
 
     def _take_large(self, path: str, start: bytes, member: Member) -> None:
-        """Twice through a document that one row cannot hold: what it is is known only at its end."""
+        """Read a document larger than one row twice: its encoding is known only at its end."""
         with tempfile.TemporaryFile(dir=self._folder) as spool:
             sha256, size, verdict = self._spool(spool, start, member)
             if not verdict.encoding:
@@ -205,7 +204,7 @@ class _Ingestion:
         self._count(path, size, self._with_newlines(verdict))
 
     def _fault(self, spool: BinaryIO, encoding: str) -> str | None:
-        """Why the whole is not in the encoding that its sample showed, or None."""
+        """Why the document as a whole is not in the encoding detected from its sample, or None."""
         spool.seek(0)
         chunks = iter(lambda: spool.read(chunk_bytes(encoding)), b"")
         try:
@@ -236,7 +235,7 @@ class _Ingestion:
         self.facts["characters"] += characters
 
     def _with_newlines(self, verdict: Verdict) -> Verdict:
-        """The verdict on the document just written, with a note where its lines end with CR alone."""
+        """The verdict on the document just written, with a note if its lines end with CR alone."""
         found, self._newlines = self._newlines, set()
         if found != set(b"\r"):
             return verdict
@@ -257,7 +256,7 @@ class _Ingestion:
         self._reasons[reason.partition(":")[0]] += 1
 
     def finish(self) -> dict[str, Any]:
-        """What was counted, as JSON."""
+        """Write the remaining rows; returns the counts as JSON."""
         self._write_taken()
         self._documents.__exit__(None, None, None)
         return {
@@ -271,7 +270,7 @@ class _Ingestion:
 
 
 def _not_throughout(encoding: str, error: UnicodeError, read: int) -> str:
-    """Names the first bad byte; `read` is how much had been read when it was met."""
+    """The reason that names the first bad byte; `read` is the number of bytes read until the error."""
     fault = str(error)
     if isinstance(error, UnicodeDecodeError):
         offset = read - len(error.object) + error.start

@@ -1,4 +1,4 @@
-"""How much an archive may ask of this machine. Corpora are data, and are not trusted."""
+"""Resource limits for archives, because corpora are untrusted data."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from charpipe.errors import CorpusError
 
 
 class LimitError(CorpusError):
-    """An archive or a compressed file asks for more than is allowed."""
+    """An archive or a compressed file exceeds a limit."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on what an archive may hold; beyond them ingestion stops, and nothing of it is kept."""
+    """Limits on the content of an archive. Exceeding one stops ingestion, and nothing of the archive is kept."""
 
     members: int = 1_000_000
     member_bytes: int = 64 * 2**30
     total_bytes: int = 2**40
     ratio: int = 250
-    """Most bytes out for a byte in. Source code packs 10 : 1, a log file 60 : 1, a bomb 1000 : 1."""
+    """Maximum output bytes per input byte. Typical: source code 10:1, a log file 60:1, a zip bomb 1000:1."""
     ratio_after: int = 256 * 2**20
-    """Bytes out before the ratio is looked at: small archives of one repeated letter are harmless."""
+    """Output bytes before the ratio is checked: small archives of one repeated letter are harmless."""
     header_bytes: int = 2**20
-    """Most bytes in a tar header's long name or attributes."""
+    """Maximum bytes of a tar header's long name or attributes."""
     zip_directory_bytes: int = 128 * 2**20
-    """Most bytes in a zip archive's central directory, which has to be held in memory."""
+    """Maximum bytes of a zip archive's central directory, which is held in memory."""
 
     def check_output(self, subject: str, received: int, produced: int) -> None:
-        """Raise LimitError where `received` compressed bytes became too many `produced` ones."""
+        """Raise LimitError if `received` compressed bytes unpacked to too many `produced` bytes."""
         if produced > self.total_bytes:
             raise LimitError(
                 f"{subject} unpacks to more than {self.total_bytes:,} bytes, the most an archive may hold; "
@@ -41,7 +41,7 @@ class Limits:
             )
 
     def check_members(self, subject: str, members: int) -> None:
-        """Raise LimitError where an archive lists too many members."""
+        """Raise LimitError if an archive has too many members."""
         if members > self.members:
             raise LimitError(
                 f"{subject} holds more than {self.members:,} members, the most an archive may hold; "
@@ -49,7 +49,7 @@ class Limits:
             )
 
     def check_claim(self, subject: str, member: str, size: int) -> None:
-        """Raise LimitError where a member claims to be larger than any may be."""
+        """Raise LimitError if a member's stated size is negative or above the limit."""
         if not 0 <= size <= self.member_bytes:
             raise LimitError(
                 f"{subject} claims {size:,} bytes for its member {member!r}, more than the {self.member_bytes:,} "

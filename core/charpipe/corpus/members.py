@@ -1,4 +1,4 @@
-"""What a corpus is read from, one file at a time, whether it lies in a folder, an archive or alone."""
+"""Members: the files that a corpus is read from, one at a time, from a folder, an archive or a single file."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from charpipe.corpus.exclusions import LeftOut
 from charpipe.corpus.selection import Selection
 
 Progress = Callable[[int, int | None], None]
-"""Told how many bytes of the source are done, and of how many, where that is known."""
+"""Callback (bytes done, total bytes or None if unknown)."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """One file that was selected.
+    """One selected file.
 
-    `read(n)` returns the next n bytes (fewer only at the end, none after it); it is valid until the next
-    member is asked for. `size` is a claim, -1 where nobody knows. `why_not` is set where it cannot be read.
+    `read(n)` returns the next n bytes (fewer only at the end, none after it); it is valid until the next member is
+    requested. `size` is the stated size, or -1 if unknown. `why_not` is the reason if the file is rejected.
     """
 
     path: str
@@ -35,7 +35,7 @@ NOTHING = LeftOut()
 
 
 def refused(path: str, why_not: str, size: int = 0) -> Member:
-    """A file that is listed, with its reason, and not read."""
+    """A member that is listed as rejected with a reason, and not read."""
     return Member(path, size, lambda _: b"", why_not)
 
 
@@ -44,7 +44,7 @@ def walk(
 ) -> Iterator[tuple[str, os.stat_result | None, str]]:
     """(relative path, stat, reason it cannot be read) of the selected files of a folder, sorted by path.
 
-    Links to files are followed, links to folders are not, so that no loop is ever walked.
+    Links to files are followed; links to folders are not, which avoids loops.
     """
     yield from _walk(root, "", selection, left_out)
 
@@ -86,7 +86,7 @@ def folder_members(
     known: Callable[[str], bool] = lambda path: False,
     left_out: LeftOut = NOTHING,
 ) -> Iterator[Member]:
-    """The selected files of a folder, sorted by path; one whose content is `known` is named, and not opened."""
+    """The selected files of a folder, sorted by path. Files whose content is `known` are listed but not opened."""
     for path, found, why_not in walk(root, selection, left_out):
         if found is None or why_not:
             yield refused(path, why_not)
@@ -104,7 +104,7 @@ def folder_members(
 
 
 def read_fully(read: Callable[[int], bytes | None], size: int) -> bytes:
-    """`size` bytes from a stream that may hand out fewer at a time; fewer only at its end."""
+    """Read `size` bytes from a stream that may return fewer per call; returns fewer only at its end."""
     data = read(size) or b""
     if len(data) == size or not data:
         return data

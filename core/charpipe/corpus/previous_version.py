@@ -1,6 +1,6 @@
-"""An earlier version of the same corpus: documents whose content is unchanged are taken from it, not read again.
+"""Incremental ingestion: copy unchanged documents from an earlier version of the corpus instead of reading them.
 
-What comes out is the same, byte for byte, as if everything had been read: only the time differs.
+The output is byte-identical to that of a full read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _OUTLINE = ("path", "part", "sha256", "bytes", "encoding", "characters")
 
 @dataclass
 class Kept:
-    """A document of the earlier version: `rows` of its Parquet from `start`, and what is counted of it."""
+    """A document of the earlier version: `rows` Parquet rows from row `start`, and its counts."""
 
     start: int
     rows: int
@@ -34,8 +34,11 @@ class Kept:
 
 
 class Earlier:
-    """The documents in `folder`, which were made with the same settings; `contents` says what each file's SHA-256
-    is now, by its path as it is stored. They are taken in the order they lie in; what does not follow is read."""
+    """The documents in `folder`, which must have been ingested with the same settings.
+
+    `contents`: each file's current SHA-256 by its stored path. Documents are copied in their stored order; one that is
+    out of order is read instead.
+    """
 
     def __init__(self, folder: Path, contents: Mapping[str, str]) -> None:
         self._contents = contents
@@ -45,22 +48,22 @@ class Earlier:
         self._first = 0
         self._claimed = 0
         self.documents = 0
-        """How many were taken."""
+        """Number of copied documents."""
 
     def find(self, path: str) -> Kept | None:
-        """The document at `path`, if it is unchanged and can still be taken."""
+        """The document at `path` if it is unchanged and can still be copied, else None."""
         kept = self._documents.get(path)
         if kept is None or kept.start < self._claimed or kept.sha256 != self._contents.get(path):
             return None
         return kept
 
     def claim(self, kept: Kept) -> None:
-        """Say that this document will be taken, and nothing before it any more."""
+        """Reserve this document for copying; earlier ones can no longer be copied."""
         self._claimed = kept.stop
         self.documents += 1
 
     def rows(self, start: int, stop: int) -> Iterator[pa.RecordBatch]:
-        """The rows from `start` up to `stop`; each call begins where the one before ended, or later."""
+        """The rows from `start` up to `stop`; each call must begin at or after the end of the previous one."""
         while start < stop:
             while self._batch is None or start >= self._first + self._batch.num_rows:
                 self._first += self._batch.num_rows if self._batch is not None else 0
@@ -71,7 +74,7 @@ class Earlier:
 
 
 def _outline(folder: Path) -> dict[str, Kept]:
-    """Every document by its path; where two have one path, neither."""
+    """Every document by its path, except those that share a path."""
     found: dict[str, Kept] = {}
     twice: set[str] = set()
     row = 0

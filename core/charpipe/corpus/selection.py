@@ -1,4 +1,4 @@
-"""Which files of a corpus are read: `include` and `exclude` patterns over relative paths."""
+"""Select the files of a corpus by `include` and `exclude` patterns on relative paths."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from functools import lru_cache
 
 
 class Selection:
-    """A file is read if it matches `include` (or there is none) and nothing on its path matches `exclude`.
+    """A file is selected if it matches `include` (or `include` is empty) and neither it nor a parent matches `exclude`.
 
-    A pattern without a slash is about names: of the file for `include`, of the file or any folder above it
-    for `exclude`. A pattern with a slash is about the whole relative path, and `*` crosses slashes.
-    With `only` nothing but these files and what these folders hold, by exact relative path, is considered.
+    A pattern without a slash matches names: that of the file for `include`, that of the file or any parent folder for
+    `exclude`. A pattern with a slash matches the whole relative path, and `*` also matches slashes.
+    `only` restricts the selection to these files and the content of these folders, by exact relative path.
     """
 
     def __init__(
@@ -28,14 +28,14 @@ class Selection:
         self._folder_excluded = lru_cache(4096)(self._is_excluded)
 
     def selects(self, path: str) -> bool:
-        """Whether the file at this relative path belongs to the corpus."""
+        """Whether the file at this relative path is selected."""
         folder, _, name = path.rpartition("/")
         if self._only and not self._is_below_only(path):
             return False
         return self._includes(path, name) and not self._leaves_out(path, name, folder)
 
     def prunes(self, folder: str) -> bool:
-        """Whether nothing below this folder can belong to the corpus."""
+        """Whether no file below this folder can be selected."""
         if self._only and folder not in self._above and not self._is_below_only(folder):
             return True
         return self._excludes and self._folder_excluded(folder)

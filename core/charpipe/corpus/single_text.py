@@ -1,4 +1,4 @@
-"""The text of one file, folder or stream that a command is given, read exactly as a corpus is."""
+"""Read the text of one file, folder or stream given to a command, by the same rules as a corpus."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from charpipe.store.paths import printable
 
 STDIN = "-"
 NAMED = 3
-"""Files that a notice names."""
+"""Maximum number of files that notices name."""
 
 
 @dataclass(frozen=True)
 class Text:
-    """`text` is the beginning, or all where `whole`, of `characters` characters; `notices` say how it was read."""
+    """`text` is the beginning (if `whole`, all) of a text of `characters` characters; `notices` say how it was read."""
 
     text: str
     name: str
@@ -32,15 +32,15 @@ class Text:
 
     @property
     def whole(self) -> bool:
-        """Whether `text` is all of it."""
+        """Whether `text` is the complete text."""
         return len(self.text) == self.characters
 
 
 def read_text(file: str | Path, config: CorpusConfig, most: int | None = None) -> Text:
-    """The text of a file (`-`: of standard input), at most the first `most` characters of it.
+    """Read the text of a file (`-`: standard input), at most its first `most` characters.
 
-    Encodings, byte order marks, newlines, compressed files, archives and folders are read by the rules and settings
-    of a corpus; the texts of several files follow one another. Raises UsageError where nothing can be read.
+    Encodings, byte order marks, newlines, compressed files, archives and folders are handled by the rules and settings
+    of a corpus; the texts of several files are concatenated. Raises UsageError if nothing can be read.
     """
     with ExitStack() as stack:
         fetched = stack.enter_context(_fetched(file))
@@ -70,7 +70,7 @@ def _ingested(fetched: Fetched, config: CorpusConfig, folder: Path, name: str, m
 
 
 def _notices(folder: Path, name: str, documents: int) -> Iterator[str]:
-    """How the text was read, where it was not plain UTF-8 of one file."""
+    """Notices about how the text was read; none for one file of plain UTF-8."""
     from charpipe.corpus.documents import read_notes, read_rejected
 
     notes, rejected = read_notes(folder), read_rejected(folder)
@@ -88,7 +88,7 @@ def _notices(folder: Path, name: str, documents: int) -> Iterator[str]:
 
 @contextmanager
 def _fetched(file: str | Path) -> Iterator[Fetched]:
-    """Where the bytes are; those of a stream (standard input, a pipe) are copied to a file first."""
+    """The source to ingest; a stream (standard input, a pipe) is first copied to a temporary file."""
     path = Path(file)
     if str(file) == STDIN:
         with _copy(sys.stdin.buffer, "standard input") as copied:

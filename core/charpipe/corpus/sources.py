@@ -1,4 +1,4 @@
-"""Finding a corpus: the first of its sources that is there, verified where a hash is stated."""
+"""Fetch a corpus from the first available of its sources, and verify its SHA-256 if one is configured."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ class _Fetcher:
 
 
 def source_for(spec: str, sources: Mapping[str, Source]) -> Source:
-    """The source that understands `spec`: by its scheme, in any case of letters, or `file` where it has none that
-    is known. Raises CorpusError for the scheme of a URL that no source understands."""
+    """The source that handles `spec`: by its scheme, case-insensitively, or `file` if it has no known scheme.
+
+    Raises CorpusError if no source handles the scheme of a URL.
+    """
     match = _SCHEME.fullmatch(spec)
     scheme = match[1].lower() if match else ""
     if match and scheme in sources and (match[1] in sources or not Path(spec).exists()):
@@ -52,7 +54,7 @@ def source_for(spec: str, sources: Mapping[str, Source]) -> Source:
 
 
 def canonical(spec: str, source: Source) -> str:
-    """`spec` with its scheme as the source writes it, so that `HTTP://` and `http://` are one download."""
+    """`spec` with its scheme in the source's spelling, so that `HTTP://` and `http://` share one download."""
     match = _SCHEME.fullmatch(spec)
     if match and match[1] != source.scheme and match[1].lower() == source.scheme:
         return f"{source.scheme}:{match[2]}"
@@ -68,11 +70,11 @@ def fetch(
     *,
     refresh: bool = False,
 ) -> Fetched:
-    """The first of the corpus's sources that is there, downloaded into `cache` if need be.
+    """Fetch the first available of the corpus's sources, downloading it into `cache` if necessary.
 
-    With `refresh` a source that was downloaded before is asked for something newer; where it cannot be reached that
-    is an error, and no reason to turn to the next source, which may hold another text.
-    Raises CorpusError that lists what was tried. A file whose SHA-256 is not the stated one is never used.
+    With `refresh`, a source that was downloaded before is checked for a newer version. If it cannot be reached, this
+    raises RefreshError and does not try the next source, which may hold another text.
+    Raises CorpusError that lists the sources tried. A file with another SHA-256 than the configured one is not used.
     """
     tried: list[str] = []
     for spec in config.sources:
@@ -99,7 +101,7 @@ def fetch(
 
 
 def fetched_here(config: CorpusConfig, cache: Path, sources: Mapping[str, Source]) -> list[tuple[str, bool]]:
-    """Each source of the corpus, and whether it really lies on this machine; nothing is fetched."""
+    """Each source of the corpus, and whether it is available on this machine; nothing is fetched."""
     return [(spec, _is_here(spec, cache, sources)) for spec in config.sources]
 
 
@@ -112,9 +114,10 @@ def _is_here(spec: str, cache: Path, sources: Mapping[str, Source]) -> bool:
 
 
 def discard(fetched: Fetched, config: CorpusConfig, cache: Path) -> bool:
-    """Remove a download that turned out to hold no text, so that it is asked for again; whether it was one.
+    """Remove a download that holds no text, so that it is downloaded again; returns whether it was removed.
 
-    What was chosen by its hash is the right file, and what `include` and `exclude` leave nothing of may be.
+    It is kept if a SHA-256 is configured, because then it is the right file, or if `include` or `exclude` is set,
+    because then it may be.
     """
     if config.sha256 or config.include or config.exclude or fetched.path is None:
         return False

@@ -1,7 +1,7 @@
-"""Tar archives read as a stream: no member list grows in memory, nothing is ever extracted.
+"""Read tar archives as streams, in constant memory and without extracting anything.
 
-Ours rather than the standard library's: that one keeps every member, its filters predate the fixes of 2025,
-and its headers alone would take a tenth of the time that the Linux source takes to decompress.
+The standard library's tarfile is not used: it keeps every member in memory, its filters predate the fixes of 2025, and
+parsing its headers would take a tenth of the time that decompressing the Linux source takes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _REGULAR = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 
 @dataclass(frozen=True)
 class Entry:
-    """One member's header; `why_not` says why it is not a regular file, empty where it is."""
+    """One member's header; `why_not` is empty for a regular file, else it says what the member is."""
 
     path: str
     size: int
@@ -41,7 +41,7 @@ class _Header:
 
 
 class TarStream:
-    """Members in the order of the archive. Read or skip each one's body before asking for the next."""
+    """Iterates over the members in archive order. A body can be read until the next member is requested."""
 
     def __init__(self, stream: ReadAhead, subject: str, limits: Limits) -> None:
         self._stream = stream
@@ -69,7 +69,7 @@ class TarStream:
                 name, extended = None, {}
 
     def read(self, size: int) -> bytes:
-        """The next `size` bytes of the current member's body. Raises CorpusError where the archive ends."""
+        """Read the next `size` bytes of the current member's body. Raises CorpusError if the archive ends early."""
         data = self._stream.read(size)
         if len(data) < size:
             raise self._cut_short()
@@ -121,9 +121,9 @@ class TarStream:
 
 
 def _parse(block: bytes) -> _Header | None:
-    """A header block (POSIX.1-1988 ustar, and GNU's binary sizes); None where its checksum is wrong."""
+    """Parse a header block (POSIX.1-1988 ustar, with GNU's binary sizes); None if its checksum is wrong."""
     stated = _number(block[148:156])
-    # the checksum is taken with its own eight bytes as blanks; old archives summed signed characters
+    # the checksum treats its own eight bytes as spaces; old archives summed signed characters
     total = sum(block) - sum(block[148:156]) + 8 * 32
     signed = total - 256 * sum(byte > 127 for byte in block) if stated != total else total
     size = _number(block[124:136])
@@ -137,7 +137,7 @@ def _parse(block: bytes) -> _Header | None:
 
 
 def _number(field: bytes) -> int | None:
-    """An octal number, or one of base 256 where the first bit is set."""
+    """Parse an octal number, or a base-256 number if the first bit is set."""
     if field[0] in (0x80, 0xFF):
         return int.from_bytes(field[1:], "big", signed=field[0] == 0xFF)
     digits = field.strip(b" \0")
@@ -158,7 +158,7 @@ def _why_not(header: _Header, extended: dict[str, str]) -> str:
 
 
 def _records(data: bytes) -> dict[str, str]:
-    """Extended header records: `LENGTH KEY=VALUE` and a newline (POSIX.1-2001 pax)."""
+    """Parse extended header records: `LENGTH KEY=VALUE` and a newline (POSIX.1-2001 pax)."""
     records: dict[str, str] = {}
     at = 0
     while at < len(data):

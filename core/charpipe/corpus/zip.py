@@ -1,4 +1,4 @@
-"""Zip archives as members. Their directory is at the end, so its size is checked before it is loaded."""
+"""Read the members of zip archives. The size of the central directory is checked before it is loaded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile
 def zip_members(
     source: BinaryIO, subject: str, selection: Selection, limits: Limits, admit: Callable[[str], str]
 ) -> Iterator[Member]:
-    """The selected members of a zip archive, in the order of its directory."""
+    """The selected members of a zip archive, in the order of its central directory."""
     size = source.seek(0, 2)
     _check_directory(source, size, subject, limits)
     produced = 0
@@ -68,7 +68,7 @@ def _why_not(info: zipfile.ZipInfo) -> str:
 
 
 def _check_directory(source: BinaryIO, size: int, subject: str, limits: Limits) -> None:
-    """Refuse a directory too large to hold in memory, by what the end record claims (APPNOTE 4.3.16)."""
+    """Raise CorpusError if the directory size in the end record (APPNOTE 4.3.16) is too large to hold in memory."""
     tail_size = min(size, 65_536 + 22 + 76)
     source.seek(size - tail_size)
     tail = source.read(tail_size)
