@@ -118,7 +118,7 @@ class DocumentWriter:
                 self._folder / f"documents-{self.shards:05d}.parquet",
                 self._schema,
                 compression="zstd",
-                compression_level=-1,  # a fifth larger than 1, and a fifth faster
+                compression_level=-1,  # output a fifth larger than at level 1, and a fifth faster
                 use_dictionary=["encoding"],
                 write_statistics=["part", "bytes", "characters"],
             )
