@@ -93,7 +93,7 @@ def _detected(sample: bytes, western: str) -> str:
 
 
 def _is_hebrew(sample: bytes) -> bool:
-    """Whether all letters are Hebrew ones of Windows-1255; Russian text also has capitals or one of the last five letters."""
+    """Whether all letters are Hebrew in Windows-1255; Russian also has capitals or one of the last five letters."""
     letters = [byte for byte in sample if byte >= 0xC0]
     return len(letters) >= _FEW and all(0xE0 <= byte <= 0xFA for byte in letters)
 
