@@ -1,5 +1,5 @@
-"""charpipe's pipelines, their Prefect flows, and the commands that belong to them. Prefect lives here and nowhere else;
-importing this package imports none of it."""
+"""charpipe's pipelines, their Prefect flows, and their commands. All code that uses Prefect is here;
+importing this package does not import Prefect."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DEPLOYMENTS = "charpipe_pipelines.deployments.cli"
 
 @hookimpl
 def charpipe_pipelines() -> Iterable[Pipeline]:
-    """What `charpipe run` can run."""
+    """The pipelines that `charpipe run` can run."""
     yield Pipeline(
         "train-and-sample",
         "From raw text to samples: ingest, vocabulary, encode, train, evaluate, sample.",
@@ -58,13 +58,13 @@ def charpipe_pipelines() -> Iterable[Pipeline]:
 
 @hookimpl
 def charpipe_runners() -> Iterable[Runner]:
-    """Recipes are carried out as Prefect flows."""
+    """Run recipes as Prefect flows."""
     yield Runner("prefect", "Each recipe as a Prefect flow.", "charpipe_pipelines.orchestration:run")
 
 
 @hookimpl
 def charpipe_commands() -> Iterable[Command]:
-    """Serving, deploying, and the servers' pages."""
+    """The commands for serving, deploying, and the servers' pages."""
     yield Command("serve", "Run the deployments of pipelines.toml on schedule.", f"{_DEPLOYMENTS}:serve")
     yield Command("deploy", "Register the deployments with a work pool instead.", f"{_DEPLOYMENTS}:deploy")
     yield Command("deployments", "What runs by itself: list, run, pause, resume.", f"{_DEPLOYMENTS}:app")

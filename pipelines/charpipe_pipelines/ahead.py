@@ -1,9 +1,9 @@
-"""The first stages of a pipeline, done while the workspace's Prefect server is still starting.
+"""Runs the first stages of a pipeline while the workspace's Prefect server is still starting.
 
-A thread carries out the pipeline's stages directly. Once the server answers it begins no further stage. The flow then
-starts, and the tasks of the stages that were begun take over their results, or wait for the one that is still at
-work: the flow run shows the same tasks, states and dependencies as any other. What a stage told its listener is told
-to the flow run's page when its task runs.
+A thread runs the pipeline's stages directly. Once the server answers, it starts no further stage. Then the flow
+starts, and the tasks of the stages already started take over their results, or wait for the one still running: the
+flow run shows the same tasks, states and dependencies as any other. The events of a stage are sent to the flow run's
+page when its task runs.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ R = TypeVar("R")
 
 
 class _HandOver(BaseException):
-    """The server answers: the next stage is the flow's."""
+    """The server answers: the flow runs the next stage."""
 
 
 class _Begun:
-    """A stage that was begun: the events that its task has not seen yet, and its outcome once it is over."""
+    """A stage that was started: the events its task has not received yet, and its outcome once it has ended."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -40,7 +40,7 @@ class _Begun:
         self._changed = threading.Condition()
 
     def add(self, event: Event) -> None:
-        """Keep an event; of successive steps only the newest matters to a page."""
+        """Store an event; of consecutive step events only the newest is kept, which is all that a page needs."""
         with self._changed:
             latest = self._events[-1] if self._events else None
             if isinstance(event, Step | StageProgress) and type(latest) is type(event):
@@ -49,13 +49,13 @@ class _Begun:
             self._changed.notify()
 
     def end(self) -> None:
-        """There are no more events, and the outcome is known."""
+        """End the events, and set the outcome."""
         with self._changed:
             self._over = True
             self._changed.notify()
 
     def follow(self, listener: Listener) -> None:
-        """Tell the listener every event, in this thread, until the stage is over."""
+        """Send every event to the listener, in this thread, until the stage ends."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._events or self._over)
@@ -66,7 +66,7 @@ class _Begun:
 
 
 class Ahead:
-    """An executor that carries out a recipe's stages in a thread until `hand_over`; `take` gives their results to the
+    """An executor that runs a recipe's stages in a thread until `hand_over`; `take` passes their results to the
     flow."""
 
     def __init__(self, recipe: Callable[..., PipelineResult], options: Options, context: Context) -> None:
@@ -99,16 +99,16 @@ class Ahead:
         return result
 
     def start(self) -> None:
-        """Begin with the first stage, where that has not happened yet."""
+        """Start the first stage, unless it has already started."""
         if self._thread.ident is None:
             self._thread.start()
 
     def was_stopped(self) -> InterruptedRun | None:
-        """The interruption that ended the work, if one did."""
+        """The interruption that ended the work, or None."""
         return self._error if isinstance(self._error, InterruptedRun) else None
 
     def result(self) -> PipelineResult:
-        """What the pipeline returns, where there is no flow to hand over to; raises what a stage raised."""
+        """The pipeline's result, where there is no flow to hand over to; raises what a stage raised."""
         self._thread.join()
         if self._error is not None:
             raise self._error
@@ -116,12 +116,12 @@ class Ahead:
         return self._result
 
     def hand_over(self) -> None:
-        """Begin no further stage; the one at work goes on."""
+        """Start no further stage; the running one continues."""
         with self._lock:
             self._closed = True
 
     def wait(self) -> None:
-        """Wait, after `hand_over`, until the stage at work is over."""
+        """Wait, after `hand_over`, until the running stage ends."""
         if self._thread.ident is not None:
             self._thread.join()
 
@@ -130,9 +130,9 @@ class Ahead:
         return bool(self._begun) and self._begun[0].name == stage
 
     def take(self, listener: Listener, flow_run: Mapping[str, Any]) -> Any:
-        """The result of the next stage that was begun, once it is over; raises what it raised.
+        """The result of the next stage that was started, once it has ended; raises what the stage raised.
 
-        The listener hears its events in this thread; its training run remembers the flow run.
+        The listener receives its events in this thread; the flow run is stored with its training run.
         """
         self._flow_run = flow_run
         stage = self._begun.popleft()
@@ -149,7 +149,7 @@ class Ahead:
             self._result = self._recipe(self._context, self._options)
         except _HandOver:
             pass
-        except BaseException as error:  # raised where the result is asked for
+        except BaseException as error:  # raised when the result is taken
             self._error = error
 
     def _emit(self, event: Event) -> None:
@@ -161,7 +161,7 @@ class Ahead:
         self._tell(event)
 
     def _remember_flow_run(self) -> None:
-        """Note the flow run in the training run, in the thread that writes its status."""
+        """Store the flow run with the training run, in the thread that writes its status."""
         if self._run is not None and self._flow_run is not None:
             Run(self._runs / self._run).update(prefect=dict(self._flow_run))
             self._run = None

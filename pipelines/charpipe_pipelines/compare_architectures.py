@@ -1,4 +1,4 @@
-"""`compare-architectures`: architectures trained side by side on one corpus, and ranked."""
+"""`compare-architectures`: train architectures on one corpus, and rank them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SPLITS = {"test": "test text", "val": "validation text"}
 def recipe(context: Context, options: CompareOptions) -> ComparisonResult:
     """From raw text to a leaderboard.
 
-    One training after another: each uses all cores of a CPU, or the GPU, and two at once would only share them.
+    The trainings run one after another: each uses all CPU cores, or the GPU, and two at once would only share them.
     """
     corpus = options.corpus
     documents = ingest(context, corpus)
@@ -37,7 +37,7 @@ def recipe(context: Context, options: CompareOptions) -> ComparisonResult:
 
 
 def check(context: Context, options: CompareOptions) -> None:
-    """Raise what is wrong with a request, before anything starts."""
+    """Raise if a request is invalid, before anything starts."""
     check_match(context, options.match)
     for arch in options.archs:
         check_here(context, options.corpus, arch)
@@ -49,7 +49,7 @@ def title(options: CompareOptions) -> str:
 
 
 def show(result: ComparisonResult, *, dry_run: bool = False) -> Iterator[str]:
-    """The lines that close a comparison, best configuration first."""
+    """The closing lines of a comparison, best configuration first."""
     if dry_run:
         return
     standings = result.leaderboard
@@ -74,7 +74,7 @@ def show(result: ComparisonResult, *, dry_run: bool = False) -> Iterator[str]:
 def _table(standings: Sequence[Standing]) -> Iterator[str]:
     width = terminal_width()
     rows = [cells_of(one) for one in standings]
-    # the last column also says why a configuration failed: it goes only after these
+    # the last column also holds the reason why a configuration failed: it follows only after these
     drop = ("seconds", "chars/s", "val loss", "±", "parameters", "test loss")
     room = None if width is None else width - len(INDENT)
     for line in table_lines(HEAD, rows, room, numbers=HEAD[1:-1], drop=drop):

@@ -1,8 +1,8 @@
-"""What a flow works with: the context of its stages, its progress in Prefect, the server that it is told to.
+"""What a flow works with: the context of its stages, its progress in Prefect, the server it reports to.
 
-A flow that the command line starts finds its context waiting. A flow that is started by its parameters alone (in a
-process of `charpipe serve` or of a worker, or by Retry in Prefect's page) makes one, and takes SIGTERM, by which
-runners cancel, for a request to stop, so that training saves first.
+A flow started by the command line is given its context. A flow started from its parameters alone (in a process of
+`charpipe serve` or of a worker, or by Retry in Prefect's UI) creates one, and treats SIGTERM, by which runners cancel,
+as a request to stop, so that training saves first.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @dataclass
 class FlowContext:
-    """A context, its progress in Prefect, and what came of it so far, whatever becomes of Prefect meanwhile."""
+    """A context, its progress in Prefect, and its results so far, kept independently of Prefect."""
 
     context: Context
     progress: FlowProgress
@@ -54,7 +54,7 @@ waiting: ContextVar[FlowContext] = ContextVar("charpipe-flow")
 
 @contextmanager
 def opened(pipeline: str, settings: Mapping[str, Any], workspace: str | None) -> Iterator[FlowContext]:
-    """What the flow works with; to be entered first thing in its function. Raises UsageError for wrong settings."""
+    """The context of the flow; enter it first in the flow function. Raises UsageError for invalid settings."""
     found = waiting.get(None)
     if found is not None:
         _sign()
@@ -74,7 +74,7 @@ def opened(pipeline: str, settings: Mapping[str, Any], workspace: str | None) ->
 
 
 def linked(context: Context, progress: FlowProgress) -> Context:
-    """The same context, whose events go to the flow run's page too, and whose training run names the flow run."""
+    """The same context, also sending events to the flow run's page, and storing the flow run with the training run."""
 
     def emit(event: Event) -> None:
         if isinstance(event, TrainingStarted):
@@ -93,7 +93,7 @@ def _context(pipeline: str, settings: Mapping[str, Any], workspace: str | None) 
 
 
 def _print(event: Event) -> None:
-    """A line for the log of whoever started this process."""
+    """Print a line to the log of the process that started this one."""
     if isinstance(event, Notice):
         print(event.message, flush=True)  # noqa: T201
     elif isinstance(event, StageFinished):
@@ -117,7 +117,7 @@ def _stopped_by_signals(context: Context) -> Iterator[None]:
 
 
 def _sign() -> None:
-    """Let the flow run name this process, so that its death can be told from outside."""
+    """Record this process in the flow run, so that other processes can detect its death."""
     import prefect.runtime
     from prefect.context import SyncClientContext
 
@@ -125,5 +125,5 @@ def _sign() -> None:
 
     client_context, id_ = SyncClientContext.get(), prefect.runtime.flow_run.id
     if client_context is not None and id_ is not None:
-        with suppress(Exception):  # a courtesy to whoever looks later
+        with suppress(Exception):  # best effort, only for later inspection
             client_context.client.update_flow_run(id_, infrastructure_pid=whose())

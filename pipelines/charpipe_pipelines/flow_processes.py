@@ -1,4 +1,4 @@
-"""The processes that carry runs out: Prefect's own engine, one process a run, outliving `charpipe serve` if need be."""
+"""The processes that execute flow runs: Prefect's own engine, one process per run, able to outlive `charpipe serve`."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ LOG_BYTES = 1_000_000
 
 @dataclass
 class FlowProcess:
-    """A run's process: started here, or found running when this process began (`process` is None then).
+    """The process of a flow run. `process` is None if it was already running when this process started.
 
-    `why_stopped` is "cancel", "replace" or "shutdown" once it was told to save and end."""
+    `why_stopped` is "cancel", "replace" or "shutdown" once it was told to save and exit."""
 
     flow_run: UUID
     deployment: UUID | None
@@ -36,19 +36,19 @@ class FlowProcess:
     began: float = field(default_factory=time.monotonic)
 
     def ended(self) -> bool:
-        """Whether it is gone; never waits."""
+        """Whether the process has exited; never blocks."""
         if self.process is not None:
             return self.process.poll() is not None
         return find(self.flow_run) is None
 
     @property
     def was_killed(self) -> bool:
-        """Whether it was ended from outside, as far as can be known, and so may well do better the next time."""
+        """Whether the process was killed from outside, as far as can be known, so that a retry may succeed."""
         return self.process is None or (self.process.returncode or 0) < 0
 
     @property
     def how(self) -> str:
-        """How it ended, in words."""
+        """How the process exited, as text."""
         code = None if self.process is None else self.process.returncode
         if code is None:
             return "its process is gone"
@@ -57,13 +57,13 @@ class FlowProcess:
         return f"its process ended with exit code {code}"
 
     def stop(self, why: str) -> None:
-        """Ask it to save and end."""
+        """Ask the process to save and exit."""
         self.why_stopped, self.told = why, time.monotonic()
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it now."""
+        """Kill the process."""
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
 
@@ -71,7 +71,7 @@ class FlowProcess:
 def start(
     flow_run: UUID, deployment: UUID | None, environ: dict[str, str], folder: Path, log: Path
 ) -> FlowProcess:
-    """Start a run's process in `folder`; it leads a session of its own, so that a terminal's Ctrl-C is not for it."""
+    """Start a run's process in `folder`, in a session of its own, so that a terminal's Ctrl-C does not reach it."""
     _turn(log)
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -87,9 +87,9 @@ def start(
 
 
 def find(flow_run: UUID, workspace: Path | None = None) -> int | None:
-    """The number of the process that carries a run out on this machine, if there is one.
+    """The id of the process that executes a run on this machine, or None.
 
-    With a `workspace`, only if it works there: the copy of a workspace knows of the same runs.
+    With a `workspace`, only a process that works there counts: a copy of a workspace lists the same runs.
     """
     import psutil
 
@@ -103,7 +103,7 @@ def find(flow_run: UUID, workspace: Path | None = None) -> int | None:
 
 
 def _works_in(process: psutil.Process, workspace: Path | None) -> bool:
-    """Whether a process was started for this workspace, reached by whatever path; True where that is not to be seen."""
+    """Whether a process was started for this workspace, by whatever path; True where that cannot be determined."""
     import psutil
 
     if workspace is None:
@@ -111,7 +111,7 @@ def _works_in(process: psutil.Process, workspace: Path | None) -> bool:
     try:
         home = process.environ().get("CHARPIPE_HOME")
         return home is None or Path(home).samefile(workspace)
-    except FileNotFoundError:  # that workspace was moved, or is gone
+    except FileNotFoundError:  # that workspace was moved or deleted
         return False
     except (psutil.Error, OSError):
         return True

@@ -51,7 +51,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _carry_out(pipeline: Pipeline, options: Mapping[str, Any], found: FlowContext) -> Any:
-    """The flow's result, or the state that it ends in."""
+    """The flow's result, or its final state."""
     executor = TaskExecutor(found.progress, found.api, found.settings, found.ahead)
     try:
         context = found.context.with_executor(executor)
@@ -61,19 +61,19 @@ def _carry_out(pipeline: Pipeline, options: Mapping[str, Any], found: FlowContex
         return Cancelled(message=str(error))
     finally:
         found.error = found.error or executor.error
-        if found.api.is_there():  # the flow's end is told to it, too
+        if found.api.is_there():  # it receives the end of the flow, too
             found.progress.finish(found.result)
     return _concluded(found.result)
 
 
 def _concluded(result: PipelineResult) -> Any:
-    """The result, told to automations; a state named Skipped where there was nothing to do."""
+    """The result, emitted as an event for automations; a state named Skipped where there was nothing to do."""
     reason = result.skipped()
     if reason is not None:
         return Completed(name="Skipped", message=reason, data=result)
     announcement = result.announcement()
     if announcement is not None:
         resource = {"prefect.resource.id": f"charpipe.model.{announcement.subject}"}
-        with suppress(Exception):  # a courtesy: what was decided stands without it
+        with suppress(Exception):  # best effort: the decision holds without it
             emit_event(f"charpipe.{announcement.name}", resource, payload=dict(announcement.facts))
     return result

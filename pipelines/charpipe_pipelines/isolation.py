@@ -1,7 +1,7 @@
-"""Prefect with charpipe's settings only: the user's own Prefect settings are for the user's own flows.
+"""Runs Prefect with charpipe's settings only: the user's own Prefect settings are for the user's own flows.
 
-Prefect reads its settings from PREFECT_ variables, `.env`, `prefect.toml` and `pyproject.toml` of the working
-directory, and a profile of the home directory. Of these charpipe passes on the variables in `HONOURED`, and
+Prefect reads its settings from PREFECT_ variables, from `.env`, `prefect.toml` and `pyproject.toml` in the working
+directory, and from a profile in the home directory. Of these charpipe passes on the variables in `HONOURED`, and
 reads no file.
 """
 
@@ -30,7 +30,7 @@ FILES = (
 
 
 def isolate(environ: MutableMapping[str, str], home: Path) -> None:
-    """Take the user's other PREFECT_ variables out of `environ`, and point the profiles at `home`."""
+    """Remove the user's other PREFECT_ variables from `environ`, and set the profiles' path to `home`."""
     for name in [name for name in environ if name.upper().startswith("PREFECT_")]:
         if name not in HONOURED:
             del environ[name]
@@ -39,7 +39,7 @@ def isolate(environ: MutableMapping[str, str], home: Path) -> None:
 
 
 def read_no_files() -> None:
-    """Make Prefect, not imported yet, read its settings from the environment alone."""
+    """Make Prefect, not imported yet, read its settings from the environment only."""
     if "prefect" in sys.modules:
         return
     from pydantic_settings import BaseSettings
@@ -65,7 +65,7 @@ def read_no_files() -> None:
 
 
 def _nothing() -> type[Any]:
-    """A source of settings that has none."""
+    """A source of settings that is empty."""
     from pydantic_settings import PydanticBaseSettingsSource
 
     class Nothing(PydanticBaseSettingsSource):
@@ -82,6 +82,6 @@ def _nothing() -> type[Any]:
 
 
 def forget_user_files(home: str | os.PathLike[str]) -> None:
-    """`isolate` this process and `read_no_files`."""
+    """Apply `isolate` to this process, and call `read_no_files`."""
     isolate(os.environ, Path(home))
     read_no_files()

@@ -1,4 +1,4 @@
-"""Prefect's log goes to a file of the workspace: the terminal belongs to the person who works there."""
+"""Writes Prefect's log to a file of the workspace, not to the terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FORMAT = "%(asctime)s %(levelname)s %(process)d %(name)s - %(message)s"
 
 
 def log_file() -> logging.Handler:
-    """The handler that `logging.yml` names: the file in the environment, or nothing."""
+    """The handler that `logging.yml` names: it writes to the file named in the environment, or nowhere."""
     path = os.environ.get(LOG_FILE)
     if not path:
         return logging.NullHandler()

@@ -1,4 +1,4 @@
-"""Runs a recipe as a Prefect flow, and without Prefect where Prefect does not take part: the work comes first."""
+"""Runs a recipe as a Prefect flow, or without Prefect where Prefect is unavailable."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WITHOUT = "going on without its page; nothing else changes"
 
 
 def run(pipeline: Pipeline, options: Options, context: Context) -> PipelineResult:
-    """Carry a recipe out as its Prefect flow; without Prefect in a dry run, and where Prefect does not take part."""
+    """Run a recipe as its Prefect flow; without Prefect in a dry run, and where Prefect is unavailable."""
     check_request(pipeline, options, context)
     recipe = load(pipeline)
     if context.dry_run:
@@ -33,7 +33,7 @@ def run(pipeline: Pipeline, options: Options, context: Context) -> PipelineResul
         api = _open_prefect(context, ahead)
     except InterruptedRun:
         raise
-    except Exception as error:  # a Prefect that cannot even be imported included
+    except Exception as error:  # includes a Prefect that cannot be imported
         context.notice(f"Prefect does not take part: {_first_line(error)}; {WITHOUT}", level="warning")
         ahead.start()
         return ahead.result()
@@ -41,10 +41,10 @@ def run(pipeline: Pipeline, options: Options, context: Context) -> PipelineResul
 
 
 def _open_prefect(context: Context, ahead: Ahead) -> Api:
-    """Make this process a client of a server that answers.
+    """Connect this process to a running server.
 
-    Prefect is imported while the server starts; the first stages are then carried out `ahead` until it answers.
-    Raises InterruptedRun where they were stopped before.
+    Prefect is imported while the server starts; until it answers, `ahead` runs the first stages.
+    Raises InterruptedRun if they were stopped before that.
     """
     become_client(context.workspace)
     api = choose(context.workspace, context.config.prefect.api_url, context.emit)
@@ -69,14 +69,14 @@ def _open_prefect(context: Context, ahead: Ahead) -> Api:
     point_client_at(outcome[0])
     if api.server is not None:
         mark_killed_runs(outcome[0])
-    ahead.hand_over()  # last: after it, there must be a flow that goes on
+    ahead.hand_over()  # last: after it, a flow must take over
     return dataclasses.replace(api, url=outcome[0])
 
 
 def _answering(api: Api) -> str | Exception:
     try:
         return api.reach()
-    except Exception as error:  # raised in the thread that waits
+    except Exception as error:  # raised in the waiting thread
         return error
 
 
@@ -93,7 +93,7 @@ def _as_flow(
         _call_flow(pipeline, options, context)
     except BaseException as error:
         if found.error is not None:
-            raise found.error from None  # the engine's own: Prefect's account of it adds nothing
+            raise found.error from None  # the engine's own error: Prefect's account of it adds nothing
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise
         context.notice(f"Prefect was lost in mid-run ({_first_line(error)}); {WITHOUT}", level="warning")
@@ -112,7 +112,7 @@ def _call_flow(pipeline: Pipeline, options: Options, context: Context) -> None:
     from charpipe_pipelines.flows import flow_of
 
     title = title_of(pipeline, options)
-    # a text would be a template: names hold braces
+    # a plain string would be a template: names contain braces
     named: Any = flow_of(pipeline).with_options(flow_run_name=lambda: title)
     settings = {key: _plain(context, key) for key in context.resolved.origins}
     asked = options.model_dump(mode="json")
@@ -121,7 +121,7 @@ def _call_flow(pipeline: Pipeline, options: Options, context: Context) -> None:
 
 
 def _settle(api: Api) -> None:
-    """Send what Prefect still has to tell its server now, and not while the process ends; drop it if that is gone."""
+    """Flush what Prefect has queued for its server now, not at process exit; drop it if the server is gone."""
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 
@@ -132,7 +132,7 @@ def _settle(api: Api) -> None:
             service.drain_all(timeout=SETTLE_SECONDS, at_exit=False)
             continue
         for worker in list(service._instances.values()):
-            with suppress(Exception):  # it would try to reach the server for a minute while the process ends
+            with suppress(Exception):  # it would try to reach the server for a minute at process exit
                 worker._loop.call_soon_threadsafe(worker._task.cancel)
 
 

@@ -1,4 +1,4 @@
-"""Flow runs that no serving process watches: those of killed processes, and those that Prefect's page wants retried."""
+"""Flow runs that no serving process watches: those of killed processes, and those retried in Prefect's UI."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ UNFINISHED = ("PENDING", "RUNNING", "CANCELLING")
 
 
 def whose(pid: int | None = None) -> str:
-    """The name of a process that no other process shares: host, number, moment of its start, and the boot and process
-    namespace in which both of these mean something. Raises psutil.Error where there is none."""
+    """A unique name for a process: host, process id, start time, and the boot and process namespace in which
+    these two are valid. Raises psutil.Error where there is no such process."""
     import psutil
 
     number = os.getpid() if pid is None else pid
@@ -38,8 +38,8 @@ def whose(pid: int | None = None) -> str:
 
 
 def _start_ticks(pid: int) -> str | None:
-    """The moment of a process's start as Linux counts it, from the boot, so that setting the clock does not change it;
-    None elsewhere. Raises psutil.NoSuchProcess."""
+    """The start time of a process as Linux counts it, from boot, so that setting the clock does not change it;
+    None on other systems. Raises psutil.NoSuchProcess."""
     import psutil
 
     if not Path("/proc/self/stat").is_file():
@@ -50,29 +50,29 @@ def _start_ticks(pid: int) -> str | None:
         )
     except OSError as error:
         raise psutil.NoSuchProcess(pid) from error
-    if fields[0] == "Z":  # dead, and not yet waited for
+    if fields[0] == "Z":  # a zombie: dead, but not yet waited for
         raise psutil.NoSuchProcess(pid)
     return fields[19]
 
 
 def _boot() -> str:
-    """This boot of this machine, and the process namespace (a container has its own)."""
+    """The boot id of this machine, and the process namespace (a container has its own)."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     return f"{boot}/{os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115  it is no path
 
 
 def is_alive(name: str) -> bool | None:
-    """Whether the process of that name still runs; None where it is another machine's, or no such name."""
+    """Whether the process of that name still runs; None if it is another machine's, or the name is invalid."""
     import psutil
 
     host, pid, started, boot = ([*name.split(":", 3), "", "", "", ""])[:4]
     if host != socket.gethostname() or not pid.isdigit():
         return None
     try:
-        if not boot:  # the form of earlier releases, by a clock that may have been set since
+        if not boot:  # the format of earlier releases, by a clock that may have been set since
             return bool(abs(psutil.Process(int(pid)).create_time() - float(started)) < CLOCK_SECONDS)
         if boot != _boot():
-            # another boot of this machine has ended; another namespace cannot be looked into
+            # another boot of this machine has ended; another namespace cannot be inspected
             return False if boot.partition("/")[2] == _boot().partition("/")[2] else None
         return whose(int(pid)) == name
     except (psutil.Error, ValueError, OSError):
@@ -80,19 +80,19 @@ def is_alive(name: str) -> bool | None:
 
 
 def unfinished(client: SyncPrefectClient, deployments: Iterable[UUID]) -> list[FlowRun]:
-    """The runs of these deployments that Prefect takes to be going on."""
+    """The runs of these deployments that Prefect considers running."""
     return _runs(client, UNFINISHED, deployment_id={"any_": list(deployments)})
 
 
 def cancelling(client: SyncPrefectClient, runs: Mapping[UUID, Any]) -> list[UUID]:
-    """Those of these runs that somebody cancelled."""
+    """Those of these runs that were cancelled."""
     if not runs:
         return []
     return [run.id for run in _runs(client, ("CANCELLING",), id={"any_": list(runs)})]
 
 
 def mark_crashed(client: SyncPrefectClient, watched: set[UUID], tell: Callable[..., None]) -> None:
-    """Runs begun by hand whose process is gone without a word: let Prefect know."""
+    """Mark manually started runs as crashed if their process died without a final state."""
     from prefect.states import Crashed
 
     for run in _by_hand(client, UNFINISHED):
@@ -104,19 +104,19 @@ def mark_crashed(client: SyncPrefectClient, watched: set[UUID], tell: Callable[.
 
 
 def _was_killed(run: FlowRun) -> bool:
-    """Whether the process that carried out a run of ours is gone; False where that cannot be known."""
+    """Whether the process of one of our runs is gone; False where that cannot be known."""
     if find(run.id) is not None:
         return False
     if run.infrastructure_pid:
         return is_alive(run.infrastructure_pid) is False
-    # killed before it could write its name: a living process does so in its first moments
+    # killed before it could write its name, which a process does right after it starts
     began = run.start_time or run.created
     late = began is not None and datetime.now(UTC) - began > UNSIGNED
     return late and {"options", "settings", "workspace"} <= set(run.parameters)
 
 
 def mark_killed_runs(url: str) -> None:
-    """`mark_crashed` on our own server, at `url`; a courtesy to whoever looks at its page: a failure is ignored."""
+    """`mark_crashed` on our own server, at `url`; best effort, only for the UI: errors are ignored."""
     from prefect.client.orchestration import SyncPrefectClient
 
     with suppress(Exception), SyncPrefectClient(url, httpx_settings={"headers": {UNCOUNTED: "1"}}) as client:
@@ -124,7 +124,7 @@ def mark_killed_runs(url: str) -> None:
 
 
 def end_tasks(client: SyncPrefectClient, flow_run: UUID) -> None:
-    """The tasks of a run whose process was killed do not go on, either."""
+    """Mark the tasks of a run whose process was killed as crashed, too."""
     from prefect.client.schemas.filters import FlowRunFilter, TaskRunFilter
     from prefect.states import Crashed
 
@@ -136,8 +136,8 @@ def end_tasks(client: SyncPrefectClient, flow_run: UUID) -> None:
 
 
 def retried(client: SyncPrefectClient, known: Mapping[str, str]) -> Iterator[tuple[FlowRun, str]]:
-    """Runs begun by hand that were retried in Prefect's page, with their flow's entrypoint; `known` are the entrypoints
-    by the flows' names."""
+    """Manually started runs that were retried in Prefect's UI, with their flow's entrypoint; `known` maps flow
+    names to entrypoints."""
     flows: dict[UUID, str] = {}
     for run in _by_hand(client, ("SCHEDULED",)):
         if run.run_count and run.state_name == "AwaitingRetry":

@@ -1,7 +1,7 @@
-"""What Prefect's page shows of a run while it works: progress, the latest sample, log lines, a name.
+"""Reports a run to Prefect's UI while it works: progress, the latest sample, log lines, a name.
 
-A listener on the engine's events. It only notes what happens; a thread of its own tells the server, every two seconds
-at most, so that a slow or absent server makes nothing wait. Cancel in the page is a wish to stop.
+A listener on the engine's events. It only records events; a thread of its own updates the server, at most every two
+seconds, so that a slow or missing server never blocks training. Cancel in the UI requests a stop.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ LEVELS = {"warning": logging.WARNING, "error": logging.ERROR}
 
 
 class FlowProgress:
-    """How far a flow run is, on its page. `enter` is called in a task before its stage; `finish` when the flow ends."""
+    """Progress of a flow run in Prefect's UI. Call `enter` in a task before its stage, `finish` when the flow ends."""
 
     def __init__(self, stop: Stop) -> None:
         self.run: str | None = None
@@ -54,7 +54,7 @@ class FlowProgress:
         self._thread: threading.Thread | None = None
 
     def enter(self, stage: str) -> None:
-        """A stage's task begins, in this thread."""
+        """Begin a stage's task, in this thread."""
         from prefect.context import TaskRunContext
 
         if (context := TaskRunContext.get()) is not None:
@@ -62,7 +62,7 @@ class FlowProgress:
             self._flow_run = context.task_run.flow_run_id
 
     def __call__(self, event: Event) -> None:
-        """Note an event."""
+        """Record an event."""
         match event:
             case Step(step=step, steps=steps):
                 if steps:
@@ -94,13 +94,13 @@ class FlowProgress:
             self._thread.start()
 
     def flow_run(self) -> dict[str, Any]:
-        """The id and page of the flow run that this thread works for, as a training run remembers it."""
+        """The id and URL of the flow run that this thread works for, as stored with a training run."""
         import prefect.runtime
 
         return {"flow_run_id": str(prefect.runtime.flow_run.id), "url": prefect.runtime.flow_run.ui_url}
 
     def finish(self, result: PipelineResult | None) -> None:
-        """Show the outcome, and end; a server that does not answer is not waited for."""
+        """Publish the outcome and stop; does not wait for a server that does not answer."""
         if isinstance(result, TrainingResult):
             self.run = result.run
             self._text = _sample(self.run, _numbers(result.metrics), result.sample)
@@ -138,7 +138,7 @@ class FlowProgress:
             self._tell()
 
     def _tell(self) -> None:
-        with suppress(Exception):  # the page is a courtesy: nothing that befalls it may reach the work
+        with suppress(Exception):  # best effort: no error here may reach the training
             self._rename()
             for stage, share in list(self._progress.items()):
                 percent = round(100 * share, 1)
@@ -147,7 +147,7 @@ class FlowProgress:
                 self._artifact("latest-sample", "markdown", self._text, "what the model writes", "train")
 
     def _rename(self) -> None:
-        if self._many:  # the flow run is called after what they are all for
+        if self._many:  # the flow run gets the name that all of them share
             return
         if self.run is not None and self._flow_run is not None and self._told.get("name") != self.run:
             _client().update_flow_run(self._flow_run, name=self.run, tags=[f"charpipe.run:{self.run}"])
@@ -182,7 +182,7 @@ class FlowProgress:
 
 
 def _client() -> Any:
-    """This thread's client: the flow's own, or that of the page's thread."""
+    """This thread's client: the flow's own, or the publishing thread's."""
     from prefect.context import SyncClientContext
 
     context = SyncClientContext.get()

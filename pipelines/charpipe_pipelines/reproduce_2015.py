@@ -16,7 +16,7 @@ INDENT = "  "
 
 
 def recipe(context: Context, options: ReproduceOptions) -> ReproductionResult:
-    """From the texts of 2015 to a table."""
+    """From the texts of 2015 to a results table."""
     planned = divide(context, options.sources, options.widths, options.depths, options.copies)
     results: list[Result] = []
     for share in planned.shares:
@@ -27,7 +27,7 @@ def recipe(context: Context, options: ReproduceOptions) -> ReproductionResult:
 
 
 def check(context: Context, options: ReproduceOptions) -> None:
-    """Raise what is wrong with a request, before anything starts."""
+    """Raise if a request is invalid, before anything starts."""
     check_reproduction(context, options.sources, options.widths, options.depths, options.copies)
 
 
@@ -37,7 +37,7 @@ def title(options: ReproduceOptions) -> str:
 
 
 def show(result: ReproductionResult, *, dry_run: bool = False) -> Iterator[str]:
-    """The lines that close a reproduction."""
+    """The closing lines of a reproduction."""
     yield ""
     yield from _table(result.results, result.scaled_to)
     yield ""

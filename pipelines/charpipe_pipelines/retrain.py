@@ -1,4 +1,4 @@
-"""`retrain`: a champion's successor is trained on what is new in its corpus, and promoted if it is better."""
+"""`retrain`: train a champion's successor on what is new in its corpus, and promote it if it is better."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from charpipe_pipelines.training_result import show as show_training
 
 @dataclass(frozen=True)
 class RetrainResult(TrainingResult):
-    """A training, and what was decided about its run."""
+    """A training run, and the promotion decision about it."""
 
     promoted: bool
     reason: str
@@ -48,7 +48,7 @@ class RetrainResult(TrainingResult):
 
 @dataclass(frozen=True)
 class SkippedResult(PipelineResult):
-    """Nothing was trained, since nothing is new."""
+    """Nothing was trained, because nothing is new."""
 
     unchanged: Unchanged
 
@@ -68,7 +68,7 @@ class SkippedResult(PipelineResult):
 
 
 def recipe(context: Context, options: RetrainOptions) -> RetrainResult | SkippedResult:
-    """From a source that may have changed to a champion that may have."""
+    """From a source that may have changed to a champion that may have changed."""
     corpus = options.corpus
     retraining = refresh(context, corpus, options.arch, options.start)
     context = retraining.resuming(context)
@@ -102,7 +102,7 @@ def recipe(context: Context, options: RetrainOptions) -> RetrainResult | Skipped
 
 
 def check(context: Context, options: RetrainOptions) -> None:
-    """Raise what is wrong with a request, before anything starts."""
+    """Raise if a request is invalid, before anything starts."""
     check_here(context, options.corpus, options.arch)
 
 
@@ -112,7 +112,7 @@ def title(options: RetrainOptions) -> str:
 
 
 def show(result: RetrainResult | SkippedResult, *, dry_run: bool = False) -> Iterator[str]:
-    """The lines that close a retraining; why one was skipped is told when it is."""
+    """The closing lines of a retraining; the reason for a skip is reported when it happens."""
     if isinstance(result, RetrainResult):
         yield from show_training(result, dry_run=dry_run)
 

@@ -1,4 +1,4 @@
-"""The workspace's own Prefect server: what it is started with, and what makes a process its client."""
+"""The workspace's own Prefect server: how it is started, and how a process becomes its client."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ QUIET = {
 
 @dataclass(frozen=True)
 class Api:
-    """The Prefect API that runs are told to; `server` is None where it is not the workspace's own."""
+    """The Prefect API that runs report to; `server` is None where it is not the workspace's own."""
 
     url: str
     server: ManagedServer | None
 
     def is_there(self) -> bool:
-        """Whether it answers; our own that was killed is started again, at the address that it had."""
+        """Whether the API answers; restarts our own server at its previous address if it was killed."""
         try:
             return self.reach() == self.url
         except (CharpipeError, OSError, ValueError):
             return False
 
     def reach(self) -> str:
-        """The URL of the API, after starting our own server if need be. Raises CharpipeError where none answers."""
+        """The URL of the API; starts our own server if needed. Raises CharpipeError where none answers."""
         if self.server is not None:
             return f"{self.server.start()}/api"
         try:
@@ -63,7 +63,7 @@ class Api:
 
     @property
     def page(self) -> str:
-        """Where people look at it."""
+        """The URL of the UI."""
         return self.url.removesuffix("/api")
 
 
@@ -96,9 +96,9 @@ def application(url: str, home: str, log: str) -> Any:
             "PREFECT_UI_API_URL": f"{url}/api",
             "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(Path(home) / "page"),  # packages may be read-only
             "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
-            # flow runs older than 90 days go, with their logs and artifacts: a year of nights stays small
+            # flow runs older than 90 days are deleted, with their logs and artifacts: the database stays small
             "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
-            # slots that runs of a pool hold are remembered when the server is killed, and given back
+            # slots held by runs of a pool survive a killed server, and are released
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         }
     )
@@ -109,7 +109,7 @@ def application(url: str, home: str, log: str) -> Any:
 
 
 def _check_runs(url: str) -> None:
-    """Mark runs whose process was killed as crashed, for as long as this server is up."""
+    """Mark runs whose process was killed as crashed, while this server is up."""
     from charpipe_pipelines.orphans import mark_killed_runs
 
     while True:
@@ -118,7 +118,7 @@ def _check_runs(url: str) -> None:
 
 
 def choose(workspace: Workspace, configured: str | None, notify: Listener) -> Api:
-    """The API to use: the `[prefect]` table's, then PREFECT_API_URL (with a notice), then our own."""
+    """The API to use: that of the `[prefect]` table, then PREFECT_API_URL (with a notice), then our own."""
     if configured:
         return Api(configured.rstrip("/"), None)
     url = os.environ.get("PREFECT_API_URL")
@@ -133,13 +133,13 @@ def choose(workspace: Workspace, configured: str | None, notify: Listener) -> Ap
 
 
 def become_client(workspace: Workspace) -> None:
-    """Keep this process's Prefect, not imported yet, off the terminal and out of ~/.prefect."""
+    """Keep Prefect, not imported yet in this process, from writing to the terminal and to ~/.prefect."""
     loopback = "127.0.0.1,localhost,::1"
-    for variable in ("NO_PROXY", "no_proxy"):  # no proxy stands between this machine and itself
+    for variable in ("NO_PROXY", "no_proxy"):  # no proxy between this machine and itself
         if loopback not in os.environ.get(variable, ""):
             os.environ[variable] = ",".join(filter(None, (os.environ.get(variable), loopback)))
     forget_user_files(workspace.prefect.absolute())
-    logging.raiseExceptions = False  # a log line that a lost server cannot take is no news for the terminal
+    logging.raiseExceptions = False  # keeps log lines that a lost server cannot take off the terminal
     os.environ.update(
         QUIET
         | {
@@ -151,10 +151,10 @@ def become_client(workspace: Workspace) -> None:
 
 
 def point_client_at(url: str) -> None:
-    """Make `url` the API of this process's Prefect, imported already."""
+    """Set `url` as the API of this process's Prefect, which is already imported."""
     from prefect.context import refresh_global_settings_context
     from prefect.logging.configuration import setup_logging
 
     os.environ["PREFECT_API_URL"] = os.environ[OWN_API] = url
     refresh_global_settings_context()
-    setup_logging(incremental=False)  # someone may have imported Prefect before it was told to be quiet
+    setup_logging(incremental=False)  # Prefect may have been imported before it was silenced

@@ -1,6 +1,6 @@
 """Stages as Prefect tasks.
 
-The store decides what is skipped: Prefect's own caching is off, and a task whose work was done already ends in a state
+The store decides what is skipped: Prefect's own caching is off, and a task whose work was already done ends in a state
 named Cached.
 """
 
@@ -33,10 +33,9 @@ R = TypeVar("R")
 
 
 class TaskExecutor:
-    """Carries each stage out as a task of the flow that runs in this thread.
+    """Runs each stage as a task of the flow that runs in this thread.
 
-    `settings` holds Prefect settings that are changed until the flow is over; `ahead` has the stages that were begun
-    before the flow was.
+    `settings` holds Prefect settings that apply until the flow ends; `ahead` has the stages started before it.
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class TaskExecutor:
 
     def run(self, stage: Stage[P, R], context: Context, *args: P.args, **kwargs: P.kwargs) -> R:
         if not self._api.is_there():
-            # let Prefect not wait for a server that is gone
+            # keep Prefect from waiting for a server that is gone
             self._settings.enter_context(temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}))
             raise CharpipeError(f"the server at {self._api.url} does not answer any more")
         call = _Call(self, stage, context, args, kwargs)
@@ -65,7 +64,7 @@ class TaskExecutor:
         return result
 
     def carry_out(self, call: _Call) -> State[Any]:
-        """Carry out a call in its task; returns the state that the task ends in."""
+        """Run a call in its task; returns the final state of the task."""
         stage, context = call.stage, call.context
         self._progress.enter(stage.name)
         outcome = _Outcome(context.emit)
@@ -76,7 +75,7 @@ class TaskExecutor:
         return outcome.state(call.result)
 
     def _states_of(self, arguments: tuple[Any, ...]) -> list[State[Any]]:
-        """The states of the tasks that these values are results of, so that Prefect draws what came from what."""
+        """The states of the tasks that returned these values, so that Prefect draws the dependencies."""
         return [one.state for one in self._produced if any(one.value is value for value in arguments)]
 
 
@@ -89,7 +88,7 @@ class _Produced:
 
 
 class _Call:
-    """One call of a stage, and what came of it."""
+    """One call of a stage, and its outcome."""
 
     def __init__(
         self,
@@ -106,7 +105,7 @@ class _Call:
 
 
 class _Outcome:
-    """A listener that passes events on, and remembers how the stage ended that was told of last."""
+    """A listener that forwards events, and remembers how the most recently reported stage ended."""
 
     def __init__(self, tell: Listener) -> None:
         self._tell = tell
@@ -118,12 +117,12 @@ class _Outcome:
         self._tell(event)
 
     def following(self, tell: Listener) -> _Outcome:
-        """The same, for events that come from elsewhere."""
+        """Forward events that come from elsewhere."""
         self._tell = tell
         return self
 
     def state(self, result: Any) -> State[Any]:
-        """The state of a task that returned `result`."""
+        """The state of the task that returned `result`."""
         last = self._last
         if isinstance(last, StageFailed):
             return Completed(name="Failed", message=last.reason, data=result)

@@ -1,4 +1,4 @@
-"""`train-and-sample`, the main job: from raw text to a trained model and what it writes."""
+"""`train-and-sample`, the main pipeline: from raw text to a trained model and a sample of its text."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def recipe(context: Context, options: TrainAndSampleOptions) -> TrainingResult:
 
 
 def check(context: Context, options: TrainAndSampleOptions) -> None:
-    """Raise what is wrong with a request, before anything starts."""
+    """Raise if a request is invalid, before anything starts."""
     check_here(context, options.corpus, options.arch, options.from_, options.replay)
 
 

@@ -1,4 +1,4 @@
-"""What a training came to: the numbers, the sample, and the next commands."""
+"""The result of a training: metrics, the sample, and the next commands."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ SAMPLE_WIDTH = 96
 
 @dataclass(frozen=True)
 class TrainingResult(PipelineResult):
-    """A run, its scores by metric, what it expects after each character of a tiny text, and what it wrote.
+    """A run, its metrics, its predictions after each character of a tiny text, and its sample.
 
-    `warning` says so where the model is worse than guessing.
+    `warning` is set where the model is worse than guessing.
     """
 
     run: str
@@ -32,7 +32,7 @@ class TrainingResult(PipelineResult):
 
 
 def show(result: TrainingResult, *, dry_run: bool = False) -> Iterator[str]:
-    """The lines that close a training."""
+    """The closing lines of a training."""
     if dry_run:
         return
     yield ""
@@ -85,7 +85,7 @@ def _sample(text: str) -> Iterator[str]:
 
 
 def _wrapped(line: str) -> list[str]:
-    """A line as the terminal can show it: tabs as spaces, control characters as dots, in pieces of one width."""
+    """A line as the terminal can show it: tabs as spaces, control characters as dots, wrapped to one width."""
     shown = "".join(letter if letter.isprintable() else "·" for letter in line.expandtabs(8))
     return [shown[start : start + SAMPLE_WIDTH] for start in range(0, len(shown), SAMPLE_WIDTH)] or [""]
 

@@ -1,4 +1,4 @@
-"""The deployments of a project file, each held against its pipeline, corpus and settings before anything starts."""
+"""The deployments of a project file, validated against pipeline, corpus and settings before anything starts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NONE_YET = (
 
 @dataclass(frozen=True)
 class Deployment:
-    """A deployment that can be started: its pipeline's options are whole, its settings resolve."""
+    """A valid deployment: its pipeline's options are complete, its settings resolve."""
 
     name: str
     config: DeploymentConfig
@@ -41,7 +41,7 @@ class Deployment:
     folder: Path
 
     def parameters(self, workspace: Workspace) -> dict[str, Any]:
-        """The flow's parameters: plain JSON, from which it makes a context of its own."""
+        """The flow's parameters: plain JSON, from which the flow creates a context of its own."""
         return {
             "options": dict(self.options),
             "settings": dict(self.settings),
@@ -50,12 +50,12 @@ class Deployment:
 
     @property
     def subject(self) -> str:
-        """What it works on, for lists."""
+        """What the deployment works on, for lists."""
         return " ".join(str(self.options[key]) for key in ("corpus", "arch") if self.options.get(key))
 
     @property
     def command(self) -> str:
-        """What does the same now, in this terminal: its options, preset and settings included."""
+        """The command that does the same in this terminal: its options, preset and settings included."""
         words = ["charpipe", "run", self.pipeline.name]
         for key, value in self.options.items():
             if value is not None and value != self.pipeline.options.model_fields[key].default:
@@ -68,12 +68,12 @@ class Deployment:
 
 
 def entrypoint(pipeline: Pipeline) -> str:
-    """The path by which a deployment finds the pipeline's flow."""
+    """The entrypoint by which a deployment finds the pipeline's flow."""
     return pipeline.flow or f"charpipe_pipelines.flows.{pipeline.name}"
 
 
 def read_deployments(workspace: Workspace, registry: Registry) -> list[Deployment]:
-    """All deployments of the project file in reach.
+    """All deployments of the current project file.
 
     Raises UsageError with the key's path and the reason: an invalid schedule, an unknown pipeline, corpus or setting.
     """
@@ -118,7 +118,7 @@ def _read(
 
 
 def _setting(key: str, value: Any) -> str:
-    """`KEY=VALUE` as --set reads it: a text in quotes only where it would be read as something else."""
+    """`KEY=VALUE` as --set reads it: a string is quoted only where it would be parsed as another type."""
     plain = f"{key}={value}"
     if isinstance(value, str) and parse_setting(plain) == (key, value):
         return plain
@@ -156,7 +156,7 @@ def _check_request(where: str, options: Mapping[str, Any], context: Context) -> 
 
 
 def _check_cron(where: str, schedule: Schedule) -> None:
-    """Prefect's own reading of the line; one that never comes due would stop its scheduler for all."""
+    """Validate the cron line with Prefect's parser; one that never comes due would stop its scheduler for all."""
     if schedule.cron is None:
         return
     from prefect.server.schemas.schedules import CronSchedule
@@ -172,7 +172,7 @@ def _check_cron(where: str, schedule: Schedule) -> None:
 
 
 def _at(where: str, work: Any) -> Any:
-    """What `work` returns; what it raises begins with the key that is to blame."""
+    """The result of `work`; errors are prefixed with the key that caused them."""
     try:
         return work()
     except UsageError as error:

@@ -1,8 +1,8 @@
-"""Schedules over changes of the clock: a time that the clock skips comes due at the first moment that exists.
+"""Schedules across clock changes: a time that the clock skips comes due at the first moment that exists.
 
 Prefect's own cron schedule fires such a time before the change, and its daily interval moves by an hour in summer. An
-RRULE (RFC 5545) says the same times, with the skipped ones replaced one by one: EXDATE takes them out, RDATE puts the
-first moment after the change in. A time that the clock repeats comes due once, the first time.
+RRULE (RFC 5545) expresses the same times and replaces each skipped one: EXDATE removes it, RDATE adds the first
+moment after the change. A time that the clock repeats comes due once, the first time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Gap = tuple[datetime, datetime]
 
 
 def cron_rules(line: str) -> list[str]:
-    """The RRULE lines of a cron line: two where days of the month and of the week are both given, as either counts."""
+    """The RRULE lines of a cron line: two if both days of the month and of the week are given, as either matches."""
     from prefect._vendor.croniter import croniter  # type: ignore[attr-defined]
 
     (minutes, hours, days, months, weekdays), nth = croniter.expand(line)  # type: ignore[no-untyped-call]
@@ -41,15 +41,15 @@ def cron_rules(line: str) -> list[str]:
 
 
 def counted_from(rules: list[str], now: datetime) -> datetime:
-    """Where counting begins: Prefect walks through all times since then, so what comes due often begins later."""
+    """Where counting starts: Prefect iterates over all times since then, so frequent schedules start later."""
     times = rules[0].partition("BYMINUTE=")[2].split(";")[:2]
     often = (times[0].count(",") + 1) * (times[1].count(",") + 1) > OFTEN
     return datetime(now.year, now.month, 1) if often else datetime(now.year - 1, 1, 1)
 
 
 def with_gaps(rules: list[str], start: datetime, zone: str, now: datetime) -> tuple[str, bool]:
-    """The rule as Prefect wants it, counted from the wall-clock time `start`, and whether clocks skip any of its times
-    in the years to come."""
+    """The rule in Prefect's form, counted from the wall-clock time `start`, and whether clock changes skip any of its
+    times in the coming years."""
     begin = f"DTSTART:{start:{_STAMP}}"
     skipped: list[str] = []
     for gap in gaps(zone, now):
@@ -63,7 +63,7 @@ def with_gaps(rules: list[str], start: datetime, zone: str, now: datetime) -> tu
 
 
 def gaps(zone: str, now: datetime) -> Iterator[Gap]:
-    """The times at which the clocks of a zone go forward, from `now` on."""
+    """The times at which the clocks of a time zone go forward, from `now` on."""
     there = ZoneInfo(zone)
     moment = now.astimezone(UTC)
     for _ in range(YEARS * 366):
@@ -76,7 +76,7 @@ def gaps(zone: str, now: datetime) -> Iterator[Gap]:
 
 
 def _change(low: datetime, high: datetime, zone: ZoneInfo) -> datetime:
-    """The moment between two at which the zone's offset changes."""
+    """The moment between two times at which the zone's offset changes."""
     before = low.astimezone(zone).utcoffset()
     seconds, first = int((high - low).total_seconds()), 0
     while seconds - first > 1:
@@ -89,7 +89,7 @@ def _change(low: datetime, high: datetime, zone: ZoneInfo) -> datetime:
 def _skipped(rules: list[str], start: datetime, gap: Gap) -> list[datetime]:
     from dateutil.rrule import rrulestr  # type: ignore[import-untyped]
 
-    # a rule that counts days has to be counted from its start; any other may begin on the day itself
+    # a rule that counts days must be counted from its start; any other may start on the day itself
     begin = start if any("INTERVAL" in rule for rule in rules) else datetime(gap[0].year, gap[0].month, 1)
     text = "\n".join([f"DTSTART:{begin:{_STAMP}}", *rules])
     found = rrulestr(text, forceset=True).between(gap[0], gap[1] - timedelta(seconds=1), inc=True)

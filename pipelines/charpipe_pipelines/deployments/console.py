@@ -1,4 +1,4 @@
-"""What `charpipe serve` says: a line for each thing that happens, or a JSON object."""
+"""The output of `charpipe serve`: one line, or one JSON object, per event."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from charpipe_pipelines.deployments.catalogue import Deployment
 
 
 class Console:
-    """A listener of the dispatcher that prints."""
+    """A listener of the dispatcher that prints its events."""
 
     def __init__(self, *, json: bool) -> None:
         self._json = json
 
     def introduce(self, deployments: Sequence[Deployment]) -> None:
-        """Say what will be served."""
+        """Print what will be served."""
         if self._json:
             return
         for one in deployments:
@@ -29,7 +29,7 @@ class Console:
             typer.echo(f"{one.name}  {one.pipeline.name}  {one.subject}  {when}{paused}")
 
     def tell(self, event: str, **facts: Any) -> None:
-        """One thing that happened."""
+        """Print one event."""
         if self._json:
             line: dict[str, Any] = {
                 "event": event,

@@ -1,4 +1,4 @@
-"""What was decided about the model of a run: promoted or kept back, and why."""
+"""The promotion decision about the model of a run: promoted or not, and why."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from charpipe.workspace import Workspace
 
 
 def decided(workspace: Workspace, run: str) -> str | None:
-    """`promoted: better by 0.02 ...` or `the champion stays: ...`; None where nothing was decided about this run."""
+    """`promoted: better by 0.02 ...` or `the champion stays: ...`; None without a decision about this run."""
     try:
         corpus = Run(workspace.runs / run).info.corpus
         lines = [line for line in decisions(workspace, corpus) if line.get("run") == run]

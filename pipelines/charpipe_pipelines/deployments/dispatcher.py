@@ -1,7 +1,7 @@
-"""Carries out what Prefect's server has scheduled: starts a process for each run that is due, watches it, ends it.
+"""Executes what Prefect's server has scheduled: starts a process for each due run, watches it, and ends it.
 
-Prefect has a runner of its own; this one differs in what matters here: runs are stopped together and save first, one
-catch-up run stands for many missed ones, and a lost server is no reason to end anything. See docs/decisions.
+Prefect has a runner of its own; this one differs in three ways: runs are stopped together and save first, one
+catch-up run replaces many missed ones, and a lost server ends nothing. See docs/decisions.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ Tell = Callable[..., None]
 
 
 class Dispatcher:
-    """One serving process's runs. `flows` are the entrypoints of flows by name, for runs of no deployment;
-    `tell(event, **facts)` hears what happens; every method that is given a client
-    may raise what that raises when the server is gone, and can then be called again."""
+    """The runs of one serving process. `flows` maps flow names to entrypoints, for runs without a deployment;
+    `tell(event, **facts)` reports events; every method that takes a client
+    may raise what the client raises when the server is gone, and can then be called again."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Dispatcher:
         url: str,
         own: bool = True,
     ) -> None:
-        """Serve these, at the API `url`, the workspace's `own` or not; what runs of them is watched from now on."""
+        """Serve these deployments, at the API `url`, which may be the `own` one; watch their runs from now on."""
         self._deployments = dict(deployments)
         self._environ |= {"PREFECT_API_URL": url, OWN_API: url if own else ""}
         for run in orphans.unfinished(client, self._deployments):
@@ -85,7 +85,7 @@ class Dispatcher:
                     self._tell("adopted", deployment=self._name(child), flow_run=run.name, pid=pid)
 
     def tick(self, client: SyncPrefectClient) -> None:
-        """Look once at what ended, what is to be cancelled and what is due."""
+        """Check once which runs ended, which are to be cancelled and which are due."""
         self._reap(client)
         self._cancel(client)
         now = datetime.now(UTC)
@@ -104,13 +104,13 @@ class Dispatcher:
             self._look_for_strays(client)
 
     def stop_all(self, why: str = "shutdown") -> None:
-        """Ask every run to save and end."""
+        """Ask every run to save and exit."""
         for child in self.processes.values():
             if child.why_stopped is None:
                 child.stop(why)
 
     def reap(self, client: SyncPrefectClient) -> bool:
-        """Settle the runs that ended; whether all have."""
+        """Settle the runs that ended; returns whether all have."""
         self._reap(client)
         return not self.processes
 
@@ -156,11 +156,11 @@ class Dispatcher:
         from prefect.client.schemas.responses import SetStateStatus
         from prefect.states import Pending
 
-        if deployment is None:  # its old process is gone; this one answers for it until the new one has begun
+        if deployment is None:  # its old process is gone; this one stands in until the new one starts
             client.update_flow_run(flow_run, infrastructure_pid=orphans.whose())
         pending: Any = Pending()
         if client.set_flow_run_state(flow_run, pending).status != SetStateStatus.ACCEPT:
-            return  # somebody cancelled it, or carries it out already
+            return  # it was cancelled, or another process executes it already
         child = processes.start(flow_run, deployment, environ, folder, self._log(deployment))
         self.processes[flow_run] = child
         if deployment is None:
@@ -178,7 +178,7 @@ class Dispatcher:
         )
 
     def _follow_name(self, child: FlowProcess, name: str) -> None:
-        """Say once that Prefect's page calls a run otherwise now: after the training run that it began."""
+        """Report once that Prefect renamed a run, after the training run that it started."""
         before = self._names.get(child.flow_run)
         if before is not None and before != name:
             self._tell("named", deployment=self._name(child), flow_run=name, before=before)
@@ -200,7 +200,7 @@ class Dispatcher:
                 self._tell("stopping", deployment=self._name(child), why="cancelled in Prefect's page")
 
     def _settle(self, client: SyncPrefectClient, child: FlowProcess) -> None:
-        """Let Prefect's state of a run say what became of its process."""
+        """Set Prefect's state of a run from how its process ended."""
         from prefect.states import AwaitingRetry, Cancelled, Crashed
 
         run = client.read_flow_run(child.flow_run)
@@ -210,7 +210,7 @@ class Dispatcher:
             client.set_flow_run_state(run.id, state, force=True)
         elif state is None or not state.is_final():
             if state is not None and state.is_scheduled():
-                return  # it was put off, by itself or in the page
+                return  # it was postponed, by itself or in the UI
             log = "" if child.was_killed else f"; see {self._log(child.deployment)}"
             state = Crashed(message=f"{child.how}; what it had saved is kept{log}")
             client.set_flow_run_state(run.id, state, force=True)
@@ -246,7 +246,7 @@ class Dispatcher:
         return len(crashes) <= self._deployments[child.deployment].config.retries
 
     def _look_for_strays(self, client: SyncPrefectClient) -> None:
-        """Runs that belong to no deployment: retried in Prefect's page, or left as running by a killed process."""
+        """Runs without a deployment: retried in Prefect's UI, or left as running by a killed process."""
         orphans.mark_crashed(client, set(self.processes), self._tell)
         for run, entrypoint in orphans.retried(client, self._flows):
             if run.id not in self.processes and len(self.processes) < self._limit:
@@ -263,6 +263,6 @@ class Dispatcher:
 
 
 def log_name(name: str) -> str:
-    """The deployment's name, as that of its log; escaped where it is long or holds what is no plain text."""
+    """The deployment's name, used for its log; escaped where it is long or contains special characters."""
     plain = name.isprintable() and not name.startswith((".", "-")) and len(name.encode()) <= 200
     return name if plain else file_name(name)

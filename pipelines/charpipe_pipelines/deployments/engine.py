@@ -10,5 +10,5 @@ import runpy
 from charpipe_pipelines.isolation import read_no_files
 
 if __name__ == "__main__":
-    read_no_files()  # the variables were chosen by `charpipe serve`; the files of the working directory are not meant
+    read_no_files()  # `charpipe serve` chose the variables; files in the working directory are ignored
     runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)

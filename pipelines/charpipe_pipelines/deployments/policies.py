@@ -1,4 +1,4 @@
-"""What becomes of runs that are due: which one starts, which are skipped, whether a running one is to make room."""
+"""Decides about due runs: which one starts, which are skipped, whether a running one is stopped."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ LATE = timedelta(seconds=60)
 
 @dataclass(frozen=True)
 class Due:
-    """A flow run of one deployment whose time has come. `seen` is when this process first saw it due;
-    `by_schedule` is False for one that a person asked for, `again` True for one that goes on or is retried."""
+    """A due flow run of one deployment. `seen` is when this process first saw it due;
+    `by_schedule` is False for one started by a person, `again` True for one that is resumed or retried."""
 
     id: UUID
     time: datetime
@@ -31,7 +31,7 @@ class Due:
 
 @dataclass(frozen=True)
 class OverlapDecision:
-    """At most one run to start now; runs to skip, each with the reason; whether to stop the one that runs."""
+    """At most one run to start now; runs to skip, each with the reason; whether to stop the running one."""
 
     start: Due | None = None
     skip: list[tuple[Due, str]] = field(default_factory=list)
@@ -39,7 +39,7 @@ class OverlapDecision:
 
 
 def decide(due: Sequence[Due], running: bool, config: DeploymentConfig) -> OverlapDecision:
-    """What to do about the runs of one deployment that are due. What a person asked for is never skipped as late."""
+    """Decide about the due runs of one deployment. A run started by a person is never skipped as late."""
     waiting, skipped = _drop_missed(sorted(due, key=lambda one: (one.time, str(one.id))), config)
     waiting, doubled = _keep_newest(waiting)
     skipped += doubled

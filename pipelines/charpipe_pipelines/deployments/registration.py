@@ -1,4 +1,4 @@
-"""Deployments as Prefect knows them: registered with a server, for `charpipe serve` or for the workers of a pool."""
+"""Registers deployments with a Prefect server, for `charpipe serve` or for the workers of a pool."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TAG = "charpipe"
 
 @contextmanager
 def connect(url: str, retries: int = 0) -> Iterator[SyncPrefectClient]:
-    """A client of the API at `url`; without retries it says at once when the server is gone."""
+    """A client of the API at `url`; without retries it fails at once when the server is gone."""
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
@@ -35,7 +35,7 @@ def connect(url: str, retries: int = 0) -> Iterator[SyncPrefectClient]:
 
 
 def prefect_schedule(schedule: Schedule, now: datetime | None = None) -> Any:
-    """The same schedule as Prefect's, with the changes of the clock from `now` on taken care of."""
+    """The same schedule for Prefect, with clock changes from `now` on handled."""
     from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
 
     from charpipe_pipelines.deployments.clocks import counted_from, cron_rules, with_gaps
@@ -68,9 +68,9 @@ def register(
     pool: str | None = None,
     job_variables: Mapping[str, Any] | None = None,
 ) -> UUID:
-    """Make or renew `deployment` on the server. One that was paused there stays paused.
+    """Create or update `deployment` on the server. A deployment paused there stays paused.
 
-    With a pool its workers carry the runs out, and Prefect keeps them from overlapping; else `charpipe serve` does.
+    With a pool, its workers execute the runs, and Prefect keeps them from overlapping; otherwise `charpipe serve` does.
     """
     from prefect.client.schemas.actions import DeploymentScheduleCreate
 
@@ -122,7 +122,7 @@ def _in_a_pool(deployment: Deployment, workspace: Workspace, given: Mapping[str,
 
 
 def find(client: SyncPrefectClient, deployment: Deployment) -> DeploymentResponse | None:
-    """The deployment as the server has it, if it does."""
+    """The deployment as stored on the server, or None."""
     from prefect.exceptions import ObjectNotFound
 
     try:
@@ -134,9 +134,9 @@ def find(client: SyncPrefectClient, deployment: Deployment) -> DeploymentRespons
 def pause_leftovers(
     client: SyncPrefectClient, kept: set[UUID], workspace: Workspace, own: bool = False
 ) -> list[str]:
-    """Pause what an earlier pipelines.toml registered and this one has no more; returns their names.
+    """Pause deployments that an earlier pipelines.toml registered and this one lacks; returns their names.
 
-    On the workspace's `own` server all that charpipe registered is meant, also before the workspace was moved.
+    On the workspace's `own` server this covers all that charpipe registered, even before the workspace was moved.
     """
     from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
 
@@ -153,7 +153,7 @@ def pause_leftovers(
 
 
 def workspace_tag(workspace: Workspace) -> str:
-    """The tag by which a server shared by several workspaces tells them apart."""
+    """The tag that identifies this workspace on a server shared by several."""
     return f"charpipe.workspace:{workspace.root}"
 
 
@@ -168,7 +168,7 @@ def _description(deployment: Deployment) -> str:
 
 
 def check_pool(client: SyncPrefectClient, pool: str) -> None:
-    """Raise UsageError where the server has no such work pool."""
+    """Raise UsageError if the server has no such work pool."""
     from prefect.exceptions import ObjectNotFound
 
     try:

@@ -1,4 +1,4 @@
-"""`charpipe serve`: holds the workspace, keeps its Prefect server up, carries out what is scheduled, stops cleanly."""
+"""`charpipe serve`: locks the workspace, keeps its Prefect server up, executes scheduled runs, stops cleanly."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FAREWELL_SECONDS = 330.0
 
 @contextmanager
 def held(workspace: Workspace) -> Iterator[None]:
-    """Be the one process that serves this workspace. Raises CharpipeError naming the one that does already."""
+    """Hold the lock of the one process that serves this workspace. Raises CharpipeError naming its holder."""
 
     def refuse(holder: str) -> None:
         raise CharpipeError(f"{workspace.root} is served already, by {holder}; stop that one first")
@@ -59,10 +59,10 @@ def serve(
     tell: Tell,
     stop: Stop,
 ) -> None:
-    """Serve until `stop` is wished for, then let what runs save and end; the schedules stay active.
+    """Serve until `stop` is requested, then let the running flows save and exit; the schedules stay active.
 
-    A server that is lost is started again, or waited for where it is not the workspace's own. Raises CharpipeError
-    where there is none to begin with.
+    A lost server is restarted, or waited for where it is not the workspace's own. Raises CharpipeError
+    where there is none at the start.
     """
     environ = os.environ | {"CHARPIPE_HOME": str(workspace.root)}
     dispatcher = Dispatcher(workspace, flows, environ, limit, tell)
@@ -115,7 +115,7 @@ def _farewell(dispatcher: Dispatcher, api: Api, tell: Tell) -> None:
 
 
 def _is_loss(error: Exception) -> bool:
-    """Whether this is a server that is gone or starting, and not a fault of ours."""
+    """Whether the error means that the server is gone or starting, and is not a bug here."""
     import httpx
 
     if isinstance(error, UsageError):
@@ -124,7 +124,7 @@ def _is_loss(error: Exception) -> bool:
 
 
 def _is_busy(error: Exception) -> bool:
-    """Whether the server is there, but its database was locked for a moment: no news for anybody."""
+    """Whether the server is up, but its database was briefly locked: not worth reporting."""
     import httpx
     from prefect.exceptions import PrefectHTTPStatusError
 

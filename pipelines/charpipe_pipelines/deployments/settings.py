@@ -1,4 +1,4 @@
-"""The tables `[deployments.NAME]`: what runs, when, and what becomes of a run that is late or meets another."""
+"""The tables `[deployments.NAME]`: what runs, when, and what happens to a run that is late or overlaps another."""
 
 from __future__ import annotations
 
@@ -97,12 +97,12 @@ class Schedule(Options):
 
     @property
     def every(self) -> timedelta | None:
-        """The interval, where it is one."""
+        """The interval, or None."""
         return None if self.interval is None else timedelta(seconds=parse_budget(self.interval))
 
     @property
     def start(self) -> datetime:
-        """Where intervals are counted from, with its zone."""
+        """The time from which intervals are counted, with its time zone."""
         anchor = self.anchor or ANCHOR
         return anchor if anchor.tzinfo is not None else anchor.replace(tzinfo=ZoneInfo(self.timezone))
 
@@ -136,5 +136,5 @@ class DeploymentConfig(Options):
 
 
 def utc(moment: datetime) -> str:
-    """A moment as people read it in lists."""
+    """A time, formatted for lists."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,4 +1,4 @@
-"""How a deployment stands: whether it is scheduled, when it runs next, how its last run ended."""
+"""The status of a deployment: whether it is scheduled, when it runs next, how its last run ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def status_of(client: SyncPrefectClient | None, deployment: Deployment) -> dict[str, Any]:
-    """One deployment as a JSON object; without a client, what the project file alone says of it."""
+    """One deployment as a JSON object; without a client, from the project file alone."""
     config = deployment.config
     row: dict[str, Any] = {
         "deployment": deployment.name,
