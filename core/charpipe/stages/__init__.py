@@ -1,7 +1,7 @@
-"""The stages of pipelines, one module a stage; the context that they share; the executor that carries them out.
+"""The stages of pipelines, one module per stage; the context they share; the executor that runs them.
 
-A stage is a typed function. It finds out whether its work is done already, does it if not, and returns a small value.
-Stages know no Prefect and no terminal: they tell the context's listener what happens.
+A stage is a typed function. It checks whether its work is already done, does it if not, and returns a small value.
+Stages do not know Prefect or the terminal: they report events to the context's listener.
 """
 
 from charpipe.stages.encode import encode

@@ -1,4 +1,4 @@
-"""An architecture as a command asks for it: its plugin and its settings."""
+"""Resolves the architecture that a command names: its plugin and its settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from charpipe.stages.stage import Context
 
 
 def architecture(context: Context, name: str) -> tuple[Provided, ModelConfig]:
-    """An architecture and its settings. Raises UsageError for an unknown one or a setting that is wrong."""
+    """An architecture and its settings. Raises UsageError for an unknown architecture or an invalid setting."""
     provided = context.registry.find("architecture", name)
     given = context.config.architectures.get(name, {})
     return provided, validate(provided.spec.config, given, f"architectures.{name}", context.resolved.origins)

@@ -1,4 +1,4 @@
-"""What general compressors need for a corpus's held-out text, found once for each token object of the store."""
+"""Baselines: the bits per character of general compressors on held-out text, computed once per token object."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VERSION = 1
 
 def baseline_metrics(context: Context, corpus: str, tokens: Made, encoding: Encoding) -> dict[str, float]:
     """`{"test/xz_bits_per_char": 2.49, "test/xz_after_training_bits_per_char": 2.14, ...}`, or of validation where
-    there is no test split; empty where nothing is held out. The store keeps them: they are worked out once."""
+    there is no test split; empty without held-out text. Computed once and kept in the store."""
     split = next((name for name in ("test", "val") if tokens.facts["tokens"][name]), None)
     if split is None:
         return {}
@@ -34,12 +34,12 @@ def baseline_metrics(context: Context, corpus: str, tokens: Made, encoding: Enco
 
 
 def recorded_baselines(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Those of a run's metrics that are baselines."""
+    """The baselines among a run's metrics."""
     return {name: value for name, value in metrics.items() if is_baseline(name)}
 
 
 def _text(context: Context, tokens: Made, encoding: Encoding, split: str) -> str:
-    """The beginning of a held-out split, or the end of the training split: about as much as is compressed."""
+    """The start of a held-out split, or the end of the training split: about as much as is compressed."""
     ids = open_tokens(context.path(tokens), split).tokens
     cut = ids[-LARGEST_TRAINING:] if split == "train" else ids[:LARGEST_TEXT]
     return encoding.decoder().decode(cut.tolist(), final=True)

@@ -10,7 +10,7 @@ from charpipe.store.digest import digest_of_file, digest_of_package
 
 
 def candidate_of(run: Run, which: str = "best") -> Candidate:
-    """The best (or "last") checkpoint of a run. Raises RunError where it has none, or not all of its files."""
+    """The best (or "last") checkpoint of a run. Raises RunError where there is none, or files of it are missing."""
     folder, info, status = run.checkpoint(which), run.info, run.status
     try:
         files = {name: digest_of_file(folder / name) for name in BUNDLE}

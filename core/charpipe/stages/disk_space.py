@@ -1,4 +1,4 @@
-"""Whether there is room for what a command is going to write: looked at before its work begins."""
+"""Checks that the disk has room for what a command will write, before its work starts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEAST_FREE = 4 * 2**20
 
 
 def check_workspace_disk(workspace: Workspace) -> None:
-    """Raise CharpipeError where the workspace cannot be written, or its disk is full."""
+    """Raise CharpipeError if the workspace is not writable, or its disk is full."""
     root = workspace.root
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -36,8 +36,8 @@ def check_workspace_disk(workspace: Workspace) -> None:
 
 
 def space_warning(workspace: Workspace, source: Path | None, selected: Iterable[str]) -> str | None:
-    """A sentence where a corpus is larger than what is free: its documents and tokens together are no smaller than its
-    text, as a rule. `selected` are the files of a folder that are read; a source without a path is small."""
+    """A warning where a corpus is larger than the free space: its documents and tokens together are usually no smaller
+    than its text. `selected` are the files of a folder that are read; a source without a path is small."""
     if source is None:
         return None
     needed = sum(_bytes(source / name) for name in selected) if source.is_dir() else _bytes(source)

@@ -18,7 +18,7 @@ VERSION = 1
 
 @stage("encode", "Turn the documents into tokens, divided into splits.", forcible=True)
 def encode(context: Context, wanted: str, documents: Made, vocabulary: Made) -> Made:
-    """Divide the documents into splits and write each as a file of tokens."""
+    """Split the documents and write each split as a file of tokens."""
     if (known := recorded(context, "encode", _summary)) is not None:
         return known
     name, config = context.corpus(wanted)

@@ -1,4 +1,4 @@
-"""The stage `evaluate`: a trained run's scores on whole splits, and what its model expects next."""
+"""The stage `evaluate`: a trained run's scores on whole splits, and its model's predictions."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ MOST_TOKENS = 8
 class EvaluationResult:
     """The `metrics` of whole splits; for a tiny text the `predictions` after each of its characters.
 
-    `surprise` (see `Surprise.as_json`) is there where text is held out, `novelty` where the corpus is a list of short
-    lines, `warning` where the model is worse than guessing.
+    `surprise` (see `Surprise.as_json`) is set if there is held-out text, `novelty` if the corpus is a list of short
+    lines, `warning` if the model is worse than guessing.
     """
 
     metrics: Mapping[str, float]
@@ -45,12 +45,12 @@ class EvaluationResult:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> EvaluationResult:
-        """The scores as a run keeps them."""
+        """The scores as a run stores them."""
         predictions = tuple(value.get("predictions", ()))
         return cls(value["metrics"], predictions, value.get("surprise"), value.get("novelty"))
 
     def to_json(self) -> dict[str, Any]:
-        """What a run keeps."""
+        """What is stored in the run's folder."""
         optional = {"surprise": self.surprise, "novelty": self.novelty}
         found = {key: dict(value) for key, value in optional.items() if value is not None}
         return {"metrics": dict(self.metrics), "predictions": list(self.predictions), **found}
@@ -60,7 +60,7 @@ class EvaluationResult:
 def evaluate(context: Context, trained: TrainedRun, tokens: Made) -> EvaluationResult:
     """Score the run's best checkpoint on validation and test.
 
-    Where it is worse than guessing, a warning says so, each time that it is asked for.
+    Where it is worse than guessing, every call emits a warning.
     """
     run = Run(context.workspace.root / trained.path)
     inputs: dict[str, Any] = {
@@ -126,7 +126,7 @@ def _score(context: Context, run: Run, tokens: Made) -> EvaluationResult:
 
 
 def _metric_plugins(context: Context) -> dict[str, str]:
-    """The plugins whose metrics an evaluation computes, with the digests of their code; charpipe's own left out."""
+    """The plugins whose metrics an evaluation computes, with the digests of their code; without charpipe's own."""
     provided = [one for one in context.registry.provided("metric") if one.spec.when == "evaluation"]
     return {one.spec.name: one.provider.digest() for one in provided if not one.provider.own}
 
@@ -159,7 +159,7 @@ def _with_metrics(
 def _surprise(
     context: Context, loaded: Loaded, predictor: Predictor, tokens: Made
 ) -> Mapping[str, Any] | None:
-    """The surprise at the start of the validation text, else of the test text; None where there is neither."""
+    """The surprise at the start of the validation text, or else of the test text; None if there is neither."""
     from charpipe.inspection.surprise import SHOWN, surprise
     from charpipe.text import open_tokens
 

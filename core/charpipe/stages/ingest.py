@@ -115,9 +115,9 @@ def _ingested(context: Context, name: str, config: CorpusConfig, fetched: Fetche
 
 
 def _fetched(context: Context, wanted: str) -> Fetched:
-    """The corpus's source, asked again where ingesting is forced; what it has to say is told.
+    """The corpus's source, queried again where ingesting is forced; its notices are emitted.
 
-    Where a forced stage cannot reach the source, what was fetched before is read, with a warning.
+    Where a forced stage cannot reach the source, it warns and reads what was fetched before.
     """
     from charpipe.corpus import fetch
 
@@ -140,7 +140,7 @@ def _fetched(context: Context, wanted: str) -> Fetched:
 
 
 def refresh_source(context: Context, wanted: str) -> None:
-    """Ask the source of the corpus for something newer, and fetch it. Raises CorpusError where it cannot be reached."""
+    """Check the source of the corpus for a newer version, and fetch it. Raises CorpusError if it is unreachable."""
     from charpipe.corpus import fetch
 
     name, config = context.corpus(wanted)

@@ -1,4 +1,4 @@
-"""What a person is told of a corpus's files: which were rejected, and which were not plain UTF-8."""
+"""Notices about a corpus's files: which were rejected, and which were not plain UTF-8."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAMES = 3
 
 
 def tell_of_texts(context: Context, made: Made) -> None:
-    """Notices of what was rejected and of what was tolerated; the files are named when they have just been read."""
+    """Notices of what was rejected and of what was tolerated; they name the files if these have just been read."""
     rejected, documents = made.facts.get("rejected", 0), made.facts["documents"]
     if made.facts.get("notes") and not made.reused:
         from charpipe.corpus.documents import read_notes
@@ -43,7 +43,7 @@ def tell_of_texts(context: Context, made: Made) -> None:
 
 
 def grouped(notes: Iterable[tuple[str, str]]) -> list[str]:
-    """One sentence for each kind of note, with the files it is about."""
+    """One sentence per kind of note, with the files it is about."""
     files: dict[str, list[str]] = defaultdict(list)
     for path, note in notes:
         files[note].append(path)
@@ -51,7 +51,7 @@ def grouped(notes: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def listed(paths: Iterable[str]) -> str:
-    """The first paths, and how many more there are."""
+    """The first paths, and the number of the rest."""
     every: Sequence[str] = sorted(printable(path) for path in paths)
     more = f" and {len(every) - _NAMES:,} more" if len(every) > _NAMES else ""
     return ", ".join(every[:_NAMES]) + more

@@ -1,4 +1,4 @@
-"""Errors of the network, and how often a download that they ended is tried again."""
+"""Network errors, and how often a download is retried after one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ NETWORK = (ConnectionError, TimeoutError)
 
 
 def is_network_error(error: BaseException) -> bool:
-    """Whether an error came, directly or as a cause, from a connection that failed."""
+    """Whether an error was caused, directly or indirectly, by a failed connection."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, NETWORK) or type(cause).__module__.startswith(("requests.", "urllib3.")):

@@ -1,4 +1,4 @@
-"""Where a corpus is a list of short lines: let the model write some, and see how many the corpus does not hold."""
+"""Novelty, for corpora that are lists of short lines: how many lines the model writes are not in the corpus."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ STREAMS, LENGTH = 16, 500
 
 
 def novelty_of(context: Context, loaded: Loaded, predictor: Predictor, tokens: Made) -> Novelty | None:
-    """How new the lines are that the model writes, drawn as it learnt them (temperature 1) by the seed of `[sample]`.
+    """The novelty of lines sampled from the model at temperature 1 with the seed of `[sample]`.
 
-    None where the corpus is no list of short lines, or too large to be compared.
+    None if the corpus is not a list of short lines, or too large to compare with.
     """
     from charpipe.generation import SampleConfig, sample_many
 

@@ -1,4 +1,4 @@
-"""Stages whose results are objects of the store: the same action is never carried out twice."""
+"""Stages whose results are objects of the store: the same action never runs twice."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Summary = Callable[[Mapping[str, Any]], str]
 
 @dataclass(frozen=True)
 class Made:
-    """What a stage left in the store: `path` relative to the workspace, `facts` of its manifest, `inputs` the
-    content digests of what it was made from."""
+    """A stage's object in the store: `path` relative to the workspace, `facts` of its manifest, `inputs` the
+    content digests of its inputs."""
 
     stage: str
     digest: str
@@ -32,18 +32,18 @@ class Made:
 
 
 def build(context: Context, action: Action, make: Make, subject: str, summary: Summary) -> Made:
-    """The object of `action`: found in the store, or made by `make(folder)`; see `Store.build`."""
+    """The object of `action`: found in the store, or built by `make(folder)`; see `Store.build`."""
     return once(context, _Build(context, action, make, subject, summary))
 
 
 def recorded(context: Context, stage: str, summary: Summary) -> Made | None:
-    """As `recorded_object`; where there is one, the listener is told that the stage was done before."""
+    """Like `recorded_object`; if there is one, also reports the stage as already done."""
     made = recorded_object(context, stage)
     return None if made is None else skipped(context, _Recorded(made, summary), made)
 
 
 def recorded_object(context: Context, stage: str) -> Made | None:
-    """The object from which the run to be resumed was made, if it is still whole in the store."""
+    """The object that the run to be resumed was made from, if it is still intact in the store."""
     if context.resume is None or stage in context.force:
         return None
     inputs = context.resume.info.inputs
@@ -61,7 +61,7 @@ def recorded_object(context: Context, stage: str) -> Made | None:
 
 
 def progress_of(context: Context, stage: str, unit: str = "bytes") -> Callable[..., None]:
-    """Tells the listener how much of a stage is done, and raises InterruptedRun once a stop was requested."""
+    """Reports a stage's progress to the listener, and raises InterruptedRun once a stop is requested."""
 
     def tell(done: int, total: int | None = None, unit: str = unit) -> None:
         context.check_stop(stage)
@@ -105,7 +105,7 @@ class _Build(Computation[Made]):
 
 
 class _Recorded(Computation[Made]):
-    """The result that a run remembers."""
+    """The result as stored with a run."""
 
     def __init__(self, made: Made, summary: Summary) -> None:
         self.stage, self._made, self._summary = made.stage, made, summary

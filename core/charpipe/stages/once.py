@@ -1,7 +1,7 @@
-"""The one answer to "is it done already?".
+"""Decides whether a stage's work is already done.
 
-A stage describes its work as a `Computation`. Its `find` is what decides: whether the stage is skipped, what a dry run
-says, and whether the stage's task is shown as Cached.
+A stage describes its work as a `Computation`. Its `find` decides whether the stage is skipped, what a dry run
+prints, and whether the stage's task is shown as Cached.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class WouldRun(Exception):  # noqa: N818  not an error
-    """A dry run has come to a stage that is not done yet."""
+    """A dry run has reached a stage that is not done yet."""
 
     @classmethod
     def of(cls, stage: str, work: str, why: str = "") -> WouldRun:
@@ -30,7 +30,7 @@ class WouldRun(Exception):  # noqa: N818  not an error
 
 @dataclass(frozen=True)
 class Found(Generic[T]):
-    """Whether work is done: its `result`; or None, `why` it is not, and what is to do (`work`, an infinitive)."""
+    """Whether work is done: its `result`; or None, `why` it is not done, and what to do (`work`, an infinitive)."""
 
     result: T | None = None
     why: str = ""
@@ -38,13 +38,13 @@ class Found(Generic[T]):
 
 
 class Computation(ABC, Generic[T]):
-    """Work of a stage that is done once for the same inputs, settings and code."""
+    """Work that a stage does once for the same inputs, settings and code."""
 
     stage: str
 
     @abstractmethod
     def find(self) -> Found[T]:
-        """Look for the result of earlier work. Computes nothing."""
+        """Look up the result of earlier work, without computing anything."""
 
     @abstractmethod
     def make(self) -> T:
@@ -52,35 +52,35 @@ class Computation(ABC, Generic[T]):
 
     @abstractmethod
     def summary(self, result: T) -> str:
-        """The result in a few words, for people."""
+        """The result in a few words, for display."""
 
     def facts(self, result: T) -> Mapping[str, Any]:
-        """The result's facts, for programs."""
+        """The result's facts, as structured data."""
         return {}
 
     def seconds(self, result: T, elapsed: float) -> float:
-        """How long the work took, where `make` took `elapsed`."""
+        """How long the work took, if `make` took `elapsed`."""
         return elapsed
 
     def prepare(self) -> None:
-        """Raise what makes the work impossible, before it starts."""
+        """Raise if the work is impossible, before it starts."""
 
     def lock(self) -> AbstractContextManager[Any]:
-        """Held while the work is done: of two processes that want the same, one waits."""
+        """A lock held during the work: of two processes that want the same result, one waits."""
         return nullcontext()
 
 
 def is_done(context: Context, computation: Computation[T]) -> Found[T]:
-    """Whether the work is done already; work that is forced never is."""
+    """Whether the work is already done; forced work never is."""
     if computation.stage in context.force:
         return Found(why="forced")
     return computation.find()
 
 
 def once(context: Context, computation: Computation[T]) -> T:
-    """The result of the work: found, or made now. Tells the listener which.
+    """The result of the work, found or computed now; reports which to the listener.
 
-    Raises WouldRun in a dry run where there is something to do.
+    Raises WouldRun in a dry run if there is work to do.
     """
     found = is_done(context, computation)
     if found.result is None:
@@ -94,7 +94,7 @@ def once(context: Context, computation: Computation[T]) -> T:
 
 
 def skipped(context: Context, computation: Computation[T], result: T) -> T:
-    """Tell the listener that the work was done before."""
+    """Report to the listener that the work was already done."""
     finished = StageFinished(
         computation.stage, computation.summary(result), 0.0, skipped=True, facts=computation.facts(result)
     )

@@ -1,4 +1,4 @@
-"""What is to be trained, from what: the action that decides whether it was done before, and the run it becomes."""
+"""The training plan: what is trained from which data, the action that identifies it, and the run it becomes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ RECORDED = {"corpus", "train", "sample", "architectures", "tracking", "prefect"}
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """What is to be trained: the corpus as the user named it, the architecture, and the whole request to repeat."""
+    """What to train: the corpus as the user named it, the architecture, and the whole request, to repeat it."""
 
     corpus: str
     arch: str
@@ -54,7 +54,7 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A request with everything looked up: its plugin, its settings, the tokens and vocabulary it reads."""
+    """A resolved request: its plugin, its settings, the tokens and vocabulary it reads."""
 
     context: Context
     request: TrainRequest
@@ -66,16 +66,16 @@ class TrainingJob:
 
     @property
     def counted(self) -> bool:
-        """Whether the model is counted rather than learnt by gradient."""
+        """Whether the model is count-based rather than neural."""
         return self.provided.spec.build is None
 
     @property
     def action(self) -> Action:
-        """All that the trained model depends on; the settings of training mean nothing to one that is counted."""
+        """All that the trained model depends on; training settings do not affect a count-based model."""
         return self.action_with({})
 
     def action_with(self, changed: Mapping[str, Any]) -> Action:
-        """The action, were these settings of training others."""
+        """The action with other training settings."""
         settings = self.context.config.train.model_dump(mode="json", exclude=INCIDENTAL)
         settings |= {key: value for key, value in changed.items() if key in settings}
         if self.replay is not None:
@@ -128,7 +128,7 @@ class TrainingJob:
             paths={"vocabulary": self.vocabulary.path, "tokens": self.tokens.path},
             plugins=self._plugins(),
             request={"pipeline": request.pipeline, "options": dict(request.options or {})},
-            settings=settings,  # with those that are unset, so that going on later does not set them
+            settings=settings,  # includes unset ones, so that a later resume does not set them
             origins=dict(context.resolved.origins),
             versions={name: version(name) for name in ("charpipe", "torch")}
             | {"python": platform.python_version()},
@@ -152,7 +152,7 @@ class TrainingJob:
 
 
 def check(context: Context, corpus: str, arch: str) -> None:
-    """Raise what is wrong with the names and settings of a request, before anything is begun."""
+    """Raise if a request has invalid names or settings, before anything starts."""
     if context.resume is None:
         _, config = context.corpus(corpus)
         context.registry.find("tokenizer", config.tokenizer.name)
@@ -165,7 +165,7 @@ def check(context: Context, corpus: str, arch: str) -> None:
 def check_here(
     context: Context, corpus: str, arch: str, warm_start: str | None = None, replay: str | None = None
 ) -> None:
-    """As `check`, and what only the machine that does the work can know: its device, its disk, the runs to start from
+    """Like `check`, and also check what depends on this machine: its device, its disk, the runs to start from
     or to replay."""
     check(context, corpus, arch)
     if not context.dry_run:
@@ -179,15 +179,15 @@ def check_here(
 
 
 def check_decoders(context: Context) -> None:
-    """Raise UsageError where a decoder that the settings name is unknown, or one of its options wrong."""
-    if context.config.sample.decoders:  # those of charpipe's own settings were checked with them
+    """Raise UsageError if the settings name an unknown decoder, or one of its options is invalid."""
+    if context.config.sample.decoders:  # charpipe's own settings are checked with the rest
         from charpipe.generation.decoding import configured
 
         configured(context.config.sample, context.registry.all("decoder"))
 
 
 def check_device(context: Context) -> None:
-    """Raise UsageError where the device, precision or engine that was asked for is not to be had here.
+    """Raise UsageError if the requested device, precision or engine is not available here.
 
     `auto` and the CPU's usual settings need no check, and so no import of torch.
     """
@@ -206,7 +206,7 @@ def check_device(context: Context) -> None:
 
 
 def make_plan(context: Context, request: TrainRequest, tokens: Made, vocabulary: Made) -> TrainingJob:
-    """Look everything up. Raises UsageError for an unknown architecture or a setting of it that is wrong."""
+    """Resolve a request. Raises UsageError for an unknown architecture or an invalid setting of it."""
     provided, config = architecture(context, request.arch)
     count = tokens.facts["tokens"]["train"]
     if count < LEAST_TOKENS:

@@ -1,4 +1,4 @@
-"""Promotion as a stage: challenger against champion on text that neither was trained on."""
+"""The stage `promote`: challenger against champion on text that neither was trained on."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Promotion:
-    """How it was decided about a run: `champion` is the run that is champion now, `version` its number; `line` is
-    the audit's; `reused` if it had been decided before."""
+    """The decision about a run: `champion` is the run that is champion now, `version` its number; `line` is
+    the audit's line; `reused` if the decision was made before."""
 
     corpus: str
     run: str
@@ -49,21 +49,21 @@ def promote(
 ) -> Promotion:
     """Let the run's best checkpoint challenge the champion of its corpus on the held-out text of `tokens`.
 
-    With `anyway` it becomes champion whatever the comparison says, so long as its scores are finite. Asked again
-    about the same models and the same text, it answers as before. Raises RunError where the champion's files are
-    gone or altered (nothing is decided then), or where the challenger could not be kept.
+    With `anyway` it is promoted regardless of the comparison, if its scores are finite. The same models and text
+    give the recorded decision again. Raises RunError where the champion's files are
+    missing or altered (nothing is decided then), or where the challenger could not be kept.
     """
     run = Run(context.workspace.root / trained.path)
     return promote_run(context, run, context.path(tokens), by=by, anyway=anyway)
 
 
 def promote_run(context: Context, run: Run, tokens: Path, *, by: str, anyway: bool = False) -> Promotion:
-    """As `promote`, for a run and the folder of the tokens whose held-out text is to decide."""
+    """Like `promote`, for a run and the folder of the tokens whose held-out text decides."""
     candidate = candidate_of(run)
     with _deciding(context, candidate.corpus):
         decided = once(context, _Decision(context, candidate, tokens, by, anyway))
     if decided.promoted and by == "user" and (warning := warn_about(run.info, run.status)) is not None:
-        context.notice(warning, "warning")  # else the stage evaluate has said it
+        context.notice(warning, "warning")  # otherwise the stage evaluate has reported it
     if not decided.reused:
         event = _event(decided)
         context.registry.notify(event)
@@ -73,7 +73,7 @@ def promote_run(context: Context, run: Run, tokens: Path, *, by: str, anyway: bo
 
 
 def _deciding(context: Context, corpus: str) -> AbstractContextManager[None]:
-    """One process at a time decides about a corpus; a dry run decides nothing."""
+    """Lock decisions about a corpus to one process at a time; a dry run decides nothing."""
     if context.dry_run:
         return nullcontext()
 
@@ -106,7 +106,7 @@ class _Decision(Computation[Promotion]):
 
 
 def roll_back(context: Context, corpus: str, to: int | None = None, *, by: str = "user") -> Champion:
-    """Make the champion before the present one (or version `to`) champion again; see `charpipe.champions.roll_back`."""
+    """Roll back to the champion before the present one (or to version `to`); see `charpipe.champions.roll_back`."""
     with promotion.deciding(
         context.workspace, corpus, lambda holder: context.notice(f"waiting for {holder}")
     ):
@@ -123,7 +123,7 @@ def roll_back(context: Context, corpus: str, to: int | None = None, *, by: str =
 
 
 def publish_champions(context: Context, corpus: str) -> None:
-    """Let MLflow's registry follow; its troubles are told, decide nothing, and are mended by the next call."""
+    """Update MLflow's registry; errors are reported, do not affect the decision, and the next call repairs them."""
     tracking = context.config.tracking
     if not tracking.enabled:
         return
@@ -135,7 +135,7 @@ def publish_champions(context: Context, corpus: str) -> None:
 
 
 def _known(context: Context, candidate: Candidate, tokens: str) -> Promotion | None:
-    """The decision about this candidate, if it was made before and nothing it rests on has changed."""
+    """The decision about this candidate, if one was made before and nothing it depends on has changed."""
     state = read_state(context.workspace, candidate.corpus)
     if state is None:
         return None
@@ -193,7 +193,7 @@ def _why(context: Context, candidate: Candidate) -> str:
 def _compare(
     context: Context, candidate: Candidate, present: Champion | None, tokens: Path
 ) -> dict[str, Any]:
-    """The decision as the audit keeps it, and the tokens whose text it rests on."""
+    """The decision as stored in the audit, and the tokens whose text it depends on."""
     from charpipe.champions.decision import Contestant, decide
     from charpipe.champions.held_out import held_out
 
@@ -235,7 +235,7 @@ def _seen(
 
 
 def _incomparable(context: Context, candidate: Candidate, present: Champion) -> str | None:
-    """Why no text can tell which of the two is better, if none can; a rolled-back model is no candidate either."""
+    """Why no text can tell which of the two is better, or None; a rolled-back model is no candidate either."""
     state = read_state(context.workspace, candidate.corpus)
     if state is not None and candidate.model in state.withdrawn:
         return "it was rolled back from; only by hand can it become champion again"
@@ -246,7 +246,7 @@ def _incomparable(context: Context, candidate: Candidate, present: Champion) -> 
 
 
 def _division(context: Context, tokens: str) -> str | None:
-    """How the tokens were divided into splits, in words, or None where the store does not know any more."""
+    """How the tokens were divided into splits, as text, or None if the store no longer knows."""
     made = context.store.made(tokens)
     split = made["action"]["settings"].get("split") if made else None
     if not isinstance(split, dict):

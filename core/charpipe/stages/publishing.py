@@ -1,10 +1,10 @@
-"""What MLflow still has to be told of the runs that the stages of one command work on."""
+"""Which runs of a command have results that are not in MLflow yet."""
 
 from __future__ import annotations
 
 
 class Publishing:
-    """Shared by all stages of a command: a run has new scores or samples, or MLflow did not answer."""
+    """Shared by all stages of a command: which runs have new scores or samples, and whether MLflow failed to answer."""
 
     def __init__(self) -> None:
         self._changed: set[str] = set()
@@ -12,17 +12,17 @@ class Publishing:
 
     @property
     def is_lost(self) -> bool:
-        """Whether MLflow did not answer: it is not asked again in this command."""
+        """Whether MLflow did not answer: this command does not try it again."""
         return self._is_lost
 
     def lose(self) -> None:
-        """Note that MLflow did not answer."""
+        """Record that MLflow did not answer."""
         self._is_lost = True
 
     def change(self, run: str) -> None:
-        """Note that a run has scores or samples that MLflow does not have."""
+        """Record that a run has scores or samples that MLflow lacks."""
         self._changed.add(run)
 
     def is_due(self, run: str) -> bool:
-        """Whether a run is to be published now."""
+        """Whether to publish a run now."""
         return run in self._changed and not self._is_lost

@@ -1,4 +1,4 @@
-"""Carries out the recipes of pipelines, and shows their results."""
+"""Runs the recipes of pipelines, and prints their results."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from charpipe.stages.stage import Context
 
 @dataclass(frozen=True)
 class Would(PipelineResult):
-    """What a dry run came to where there is something to do."""
+    """The result of a dry run that found work to do."""
 
     would: str
 
 
 def load(pipeline: Pipeline) -> Callable[..., PipelineResult]:
-    """The recipe of a pipeline; importing it registers the stages that it calls."""
+    """The recipe of a pipeline; importing it registers the stages it calls."""
     return resolve(pipeline.recipe)
 
 
 def check_request(pipeline: Pipeline, options: Options, context: Context) -> None:
-    """Raise what is wrong with a request, before anything starts."""
+    """Raise if a request is invalid, before anything starts."""
     if pipeline.check is not None:
         resolve(pipeline.check)(context, options)
 
 
 def run(pipeline: Pipeline, options: Options, context: Context) -> PipelineResult:
-    """Carry out a recipe as `charpipe run` does: by the runner that a plugin provides; without one, directly."""
+    """Run a recipe as `charpipe run` does: by the runner that a plugin provides, or else directly."""
     runners = context.registry.all("runner").values()
     for runner in runners:
         found: PipelineResult = resolve(runner.run)(pipeline, options, context)
@@ -39,18 +39,18 @@ def run(pipeline: Pipeline, options: Options, context: Context) -> PipelineResul
 
 
 def run_directly(pipeline: Pipeline, options: Options, context: Context) -> PipelineResult:
-    """Check a request, and carry out the recipe with the context's executor."""
+    """Check a request, and run the recipe with the context's executor."""
     check_request(pipeline, options, context)
     return load(pipeline)(context, options)
 
 
 def title_of(pipeline: Pipeline, options: Options) -> str:
-    """A request in a few words."""
+    """A short description of a request."""
     return pipeline.name if pipeline.title is None else str(resolve(pipeline.title)(options))
 
 
 def lines_of(pipeline: Pipeline, result: JsonResult | None, *, dry_run: bool = False) -> Iterator[str]:
-    """The lines that are printed at the end of a pipeline."""
+    """The lines printed at the end of a pipeline."""
     if result is not None and not isinstance(result, Would):
         show: Callable[..., Iterable[str]] = _fields if pipeline.show is None else resolve(pipeline.show)
         yield from show(result, dry_run=dry_run)
@@ -59,6 +59,6 @@ def lines_of(pipeline: Pipeline, result: JsonResult | None, *, dry_run: bool = F
 
 
 def _fields(result: Any, *, dry_run: bool) -> Iterator[str]:
-    """A result whose pipeline does not say how it is shown."""
+    """The default lines, for a pipeline that does not define its own."""
     for key, value in result.to_json().items():
         yield f"  {key:<9} {value}"

@@ -1,4 +1,4 @@
-"""The stage `refresh`: asks the source for newer text, and finds out what a retraining starts from."""
+"""The stage `refresh`: checks the source for newer text, and determines what a retraining starts from."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ MENDED = ("RunError", "StoreError", "OSError", "KeyboardInterrupt")
 class Retraining:
     """What a retraining starts from.
 
-    `warm_start` is the model to start from (None: random weights), `resume` the interrupted run to go on with, `done`
-    the digest of the documents that were decided about already with these settings, `cursor` how many steps of data
-    were read so far.
+    `warm_start` is the model to start from (None: random weights), `resume` the interrupted run to resume, `done`
+    the digest of the documents already decided about with these settings, `cursor` the number of steps of data
+    read so far.
     """
 
     corpus: str
@@ -42,11 +42,11 @@ class Retraining:
     cursor: int
 
     def is_decided(self, documents: Made) -> bool:
-        """Whether there is nothing to do: these very documents were decided about, with the same settings."""
+        """Whether there is nothing to do: these documents were decided about before, with the same settings."""
         return self.resume is None and documents.digest == self.done
 
     def resuming(self, context: Context) -> Context:
-        """The context for what follows: the interrupted run, if there is one, is resumed."""
+        """The context for the next stages, which resumes the interrupted run if there is one."""
         return context if self.resume is None else context.resuming(Run(context.workspace.runs / self.resume))
 
 
@@ -56,10 +56,10 @@ class Retraining:
     retry=DOWNLOAD,
 )
 def refresh(context: Context, wanted: str, arch: str, start: Literal["champion", "fresh"]) -> Retraining:
-    """Ask the source for newer text, and find out what this retraining starts from.
+    """Check the source for newer text, and determine what this retraining starts from.
 
-    Raises CorpusError where the source cannot be reached, RunError where the champion's files are gone or altered:
-    nothing is decided against what cannot be read.
+    Raises CorpusError if the source is unreachable, RunError if the champion's files are missing or altered:
+    no decision is made against an unreadable champion.
     """
     name, _ = context.corpus(wanted)
     present = champion(context.workspace, name)
@@ -100,7 +100,7 @@ def _ask(context: Context, wanted: str, name: str, present: Champion | None) -> 
 
 
 def _from_champion(context: Context, wanted: str, arch: str, present: Champion | None) -> WarmStart | None:
-    """The champion as what to start from; None, with a notice, where the new model cannot start from it."""
+    """The champion as warm start; None, with a notice, if the new model cannot start from it."""
     if present is None:
         return None
     warm_start = warm_start_at(context, present.run, present.folder)
@@ -126,7 +126,7 @@ def _other_vocabulary(context: Context, wanted: str, present: Champion) -> str |
 
 
 def _unfinished(context: Context, wanted: str, arch: str, corpus: str) -> Run | None:
-    """The newest retraining of this corpus, if it was cut off and would still be the same."""
+    """The newest retraining of this corpus, if it was interrupted and would still be the same."""
     if context.force or context.dry_run:
         return None
     runs = [
@@ -147,7 +147,7 @@ def _was_cut_off(run: Run) -> bool:
 
 
 def _is_same(context: Context, wanted: str, arch: str, run: Run) -> bool:
-    """Whether what the run is made from is still there, and its settings and code are still those asked for."""
+    """Whether the run's inputs still exist, and its settings and code are those requested."""
     resuming = context.resuming(run)
     try:
         found = [recorded_object(resuming, stage) for stage in ("ingest", "vocabulary", "encode")]
@@ -161,7 +161,7 @@ def _is_same(context: Context, wanted: str, arch: str, run: Run) -> bool:
 
 
 def _settings(context: Context, wanted: str, arch: str, start: str) -> str:
-    """A digest of all settings that the outcome depends on."""
+    """A digest of all settings that affect the result."""
     _, corpus = context.corpus(wanted)
     config = context.config
     return digest_of_json(

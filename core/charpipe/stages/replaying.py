@@ -1,4 +1,4 @@
-"""A training that makes the steps of another one again: what its plan was, and whether it can be replayed here."""
+"""Replay: a training that repeats the steps of another; its recorded plan, and whether it can be replayed here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WITHOUT_EFFECT = {
 
 @dataclass(frozen=True)
 class Replay:
-    """The run whose steps are made again, its recorded plan, and the engine and precision that it was trained with."""
+    """The run to replay, its recorded plan, and the engine and precision it was trained with."""
 
     run: str
     plan: list[list[float]]
@@ -34,16 +34,16 @@ class Replay:
     precision: str
 
     def to_json(self) -> dict[str, Any]:
-        """As a run remembers it."""
+        """As stored with a run."""
         return asdict(self)
 
     @property
     def steps(self) -> int:
-        """Updates in all."""
+        """The total number of updates."""
         return int(self.plan[-1][1])
 
     def settings(self, chosen: TrainConfig) -> TrainConfig:
-        """The settings with the engine and precision of the run that is replayed, where they were left to charpipe."""
+        """The settings with the replayed run's engine and precision, where these were left to charpipe."""
         found = {"engine": self.engine, "precision": self.precision}
         return chosen.model_copy(
             update={key: value for key, value in found.items() if value and getattr(chosen, key) == "auto"}
@@ -51,8 +51,8 @@ class Replay:
 
 
 def check_replay(context: Context, corpus: str, arch: str, wanted: str) -> None:
-    """Raise what is wrong with replaying the run `wanted`, before anything is begun: UsageError for a run of another
-    corpus or architecture, or a length given as well; RunError where it has no plan to replay."""
+    """Raise if the run `wanted` cannot be replayed, before anything starts: UsageError for a run of another
+    corpus or architecture, or if a length is given as well; RunError if it has no plan to replay."""
     if context.resume is not None:
         _resumed(context, context.resume)
         return
@@ -79,9 +79,9 @@ def check_replay(context: Context, corpus: str, arch: str, wanted: str) -> None:
 def find_replay(
     context: Context, wanted: str | None, tokens: str, warm_start: WarmStart | None
 ) -> Replay | None:
-    """The recorded plan of the run `wanted`; a run that is resumed replays what it replayed.
+    """The recorded plan of the run `wanted`; a resumed run keeps the plan that it replayed.
 
-    Raises UsageError where the content of the corpus is another one by now, RunError where there is no plan.
+    Raises UsageError if the content of the corpus has changed, RunError if there is no plan.
     """
     if context.resume is not None:
         return _resumed(context, context.resume)
@@ -114,7 +114,7 @@ def _resumed(context: Context, run: Run) -> Replay | None:
 
 
 def _recorded(run: Run) -> Replay:
-    """The plan of a finished run, from its last checkpoint. Raises RunError where there is none to replay."""
+    """The plan of a finished run, from its last checkpoint. Raises RunError if there is none to replay."""
     from charpipe.training.checkpoints import plan_of
 
     status = run.status
@@ -140,7 +140,7 @@ def _recorded(run: Run) -> Replay:
 
 
 def _changes(context: Context, before: RunInfo, warm_start: WarmStart | None) -> Iterator[str]:
-    """What else decides about the weights and is not as it was."""
+    """What else affects the weights and has changed."""
     now = context.config.train.model_dump(mode="json", exclude=WITHOUT_EFFECT)
     yield from _differing("train", now, before.settings)
     yield from _differing("architectures", _flat(context.config.architectures), before.settings)

@@ -1,4 +1,4 @@
-"""The stage `report`: the end of a retraining, which is recorded."""
+"""The stage `report`: records the end of a retraining."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from charpipe.stages.train import TrainedRun
 
 @dataclass(frozen=True)
 class RetrainingVerdict:
-    """What a retraining came to: whether its run was promoted, and why; the champion now and its version; the run
+    """The result of a retraining: whether its run was promoted, and why; the champion now and its version; the run
     that training started from, and whether an interrupted run was resumed."""
 
     promoted: bool
@@ -31,7 +31,7 @@ class RetrainingVerdict:
 def report(
     context: Context, retraining: Retraining, documents: Made, trained: TrainedRun, decided: Promotion
 ) -> RetrainingVerdict:
-    """Record the retraining, and tell what was decided."""
+    """Record the retraining, and report the decision."""
     run = Run(context.workspace.root / trained.path)
     offset = whole((run.info.facts.get("start") or {}).get("offset"))
     record = {

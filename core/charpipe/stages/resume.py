@@ -1,7 +1,7 @@
-"""Settings that may change when a run is gone on with: what they were, what they became, and at which step.
+"""Settings that may change when a run is resumed: their old values, their new values, and the step of the change.
 
-Such a run is no longer what its first settings make: it gets an action of its own, so that a command with those
-settings never takes it for its result.
+Such a run no longer matches its first settings: it gets an action of its own, so that a command with the first
+settings never takes it as its result.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from charpipe.store.digest import digest_of_json
 
 
 def first_action(run: Run) -> str:
-    """The digest of what the run was begun as."""
+    """The digest of the plan that the run started with."""
     return str(run.info.facts.get("begun", {}).get("action", run.info.action))
 
 
 def action_then(run: Run, plan: TrainingJob) -> str:
-    """The digest of the plan, were its free settings those with which the run was begun."""
+    """The digest of the plan, with the free settings that the run started with."""
     begun = run.info.facts.get("begun", {}).get("settings", _free(run.info.settings))
     return plan.action_with(begun).digest
 
 
 def record_changes(run: Run, plan: TrainingJob) -> None:
-    """Write down in the run which free settings are other ones from now on."""
+    """Record in the run which free settings change from now on."""
     info, now = run.info, plan.context.config.train.model_dump(mode="json")
     before = _free(info.settings)
     changed = {key: now[key] for key, value in before.items() if key in now and now[key] != value}

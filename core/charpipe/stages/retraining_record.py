@@ -1,6 +1,6 @@
-"""`retraining/<corpus>.json` in the workspace: the last retraining that came to its end.
+"""`retraining/<corpus>.json` in the workspace: the last completed retraining.
 
-It holds the documents and settings it worked with, how far it read the data, and what was decided. Losing it costs one
+It holds the documents and settings used, how far the data was read, and the decision. Losing it costs one
 retraining, never a model.
 """
 
@@ -17,7 +17,7 @@ from charpipe.store.atomic import write_json
 
 
 def read_record(context: Context, corpus: str) -> Mapping[str, Any]:
-    """The record of the last retraining; empty where there is none, or it is damaged."""
+    """The record of the last retraining; empty if there is none, or it is damaged."""
     try:
         value = json.loads(_file(context, corpus).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -31,7 +31,7 @@ def write_record(context: Context, corpus: str, record: Mapping[str, Any]) -> No
 
 
 def whole(value: object) -> int:
-    """A number of steps from a record, 0 where it is none."""
+    """A number of steps from a record, 0 if it is not one."""
     return value if isinstance(value, int) and value >= 0 else 0
 
 

@@ -1,4 +1,4 @@
-"""Results that are kept in a run's folder: of the same checkpoint they are found, not made again."""
+"""Results stored in a run's folder: for the same checkpoint they are found, not computed again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class RunResult(Computation[T]):
-    """What `stage` finds out about a run; `digest` covers all that it depends on."""
+    """The result of `stage` for a run; `digest` covers all that it depends on."""
 
     def __init__(
         self,
@@ -49,14 +49,14 @@ def checkpoint_digest(run: Run) -> str:
 
 
 def record(context: Context, run: Run, event: Event) -> None:
-    """Keep an outcome with the run, and tell the plugins that listen."""
+    """Store an outcome with the run, and notify the plugins that listen."""
     Recorder(run)(event)
     context.registry.notify(event)
     context.publishing.change(run.name)
 
 
 def publish(context: Context, run: Run) -> None:
-    """Bring MLflow up to what the run's folder holds now. An error of MLflow is told, and decides nothing."""
+    """Update MLflow from the run's folder. An error of MLflow is reported, and has no other effect."""
     tracking = context.config.tracking
     if not tracking.enabled:
         return

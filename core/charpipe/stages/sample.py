@@ -1,4 +1,4 @@
-"""The stage `sample`: text written by a trained run."""
+"""The stage `sample`: samples text from a trained run."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ VERSION = 2
 
 @dataclass(frozen=True)
 class Sample:
-    """What a model wrote: `text` starts with the `prompt`."""
+    """Text sampled from a model; `text` starts with the `prompt`."""
 
     text: str
     prompt: str = ""
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Sample:
-        """The sample as a run keeps it."""
+        """The sample as a run stores it."""
         return cls(value["text"], value.get("prompt", ""))
 
 
 @stage("sample", "Let the best checkpoint write.", forcible=True)
 def sample(context: Context, trained: TrainedRun) -> Sample:
-    """Let the run's best checkpoint write, as the `[sample]` table says."""
+    """Sample from the run's best checkpoint, as the `[sample]` table says."""
     run = Run(context.workspace.root / trained.path)
     settings = context.config.sample
     values = settings.model_dump(mode="json")

@@ -1,4 +1,4 @@
-"""Whether a run's samples can be written: checked before the training that they are taken from."""
+"""Checks that a run can be sampled, before it is trained."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from charpipe.stages.plan import TrainingJob
 
 
 def check_sampling(plan: TrainingJob) -> None:
-    """Raise UsageError where the vocabulary lacks a character of the prompt, or a decoder or its options do not fit."""
+    """Raise UsageError if the vocabulary lacks a character of the prompt, or a decoder or its options are invalid."""
     from charpipe.generation.decoding import Decoding
     from charpipe.text import load_vocabulary
     from charpipe.text.coverage import fit

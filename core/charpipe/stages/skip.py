@@ -12,7 +12,7 @@ from charpipe.stages.stage import Context, stage
 
 @dataclass(frozen=True)
 class Unchanged:
-    """Why nothing was trained, and which run stays champion."""
+    """Why nothing was trained, and which run remains champion."""
 
     corpus: str
     reason: str
@@ -21,7 +21,7 @@ class Unchanged:
 
 @stage("skip", "Say that the content is unchanged.")
 def skip(context: Context, retraining: Retraining, documents: Made) -> Unchanged:
-    """Say that there is nothing to do, after bringing MLflow's registry up to date."""
+    """Report that there is nothing to do, after updating MLflow's registry."""
     corpus, champion = retraining.corpus, retraining.champion
     publish_champions(context, corpus)
     reason = f"the content of {corpus} is unchanged since it was last decided; {champion} stays champion"

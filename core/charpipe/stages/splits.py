@@ -1,4 +1,4 @@
-"""How a corpus is divided is fixed when it is first ingested, so that a later version never moves an old document."""
+"""Keeps a corpus's split fixed from its first ingestion, so that a later version never moves an old document."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 def earlier_documents(
     context: Context, action: Action, corpus: str, contents: Mapping[str, str]
 ) -> Earlier | None:
-    """The newest documents of this corpus that were made with the same settings, if every byte of them is whole;
-    `contents` is what each file of the source's folder holds now."""
+    """The newest documents of this corpus made with the same settings, if every byte of them is intact;
+    `contents` is the current content of each file of the source's folder."""
     if not contents or "ingest" in context.force:
         return None
     wanted = action.to_json() | {"inputs": None}
@@ -53,7 +53,7 @@ def earlier_documents(
 
 @dataclass(frozen=True)
 class Division:
-    """The digest of the earlier tokens by which a text is divided, and the folder that says how; None: by none."""
+    """The digest of the earlier tokens that a text is split by, and the folder that records how; None: by none."""
 
     by: str | None = None
     earlier: Path | None = None
@@ -62,9 +62,9 @@ class Division:
 def division_before(
     context: Context, corpus: str, inputs: Mapping[str, str], settings: Mapping[str, Any]
 ) -> Division | None:
-    """How these very documents were divided when they were first encoded, while what came of it is there: so they
-    stay divided, whatever was read since. Where the tokens that they were divided by are gone, those that came of it
-    say the same. None where they never were."""
+    """How these documents were split when first encoded, if the result still exists: they keep that split,
+    whatever was read since. If the tokens they were split by are gone, the tokens made from them
+    say the same. None if they were never encoded."""
     for _, record in sorted(context.store.records(), key=lambda found: str(found[1]["made"])):
         action = record["action"]
         others = {name: digest for name, digest in action["inputs"].items() if name != "divided"}
@@ -80,8 +80,8 @@ def division_before(
 
 
 def earlier_tokens(context: Context, corpus: str, documents: Made, settings: Mapping[str, Any]) -> Division:
-    """By the newest tokens of other documents of this corpus that were divided by the same settings: what is in them
-    keeps its split. By none where the corpus is as it was first, or they are gone."""
+    """Split by the newest tokens of other documents of this corpus with the same split settings: documents in them
+    keep their split. By none if the corpus is unchanged since its first version, or they are gone."""
     same = [
         record
         for _, record in context.store.records()
@@ -98,8 +98,8 @@ def earlier_tokens(context: Context, corpus: str, documents: Made, settings: Map
 
 
 def split_settings(context: Context, corpus: str, config: CorpusConfig, documents: Made) -> SplitConfig:
-    """The settings of the split with nothing left open: the mode and salt that this corpus got first, unless asked
-    for otherwise by the user."""
+    """The complete split settings: the mode and salt that this corpus first got, unless the user asks for
+    others."""
     path = context.workspace.store / "lineage" / f"{file_name(corpus)}.json"
     wanted, known = config.split, _read(path) or _read_earlier(context, corpus, config)
     by = known["by"] if wanted.by == "auto" and known else split_by(wanted, documents.facts["documents"])
@@ -110,8 +110,8 @@ def split_settings(context: Context, corpus: str, config: CorpusConfig, document
 
 
 def _read_earlier(context: Context, corpus: str, config: CorpusConfig) -> dict[str, Any]:
-    """What charpipe 0.1 kept: a corpus of the catalogue by its name, one named by its path by its file name and a
-    digest of where it lies."""
+    """The names charpipe 0.1 used: for a catalogue corpus its name, for one given by path its file name and a
+    digest of its location."""
     name = corpus
     if corpus not in context.config.corpora:
         name = f"{PurePath(config.sources[0]).name}-{digest_of_json(config.sources)[:12]}"

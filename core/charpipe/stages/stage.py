@@ -1,11 +1,11 @@
-"""Stages, the context that they share, and the executor that carries them out.
+"""Stages, the context they share, and the executor that runs them.
 
 A stage is a typed function with a decorator:
 
     @stage("ingest", "Fetch the source and read it into documents.", forcible=True)
     def ingest(context: Context, corpus: str) -> Made: ...
 
-A call of it is handed to the context's executor: this process, a Prefect task, or whatever else carries stages out.
+A call of it goes to the context's executor, which runs it in this process, as a Prefect task, or in another way.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ R = TypeVar("R")
 
 
 def ignore(event: Event) -> None:
-    """The listener that does nothing."""
+    """A listener that does nothing."""
 
 
 @dataclass
 class Stop:
-    """A request to stop, from a signal or from elsewhere; training checks it between two steps."""
+    """A stop request, from a signal or another source; training checks it between steps."""
 
     event: threading.Event = field(default_factory=threading.Event)
     signal: int = 2
 
     def request(self, signal: int) -> None:
-        """Ask for a stop, because of this signal."""
+        """Request a stop, because of this signal."""
         self.signal = signal
         self.event.set()
 
 
 class Executor(Protocol):
-    """Who carries stages out."""
+    """Runs stages."""
 
     def run(self, stage: Stage[P, R], context: Context, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the stage; returns what it returns and raises what it raises."""
@@ -57,7 +57,7 @@ class Executor(Protocol):
 
 
 class Direct:
-    """Carries stages out in this thread."""
+    """Runs stages in this thread."""
 
     def run(self, stage: Stage[P, R], context: Context, *args: P.args, **kwargs: P.kwargs) -> R:
         return stage.carry_out(context, *args, **kwargs)
@@ -71,7 +71,7 @@ class Context:
     """What the stages of one command share.
 
     `force` names stages to run again; `resume` is a run whose recorded inputs are used; with `dry_run` the first
-    stage that would have to work raises `WouldRun`.
+    stage with work to do raises `WouldRun`.
     """
 
     workspace: Workspace
@@ -100,11 +100,11 @@ class Context:
         return Store(self.workspace.store)
 
     def resuming(self, run: Run | None) -> Context:
-        """The same context, in which `run` is resumed."""
+        """The same context, resuming `run`."""
         return replace(self, resume=run)
 
     def with_executor(self, executor: Executor) -> Context:
-        """The same context, whose stages `executor` carries out."""
+        """The same context, with stages run by `executor`."""
         return replace(self, executor=executor)
 
     def corpus(self, wanted: str) -> tuple[str, CorpusConfig]:
@@ -116,7 +116,7 @@ class Context:
         return self.workspace.root / made.path
 
     def check_stop(self, stage: str) -> None:
-        """Raise InterruptedRun if a stop was requested while a stage works that saves nothing in between."""
+        """Raise InterruptedRun if a stop was requested; for stages that save nothing before they end."""
         if self.stop.event.is_set():
             raise InterruptedRun(
                 f"stopped while it worked on {stage}; what was done before is kept: type the same command again",
@@ -124,7 +124,7 @@ class Context:
             )
 
     def notice(self, message: str, level: str = "info") -> None:
-        """Tell the listener something that a person should know."""
+        """Send the listener a notice for the user."""
         self.emit(Notice(message, level))
 
 
@@ -137,14 +137,14 @@ class Located(Protocol):
 
 @dataclass(frozen=True)
 class Retry:
-    """Which errors are worth another attempt, and after how many seconds each attempt is made."""
+    """Which errors are retried, and the delay in seconds before each retry."""
 
     on: Callable[[BaseException], bool]
     seconds: tuple[int, ...]
 
 
 class Stage(Generic[P, R]):
-    """A registered stage. Calling it hands the call to the context's executor; `body` is the plain function."""
+    """A registered stage. Calling it passes the call to the context's executor; `body` is the plain function."""
 
     def __init__(
         self,
@@ -165,13 +165,13 @@ class Stage(Generic[P, R]):
         return context.executor.run(self, context, *args, **kwargs)
 
     def carry_out(self, context: Context, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the body, in this thread; the stages that it calls are a part of it."""
+        """Call the body, in this thread; stages that it calls are part of it."""
         if context.executor is not DIRECT:
             context = replace(context, executor=DIRECT)
         return self.body(context, *args, **kwargs)
 
     def label(self, *args: Any, **kwargs: Any) -> str:
-        """What one call of the stage is called: its name, or a name that says what the call is about."""
+        """The name of one call of the stage: the stage's name, or a label made from the arguments."""
         return self.name if self._label is None else self._label(*args, **kwargs)
 
 
@@ -186,10 +186,10 @@ def stage(
     retry: Retry | None = None,
     label: Callable[..., str] | None = None,
 ) -> Callable[[Callable[Concatenate[Context, P], R]], Stage[P, R]]:
-    """Register a function as the stage `name`; `summary` says in a sentence what it does.
+    """Register a function as the stage `name`; `summary` describes it in a sentence.
 
-    `forcible`: whether `--force` accepts it. `retry`: which errors are worth another attempt, for executors that make
-    one. `label`: names a call by its arguments, where a pipeline calls the stage several times.
+    `forcible`: whether `--force` accepts it. `retry`: which errors are retried, by executors that support it.
+    `label`: names a call by its arguments, where a pipeline calls the stage several times.
     """
 
     def register(body: Callable[Concatenate[Context, P], R]) -> Stage[P, R]:
@@ -206,5 +206,5 @@ def stage(
 
 
 def registered() -> Mapping[str, Stage[..., Any]]:
-    """The stages whose modules are imported, by name."""
+    """The stages of all imported modules, by name."""
     return dict(_STAGES)

@@ -1,4 +1,4 @@
-"""The stage `train`: the same command again reuses a finished run and resumes an interrupted one."""
+"""The stage `train`: repeating a command reuses a finished run and resumes an interrupted one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from charpipe.store.locks import exclusive
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A run that finished: its name, its folder relative to the workspace, its metrics and its number of steps."""
+    """A finished run: its name, its folder relative to the workspace, its metrics and its number of steps."""
 
     run: str
     path: str
@@ -35,7 +35,7 @@ class TrainedRun:
 def train(context: Context, request: TrainRequest, tokens: Made, vocabulary: Made) -> TrainedRun:
     """Train `request.arch` on tokens, or find the run that did.
 
-    Raises InterruptedRun after saving where a stop was requested, TrainingError where it cannot go on.
+    Raises InterruptedRun, after saving, if a stop was requested; TrainingError if training cannot continue.
     """
     return once(context, _Training(make_plan(context, request, tokens, vocabulary)))
 
@@ -101,7 +101,7 @@ class _Training(Computation[TrainedRun]):
 
 
 def _find(plan: TrainingJob) -> tuple[Run | None, str]:
-    """The run to reuse or to go on with, if there is one, and why training is needed where it is not finished."""
+    """The run to reuse or to resume, if any, and why training is needed if it is not finished."""
     context, action = plan.context, plan.action
     if context.resume is not None:
         _check_same(context.resume, plan)

@@ -1,4 +1,4 @@
-"""Runs the trainer, and passes its events to all listeners: the run's folder, MLflow, plugins, the view."""
+"""Runs the trainer, and passes its events to all listeners: the run's folder, MLflow, plugins, the terminal view."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def run_training(plan: TrainingJob, run: Run) -> str:
     """Train `run` to its end or until a stop is requested; returns "finished" or "interrupted".
 
-    Raises what training raises, after the run's status says so.
+    Raises what training raises, after recording it in the run's status.
     """
     context, state = plan.context, "failed"
     recorder = Recorder(run)
@@ -36,7 +36,7 @@ def run_training(plan: TrainingJob, run: Run) -> str:
         try:
             for event in _events(plan, run, recorder):
                 if isinstance(event, TrainingStarted) and context.resume is not None:
-                    record_changes(run, plan)  # not before: settings that are refused leave no trace
+                    record_changes(run, plan)  # not earlier: rejected settings must leave no trace
                 recorder(event)
                 if tracker is not None:
                     _track(tracker, event)
@@ -64,7 +64,7 @@ def _tracker(context: Context, run: Run) -> MlflowTracker | None:
 
 
 def _track(tracker: MlflowTracker, event: Event) -> None:
-    """Start with training, not before: importing MLflow would disturb the measuring of a budget."""
+    """Start MLflow together with training: importing it earlier would disturb the measurement of a time budget."""
     if isinstance(event, TrainingStarted):
         tracker.start()
     tracker(event)
@@ -76,7 +76,7 @@ def _end_tracking(tracker: MlflowTracker, context: Context, state: str) -> None:
 
 
 def _events(plan: TrainingJob, run: Run, recorder: Recorder) -> Iterator[Event]:
-    """The trainer's events, from the run's last whole checkpoint where it has one."""
+    """The trainer's events, from the run's last complete checkpoint if it has one."""
     from charpipe.training.checkpoints import best_until, last_checkpoint
 
     resume = last_checkpoint(run.checkpoints, plan.context.emit)
@@ -130,7 +130,7 @@ def _counted(plan: TrainingJob, run: Run, resume: Path | None) -> Iterator[Event
 
 
 def _language(plan: TrainingJob, run: Run) -> tuple[Encoding, dict[str, Any], dict[str, str]]:
-    """The run's vocabulary, usable and as it was written, and which plugin its model is of."""
+    """The run's vocabulary, as an object and as stored, and the plugin of its model."""
     from charpipe.text import load_vocabulary
 
     encoding = load_vocabulary(run.vocabulary_file, plan.context.registry.all("tokenizer"))
@@ -140,7 +140,7 @@ def _language(plan: TrainingJob, run: Run) -> tuple[Encoding, dict[str, Any], di
 
 
 def _surroundings(plan: TrainingJob, run: Run) -> dict[str, Any]:
-    """What every kind of training is told about where it happens."""
+    """Arguments that every kind of training takes about its environment."""
     from charpipe.text import open_tokens
 
     context = plan.context

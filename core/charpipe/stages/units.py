@@ -1,10 +1,10 @@
-"""Quantities as people read them."""
+"""Formats quantities for display."""
 
 from __future__ import annotations
 
 
 def size(number: float, unit: str = "") -> str:
-    """`1.18 G`, `55.4 k`, with a unit behind: `1.18 GB`."""
+    """`1.18 G`, `55.4 k`, followed by a unit: `1.18 GB`."""
     for prefix, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if number >= scale:
             return f"{number / scale:.3g} {prefix}{unit}"

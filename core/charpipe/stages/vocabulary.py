@@ -19,7 +19,7 @@ VERSION = 1
 def learn_vocabulary(
     context: Context, wanted: str, documents: Made, warm_start: WarmStart | None = None
 ) -> Made:
-    """Learn the vocabulary of the documents, or extend that of the model to start from: `vocabulary.json`."""
+    """Build the vocabulary of the documents, or extend that of the warm-start model: `vocabulary.json`."""
     if (known := recorded(context, "vocabulary", _summary)) is not None:
         return known
     name, config = context.corpus(wanted)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WarmStart:
-    """The run to start from; the `path` (relative to the workspace) and content digest of its checkpoint; how many
-    steps of data were read before (`offset`)."""
+    """The run to start from; the `path` (relative to the workspace) and content digest of its checkpoint; the number
+    of steps of data read before (`offset`)."""
 
     run: str
     path: str
@@ -31,18 +31,18 @@ class WarmStart:
     offset: int
 
     def to_json(self) -> dict[str, Any]:
-        """As a run remembers it."""
+        """As stored with a run."""
         return asdict(self)
 
     def at_least(self, steps: int) -> WarmStart:
-        """The same, with an offset of at least so many steps."""
+        """The same, with an offset of at least this many steps."""
         return replace(self, offset=max(self.offset, steps))
 
 
 @stage("start", "Find the run to go on from.")
 def find_warm_start(context: Context, wanted: str | None) -> WarmStart | None:
-    """The best checkpoint of the run `wanted`, or the kept model of `champion:CORPUS`; a run that is resumed keeps
-    its own warm start. Raises UsageError where there is no such run, RunError where it has no whole checkpoint."""
+    """The best checkpoint of the run `wanted`, or the kept model of `champion:CORPUS`; a resumed run keeps
+    its own warm start. Raises UsageError if there is no such run, RunError if it has no complete checkpoint."""
     if context.resume is not None:
         recorded = context.resume.info.facts.get("start")
         return WarmStart(**recorded) if isinstance(recorded, dict) else None
@@ -58,7 +58,7 @@ def find_warm_start(context: Context, wanted: str | None) -> WarmStart | None:
 
 
 def warm_start_at(context: Context, run: str, folder: Path) -> WarmStart:
-    """The checkpoint in `folder`, which came from `run`."""
+    """The checkpoint in `folder`, from the run `run`."""
     try:
         digest = read_manifest(folder).digest
     except StoreError as error:
@@ -70,7 +70,7 @@ def warm_start_at(context: Context, run: str, folder: Path) -> WarmStart:
 
 
 def _read_by(context: Context, run: str) -> int:
-    """Steps of data that a run and those before it have read; its best checkpoint may be from before its end."""
+    """Steps of data read by a run and its predecessors; its best checkpoint may be from before its end."""
     try:
         found = Run(context.workspace.runs / run)
         return int((found.info.facts.get("start") or {}).get("offset", 0)) + found.status.step
@@ -79,12 +79,12 @@ def _read_by(context: Context, run: str) -> int:
 
 
 def vocabulary_of(context: Context, warm_start: WarmStart) -> dict[str, Any]:
-    """The vocabulary that the model to start from speaks."""
+    """The vocabulary of the warm-start model."""
     return _json(context.workspace.root / warm_start.path / "vocabulary.json")
 
 
 def start_of(context: Context, warm_start: WarmStart | None) -> TrainingStart | None:
-    """What the trainer is told. Raises RunError where the checkpoint is not any more what it was."""
+    """The trainer's warm-start argument. Raises RunError if the checkpoint is missing or has changed."""
     if warm_start is None:
         return None
     from charpipe.training.warm_start import WarmStart as TrainingStart
@@ -104,7 +104,7 @@ def start_of(context: Context, warm_start: WarmStart | None) -> TrainingStart | 
 def settled_config(
     context: Context, warm_start: WarmStart | None, config: ModelConfig, size: int
 ) -> ModelConfig:
-    """The architecture's settings with what the model to start from decides: how wide its input is."""
+    """The architecture's settings, with the input width that the warm-start model requires."""
     if warm_start is None:
         return config
     card = _json(context.workspace.root / warm_start.path / "config.json")
@@ -121,7 +121,7 @@ def settled_config(
 
 
 def check_fits(context: Context, start: WarmStart | None, spec: Architecture, config: ModelConfig) -> None:
-    """Compare the model to start from with the one that is planned, before a run is made.
+    """Compare the warm-start model with the planned one, before a run is created.
 
     Raises RunError naming what differs.
     """
@@ -132,7 +132,7 @@ def check_fits(context: Context, start: WarmStart | None, spec: Architecture, co
 
 
 def difference(context: Context, warm_start: WarmStart, arch: str) -> str | None:
-    """Why the architecture `arch`, as it is set, cannot start there; None where it can."""
+    """Why the architecture `arch`, with these settings, cannot start there; None if it can."""
     provided, config = architecture(context, arch)
     return _difference(context, warm_start, provided.spec, config)
 
@@ -159,7 +159,7 @@ def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _same_shapes(folder: Path, spec: Architecture, config: ModelConfig, size: int) -> bool:
-    """Whether both are built alike, whatever their settings say: dropout changes no tensor."""
+    """Whether both have the same structure, whatever their settings say: dropout changes no tensor."""
     import torch
 
     from charpipe.models.model import build_network
