@@ -1,4 +1,4 @@
-"""The shell around a plugin's recurrence, the predictor that scoring and sampling see, and models on disk."""
+"""The shell around a plugin's recurrence, the predictor that scoring and sampling use, and models on disk."""
 
 from charpipe.models.bundle import load_model, save_model
 from charpipe.models.contract import Predictor, Recurrence, State

@@ -26,7 +26,7 @@ LARGEST_VOCABULARY = 1 << 24
 
 
 def save_model(model: Model | FittedModel, folder: Path, weights: dict[str, Tensor] | None = None) -> None:
-    """Write the three files into `folder`, which exists; `weights` are the model's tensors, if not those of now."""
+    """Write the three files into the existing `folder`; `weights` are the tensors to save, by default the current."""
     if weights is None:
         weights = model.fitted.tensors() if isinstance(model, FittedModel) else tensors(model.network)
     save_file(weights, folder / "model.safetensors")
@@ -42,7 +42,7 @@ def save_model(model: Model | FittedModel, folder: Path, weights: dict[str, Tens
 
 
 def tensors(network: nn.Module) -> dict[str, Tensor]:
-    """The network's tensors by name; of those that share their numbers only the first."""
+    """The network's tensors by name; of tensors with shared storage only the first."""
     kept: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, tensor in network.state_dict().items():
@@ -55,8 +55,8 @@ def tensors(network: nn.Module) -> dict[str, Tensor]:
 def load_model(folder: Path, architectures: Mapping[str, Architecture]) -> Model | FittedModel:
     """The model in `folder`, on the CPU.
 
-    The file's names, shapes and types are held against the architecture's before any large memory is taken; those
-    of a counted model are mapped into memory, and its architecture checks them.
+    The file's names, shapes and types are compared with the architecture's before any large allocation; tensors
+    of a count-based model are memory-mapped, and its architecture checks them.
     Raises RunError if the folder holds no such model or a damaged one, PluginError if its
     architecture is missing.
     """
@@ -85,13 +85,13 @@ def _read_network(path: Path, architecture: Architecture, config: ModelConfig, s
     check_fits(path, _unshared(sketch))
     with torch.random.fork_rng(devices=[]):
         network = build_network(architecture, config, size)
-    # Names were checked above; what is left out shares its numbers with what is there.
+    # Names were checked above; a missing tensor shares its storage with one that is there.
     network.load_state_dict(read_tensors(path), strict=False)
     return network
 
 
 def _unshared(sketch: nn.Module) -> dict[str, Tensor]:
-    """Like `tensors`, for a network without numbers: shared parameters are one object under two names."""
+    """Like `tensors`, for a network without storage: shared parameters are one object under two names."""
     names = {id(tensor): name for name, tensor in reversed(list(sketch.state_dict(keep_vars=True).items()))}
     return {
         name: tensor
@@ -118,7 +118,7 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file that is not trusted. Raises RunError if it is none."""
+    """A JSON object from an untrusted file. Raises RunError if it is not one."""
     try:
         if path.stat().st_size > LARGEST_JSON:
             raise RunError(f"{path} is too large to be what it should be")

@@ -1,4 +1,4 @@
-"""What the packages of charpipe ask of a model: the recurrence inside the shell, and the predictor outside."""
+"""What charpipe requires of a model: the recurrence inside the shell, and the predictor outside."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Recurrence(Protocol):
 
 
 class Predictor(Protocol):
-    """All that evaluation, sampling and inspection see of a model, learnt or counted."""
+    """The interface of a model, neural or count-based, for evaluation, sampling and inspection."""
 
     vocabulary_size: int
 
     def initial_state(self, batch_size: int) -> State: ...
 
     def step(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
-        """Read `ids` (int64 [B]); the logits of what comes next (float32 [B, V]) and the state after."""
+        """Read `ids` (int64 [B]); returns the logits of the next token (float32 [B, V]) and the state after."""
         ...
 
     def score(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
@@ -38,20 +38,20 @@ class Predictor(Protocol):
 
 
 class FittedPredictor(Predictor, Protocol):
-    """What an architecture's `fit` returns and its `restore` makes again: a predictor on the CPU."""
+    """What an architecture's `fit` returns and its `restore` rebuilds: a predictor on the CPU."""
 
     @property
     def parameters(self) -> int:
-        """How many numbers were counted."""
+        """The number of counted parameters."""
         ...
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that it needs to be restored, by name; contiguous, none sharing another's memory."""
+        """All tensors needed to restore it, by name; contiguous, with no shared memory."""
         ...
 
 
 def check_ids(ids: Tensor, vocabulary_size: int) -> None:
-    """Raise RunError unless all of them are of a vocabulary of this size: kernels trust what they look up."""
+    """Raise RunError unless all of them are valid for a vocabulary of this size: kernels do not check them."""
     least, most = (int(end) for end in torch.aminmax(ids))
     if least < 0 or most >= vocabulary_size:
         raise RunError(
@@ -61,5 +61,5 @@ def check_ids(ids: Tensor, vocabulary_size: int) -> None:
 
 
 def detach(state: State) -> State:
-    """The same numbers, cut off from the gradient: the truncation of truncated backpropagation."""
+    """The same tensors, detached: the truncation of truncated backpropagation through time."""
     return {name: value.detach() for name, value in state.items()}

@@ -1,4 +1,4 @@
-"""Dropout over a window: of units anew at each step, or of the same ones throughout."""
+"""Dropout over a window: with a new mask at each step, or the same mask throughout."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from torch.nn import functional
 
 
 def drop(values: Tensor, share: float, training: bool, *, locked: bool = False) -> Tensor:
-    """values [T, B, H] without a share of its units, the others larger by as much. `locked`: each lane lacks the same
-    ones at every step (Gal, Ghahramani 2016; the name is Merity, Keskar, Socher's of 2018)."""
+    """Dropout of values [T, B, H], the kept units scaled up. `locked`: each stream has the same mask
+    at every step (Gal, Ghahramani 2016; the name is Merity, Keskar, Socher's of 2018)."""
     if not (locked and training and share):
         return functional.dropout(values, share, training)
     return values * functional.dropout(values.new_ones(values.shape[1:]), share)

@@ -1,4 +1,4 @@
-"""Models that are counted rather than learnt by gradient: what an architecture's `fit` and `restore` make."""
+"""Count-based models: what an architecture's `fit` and `restore` return."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MEMBERS = ("initial_state", "step", "score", "tensors", "parameters")
 
 @dataclass
 class FittedModel:
-    """A counted model with all that is needed to restore it; like `Model`, whose network it does not have."""
+    """A count-based model with all that is needed to restore it; like `Model`, but without a network."""
 
     fitted: FittedPredictor
     architecture: str
@@ -32,7 +32,7 @@ class FittedModel:
 
     @property
     def parameters(self) -> int:
-        """How many numbers were counted."""
+        """The number of counted parameters."""
         return self.fitted.parameters
 
     @property
@@ -43,14 +43,14 @@ class FittedModel:
     def predictor(
         self, device: torch.device | None = None, precision: Precision = "float32"
     ) -> FittedPredictor:
-        """What scoring and sampling use; on the CPU, whatever device is asked for."""
+        """The predictor for scoring and sampling; on the CPU, whatever device is requested."""
         return self.fitted
 
 
 def fit(
     architecture: Architecture, config: ModelConfig, vocabulary_size: int, tokens: NDArray[Any]
 ) -> Generator[Event, None, FittedPredictor]:
-    """The architecture's `fit`: its events, and then its predictor.
+    """Run the architecture's `fit`: yields its events, then returns its predictor.
 
     Raises PluginError naming the architecture if it fails or returns something else.
     """
@@ -77,7 +77,7 @@ def _events(counting: Any) -> Generator[Event, None, Any]:
 def restore(
     architecture: Architecture, config: ModelConfig, vocabulary_size: int, tensors: dict[str, Tensor]
 ) -> FittedPredictor:
-    """The predictor that was saved as `tensors`. Raises RunError where they are not what it saves."""
+    """The predictor saved as `tensors`. Raises RunError if they are not what it saves."""
     if architecture.restore is None:
         raise PluginError(f"architecture {architecture.name!r} has neither a build nor a restore function")
     try:

@@ -1,7 +1,7 @@
-"""A learnt model under a vocabulary that has grown: old characters keep what was learnt about them.
+"""Warm start of a neural model with a grown vocabulary: old characters keep their trained weights.
 
-Where a tensor of the new network is larger in the vocabulary's dimension, the old numbers fill its beginning. New
-characters enter with first weights of their own; in the softmax head each begins as the mean of the old characters,
+Where a tensor of the new network is larger in the vocabulary's dimension, the old values fill its beginning. New
+characters keep their own initialization; in the softmax head each starts as the mean of the old characters,
 less `log(RARE)`. A mean of logits never exceeds their log-sum-exp less log V, so that in every context k new characters
 together get at most k / (RARE * V) of the probability, and the old ones keep their ranks and, but for that, their odds.
 """
@@ -23,8 +23,8 @@ RARE = 1000.0
 
 
 def fixed_width(config: ModelConfig, parent: ModelConfig, before: int, after: int) -> ModelConfig:
-    """The settings of a model that goes on from `parent`: where the number of characters, `before` and `after`, would
-    turn one-hot input into an embedding, it stays what it was."""
+    """The settings of a model that starts from `parent`: if the number of characters, `before` and `after`, would
+    replace one-hot input by an embedding, the input stays as it was."""
     if not isinstance(config, ArchitectureConfig) or not isinstance(parent, ArchitectureConfig):
         return config
     width = embedding_width(parent, before)
@@ -35,9 +35,9 @@ def fixed_width(config: ModelConfig, parent: ModelConfig, before: int, after: in
 
 @torch.no_grad()
 def grow(network: nn.Module, learnt: Mapping[str, Tensor], before: int, after: int) -> None:
-    """Give `network`, new and for `after` tokens, what one of the same kind learnt for the first `before` of them.
+    """Copy into `network`, new and for `after` tokens, the weights of one of the same kind with `before` tokens.
 
-    Raises RunError where the two differ in more than that.
+    Raises RunError if the two differ in anything else.
     """
     heads = _heads(network, after) if after > before else {}
     found, mine = tensors(network), network.state_dict()
@@ -56,7 +56,7 @@ def grow(network: nn.Module, learnt: Mapping[str, Tensor], before: int, after: i
 
 
 def grow_memory(memory: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """An optimiser's memory for the grown network: of new characters it remembers nothing yet."""
+    """The optimizer state for the grown network: empty for new characters."""
     shapes = {name: parameter.shape for name, parameter in network.named_parameters()}
     grown = {}
     for name, old in memory.items():
@@ -83,7 +83,7 @@ def _leading(mine: Tensor, old: Tensor) -> Tensor:
 
 
 def _heads(network: nn.Module, size: int) -> set[str]:
-    """The names of the weights and biases that score each of `size` tokens."""
+    """The names of the weights and biases of the softmax head, which scores each of `size` tokens."""
     modules = [module for module in network.modules() if isinstance(module, nn.Linear)]
     ids = {id(p) for module in modules if module.out_features == size for p in module.parameters()}
     return {name for name, p in network.named_parameters(remove_duplicate=False) if id(p) in ids}

@@ -1,4 +1,4 @@
-"""First weights: those that trained best here, and those of the programs and papers that others compare with."""
+"""Weight initialization: the scheme that trained best here, and those of published programs and papers."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def initialise(
     forget_bias: float = 1.0,
     how: str = "usual",
 ) -> None:
-    """First weights of recurrent layers; `forget_gate` is that gate's place among the layer's gates.
+    """Initialize recurrent layers; `forget_gate` is the index of that gate among the layer's gates.
 
     usual: biases zero. Weights keep PyTorch's uniform(-1/sqrt(H), 1/sqrt(H)), except that those of one-hot characters
-    are normal(0, 1), as an embedding's: each meets a single one, and would drown at the usual size.
+    are normal(0, 1), as an embedding's: a one-hot input selects a single weight, which is too small at the usual scale.
     orthogonal: the same, but each gate's recurrent matrix is orthogonal (Saxe, McClelland, Ganguli 2014).
-    char-rnn: all uniform(-0.08, 0.08). min-char-rnn: 0.01 * normal(0, 1), biases zero, one of a unit's two for good.
+    char-rnn: all uniform(-0.08, 0.08). min-char-rnn: 0.01 * normal(0, 1), biases zero, one of each unit's two fixed.
     In all of them the forget gate's bias is `forget_bias`, so that a new cell remembers (Jozefowicz, Zaremba, Sutskever
     2015).
     """
@@ -59,7 +59,7 @@ def _remember(layer: nn.RNNBase, gate: int, bias: float) -> None:
 
 @torch.no_grad()
 def initialise_head(head: nn.Linear, how: str) -> None:
-    """First weights of the softmax head; PyTorch's own but for `char-rnn` and `min-char-rnn`."""
+    """Initialize the softmax head; PyTorch's own initialization except for `char-rnn` and `min-char-rnn`."""
     if how == "char-rnn":
         for values in head.parameters():
             values.uniform_(-CHAR_RNN, CHAR_RNN)

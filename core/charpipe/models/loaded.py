@@ -1,4 +1,4 @@
-"""A trained model with the vocabulary that it was trained on, read from the folder it was saved in."""
+"""A trained model with its vocabulary, loaded from the folder it was saved in."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A trained model and its vocabulary; `name` is that of its run."""
+    """A trained model and its vocabulary; `name` is the name of its run."""
 
     name: str
     model: Model | FittedModel
     encoding: Encoding
 
     def predictor(self, device: str = "auto") -> Predictor:
-        """The model as scoring and sampling use it, in float32 on `device`."""
+        """The predictor for scoring and sampling, in float32 on `device`."""
         from charpipe.models.fitted import FittedModel
         from charpipe.models.precision import choose_device
 
@@ -33,7 +33,7 @@ class Loaded:
 
 
 def load_bundle(name: str, folder: Path, registry: Registry) -> Loaded:
-    """The model in a bundle's folder. Its files are checked against its architecture before they are used."""
+    """The model in a bundle's folder. Its files are checked against its architecture before use."""
     from charpipe.models import load_model
     from charpipe.models.bundle import read_card
     from charpipe.text import load_vocabulary

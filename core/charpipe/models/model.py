@@ -1,4 +1,4 @@
-"""A model with all that is needed to build it again: its architecture, settings and vocabulary."""
+"""A model with all that is needed to rebuild it: its architecture, settings and vocabulary."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Model:
 
     @property
     def parameters(self) -> int:
-        """How many numbers are learnt."""
+        """The number of trainable parameters."""
         return parameter_count(self.network)
 
     @property
@@ -41,7 +41,7 @@ class Model:
     def predictor(
         self, device: torch.device | None = None, precision: Precision = "float32"
     ) -> NetworkPredictor:
-        """What scoring and sampling use; moves the weights to `device` if one is given."""
+        """The predictor for scoring and sampling; moves the weights to `device` if one is given."""
         if device is not None:
             self.network.to(device)
         return NetworkPredictor(self.network, self.vocabulary_size, precision)
@@ -56,9 +56,9 @@ def build_model(
     seed: int = 1,
     plugin: Mapping[str, str] | None = None,
 ) -> Model:
-    """A new model with random weights, which depend on `seed` alone; global generators stay as they were.
+    """A new model with random weights, which depend only on `seed`; global generators do not change.
 
-    Raises PluginError if the architecture's `build` fails, naming it.
+    Raises PluginError, naming the architecture, if its `build` fails.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

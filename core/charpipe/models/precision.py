@@ -1,4 +1,4 @@
-"""Which device to work on and in which precision: what was asked for, or the best that is there."""
+"""Selects device and precision: those requested, or the best available."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Precision = Literal["float32", "bfloat16", "float16"]
 
 
 def choose_device(asked: str = "auto") -> torch.device:
-    """`auto` prefers CUDA, then MPS, then the CPU. Raises UsageError for a device that is not there."""
+    """`auto` prefers CUDA, then MPS, then the CPU. Raises UsageError for a device that is not available."""
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if asked == "auto":
         return torch.device("cuda" if cuda else "mps" if mps else "cpu")
@@ -32,8 +32,8 @@ def choose_device(asked: str = "auto") -> torch.device:
 
 
 def choose_precision(asked: str, device: torch.device) -> Precision:
-    """`auto` takes bfloat16 where the device multiplies it natively, else float32. Raises UsageError for
-    float16 on a CPU, whose narrow range needs loss scaling that only CUDA has here."""
+    """`auto` selects bfloat16 if the device multiplies it natively, else float32. Raises UsageError for
+    float16 on a CPU, whose narrow range needs loss scaling that is available only on CUDA here."""
     if asked == "auto":
         return "bfloat16" if _has_bfloat16(device) else "float32"
     if asked == "float16" and device.type != "cuda":
@@ -46,18 +46,18 @@ def choose_precision(asked: str, device: torch.device) -> Precision:
 
 
 def _has_bfloat16(device: torch.device) -> bool:
-    """Without the instructions bfloat16 is emulated, several times slower than float32."""
+    """Without these instructions bfloat16 is emulated, several times slower than float32."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type != "cpu" or limited_to_avx2():
         return False
-    describe = getattr(torch.cpu, "get_capabilities", dict)  # not in every torch that charpipe allows
+    describe = getattr(torch.cpu, "get_capabilities", dict)  # some allowed torch versions lack it
     capabilities: dict[str, Any] = describe()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
-    """Lower precision around float32 weights and state, or nothing."""
+    """Autocast to a lower precision around float32 weights and state, or a null context."""
     if precision == "float32":
         return nullcontext()
     lower = torch.autocast(device.type, dtype=getattr(torch, precision))
@@ -66,7 +66,7 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
 
 @cache
 def _onednn_has_bfloat16() -> bool:
-    """Without AVX-512 oneDNN has no LSTM in bfloat16 and raises; PyTorch's own kernels have one everywhere."""
+    """Without AVX-512, oneDNN has no LSTM in bfloat16 and raises; PyTorch's own kernels support it everywhere."""
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 

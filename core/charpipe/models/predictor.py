@@ -1,4 +1,4 @@
-"""A trained network as a predictor: without gradients, without dropout."""
+"""A trained network as a predictor: without gradients and dropout."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Scorer = Callable[[Tensor, State], tuple[Tensor, State]]
 
 
 class NetworkPredictor:
-    """`step` and `score` of any module that keeps the model contract, on the device where its weights are."""
+    """`step` and `score` of any module that follows the model contract, on the device of its weights."""
 
     def __init__(self, network: nn.Module, vocabulary_size: int, precision: Precision = "float32") -> None:
         self.network = network
@@ -49,7 +49,7 @@ class NetworkPredictor:
     def score(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
         """ids int64 [T + 1, B] -> nats float32 [T, B] of ids[1:], and the state that has read ids[:-1].
 
-        Raises RunError where an id is none of the vocabulary's.
+        Raises RunError if an id is not in the vocabulary.
         """
         check_ids(ids, self.vocabulary_size)
         if self._scorer is None:
@@ -57,7 +57,7 @@ class NetworkPredictor:
         return self._scorer(ids, state)
 
     def _score(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
-        """The same, by the network's own forward pass."""
+        """Like `score`, by the network's own forward pass."""
         logits, state = self._forward(ids[:-1], state)
         targets = ids[1:].to(self.device)
         nats = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")

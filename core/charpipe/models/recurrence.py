@@ -1,4 +1,4 @@
-"""PyTorch's recurrent layers as recurrences, with kinds of dropout that those do not have."""
+"""PyTorch's recurrent layers as recurrences, with additional kinds of dropout."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 class TorchRecurrence(nn.Module):
     """`nn.RNN`, `nn.GRU` or `nn.LSTM` with named state.
 
-    `names` are the tensors it carries, in the layer's own order: `("hidden",)` or `("hidden", "cell")`. `locked` makes
-    the layer's dropout between layers the same through a window. `recurrent_dropout` leaves out a share of the
-    recurrent weights, the same ones through a window (Merity, Keskar, Socher 2018, after Wan et al. 2013).
+    `names` are the tensors it carries, in the layer's own order: `("hidden",)` or `("hidden", "cell")`. `locked` keeps
+    one mask per window for the dropout between layers. `recurrent_dropout` drops a fraction of the
+    recurrent weights, with one mask per window (Merity, Keskar, Socher 2018, after Wan et al. 2013).
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class TorchRecurrence(nn.Module):
         self.recurrent_dropout = recurrent_dropout
 
     def initial_state(self, batch_size: int) -> State:
-        """Zeros, [layers, B, H] each, where the weights are."""
+        """Zeros, [layers, B, H] each, on the device of the weights."""
         like = next(self.parameters())
         shape = (self.layer.num_layers, batch_size, self.layer.hidden_size)
         return {name: like.new_zeros(shape) for name in self.names}
@@ -62,13 +62,13 @@ class TorchRecurrence(nn.Module):
         return outputs, {name: value.float() for name, value in zip(self.names, after, strict=True)}
 
     def recurrent_weights(self, place: int) -> Tensor:
-        """Those of layer `place`, [gates * H, H]; while training without the share that is dropped."""
+        """The recurrent weights of layer `place`, [gates * H, H]; with dropout applied while training."""
         return functional.dropout(
             self.layer.get_parameter(f"weight_hh_l{place}"), self.recurrent_dropout, self.training
         )
 
     def between(self, values: Tensor) -> Tensor:
-        """Outputs [T, B, H] of a layer as the next one reads them."""
+        """Outputs [T, B, H] of a layer, with dropout for the next one."""
         return drop(values, self.layer.dropout, self.training, locked=self.locked)
 
     def _by_layer(self, values: Tensor, before: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -92,7 +92,7 @@ class TorchRecurrence(nn.Module):
 
 @contextmanager
 def _no_word_about_weights() -> Iterator[None]:
-    """cuDNN remarks that weights are not one piece of memory and copies them: those here are new ones in any case."""
+    """cuDNN warns that weights are not contiguous in memory and copies them: here they are new tensors in any case."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk")
         yield

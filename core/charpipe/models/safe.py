@@ -1,4 +1,4 @@
-"""Reading tensors from files that are not trusted: everything is checked before anything is allocated."""
+"""Reads tensors from untrusted files: everything is checked before anything is allocated."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DTYPES = {
 def read_header(path: Path) -> dict[str, Any]:
     """The header of a safetensors file: name -> {"dtype", "shape", "data_offsets"}.
 
-    Raises RunError if it is none.
+    Raises RunError if there is no valid header.
     """
     try:
         size = path.stat().st_size
@@ -55,8 +55,8 @@ def read_header(path: Path) -> dict[str, Any]:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a file, on the CPU, in memory of their own: where they lie in the file they may begin at any
-    address, and some products round otherwise there. Raises RunError on anything that safetensors refuses."""
+    """All tensors of a file, copied to CPU memory: in the file they may start at any
+    address, and some products round differently there. Raises RunError on anything that safetensors refuses."""
     read_header(path)
     try:
         return {name: tensor.clone() for name, tensor in load_file(path).items()}

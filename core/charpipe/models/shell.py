@@ -1,4 +1,4 @@
-"""The shell that makes a language model of a recurrence: characters in, scores of the next character out."""
+"""The shell that turns a recurrence into a language model: characters in, logits of the next character out."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def embedding_width(config: ArchitectureConfig, vocabulary_size: int) -> int | N
 
 
 class LanguageModel(nn.Module):
-    """Keeps the model contract around `recurrence(input_size)`, the module that a plugin brings.
+    """A network that follows the model contract, around the plugin's module `recurrence(input_size)`.
 
-    Characters enter one-hot, as in the blog, or through a learnt embedding where `embedding_size` is set
+    Characters enter one-hot, as in the blog, or through a trained embedding if `embedding_size` is set
     or the vocabulary is large; the softmax head reads the last layer's units, after dropout.
     """
 
@@ -74,5 +74,5 @@ class LanguageModel(nn.Module):
 
 
 def parameter_count(network: nn.Module) -> int:
-    """Learnt numbers, shared ones counted once."""
+    """The number of trainable parameters, shared ones counted once."""
     return sum(values.numel() for values in network.parameters() if values.requires_grad)

@@ -1,4 +1,4 @@
-"""Networks that charpipe's kernels know: one of PyTorch's recurrent layers in charpipe's shell."""
+"""Networks that charpipe's kernels support: one of PyTorch's recurrent layers in charpipe's shell."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ def modules_of(network: LanguageModel) -> NetworkModules:
 
 
 def is_standard(network: object) -> bool:
-    """Whether a network is charpipe's shell around one of PyTorch's layers, and no subclass of either."""
+    """Whether a network is charpipe's shell around one of PyTorch's layers, with no subclass of either."""
     return type(network) is LanguageModel and type(network.recurrence) is TorchRecurrence

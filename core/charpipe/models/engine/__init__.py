@@ -1,4 +1,4 @@
-"""The engines of training: how loss and gradients of a window are computed.
+"""The training engines: how loss and gradients of a window are computed.
 
 `plain` is PyTorch's autograd, `fast` the compiled kernels of `charpipe.kernels.train` (on a CPU, for PyTorch's RNN, GRU
 and LSTM), `cuda-graphs` a captured update with cuDNN's layers. Importing this package compiles nothing.

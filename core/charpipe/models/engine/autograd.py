@@ -1,4 +1,4 @@
-"""The engine `plain`: the network's own forward pass, differentiated by PyTorch."""
+"""The engine `plain`: the network's own forward pass, with gradients by autograd."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def plain_forward(network: nn.Module, device: torch.device, precision: Precision
 
 
 def autograd_loss_and_grad(forward: Forward, scaler: torch.amp.GradScaler | None = None) -> LossAndGrad:
-    """Cross entropy of a forward pass, and its gradient by autograd; `scaler` scales the loss for float16."""
+    """Cross entropy of a forward pass, and its gradient by autograd; `scaler` is the gradient scaler for float16."""
 
     def loss_and_grad(ids: Tensor, targets: Tensor, state: State, factor: float) -> tuple[Tensor, State]:
         logits, after = forward(ids, state)

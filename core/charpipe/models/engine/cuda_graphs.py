@@ -1,7 +1,7 @@
-"""The forward pass of the engine `cuda-graphs`: in the layout that cuDNN is fastest with, to be captured in a graph.
+"""The forward pass of the engine `cuda-graphs`: in cuDNN's fastest layout, to be captured in a graph.
 
 Unverified: it has run only without a GPU, where tests compare its numbers with PyTorch's layers on a CPU. It is never
-chosen by itself until benchmarks/results has a measurement of it.
+selected automatically until benchmarks/results has a measurement of it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from charpipe.models.shell import LanguageModel
 def forward_on_cuda(
     network: nn.Module, device: torch.device, precision: Precision, batch_size: int
 ) -> Forward:
-    """The forward pass to capture. Raises UsageError without CUDA, and for networks of other layers than PyTorch's,
+    """The forward pass to capture. Raises UsageError without CUDA, and for networks with layers other than PyTorch's,
     whose operations may not be capturable."""
     reason = "it is for CUDA" if device.type != "cuda" else unusual_layers(network)
     if reason is not None:
@@ -35,7 +35,7 @@ def forward_on_cuda(
 
 
 def _has_inner_dropout(network: LanguageModel) -> bool:
-    """Whether cuDNN would apply dropout between layers: by its own generator, which charpipe's seeds do not set."""
+    """Whether cuDNN would apply dropout between layers: from its own generator, which charpipe's seeds do not set."""
     layer: nn.RNNBase = network.recurrence.layer  # type: ignore[assignment]
     return layer.num_layers > 1 and layer.dropout > 0
 

@@ -1,9 +1,9 @@
 """A forward pass padded for cuDNN's persistent kernels, which keep the recurrent weights on the chip.
 
-PyTorch uses them only in float16, for one layer at a time, whose hidden and input sizes are a multiple of 128 and at
+PyTorch uses them only in float16, for one layer at a time, with hidden and input sizes that are multiples of 128 and at
 most 1024, and for batch sizes that are a multiple of 8 and at most 128 (aten/src/ATen/native/cudnn/RNN.cpp). So each
-layer is called by itself, with copies of its weights padded with zeros: a unit whose weights are zero stays zero in all
-three cells. The parameters stay as they are, and gradients flow back to them through the copies.
+layer is called separately, with copies of its weights padded with zeros: a unit whose weights are zero stays zero in
+all three cells. The parameters do not change, and gradients flow back to them through the copies.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PERSISTENT, UNPADDED = Layout(UNIT_MULTIPLE, BATCH_MULTIPLE), Layout(1, 1)
 
 
 def layout_for(network: LanguageModel, batch_size: int, precision: Precision) -> Layout | None:
-    """The layout for which cuDNN has a persistent kernel, or None where it has none: never for a GRU."""
+    """The layout for which cuDNN has a persistent kernel, or None if there is none: never for a GRU."""
     recurrence: TorchRecurrence = network.recurrence  # type: ignore[assignment]
     layer = recurrence.layer
     sizes = [_padded(size, UNIT_MULTIPLE) for size in (layer.hidden_size, layer.input_size)]
@@ -46,7 +46,7 @@ def layout_for(network: LanguageModel, batch_size: int, precision: Precision) ->
 
 
 def padded_forward(network: LanguageModel, dtype: torch.dtype, layout: Layout) -> Forward:
-    """The network's `forward` in a layout, with products in `dtype`; the same numbers but for rounding."""
+    """The network's `forward` in a layout, with products in `dtype`; the same numbers up to rounding."""
     recurrence: TorchRecurrence = network.recurrence  # type: ignore[assignment]
     layer, names, function = recurrence.layer, recurrence.names, FUNCTIONS[recurrence.layer.mode]
     units, inputs = _padded(layer.hidden_size, layout.units), _padded(layer.input_size, layout.units)
@@ -87,8 +87,8 @@ def padded_forward(network: LanguageModel, dtype: torch.dtype, layout: Layout) -
 def padded_weights(
     recurrence: TorchRecurrence, number: int, inputs: int, units: int, dtype: torch.dtype
 ) -> list[Tensor]:
-    """A layer's weights and biases, padded to so many inputs and units. They are consecutive in one piece of memory, as
-    cuDNN needs them, which then does not copy them again."""
+    """A layer's weights and biases, padded to these numbers of inputs and units. They are contiguous in memory, as
+    cuDNN needs them, so that it does not copy them again."""
     layer, old = recurrence.layer, recurrence.layer.hidden_size
     columns = {"ih": inputs, "hh": units}
     given = {

@@ -1,4 +1,4 @@
-"""How much processor time other programs use beside this process."""
+"""Measures how much processor time other programs use while this process runs."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def clock() -> tuple[float, float, float] | None:
 
 
 class OtherPrograms:
-    """Counts from when it is made."""
+    """Measures from its creation."""
 
     def __init__(self, clock: Clock = clock) -> None:
         self._clock, self._began = clock, clock()
 
     def cores(self) -> float:
-        """How many cores they kept busy since; 0 where that is not known."""
+        """How many cores other programs have kept busy since; 0 if unknown."""
         began, now = self._began, self._clock()
         if began is None or now is None or now[0] - began[0] < SHORTEST:
             return 0.0
@@ -44,7 +44,7 @@ class OtherPrograms:
         return max(0.0, used - own) / seconds
 
     def disturb(self, threads: int) -> bool:
-        """Whether they kept cores busy that so many threads need."""
+        """Whether they kept busy cores that this number of threads needs."""
         return self.cores() > cores_here() - threads + DISTURBING
 
 
@@ -54,7 +54,7 @@ def cores_here() -> int:
 
 
 def disturb_now(threads: int, sleep: Callable[[float], None] = time.sleep) -> bool:
-    """Whether other programs keep cores busy at this moment that so many threads need."""
+    """Whether other programs now keep busy cores that this number of threads needs."""
     others = OtherPrograms()
     sleep(SAMPLE_SECONDS)
     return others.disturb(threads)

@@ -1,4 +1,4 @@
-"""Choosing the engine of a training, and of scoring."""
+"""Selects the engine for training, and for scoring."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def choose_engine(
     threads: int = 1,
     scaler: torch.amp.GradScaler | None = None,
 ) -> tuple[str, LossAndGrad]:
-    """The engine's name, "fast", "plain" or "cuda-graphs", and its function, for this batch size and so many threads.
+    """The engine's name, "fast", "plain" or "cuda-graphs", and its function, for this batch size and number of threads.
 
-    `scaler` scales the loss that PyTorch differentiates. Raises UsageError where the engine asked for cannot be used.
+    `scaler` scales the loss for autograd. Raises UsageError if the requested engine cannot be used.
     """
     if asked == "cuda-graphs":
         return asked, autograd_loss_and_grad(forward_on_cuda(network, device, precision, batch_size), scaler)
@@ -49,7 +49,7 @@ def choose_engine(
 def choose_scorer(
     network: nn.Module, device: torch.device, precision: Precision
 ) -> Callable[[Tensor, State], tuple[Tensor, State]] | None:
-    """`Predictor.score` by the engine "fast", or None where that cannot be used or may be slower."""
+    """`Predictor.score` by the engine "fast", or None if that cannot be used or may be slower."""
     if obstacle(network, device, precision) is not None or not is_faster(network, precision):
         return None
     from charpipe.kernels.train.scoring import CompiledScorer  # imports llvmlite

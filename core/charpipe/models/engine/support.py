@@ -1,4 +1,4 @@
-"""Which networks the engine `fast` can train here, and where it is the faster one."""
+"""Which networks the engine `fast` can train here, and where it is faster than `plain`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LAYERS = {nn.RNN: ("hidden",), nn.GRU: ("hidden",), nn.LSTM: ("hidden", "cell")}
 
 
 def obstacle(network: nn.Module, device: torch.device, precision: Precision) -> str | None:
-    """Why the engine `fast` cannot train this network, or None where it can."""
+    """Why the engine `fast` cannot train this network, or None if it can."""
     if device.type != "cpu":
         return "it is for CPUs"
     if reason := unusual_layers(network):
@@ -44,7 +44,7 @@ def unusual_layers(network: nn.Module) -> str | None:
 
 
 def is_faster(network: nn.Module, precision: Precision) -> bool:
-    """Whether `fast` is faster than `plain` without a doubt. With AMX, oneDNN's LSTM in bfloat16 may be faster: it is
+    """Whether `fast` is certainly faster than `plain`. With AMX, oneDNN's LSTM in bfloat16 may be faster: it is
     one operation that uses AMX, which the kernels do not."""
     here, layer = this_processor(), network.recurrence.layer  # type: ignore[union-attr]
     amx = here is not None and here.matrices and precision == "bfloat16"
@@ -52,5 +52,5 @@ def is_faster(network: nn.Module, precision: Precision) -> bool:
 
 
 def is_uncertain(network: nn.Module, device: torch.device, precision: Precision) -> bool:
-    """Whether both engines can train this network, and only a trial tells which one is faster."""
+    """Whether both engines can train this network, and only a trial can tell which is faster."""
     return obstacle(network, device, precision) is None and not is_faster(network, precision)

@@ -1,6 +1,6 @@
-"""Which engine trains faster here: both make a few updates on a copy, and the answer is remembered.
+"""Finds the faster training engine: each makes a few updates on a copy, and the result is cached.
 
-An answer that was found beside other programs is good for as long as they run, and is found again after that.
+A result measured while other programs run is used only as long as they run, and is then measured again.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Update = Callable[[], object]
 def compare(
     updates: dict[str, Update], seconds: float, clock: Callable[[], float] = perf_counter
 ) -> dict[str, float]:
-    """Median seconds of an update of each engine, timed in turns; empty where `seconds` did not suffice."""
+    """Median seconds per update of each engine, timed alternately; empty if `seconds` was not enough."""
     began = clock()
     found: dict[str, list[float]] = {name: [] for name in updates}
     for round_ in range(TRIES + 1):
@@ -56,8 +56,8 @@ def compare(
 
 
 def prefer(times: dict[str, float], *, spins: bool = False) -> tuple[str, str]:
-    """The engine to take, and why, from the seconds of an update of "fast" and "plain"; `spins` says that PyTorch's
-    threads wait by spinning for long, so that "plain" would all but stop beside other programs."""
+    """The engine to use, and why, from the seconds per update of "fast" and "plain"; `spins` says that PyTorch's
+    threads spin for long while they wait, so that "plain" would nearly stop beside other programs."""
     if not times:
         return "fast", "there was no time to try both"
     told = (
@@ -72,7 +72,7 @@ def prefer(times: dict[str, float], *, spins: bool = False) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Choice:
-    """What a trial found, when, and whether other programs `disturbed` it."""
+    """The result of a trial, its time, and whether other programs `disturbed` it."""
 
     engine: str
     reason: str
@@ -80,7 +80,7 @@ class Choice:
     disturbed: bool
 
     def told(self) -> tuple[str, str]:
-        """The engine, and why it was remembered."""
+        """The engine, with the cached reason and its date."""
         return self.engine, f"{self.reason} when it was tried on {self.date}"
 
 
@@ -91,8 +91,8 @@ def choose_by_trial(
     window: tuple[Tensor, Tensor, State],
     seconds: float,
 ) -> tuple[str, str]:
-    """The engine for this network and windows of this shape, and why. Remembered, so that the same command gives the
-    same bits; what was found beside other programs only until they have ended. `seconds` limits the trial."""
+    """The engine for this network and windows of this shape, and why. Cached, so that the same command gives the
+    same bits; a result disturbed by other programs only until they have ended. `seconds` limits the trial."""
     path = _cache_path(network, precision, threads, window[0])
     known = _read(path)
     if known is not None and not (known.disturbed and not disturb_now(threads)):
@@ -117,7 +117,7 @@ def _try(
     window: tuple[Tensor, Tensor, State],
     seconds: float,
 ) -> dict[str, float]:
-    """Seconds of an update of each engine, on copies of the network."""
+    """Seconds per update of each engine, on copies of the network."""
     cpu = torch.device("cpu")
     updates: dict[str, Update] = {}
     for engine in ("fast", "plain"):

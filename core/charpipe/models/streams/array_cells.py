@@ -46,7 +46,7 @@ class ArrayCell:
         self.outputs = self.hidden[-self.size :]
 
     def steps(self, table: Array) -> list[Step]:
-        """A step function for each layer. `table` [V, gates * H] has what each token adds in the first layer."""
+        """One step function per layer. `table` [V, gates * H] holds each token's contribution to the first layer."""
         return [self.step(number, table) for number in range(self.layer.num_layers)]
 
     def step(self, number: int, table: Array) -> Step:
@@ -58,7 +58,7 @@ class ArrayCell:
         return {"hidden": (self.hidden * np.float32(self.scale)).reshape(-1, self.size)}
 
     def inputs(self, number: int) -> Array:
-        """The inputs of a layer's product: the output of the layer below, and its own previous one."""
+        """The inputs of a layer's product: the output of the layer below, and its own previous output."""
         size = self.size
         return self.hidden[max(0, number - 1) * size : (number + 1) * size]
 
@@ -78,12 +78,12 @@ class ArrayCell:
         return np.zeros(self.layer.get_parameter("weight_hh_l0").shape[0], np.float32)
 
     def joined(self, number: int) -> Array:
-        """The weights that belong to `inputs`."""
+        """The weights for `inputs`."""
         own = self.weights("weight_hh", number)
         return own if number == 0 else np.concatenate([self.weights("weight_ih", number), own])
 
     def rows(self, number: int, table: Array) -> Array:
-        """What a layer adds to its product, [V, gates * H]: the biases, and in the first layer the input table."""
+        """The terms added to a layer's product, [V, gates * H]: the biases, and in the first layer the input table."""
         both = self.bias("bias_ih", number) + self.bias("bias_hh", number)
         return table + both if number == 0 else np.broadcast_to(both, (len(table), len(both)))
 
@@ -119,7 +119,7 @@ class LstmCell(ArrayCell):
     def __init__(self, layer: nn.RNNBase, carried: Mapping[str, Array]) -> None:
         super().__init__(layer, carried)
         size = self.size
-        # i f o g c of a layer side by side, so that i f times g c is one multiplication
+        # i f o g c of a layer are contiguous, so that i f times g c is one multiplication
         self.work = [np.empty(5 * size, np.float32) for _ in range(layer.num_layers)]
         for work, c in zip(self.work, carried["cell"], strict=True):
             work[4 * size :] = c
@@ -129,7 +129,7 @@ class LstmCell(ArrayCell):
         return {**super().state(), "cell": cells}
 
     def _ordered(self, gates: Array) -> Array:
-        """From PyTorch's order i f g o to i f o g, the arguments of sigmoids halved."""
+        """From PyTorch's order i f g o to i f o g, with the arguments of sigmoids halved."""
         i, f, g, o = np.split(gates, 4, axis=-1)
         return np.concatenate([i * HALF, f * HALF, o * HALF, g], axis=-1)
 

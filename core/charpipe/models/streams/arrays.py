@@ -1,4 +1,4 @@
-"""A stream stepped by numpy: PyTorch spends most of a single token's step on finding out what to do."""
+"""A stream stepped by numpy: for a single token, PyTorch spends most of a step on dispatch."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from charpipe.models.streams.array_cells import CELLS, Array, blocks
 class ArrayStream:
     """PyTorch's RNN, GRU or LSTM inside the shell, stepped in float32 by numpy.
 
-    The logits are those of the plain path but for rounding (1e-6 or so), which a network with very large recurrent
-    weights may amplify. The weights are copied: a stream does not see a later update.
+    The logits equal those of the plain path up to rounding (1e-6 or so), which a network with very large recurrent
+    weights may amplify. The weights are copied: a stream does not see later updates.
     """
 
     def __init__(self, modules: NetworkModules, state: State) -> None:

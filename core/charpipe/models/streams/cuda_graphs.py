@@ -1,6 +1,6 @@
-"""One stream on CUDA, its step captured once and replayed: small networks are bound by kernel launches there.
+"""One stream on CUDA, its step captured once and replayed: kernel launches dominate the time of small networks.
 
-Unverified: benchmarks/results has no measurement of it yet, so `[sample] cuda_graphs` is off unless it is set.
+Unverified: benchmarks/results has no measurement of it yet, so `[sample] cuda_graphs` is off by default.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ WARM_UP = 3
 
 
 class GraphStream:
-    """The plain path's step as a CUDA graph over memory of its own."""
+    """The plain path's step as a CUDA graph with its own memory."""
 
     def __init__(self, predictor: NetworkPredictor, state: State) -> None:
         self._token = torch.zeros(1, dtype=torch.int64, device=predictor.device)
@@ -35,7 +35,7 @@ class GraphStream:
                 self._state[name].copy_(value)
 
     def step(self, token: int) -> NDArray[np.float32]:
-        """Read a token; the logits of the next one, [V]."""
+        """Read a token; returns the logits of the next one, [V]."""
         self._token.fill_(token)
         self._graph.replay()
         found: NDArray[np.float32] = self._logits[0].cpu().numpy()
@@ -43,5 +43,5 @@ class GraphStream:
 
     @property
     def state(self) -> State:
-        """The carried state, with a batch of one."""
+        """The carried state, with batch size 1."""
         return {name: value.clone() for name, value in self._state.items()}

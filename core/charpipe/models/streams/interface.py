@@ -1,4 +1,4 @@
-"""What sampling asks of a model that is read token by token."""
+"""The interface that sampling needs of a model read token by token."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ Engine = Literal["compiled", "arrays", "plain"]
 
 
 class Stream(Protocol):
-    """A model that reads one text, and the state it carries."""
+    """A model reading one text, and its carried state."""
 
     def step(self, token: int) -> NDArray[np.float32]:
-        """Read a token; the logits of the next one, [V]. The array is overwritten by the next step."""
+        """Read a token; returns the logits of the next one, [V]. The next step overwrites the array."""
         ...
 
     @property
     def state(self) -> State:
-        """The carried state, with a batch of one."""
+        """The carried state, with batch size 1."""
         ...
 
 
 class Batch(Protocol):
-    """A model that reads B texts side by side, and the state it carries."""
+    """A model reading B texts in parallel, and its carried state."""
 
     size: int
     """B"""
 
     def step(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Read tokens [B]; the logits of the next ones, [B, V]. The array may be overwritten by the next step."""
+        """Read tokens [B]; returns the logits of the next ones, [B, V]. The next step may overwrite the array."""
         ...

@@ -1,4 +1,4 @@
-"""Choosing how a model is read token by token."""
+"""Selects how a model is read token by token."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MIN_SHARD = 8
 def open_stream(
     predictor: Predictor, state: State, engine: Engine = "arrays", *, graphs: bool = False
 ) -> Stream:
-    """A stream that goes on from `state` (a batch of one), by that engine, or stepwise where the engine does not know
+    """A stream that continues from `state` (batch size 1), by this engine, or stepwise if the engine does not support
     the model. `graphs` captures the step on CUDA."""
     modules = standard_modules(predictor) if engine != "plain" else None
     if modules is not None and engine == "compiled":
@@ -42,8 +42,8 @@ def open_stream(
 
 
 def open_batches(predictor: Predictor, state: State, precision: str = "float32") -> list[Batch]:
-    """Batches that go on from `state`, its streams in order: one batch, or in int8 one for each core, to be stepped by
-    a thread of its own. Raises UsageError where the precision is not available."""
+    """Batches that continue from `state`, its streams in order: one batch, or in int8 one per core, each stepped by
+    its own thread. Raises UsageError if the precision is not available."""
     modules = _int8_modules(predictor) if precision in ("int8", "auto") else None
     if modules is not None:
         from charpipe.kernels.step.int8 import Int8Batch  # imports numba
@@ -58,7 +58,7 @@ def open_batches(predictor: Predictor, state: State, precision: str = "float32")
 
 
 def in_precision(predictor: Predictor, precision: str) -> Predictor:
-    """The predictor in another precision on the same device; count-based models have none, and are returned as is."""
+    """The predictor in another precision on the same device; count-based models have none, and are unchanged."""
     if precision == "float32" or not isinstance(predictor, NetworkPredictor):
         return predictor
     chosen = choose_precision(precision, predictor.device)
@@ -66,8 +66,8 @@ def in_precision(predictor: Predictor, precision: str) -> Predictor:
 
 
 def standard_modules(predictor: Predictor) -> NetworkModules | None:
-    """The modules of a predictor whose steps numpy and the kernels know: float32 on a CPU, charpipe's shell around one
-    of PyTorch's layers. None for any other."""
+    """The modules of a predictor whose steps numpy and the kernels support: float32 on a CPU, charpipe's shell around
+    one of PyTorch's layers. None for any other."""
     if not isinstance(predictor, NetworkPredictor) or not is_standard(predictor.network):
         return None
     modules = modules_of(predictor.network)  # type: ignore[arg-type]
@@ -83,7 +83,7 @@ def standard_modules(predictor: Predictor) -> NetworkModules | None:
 
 
 def _has_hooks(network: nn.Module) -> bool:
-    """Whether a module has forward hooks, which would not be called."""
+    """Whether a module has forward hooks, which these engines would not call."""
     return any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
 
 
@@ -97,7 +97,7 @@ def _int8_modules(predictor: Predictor) -> NetworkModules | None:
 
 
 def _sharded(state: State) -> list[State]:
-    """The state's streams in shards, one for each core, as far as each gets a few."""
+    """The state's streams in shards, one per core, as long as each gets a few."""
     count = next(iter(state.values())).shape[1]
     shards = max(1, min(torch.get_num_threads(), count // MIN_SHARD))
     pieces = {name: value.chunk(shards, 1) for name, value in state.items()}
