@@ -1,4 +1,4 @@
-"""The one exception hierarchy. A message says what is wrong, what was kept and what to type next."""
+"""The exception hierarchy. Each message says what is wrong, what was kept and what to type next."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any, Protocol
 
 
 class CharpipeError(Exception):
-    """Anything charpipe can explain in a sentence. The command line prints it and exits with `exit_code`."""
+    """Base class of errors with a message for the user. The command line prints it and exits with `exit_code`."""
 
     exit_code = 1
 
 
 class UsageError(CharpipeError):
-    """The request cannot be understood: an unknown name, a wrong type, a bad flag."""
+    """The request is invalid: an unknown name, a wrong type, a bad flag."""
 
     exit_code = 2
 
 
 class OwnershipError(CharpipeError):
-    """A project file or plugin belongs to another user, and is not run."""
+    """A project file or plugin belongs to another user, and is not executed."""
 
 
 class CorpusError(CharpipeError):
@@ -28,23 +28,23 @@ class CorpusError(CharpipeError):
 
 
 class RefreshError(CorpusError):
-    """A source that was fetched before cannot be asked again; what was fetched is kept."""
+    """A source that was fetched before cannot be reached again; what was fetched is kept."""
 
 
 class StoreError(CharpipeError):
-    """What a stage made is missing, damaged or written by something else."""
+    """A stage's result is missing, damaged or written by something else."""
 
 
 class PluginError(CharpipeError):
-    """A plugin that was asked for could not be loaded or broke its contract."""
+    """A requested plugin could not be loaded or broke its contract."""
 
 
 class RunError(CharpipeError):
-    """A run or one of its checkpoints is missing, damaged or does not fit."""
+    """A run or one of its checkpoints is missing, damaged or incompatible."""
 
 
 class TrainingError(CharpipeError):
-    """Training cannot go on: a loss that is not finite, memory that is not there."""
+    """Training cannot continue: a loss that is not finite, or out of memory."""
 
 
 class InterruptedRun(CharpipeError):  # noqa: N818  it is no error
@@ -56,13 +56,13 @@ class InterruptedRun(CharpipeError):  # noqa: N818  it is no error
 
 
 class JsonResult(Protocol):
-    """What a pipeline came to; see `charpipe.plugin.PipelineResult`."""
+    """The result of a pipeline; see `charpipe.plugin.PipelineResult`."""
 
     def to_json(self) -> dict[str, Any]: ...
 
 
 class Incomplete(CharpipeError):  # noqa: N818  it is an error in part
-    """A part of the work failed; `result` is what came of the rest, and is shown all the same."""
+    """Part of the work failed; `result` is the result of the rest, and is still printed."""
 
     def __init__(self, message: str, result: JsonResult) -> None:
         super().__init__(message)
@@ -72,7 +72,7 @@ class Incomplete(CharpipeError):  # noqa: N818  it is an error in part
 def near_match(name: str, candidates: Iterable[str]) -> str:
     """`"; did you mean 'lstm'?"` where a candidate is close to `name`, else the candidates, else nothing."""
     known = sorted(candidates)
-    plain = {one.removeprefix("./"): one for one in known}  # a corpus in the project's folder
+    plain = {one.removeprefix("./"): one for one in known}  # a corpus in the project folder
     close = difflib.get_close_matches(name.removeprefix("./"), plain, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {plain[close[0]]!r}?"

@@ -1,5 +1,5 @@
-"""What happens while charpipe works, as values. The stages and the trainer emit them; views, files and
-trackers listen. No listener ever decides what happens next."""
+"""The events of stages and of the trainer, as values. Views, files and trackers listen to them.
+Listeners never influence what happens next."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Event:
-    """The base of all events."""
+    """The base class of all events."""
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object whose `event` is the class's name in snake case; numbers on a device are fetched."""
+        """A JSON object whose `event` is the class's name in snake case; values on a device are copied to the host."""
         values: dict[str, Any] = {"event": re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()}
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
@@ -29,7 +29,7 @@ Listener = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class StageStarted(Event):
-    """A stage begins; `why` says what made it necessary ("first time", "min_count 1 -> 2")."""
+    """A stage starts; `why` says why it must run ("first time", "min_count 1 -> 2")."""
 
     stage: str
     why: str = ""
@@ -37,7 +37,7 @@ class StageStarted(Event):
 
 @dataclass(frozen=True)
 class StageProgress(Event):
-    """So much of a stage is done, in `unit`s ("bytes", "files")."""
+    """Progress of a stage, in `unit`s ("bytes", "files")."""
 
     stage: str
     done: int
@@ -47,7 +47,7 @@ class StageProgress(Event):
 
 @dataclass(frozen=True)
 class StageFinished(Event):
-    """A stage is done, or was found done (`skipped`). `summary` is for people, `facts` for programs."""
+    """A stage has ended, or was already done (`skipped`). `summary` is for people, `facts` for programs."""
 
     stage: str
     summary: str
@@ -58,14 +58,14 @@ class StageFinished(Event):
 
 @dataclass(frozen=True)
 class StagesPlanned(Event):
-    """These stages are still to come, in this order."""
+    """The remaining stages, in order."""
 
     stages: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class StageFailed(Event):
-    """A stage failed for this reason, and the pipeline goes on without it."""
+    """A stage failed for this reason, and the pipeline continues without it."""
 
     stage: str
     reason: str
@@ -73,7 +73,7 @@ class StageFailed(Event):
 
 @dataclass(frozen=True)
 class Notice(Event):
-    """Something a person should know, in one sentence."""
+    """A notice for the user, in one sentence."""
 
     message: str
     level: str = "info"
@@ -81,9 +81,9 @@ class Notice(Event):
 
 @dataclass(frozen=True)
 class TrainingStarted(Event):
-    """Training of `run` begins at `step` of `steps` (`steps` is None until a time budget has been measured;
-    `parameters` is None where they are counted in training; `engine_reason`, why this engine, where it goes on with the
-    engine that the run began with)."""
+    """Training of `run` starts at `step` of `steps` (`steps` is None until a time budget has been measured;
+    `parameters` is None if they are counted in training; `engine_reason` says why this engine was chosen; it is
+    None for a resumed run that keeps its engine)."""
 
     run: str
     step: int
@@ -98,8 +98,8 @@ class TrainingStarted(Event):
 
 @dataclass(frozen=True)
 class Step(Event):
-    """One update was made. `loss` is nats per token before it, a float or a tensor that may still be on its
-    device: fetch it with `float()` only as often as you can afford to wait. `tokens` were learnt from in it."""
+    """One update was made. `loss` is nats per token before the update, a float or a tensor that may still be on its
+    device: `float()` waits for the device, so call it rarely. `tokens` is the number of tokens in the update."""
 
     step: int
     steps: int | None
@@ -114,8 +114,8 @@ class Step(Event):
 
 @dataclass(frozen=True)
 class Reported(Event):
-    """What the latest updates measured, by full name (`train/loss`): means over the updates since the last report, and
-    the metrics of plugins. Every tenth update is followed by a report."""
+    """Metrics of the latest updates, by full name (`train/loss`): means over the updates since the last report, and
+    the metrics of plugins. A report follows every tenth update."""
 
     step: int
     metrics: Mapping[str, float]
@@ -124,7 +124,7 @@ class Reported(Event):
 @dataclass(frozen=True)
 class PlanRevised(Event):
     """After `step` updates the number of `steps` was revised; `position` is the progress of the schedule
-    then, in updates of so many, and `evaluations` the number in the whole of it."""
+    at that step, in updates out of `steps`, and `evaluations` the number in the whole schedule."""
 
     step: int
     steps: int
@@ -134,7 +134,7 @@ class PlanRevised(Event):
 
 @dataclass(frozen=True)
 class Evaluated(Event):
-    """The model was scored after `step` updates: `metrics` by their full names (`val/loss`, `perf/...`)."""
+    """The model was evaluated after `step` updates: `metrics` by full name (`val/loss`, `perf/...`)."""
 
     step: int
     metrics: Mapping[str, float]
@@ -142,7 +142,7 @@ class Evaluated(Event):
 
 @dataclass(frozen=True)
 class Sampled(Event):
-    """The model wrote `text` after `step` updates."""
+    """The model was sampled after `step` updates: `text` is the sample."""
 
     step: int
     text: str
@@ -151,14 +151,14 @@ class Sampled(Event):
 
 @dataclass(frozen=True)
 class CheckpointStarted(Event):
-    """What belongs into the checkpoint of `step` was copied; it is written while training goes on."""
+    """The content of the checkpoint of `step` was copied; it is written while training continues."""
 
     step: int
 
 
 @dataclass(frozen=True)
 class Checkpointed(Event):
-    """A checkpoint is on disk, whole, at `path`."""
+    """A checkpoint is complete on disk, at `path`."""
 
     step: int
     path: str
@@ -179,7 +179,7 @@ class Finished(Event):
 
 @dataclass(frozen=True)
 class Decided(Event):
-    """It was decided whether `run` becomes the champion of `corpus`. `version` is the champion's number after it,
+    """The decision whether `run` becomes the champion of `corpus`. `version` is the champion's number after it,
     `champion` the run that was champion before; `metrics` holds both models' bits per character by split."""
 
     corpus: str

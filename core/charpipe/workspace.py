@@ -1,4 +1,4 @@
-"""The folder that holds all that charpipe makes: the store, the runs, MLflow's and Prefect's files, the logs."""
+"""The folder for all of charpipe's files: the store, the runs, MLflow's and Prefect's files, the logs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VARIABLE = "CHARPIPE_HOME"
 
 @dataclass(frozen=True)
 class Workspace:
-    """A workspace at `root`. Everything inside is found by relative paths, so it can be moved."""
+    """A workspace at `root`. Everything inside is referenced by relative paths, so it can be moved."""
 
     root: Path
 
@@ -56,7 +56,7 @@ class Workspace:
         return folder
 
     def relative(self, path: Path) -> str:
-        """`path` as it is written into manifests: relative to the root, with forward slashes."""
+        """`path` as stored in manifests: relative to the root, with forward slashes."""
         return path.resolve().relative_to(self.root.resolve()).as_posix()
 
 
@@ -66,7 +66,7 @@ def find_workspace(project_file: Path | None) -> Workspace:
     if not os.path.isabs(os.path.expanduser("~")):  # noqa: PTH111, PTH117  no HOME, and a user without a name
         os.environ["HOME"] = str(
             found.root / "home"
-        )  # libraries ask for one, if only to look for a cache there
+        )  # some libraries need a home directory, if only to look for a cache there
     return found
 
 
@@ -76,16 +76,16 @@ def _find(project_file: Path | None) -> Workspace:
         plain = os.path.expanduser(home)  # noqa: PTH111  an unknown user stays as written
         return Workspace(
             _as_text(os.path.realpath(plain))
-        )  # one workspace has one path, however it is reached
+        )  # one canonical path per workspace, whatever path is given
     beside = project_file.parent if project_file else Path.cwd()
     return Workspace(_as_text(os.path.realpath(beside / FOLDER)))
 
 
 def _as_text(path: str) -> Path:
-    """The path itself; where it is not UTF-8, which Parquet, MLflow and Prefect need, a link to it in a folder of this
-    user in the temporary directory, always of the same name.
+    """The path itself; if it is not UTF-8, which Parquet, MLflow and Prefect need, a link to it in a folder of this
+    user in the temporary directory, always with the same name.
 
-    Raises CharpipeError where that folder is another user's.
+    Raises CharpipeError if that folder belongs to another user.
     """
     raw = os.fsencode(path)
     name = raw.decode("utf-8", "replace").replace("\N{REPLACEMENT CHARACTER}", "_")

@@ -1,4 +1,4 @@
-"""HTML pages that carry everything they show: no network, light and dark, from a desk to a phone."""
+"""Self-contained HTML pages: no network access, light and dark mode, for desktop and phone screens."""
 
 from charpipe.pages.rendering import render
 

@@ -1,6 +1,6 @@
-"""HTML for notebooks: what is put into it is escaped, and it stays short, whatever it is made of.
+"""HTML for notebooks: input is escaped, and the output is limited in length.
 
-pandas and scikit-learn show their objects by `_repr_html_`; Jupyter calls it.
+Jupyter shows an object by its `_repr_html_`, as those of pandas and scikit-learn.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _PRE = "white-space:pre-wrap;font-family:monospace"
 
 
 def shortened(text: str, most: int) -> str:
-    """The text, cut to `most` characters with an ellipsis at its end."""
+    """The text, truncated to `most` characters with an ellipsis."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def visible(text: str) -> str:
-    """The text with the characters that would change how it is laid out, as controls do, by their code points."""
+    """The text with characters that would change the layout, such as controls, replaced by their code points."""
     return "".join(
         char if char.isprintable() or char in "\n\t" or char in _JOINERS else f"‹U+{ord(char):04X}›"
         for char in text
@@ -43,8 +43,8 @@ def escaped(text: str, most: int = 200) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of texts: the first 20 rows, and how many more there are; without a head where that is empty. The first
-    column is read from the left."""
+    """An HTML table of texts: the first 20 rows, and the number of the rest; no header row if the header is empty. The
+    first column is left-aligned."""
 
     def line(tag: str, cells: Iterable[str]) -> str:
         first = " style='text-align:left'"
@@ -61,12 +61,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def block(text: str, most: int = 1000) -> str:
-    """A text with its line ends."""
+    """A text with its line breaks."""
     return f"<pre style='{_PRE}'>{escaped(text, most)}</pre>"
 
 
 def coloured(pieces: Iterable[tuple[str, float]]) -> str:
-    """Pieces of a text, each the redder the nearer its strength is to 1; cut where it becomes long."""
+    """Pieces of a text, shaded red by strength (0 to 1); truncated when long."""
     shown: list[str] = []
     room = LONGEST - len(_STYLE) - 200
     for depth, group in groupby(pieces, lambda piece: round(7 * min(1.0, max(0.0, piece[1])))):

@@ -1,4 +1,4 @@
-"""Templates to pages. What is put into a page is escaped, for texts and names in it are not trusted."""
+"""Renders templates to pages. Values are escaped, because texts and names in them are not trusted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def render(template: str, **context: Any) -> str:
-    """The page that a file of `templates/` makes of `context`; a name that it lacks is an error.
+    """Render a file of `templates/` with `context`; a missing name is an error.
 
     Templates extend `base.html`, whose blocks are `title`, `style` (more CSS) and `content`.
     """

@@ -1,1 +1,1 @@
-"""What charpipe itself provides by the hooks that plugins use."""
+"""The plugin system: hooks, discovery, registry, and charpipe's own plugins."""

@@ -1,4 +1,4 @@
-"""Importing plugins so that a broken one harms only itself: every fault becomes a line in the load report."""
+"""Imports plugins in isolation: every error of a plugin becomes a line in the load report."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OWN = "charpipe.plugins.builtin"
 
 @dataclass(frozen=True)
 class FoundPlugin:
-    """A plugin that may be loaded: its `module`, and its file (`path`) where it is not installed."""
+    """A plugin to load: its `module`, and its file (`path`) if it is not installed."""
 
     module: str
     path: Path | None = None
@@ -35,7 +35,7 @@ class FoundPlugin:
 
     @property
     def origin(self) -> str:
-        """Where it was found, for people: the distribution and its version, or the file."""
+        """Where it was found, for display: the distribution and its version, or the file."""
         if self.entry_point is not None and self.entry_point.dist is not None:
             return f"{self.entry_point.dist.name} {self.entry_point.dist.version}"
         return f"charpipe {self.version}" if self.module == OWN else str(self.path)
@@ -50,7 +50,7 @@ class FoundPlugin:
 
 
 def find_plugins(folders: Sequence[Path]) -> Iterator[FoundPlugin]:
-    """charpipe's own, then installed plugins by entry point, then the modules of `folders` that are not installed."""
+    """charpipe's own plugins, then installed ones by entry point, then modules of `folders` that are not installed."""
     yield FoundPlugin(OWN)
     installed = sorted(entry_points(group=GROUP), key=lambda point: point.value)
     seen = set()
@@ -77,7 +77,7 @@ def _module_file(path: Path) -> Path | None:
 
 
 def import_plugin(found_plugin: FoundPlugin) -> ModuleType:
-    """Import a plugin: what it prints is swallowed, what it imports must not be heavy. Raises whatever it raises."""
+    """Import a plugin: suppresses its output, refuses heavy imports. Raises whatever the plugin raises."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), _light_only():
         if found_plugin.path is None:
             return importlib.import_module(found_plugin.module)

@@ -1,4 +1,4 @@
-"""Which plugins there are and what they provide. A duplicate name is an error that names both providers."""
+"""The registry of plugins and what they provide. A duplicate name is an error that names both providers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ METRIC_GROUPS = {
 
 @dataclass
 class Provider:
-    """A plugin as it was found: its problems, and the names it provides by kind."""
+    """A plugin as found: its problems, and the names it provides by kind."""
 
     module: str
     origin: str
@@ -56,11 +56,11 @@ class Provider:
 
     @property
     def own(self) -> bool:
-        """Whether it is charpipe itself."""
+        """Whether it is charpipe's own."""
         return self.module == OWN
 
     def digest(self) -> str:
-        """The digest of its source files: a run remembers it, and a changed one makes a stage run again."""
+        """The digest of its source files: stored with each run; a change makes a stage run again."""
         return digest_of_package(self.module)
 
 
@@ -73,7 +73,7 @@ class Provided:
 
 
 class Registry:
-    """All plugins of this environment and of `folders`, loaded when first asked for."""
+    """All plugins of this environment and of `folders`, loaded on first use."""
 
     def __init__(self, folders: Sequence[Path] = ()) -> None:
         self._folders = tuple(folders)
@@ -119,7 +119,7 @@ class Registry:
                     for one in provided:
                         if one not in own:
                             one.provider.problems.append(_conflict(kind, name, provided))
-                    names[name] = own[:1] or provided  # no plugin can hide what is charpipe's own
+                    names[name] = own[:1] or provided  # no plugin can shadow charpipe's own
         return found
 
     @staticmethod
@@ -148,16 +148,16 @@ class Registry:
         return good
 
     def providers(self) -> list[Provider]:
-        """Every plugin found, the broken ones with their problems."""
+        """Every plugin found, including broken ones with their problems."""
         self._specs  # noqa: B018  fills `provides` and the problems of hooks
         return sorted(self._providers.values(), key=lambda provider: provider.module)
 
     def all(self, kind: str) -> dict[str, Any]:
-        """The specs of a kind by name, without those whose name is provided twice."""
+        """The specs of a kind by name, without names that are provided twice."""
         return {name: given[0].spec for name, given in sorted(self._specs[kind].items()) if len(given) == 1}
 
     def provided(self, kind: str) -> list[Provided]:
-        """The specs of a kind, charpipe's own first and in their order, the others by name; as `all` otherwise."""
+        """The specs of a kind, charpipe's own first in their order, the others by name; otherwise like `all`."""
         given = [one[0] for _, one in sorted(self._specs[kind].items()) if len(one) == 1]
         own = [one[0] for one in self._specs[kind].values() if one[0].provider.own]
         return own + [one for one in given if one not in own]
@@ -200,7 +200,7 @@ class Registry:
         return spec
 
     def notify(self, event: Event) -> None:
-        """Tell every plugin that listens; one that raises is reported once and not told again."""
+        """Call every plugin that listens; one that raises is reported once and not called again."""
         hook = self._manager.hook.charpipe_events
         for listener in hook.get_hookimpls():
             provider = self._providers[listener.plugin_name]
@@ -212,7 +212,7 @@ class Registry:
 
 
 def _misfit(spec: Any) -> str | None:
-    """Which field of a spec is of a wrong type, in words, or None."""
+    """Which field of a spec has a wrong type, as text, or None."""
     fields = vars(spec)
     for key in ("name", "scheme", "summary"):
         if key in fields and not isinstance(fields[key], str):

@@ -1,4 +1,4 @@
-"""The model contract as rules, each checked on a small model and named when it is broken."""
+"""The model contract as rules, each checked on a small model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DROPOUT = ("dropout", "recurrent_dropout")
 
 @dataclass(frozen=True)
 class BrokenRule:
-    """The rule's name and what was seen instead."""
+    """The rule's name and what happened instead."""
 
     rule: str
     seen: str
@@ -38,7 +38,7 @@ class BrokenRule:
 
 @dataclass(frozen=True)
 class Case:
-    """A small model without dropout, and what it is asked to read: ids int64 [T, B]."""
+    """A small model without dropout, and its input: ids int64 [T, B]."""
 
     architecture: Architecture
     config: ModelConfig
@@ -93,7 +93,7 @@ def finite(case: Case) -> str | None:
 
 
 def learns(case: Case) -> str | None:
-    """The loss has a gradient, which reaches at least one weight."""
+    """The gradient of the loss reaches at least one weight."""
     case.network.zero_grad()
     logits, _ = case.network(case.ids[:-1], case.initial())
     functional.cross_entropy(logits.flatten(0, 1), case.ids[1:].flatten()).backward()  # type: ignore[no-untyped-call]
@@ -113,7 +113,7 @@ def no_peeking(case: Case) -> str | None:
 
 
 def lanes_apart(case: Case) -> str | None:
-    """A lane's logits do not depend on the other lanes."""
+    """A stream's logits do not depend on the other streams."""
     together, _ = case.network(case.ids, case.initial())
     for lane in range(LANES):
         alone, _ = case.network(case.ids[:, lane : lane + 1], case.initial(1))
@@ -123,7 +123,7 @@ def lanes_apart(case: Case) -> str | None:
 
 
 def state_carried(case: Case) -> str | None:
-    """Reading a text in two parts, with the state carried between them, is reading it in one."""
+    """Reading a text in two parts, with the state carried between them, equals reading it at once."""
     whole, _ = case.network(case.ids, case.initial())
     first, state = case.network(case.ids[:4], case.initial())
     second, _ = case.network(case.ids[4:], state)
@@ -131,7 +131,7 @@ def state_carried(case: Case) -> str | None:
 
 
 def state_used(case: Case) -> str | None:
-    """What was read before makes a difference: the carried state is really used."""
+    """The carried state is used: earlier input changes the logits."""
     _, state = case.network(case.ids, case.initial())
     if not state:
         return "there is no state"
@@ -151,7 +151,7 @@ def steps_equal_forward(case: Case) -> str | None:
 
 
 def arguments_kept(case: Case) -> str | None:
-    """forward changes neither the ids nor the state it was given."""
+    """forward modifies neither the ids nor the state passed to it."""
     state, ids = case.initial(), case.ids.clone()
     before = {name: values.clone() for name, values in state.items()}
     case.network(ids, state)
@@ -160,7 +160,7 @@ def arguments_kept(case: Case) -> str | None:
 
 
 def deterministic(case: Case) -> str | None:
-    """The same seed builds the same weights, and the same reading gives the same logits."""
+    """The same seed builds the same weights, and the same input gives the same logits."""
     again = build_model(case.architecture, case.config, {}, VOCABULARY, seed=1).network.eval()
     for (name, mine), theirs in zip(
         case.network.state_dict().items(), again.state_dict().values(), strict=True
@@ -172,7 +172,7 @@ def deterministic(case: Case) -> str | None:
 
 
 def saved_and_loaded(case: Case) -> str | None:
-    """A model that was saved and loaded has the same logits."""
+    """A saved and loaded model has the same logits."""
     with tempfile.TemporaryDirectory() as folder:
         save_model(case.model, Path(folder))
         model = load_model(Path(folder), {case.architecture.name: case.architecture})
@@ -199,7 +199,7 @@ RULES: tuple[Rule, ...] = (
 
 
 def broken_rules(architecture: Architecture, **settings: Any) -> Iterator[BrokenRule]:
-    """Every rule that a small model of this architecture breaks; `settings` are laid over its defaults."""
+    """The rules that a small model of this architecture breaks; `settings` override its defaults."""
     if architecture.build is None:
         yield from _broken("fit", lambda: counted.count(architecture, settings), counted.RULES)
     else:
@@ -224,9 +224,9 @@ def _broken(
 
 
 def check_architecture(architecture: Architecture | str, **settings: Any) -> None:
-    """Raise PluginError naming the rules that are broken, if any is.
+    """Raise PluginError naming the broken rules, if there are any.
 
-    A name is looked up among the installed plugins and those of the project in reach, as `--arch` is.
+    A name is looked up among the installed plugins and those of the current project, as `--arch` is.
     """
     if isinstance(architecture, str):
         architecture = find_architecture(architecture)

@@ -1,4 +1,4 @@
-"""The contract of models that are counted (`fit` and `restore`) as rules, each checked on a small model."""
+"""The contract of count-based models (`fit` and `restore`) as rules, each checked on a small model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RELATIVE, ABSOLUTE = 1e-4, 1e-5
 
 @dataclass(frozen=True)
 class Counted:
-    """A small counted model, and what it is asked to read: ids int64 [T, B]."""
+    """A small count-based model, and its input: ids int64 [T, B]."""
 
     architecture: Architecture
     config: ModelConfig
@@ -64,7 +64,7 @@ def shapes(case: Counted) -> str | None:
 
 
 def sums_to_one(case: Counted) -> str | None:
-    """The logits are of a distribution: none is NaN, and not all are minus infinity."""
+    """The logits define a distribution: none is NaN, and not all are minus infinity."""
     for logits, _ in _steps(case, case.ids):
         if bool(logits.isnan().any()) or bool((logits == -torch.inf).all(-1).any()):
             return "logits are NaN, or all minus infinity"
@@ -72,7 +72,7 @@ def sums_to_one(case: Counted) -> str | None:
 
 
 def score_equals_steps(case: Counted) -> str | None:
-    """What score says is what the logits of each step say, and both leave the same state."""
+    """score agrees with the logits of each step, and both return the same state."""
     nats, read = case.predictor.score(case.ids, case.predictor.initial_state(LANES))
     state: State = {}
     for number, (logits, after) in enumerate(_steps(case, case.ids[:-1])):
@@ -85,7 +85,7 @@ def score_equals_steps(case: Counted) -> str | None:
 
 
 def lanes_apart(case: Counted) -> str | None:
-    """A lane's nats do not depend on the other lanes."""
+    """A stream's nats do not depend on the other streams."""
     together, _ = case.predictor.score(case.ids, case.predictor.initial_state(LANES))
     for lane in range(LANES):
         alone, _ = case.predictor.score(case.ids[:, lane : lane + 1], case.predictor.initial_state(1))
@@ -95,7 +95,7 @@ def lanes_apart(case: Counted) -> str | None:
 
 
 def state_carried(case: Counted) -> str | None:
-    """Scoring a text in two parts, with the state carried between them, is scoring it in one."""
+    """Scoring a text in two parts, with the state carried between them, equals scoring it at once."""
     whole, _ = case.predictor.score(case.ids, case.predictor.initial_state(LANES))
     first, state = case.predictor.score(case.ids[:5], case.predictor.initial_state(LANES))
     second, _ = case.predictor.score(case.ids[4:], state)
@@ -103,7 +103,7 @@ def state_carried(case: Counted) -> str | None:
 
 
 def arguments_kept(case: Counted) -> str | None:
-    """step and score change neither the ids nor the state they were given."""
+    """step and score modify neither the ids nor the state passed to them."""
     state, ids = case.predictor.initial_state(LANES), case.ids.clone()
     before = {name: values.clone() for name, values in state.items()}
     case.predictor.score(ids, state)
@@ -113,7 +113,7 @@ def arguments_kept(case: Counted) -> str | None:
 
 
 def saved_and_loaded(case: Counted) -> str | None:
-    """A model that was saved and loaded has the same nats."""
+    """A saved and loaded model has the same nats."""
     with tempfile.TemporaryDirectory() as folder:
         save_model(case.model, Path(folder))
         loaded = load_model(Path(folder), {case.architecture.name: case.architecture})
@@ -123,7 +123,7 @@ def saved_and_loaded(case: Counted) -> str | None:
 
 
 def altered_refused(case: Counted) -> str | None:
-    """restore refuses tensors of which one is missing, or is of another length."""
+    """restore refuses tensors if one is missing or has another length."""
     tensors = case.predictor.tensors()
     for name, values in tensors.items():
         others = {key: value for key, value in tensors.items() if key != name}

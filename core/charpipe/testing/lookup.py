@@ -1,4 +1,4 @@
-"""An architecture by its name, for tests of plugins that lie beside a project file."""
+"""Looks up an architecture by name, for tests of plugins next to a project file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from charpipe.plugins.registry import Registry
 
 
 def find_architecture(name: str) -> Architecture:
-    """The architecture `name` of the installed plugins or of the project in reach. Raises UsageError, PluginError."""
+    """The architecture `name` of the installed plugins or of the current project. Raises UsageError, PluginError."""
     resolved = load_config()
     if resolved.project_file is None:
         return Registry().architecture(name)
