@@ -61,7 +61,7 @@ def test_a_person_reads_a_table_and_where_the_page_is(
 
 def test_python_does_the_same(run: Run, project: Path) -> None:
     found = charpipe.inspect(run.name, project / "text.txt", length=50, searched=0)
-    assert found.search is None and len(found.reading.cells) == 50
+    assert found.search is None and len(found.reading.pieces) == 50
     assert found.reading.text == TEXT[:50] and found.page.is_file()
 
 
