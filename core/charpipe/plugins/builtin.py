@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Literal
 
-from charpipe.plugin import Command, Facts, Metric, hookimpl
+from charpipe.plugins.contracts import Facts
+from charpipe.plugins.references import hookimpl
+from charpipe.plugins.specs import Command, Metric
 
 WHEN: Mapping[str, Literal["update", "evaluation"]] = {
     "train": "update",

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pluggy
 
 from charpipe.events import Event
-from charpipe.plugin import Architecture, Command, Decoder, Metric, Pipeline, Runner, Source, Tokenizer
+from charpipe.plugins.specs import Architecture, Command, Decoder, Metric, Pipeline, Runner, Source, Tokenizer
 
 hookspec = pluggy.HookspecMarker("charpipe")
 

@@ -17,9 +17,10 @@ from pydantic import BaseModel
 
 from charpipe.errors import PluginError, UsageError, near_match
 from charpipe.events import Event
-from charpipe.plugin import API, Architecture, Command, Decoder, Metric, Pipeline, Runner, Source, Tokenizer
 from charpipe.plugins import hookspecs
 from charpipe.plugins.discovery import OWN, FoundPlugin, find_plugins, import_plugin
+from charpipe.plugins.references import API
+from charpipe.plugins.specs import Architecture, Command, Decoder, Metric, Pipeline, Runner, Source, Tokenizer
 from charpipe.store.digest import digest_of_package
 
 Spec = TypeVar("Spec", Architecture, Tokenizer, Source, Decoder, Metric, Pipeline, Runner, Command)
