@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
-from charpipe.champions.overlap import Place, Seen, places, text_of
+from charpipe.champions.overlap import Overlap, Place, places, text_of
 from charpipe.plugin import Encoding
 from charpipe.text import open_tokens
 
@@ -53,7 +53,7 @@ class HeldOut:
     shared: bool = True
 
 
-def held_out(tokens: Path, encoding: Encoding, characters: int, seen: Seen | None = None) -> HeldOut:
+def held_out(tokens: Path, encoding: Encoding, characters: int, seen: Overlap | None = None) -> HeldOut:
     """Select passages from the token files in `tokens`, encoded by `encoding`, up to about `characters` characters
     per split.
 

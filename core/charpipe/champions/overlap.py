@@ -62,7 +62,7 @@ def text_of(
         yield decoder.decode(held[start:stop].tolist(), final=stop == end)
 
 
-class Seen:
+class Overlap:
     """The text in a champion's splits: `splits` is the folder of its splits.parquet, `tokens` the folder of its
     tokens, which may be gone; `now` is the folder of the challenger's tokens. Both come with their encodings."""
 

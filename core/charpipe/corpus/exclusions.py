@@ -10,7 +10,7 @@ from pathlib import Path
 from charpipe.store.paths import printable
 
 _Inode = tuple[int, int]
-_ROOMS = ("store", "runs", "downloads", "mlflow", "prefect", "logs", "champions", "home")
+_WORKSPACE_FOLDERS = ("store", "runs", "downloads", "mlflow", "prefect", "logs", "champions", "home")
 """The folders of a workspace."""
 _STDOUT, _STDERR = 1, 2
 
@@ -36,7 +36,7 @@ class LeftOut:
 
     def leaves_out_folder(self, folder: Path) -> bool:
         """Whether this is a workspace or a folder of one: charpipe may write to it during the read."""
-        if (folder.name in _ROOMS and self._is_workspace(folder.parent)) or is_workspace(folder):
+        if (folder.name in _WORKSPACE_FOLDERS and self._is_workspace(folder.parent)) or is_workspace(folder):
             return True
         return bool(self.folders) and _inode(folder) in self.folders
 
@@ -59,7 +59,9 @@ def is_workspace(folder: Path) -> bool:
     """Whether a folder has the subfolders of a workspace; its name is ignored."""
     if not (folder / "store" / "actions").is_dir():
         return False
-    return (folder / "store" / "objects").is_dir() and any((folder / name).is_dir() for name in _ROOMS[1:6])
+    return (folder / "store" / "objects").is_dir() and any(
+        (folder / name).is_dir() for name in _WORKSPACE_FOLDERS[1:6]
+    )
 
 
 def _inode(path: Path) -> _Inode | None:

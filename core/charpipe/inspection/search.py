@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charpipe.inspection.probe import strengths, threshold
-from charpipe.inspection.segments import Lanes, affordable, cut, record
+from charpipe.inspection.segments import Segments, affordable, cut, record
 from charpipe.inspection.signals import GRADED, SIGNALS, Signal
 from charpipe.inspection.text_kinds import Kind, has, kind_of
 from charpipe.inspection.units import Group, Unit, count, groups, unit_at
@@ -186,7 +186,7 @@ def _clearest_first(finding: Finding) -> tuple[bool, float]:
 class _Probe:
     """Strengths on both texts, for the signals that are frequent enough."""
 
-    def __init__(self, texts: tuple[Lanes, Lanes], usable: Sequence[int]) -> None:
+    def __init__(self, texts: tuple[Segments, Segments], usable: Sequence[int]) -> None:
         self.signals = texts[0].signals[:, usable], texts[1].signals[:, usable]
         self.graded = GRADED[usable]
 
@@ -224,7 +224,7 @@ class _Evidence:
     """All measurements: strengths of the model's own units on both texts, [units, signals], and the strengths of each
     control, [networks, signals] and [signals]."""
 
-    texts: tuple[Lanes, Lanes]
+    texts: tuple[Segments, Segments]
     groups: Sequence[Group]
     recorded: tuple[Array, Array]
     own: tuple[Array, Array]

@@ -27,7 +27,7 @@ Tokens = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Lanes:
+class Segments:
     """`tokens` int64 [T, B]; `counted` are the positions (token, stream) whose signals are known, in reading order;
     `signals` [counted, signals] their values."""
 
@@ -36,34 +36,36 @@ class Lanes:
     signals: NDArray[np.float32]
 
 
-def cut(encoding: Encoding, tokens: Tokens, most: int) -> Lanes:
+def cut(encoding: Encoding, tokens: Tokens, most: int) -> Segments:
     """Up to `most` tokens of a text, in evenly spaced segments from its beginning to its end."""
     length = min(LENGTH, len(tokens), max(most, SHORTEST))
-    lanes = max(1, min(most, len(tokens)) // length)
-    starts = np.linspace(0, len(tokens) - length, lanes).round().astype(np.int64)
+    segments = max(1, min(most, len(tokens)) // length)
+    starts = np.linspace(0, len(tokens) - length, segments).round().astype(np.int64)
     columns = np.stack([np.asarray(tokens[start : start + length]).astype(np.int64) for start in starts], 1)
     places, numbers, values = [], [], [np.zeros((0, len(SIGNALS)), np.float32)]
-    for lane in range(lanes):
-        pieces = split_pieces(encoding, columns[:, lane])
+    for number in range(segments):
+        pieces = split_pieces(encoding, columns[:, number])
         measured = measure("".join(piece.text for piece in pieces))
         last = np.cumsum([len(piece.text) for piece in pieces]) - 1
         known = [n for n, piece in enumerate(pieces) if piece.last >= min(RUN_UP, length // 2)]
         places += [pieces[n].last for n in known]
-        numbers += [lane] * len(known)
+        numbers += [number] * len(known)
         values.append(measured[last[known]] if known else values[0])
-    return Lanes(columns, (np.array(places, np.int64), np.array(numbers, np.int64)), np.concatenate(values))
+    return Segments(
+        columns, (np.array(places, np.int64), np.array(numbers, np.int64)), np.concatenate(values)
+    )
 
 
-def record(predictor: Predictor, lanes: Lanes) -> NDArray[np.float16]:
+def record(predictor: Predictor, segments: Segments) -> NDArray[np.float16]:
     """Every unit at every counted position, float16 [counted, units]."""
-    steps, width = lanes.tokens.shape
+    steps, width = segments.tokens.shape
     state = predictor.initial_state(width)
     found = np.zeros((steps, width, count(groups(predictor))), np.float16)
     with np.errstate(over="ignore"):
         for place in range(steps):
-            _, state = predictor.step(torch.from_numpy(lanes.tokens[place].copy()), state)
+            _, state = predictor.step(torch.from_numpy(segments.tokens[place].copy()), state)
             found[place] = read_state(state)
-    return found[lanes.counted]
+    return found[segments.counted]
 
 
 def affordable(units: int, wanted: int) -> int:

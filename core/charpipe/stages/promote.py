@@ -224,12 +224,12 @@ def _compare(
 def _seen(
     context: Context, present: Champion, theirs: Any, tokens: Path, ours: Any
 ) -> tuple[Any, str | None]:
-    from charpipe.champions.overlap import Seen
+    from charpipe.champions.overlap import Overlap
     from charpipe.errors import StoreError
 
     old = context.store.object(present.inputs.get("tokens", ""))
     try:
-        return Seen(present.splits.parent, old, theirs, tokens, ours), None
+        return Overlap(present.splits.parent, old, theirs, tokens, ours), None
     except StoreError:
         return None, "which text the champion was trained on is not known any more"
 

@@ -19,8 +19,7 @@ import psutil
 
 from charpipe.config.identity import file_name
 from charpipe.workspace import Workspace
-from charpipe_pipelines import flow_processes as processes
-from charpipe_pipelines import orphans
+from charpipe_pipelines import flow_processes, orphans
 from charpipe_pipelines.deployments.catalogue import Deployment
 from charpipe_pipelines.deployments.decisions import decided
 from charpipe_pipelines.deployments.policies import Due, decide
@@ -75,7 +74,7 @@ class Dispatcher:
         self._environ |= {"PREFECT_API_URL": url, OWN_API: url if own else ""}
         for run in orphans.unfinished(client, self._deployments):
             if run.id not in self.processes:
-                pid = processes.find(run.id, self._workspace.root)
+                pid = flow_processes.find(run.id, self._workspace.root)
                 child = FlowProcess(run.id, run.deployment_id, pid or -1)
                 if pid is None:
                     self._settle(client, child)
@@ -161,7 +160,7 @@ class Dispatcher:
         pending: Any = Pending()
         if client.set_flow_run_state(flow_run, pending).status != SetStateStatus.ACCEPT:
             return  # it was cancelled, or another process executes it already
-        child = processes.start(flow_run, deployment, environ, folder, self._log(deployment))
+        child = flow_processes.start(flow_run, deployment, environ, folder, self._log(deployment))
         self.processes[flow_run] = child
         if deployment is None:
             with suppress(psutil.Error):  # it has ended already

@@ -106,24 +106,26 @@ def test_without_an_untrained_network_nothing_counts_as_found() -> None:
 def test_a_recording_is_what_the_network_passes_through() -> None:
     predictor = build_model(LSTM, LSTM.config(hidden_size=5, layers=2), {}, len(ALPHABET)).predictor()
     predictor.network.eval()
-    lanes = cut(Letters(ALPHABET), text(3), 4096)
-    recorded = record(predictor, lanes)
+    segments = cut(Letters(ALPHABET), text(3), 4096)
+    recorded = record(predictor, segments)
     assert [(g.tensor, g.layer, g.size, g.first) for g in groups(predictor)] == [
         ("hidden", 0, 5, 0), ("hidden", 1, 5, 5), ("cell", 0, 5, 10), ("cell", 1, 5, 15),
     ]  # fmt: skip
-    places, lane = lanes.counted
+    places, segment = segments.counted
     assert places.min() == RUN_UP
     row = len(places) - 1
-    ids = torch.from_numpy(lanes.tokens[: places[row] + 1, lane[row] : lane[row] + 1].copy())
+    ids = torch.from_numpy(segments.tokens[: places[row] + 1, segment[row] : segment[row] + 1].copy())
     with torch.no_grad():
         _, state = predictor.network(ids, predictor.initial_state(1))
     expected = torch.cat([state["hidden"].flatten(), state["cell"].flatten()]).numpy()
     np.testing.assert_allclose(recorded[row], expected, atol=2e-3)
 
 
-@pytest.mark.parametrize(("tokens", "most", "lanes"), [(600, 10_000, 1), (9000, 10_000, 4), (9000, 4100, 2)])
-def test_texts_are_cut_from_beginning_to_end(tokens: int, most: int, lanes: int) -> None:
+@pytest.mark.parametrize(
+    ("tokens", "most", "segments"), [(600, 10_000, 1), (9000, 10_000, 4), (9000, 4100, 2)]
+)
+def test_texts_are_cut_from_beginning_to_end(tokens: int, most: int, segments: int) -> None:
     source = text(4, 3000)[:tokens]
     made = cut(Letters(ALPHABET), source, most)
-    assert made.tokens.shape[1] == lanes
+    assert made.tokens.shape[1] == segments
     assert (made.tokens[0, 0], made.tokens[-1, -1]) == (source[0], source[-1])

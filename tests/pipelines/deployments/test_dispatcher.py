@@ -14,8 +14,7 @@ import pytest
 
 from charpipe.plugin import Pipeline
 from charpipe.workspace import Workspace
-from charpipe_pipelines import flow_processes as processes
-from charpipe_pipelines import orphans
+from charpipe_pipelines import flow_processes, orphans
 from charpipe_pipelines.deployments import dispatcher, registration
 from charpipe_pipelines.deployments.catalogue import Deployment
 from charpipe_pipelines.deployments.dispatcher import Dispatcher
@@ -46,7 +45,7 @@ class Served:
         self.server, self.client, self.name = server, client, name
         self.folder = folder
         self.heard: list[dict[str, Any]] = []
-        self.started: list[processes.FlowProcess] = []
+        self.started: list[flow_processes.FlowProcess] = []
         self.dispatcher = self.fresh()
         self.id: Any = None
 
@@ -259,5 +258,5 @@ def test_only_so_many_at_a_time(served: Served) -> None:
     served.deploy({"waits": True})
     served.ask_for(0)
     served.begin()
-    assert processes.find(next(iter(served.dispatcher.processes))) is not None
+    assert flow_processes.find(next(iter(served.dispatcher.processes))) is not None
     assert len(served.dispatcher.processes) == 1

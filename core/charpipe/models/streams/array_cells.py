@@ -6,6 +6,7 @@ of a layer; the factor 1/2 is multiplied into the weights beforehand, which is e
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Literal
 
@@ -31,7 +32,7 @@ def blocks(weights: Array, out: Array) -> list[tuple[Array, Array]]:
     return [(np.array(weights[:, i : i + width], order=order), out[i : i + width]) for i in starts]
 
 
-class ArrayCell:
+class ArrayCell(ABC):
     """The recurrent cell of all layers, with their carried state.
 
     `hidden` [layers * H] holds each layer's output divided by `scale`, layer after layer, so that the outputs of the
@@ -49,9 +50,9 @@ class ArrayCell:
         """One step function per layer. `table` [V, gates * H] holds each token's contribution to the first layer."""
         return [self.step(number, table) for number in range(self.layer.num_layers)]
 
+    @abstractmethod
     def step(self, number: int, table: Array) -> Step:
         """The step function of one layer; its argument is the token."""
-        raise NotImplementedError
 
     def state(self) -> dict[str, Array]:
         """The carried state, [layers, H] each."""
