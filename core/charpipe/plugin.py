@@ -4,6 +4,21 @@ Specs are small and frozen. What is heavy is named by a string (`"charpipe_lstm.
 imported only when it is used, so that listing plugins imports no torch.
 """
 
+from charpipe.cells import (
+    BOTH,
+    HIDDEN,
+    INPUT,
+    Cell,
+    CellError,
+    exp,
+    log,
+    maximum,
+    minimum,
+    relu,
+    sigmoid,
+    tanh,
+    where,
+)
 from charpipe.errors import CharpipeError, CorpusError, PluginError, UsageError
 from charpipe.events import Event, Notice, StageProgress
 from charpipe.plugins.contracts import (
@@ -30,9 +45,14 @@ from charpipe.store.secrets import redact
 
 __all__ = [
     "API",
+    "BOTH",
+    "HIDDEN",
+    "INPUT",
     "Announcement",
     "Architecture",
     "ArchitectureConfig",
+    "Cell",
+    "CellError",
     "CharpipeError",
     "Command",
     "CorpusError",
@@ -59,8 +79,16 @@ __all__ = [
     "Tokenizer",
     "UsageError",
     "existing",
+    "exp",
     "hookimpl",
+    "log",
+    "maximum",
+    "minimum",
     "printable",
     "redact",
+    "relu",
     "resolve",
+    "sigmoid",
+    "tanh",
+    "where",
 ]

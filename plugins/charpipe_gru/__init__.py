@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from charpipe.plugin import Architecture, Dropout, RecurrentConfig, RecurrentDropout, hookimpl
+from charpipe_gru.cell import Gru
 
 
 class GruConfig(RecurrentConfig):
@@ -15,4 +16,4 @@ class GruConfig(RecurrentConfig):
 @hookimpl
 def charpipe_architectures() -> Iterable[Architecture]:
     """One architecture, `gru`."""
-    return [Architecture("gru", "gated recurrent unit", GruConfig, build="charpipe_gru.model:build")]
+    return [Architecture("gru", "gated recurrent unit", GruConfig, cell=Gru)]

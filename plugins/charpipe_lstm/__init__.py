@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pydantic import Field
 
 from charpipe.plugin import Architecture, Dropout, RecurrentConfig, RecurrentDropout, hookimpl
+from charpipe_lstm.cell import Lstm
 
 
 class LstmConfig(RecurrentConfig):
@@ -20,4 +21,4 @@ class LstmConfig(RecurrentConfig):
 @hookimpl
 def charpipe_architectures() -> Iterable[Architecture]:
     """One architecture, `lstm`."""
-    return [Architecture("lstm", "long short-term memory", LstmConfig, build="charpipe_lstm.model:build")]
+    return [Architecture("lstm", "long short-term memory", LstmConfig, cell=Lstm)]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from charpipe.plugin import Architecture, RecurrentConfig, hookimpl
+from charpipe_rnn.cell import Rnn
 
 
 class RnnConfig(RecurrentConfig):
@@ -12,4 +13,4 @@ class RnnConfig(RecurrentConfig):
 @hookimpl
 def charpipe_architectures() -> Iterable[Architecture]:
     """One architecture, `rnn`."""
-    return [Architecture("rnn", "vanilla recurrent network", RnnConfig, build="charpipe_rnn.model:build")]
+    return [Architecture("rnn", "vanilla recurrent network", RnnConfig, cell=Rnn)]

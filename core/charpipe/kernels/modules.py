@@ -7,17 +7,20 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from charpipe.cells import Trace
+
 
 @dataclass(frozen=True, eq=False)
 class NetworkModules:
-    """One of PyTorch's recurrent `layer`s between an `embedding` (None: one-hot input) and a linear `head`.
+    """Recurrent layers between an `embedding` (None: one-hot input) and a linear `head`.
 
-    `state_names` are the tensors that the layer carries, in its order. `dropout` is that of the head's input,
+    `layer` has the parameters of all layers, and `trace` their equations. `state_names` are the tensors that the layer carries, in its order. `dropout` is that of the head's input,
     `layer.dropout` that between the layers, `recurrent_dropout` that of the recurrent weights (Wan et al. 2013).
     `locked_head` and `locked_layers`: one dropout mask a window (Gal, Ghahramani 2016), not one a step.
     """
 
-    layer: nn.RNNBase
+    layer: nn.Module
+    trace: Trace
     state_names: tuple[str, ...]
     head: nn.Linear
     embedding: nn.Embedding | None

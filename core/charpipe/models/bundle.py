@@ -74,7 +74,7 @@ def load_model(folder: Path, architectures: Mapping[str, Architecture]) -> Model
     size, vocabulary = card["vocabulary_size"], read_json(folder / "vocabulary.json")
     about = (architecture.name, config, vocabulary, size, card["plugin"])
     path = folder / "model.safetensors"
-    if architecture.build is None:
+    if architecture.counted:
         return FittedModel(restore(architecture, config, size, read_tensors(path)), *about)
     return Model(_read_network(path, architecture, config, size), *about)
 

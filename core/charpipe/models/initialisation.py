@@ -13,7 +13,7 @@ MIN_CHAR_RNN = 0.01
 
 @torch.no_grad()
 def initialise(
-    layer: nn.RNNBase,
+    layer: nn.Module,
     *,
     one_hot: bool,
     forget_gate: int | None = None,
@@ -41,7 +41,7 @@ def initialise(
         elif name == "weight_ih_l0" and one_hot:
             values.normal_()
         elif name.startswith("weight_hh") and how == "orthogonal":
-            _orthogonal(values, layer.hidden_size)
+            _orthogonal(values, layer.hidden_size)  # type: ignore[arg-type]
     if forget_gate is not None:
         _remember(layer, forget_gate, forget_bias)
 
@@ -51,10 +51,11 @@ def _orthogonal(weights: Tensor, size: int) -> None:
         nn.init.orthogonal_(gate)
 
 
-def _remember(layer: nn.RNNBase, gate: int, bias: float) -> None:
+def _remember(layer: nn.Module, gate: int, bias: float) -> None:
     for name, values in layer.named_parameters():
         if name.startswith("bias_ih"):
-            values[gate * layer.hidden_size : (gate + 1) * layer.hidden_size] = bias
+            size: int = layer.hidden_size  # type: ignore[assignment]
+            values[gate * size : (gate + 1) * size] = bias
 
 
 @torch.no_grad()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
+from charpipe.cells import Cell
 from charpipe.errors import PluginError, UsageError
+from charpipe.models.from_cell import build_from_cell
 from charpipe.models.precision import Precision
 from charpipe.models.predictor import NetworkPredictor
 from charpipe.models.shell import parameter_count
@@ -66,14 +69,26 @@ def build_model(
     return Model(network, architecture.name, config, vocabulary, vocabulary_size, plugin or {})
 
 
+def _builder(architecture: Architecture) -> Callable[[Any, int], nn.Module]:
+    if architecture.cell is None:
+        builder: Callable[[Any, int], nn.Module] = resolve(architecture.build)  # type: ignore[arg-type]
+        return builder
+    cell = resolve(architecture.cell) if isinstance(architecture.cell, str) else architecture.cell
+    if not (isinstance(cell, type) and issubclass(cell, Cell)):
+        raise PluginError(
+            f"the cell of architecture {architecture.name!r} is no class derived from charpipe.plugin.Cell"
+        )
+    return partial(build_from_cell, cell)
+
+
 def build_network(architecture: Architecture, config: ModelConfig, vocabulary_size: int) -> nn.Module:
     """The architecture's module on torch's current default device."""
-    if architecture.build is None:
-        raise PluginError(f"architecture {architecture.name!r} has no build function")
+    if architecture.counted:
+        raise PluginError(f"architecture {architecture.name!r} has neither a cell nor a build function")
     if vocabulary_size < 1:
         raise UsageError("the vocabulary is empty; name a corpus with at least two characters")
     try:
-        network = resolve(architecture.build)(config, vocabulary_size)
+        network = _builder(architecture)(config, vocabulary_size)
     except (PluginError, UsageError):
         raise
     except Exception as error:

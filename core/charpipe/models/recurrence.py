@@ -1,4 +1,4 @@
-"""PyTorch's recurrent layers as recurrences, with additional kinds of dropout."""
+"""Recurrent layers, PyTorch's or those of a cell, as recurrences with additional kinds of dropout."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from charpipe.cells import Cell
+from charpipe.models.cell_layers import CellLayers
 from charpipe.models.contract import State
 from charpipe.models.dropout import drop
 
@@ -24,22 +26,24 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 class TorchRecurrence(nn.Module):
-    """`nn.RNN`, `nn.GRU` or `nn.LSTM` with named state.
+    """`nn.RNN`, `nn.GRU`, `nn.LSTM` or the layers of a cell, with named state.
 
-    `names` are the tensors it carries, in the layer's own order: `("hidden",)` or `("hidden", "cell")`. `locked` keeps
+    `cell` has the layer's equations, from which the kernels are compiled; of PyTorch's layers charpipe knows them. `names` are the tensors it carries, in the layer's own order: `("hidden",)` or `("hidden", "cell")`. `locked` keeps
     one mask per window for the dropout between layers. `recurrent_dropout` drops a fraction of the
     recurrent weights, with one mask per window (Merity, Keskar, Socher 2018, after Wan et al. 2013).
     """
 
     def __init__(
         self,
-        layer: nn.RNNBase,
+        layer: nn.RNNBase | CellLayers,
         names: tuple[str, ...],
         *,
         locked: bool = False,
         recurrent_dropout: float = 0.0,
+        cell: Cell | None = None,
     ) -> None:
         super().__init__()
+        self.cell = layer.cell if isinstance(layer, CellLayers) else cell
         self.layer = layer
         self.names = names
         self.locked = locked
@@ -54,40 +58,59 @@ class TorchRecurrence(nn.Module):
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """inputs [T, B, I] -> outputs [T, B, H] of the last layer, and the state after, float32."""
         before = tuple(state[name] for name in self.names)
-        if self.training and (self.recurrent_dropout or (self.locked and self.layer.dropout)):
+        layer, dropout = self.layer, self.recurrent_dropout or (self.locked and self.layer.dropout)
+        if isinstance(layer, CellLayers) or (self.training and dropout):
             outputs, after = self._by_layer(inputs, before)
         else:
-            outputs, after = self.layer(inputs, before if len(before) > 1 else before[0])
+            outputs, after = layer(inputs, before if len(before) > 1 else before[0])
             after = after if isinstance(after, tuple) else (after,)
         return outputs, {name: value.float() for name, value in zip(self.names, after, strict=True)}
 
-    def recurrent_weights(self, place: int) -> Tensor:
-        """The recurrent weights of layer `place`, [gates * H, H]; with dropout applied while training."""
-        return functional.dropout(
-            self.layer.get_parameter(f"weight_hh_l{place}"), self.recurrent_dropout, self.training
-        )
+    def recurrent_weights(self, place: int) -> Tensor | None:
+        """The recurrent weights of layer `place`, [gates * H, H], or None where it has none; with dropout applied while
+        training."""
+        weights = getattr(self.layer, f"weight_hh_l{place}", None)
+        if weights is None:
+            return None
+        return functional.dropout(weights, self.recurrent_dropout, self.training)
 
     def between(self, values: Tensor) -> Tensor:
         """Outputs [T, B, H] of a layer, with dropout for the next one."""
         return drop(values, self.layer.dropout, self.training, locked=self.locked)
 
     def _by_layer(self, values: Tensor, before: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        found, apply = [], FUNCTIONS[self.layer.mode]
+        found: list[list[Tensor]] = []
+        run = self._run_cell if isinstance(self.layer, CellLayers) else self._run_torch_layer
         for place in range(self.layer.num_layers):
             given = values if place == 0 else self.between(values)
-            weights = [
-                self.layer.get_parameter(f"weight_ih_l{place}"),
-                self.recurrent_weights(place),
-                self.layer.get_parameter(f"bias_ih_l{place}"),
-                self.layer.get_parameter(f"bias_hh_l{place}"),
-            ]
-            state = tuple(each[place : place + 1] for each in before)
-            with _no_word_about_weights() if given.is_cuda else nullcontext():
-                values, *after = apply(
-                    given, state if len(state) > 1 else state[0], weights, True, 1, 0.0, True, False, False
-                )
+            values, after = run(place, given, tuple(each[place : place + 1] for each in before))
             found.append(after)
         return values, tuple(torch.cat(each) for each in zip(*found, strict=True))
+
+    def _run_cell(
+        self, place: int, inputs: Tensor, before: tuple[Tensor, ...]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """One layer of a cell; its state [1, B, H] each."""
+        layer: CellLayers = self.layer  # type: ignore[assignment]
+        state = {name: value[0] for name, value in zip(self.names, before, strict=True)}
+        outputs, after = layer.run_layer(place, inputs, state, self.recurrent_weights(place))
+        return outputs, [after[name][None] for name in self.names]
+
+    def _run_torch_layer(
+        self, place: int, inputs: Tensor, before: tuple[Tensor, ...]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """One of PyTorch's layers by itself; its state [1, B, H] each."""
+        layer: nn.RNNBase = self.layer  # type: ignore[assignment]
+        weights = [
+            layer.get_parameter(f"weight_ih_l{place}"),
+            self.recurrent_weights(place),
+            layer.get_parameter(f"bias_ih_l{place}"),
+            layer.get_parameter(f"bias_hh_l{place}"),
+        ]
+        state = before if len(before) > 1 else before[0]
+        with _no_word_about_weights() if inputs.is_cuda else nullcontext():
+            outputs, *after = FUNCTIONS[layer.mode](inputs, state, weights, True, 1, 0.0, True, False, False)
+        return outputs, after
 
 
 @contextmanager

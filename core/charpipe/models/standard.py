@@ -1,17 +1,30 @@
-"""Networks that charpipe's kernels support: one of PyTorch's recurrent layers in charpipe's shell."""
+"""Networks that charpipe's kernels support: layers with known equations in charpipe's shell."""
 
 from __future__ import annotations
 
+import inspect
+import sys
+from collections.abc import Mapping
+from functools import cache
+
+from torch import nn
+
+from charpipe.cells import Cell, Trace
 from charpipe.kernels.modules import NetworkModules
+from charpipe.models.cell_layers import CellLayers, compiled_form
 from charpipe.models.recurrence import TorchRecurrence
 from charpipe.models.shell import LanguageModel
+from charpipe.plugins.registry import Registry
 
 
 def modules_of(network: LanguageModel) -> NetworkModules:
-    """The modules that kernels read; the recurrence must be a `TorchRecurrence`."""
+    """The modules that kernels read; the recurrence must be a `TorchRecurrence` with known equations."""
     recurrence: TorchRecurrence = network.recurrence  # type: ignore[assignment]
+    trace = trace_of_network(network)
+    assert isinstance(trace, Trace), trace
     return NetworkModules(
         layer=recurrence.layer,
+        trace=trace,
         state_names=recurrence.names,
         head=network.head,
         embedding=network.embedding,
@@ -22,6 +35,39 @@ def modules_of(network: LanguageModel) -> NetworkModules:
     )
 
 
+def trace_of_network(network: nn.Module) -> Trace | str:
+    """The equations of a network's layers, or the sentence that says why the kernels cannot run it."""
+    # no subclass of either, which may compute something else
+    if type(network) is not LanguageModel or type(network.recurrence) is not TorchRecurrence:
+        return "its recurrence is neither a cell nor one of PyTorch's layers in charpipe's shell"
+    recurrence = network.recurrence
+    layer = recurrence.layer
+    cell = recurrence.cell
+    if not isinstance(layer, CellLayers):
+        if layer.bidirectional or layer.proj_size or layer.batch_first:
+            return "its layers are not the usual RNN, GRU or LSTM"
+        cell = torch_cells().get(layer.mode) if type(layer) in (nn.RNN, nn.GRU, nn.LSTM) else None
+        if cell is None:
+            return "its layers are not the usual RNN, GRU or LSTM"
+    assert cell is not None
+    if recurrence.names != tuple(cell.state):
+        return "its states have other names than usual"
+    return compiled_form(cell)
+
+
 def is_standard(network: object) -> bool:
-    """Whether a network is charpipe's shell around one of PyTorch's layers, with no subclass of either."""
-    return type(network) is LanguageModel and type(network.recurrence) is TorchRecurrence
+    """Whether the equations of a network's layers are known and can be compiled."""
+    return isinstance(network, nn.Module) and isinstance(trace_of_network(network), Trace)
+
+
+@cache
+def torch_cells() -> Mapping[str, Cell]:
+    """The cells that have the equations of PyTorch's layers, by the layers' mode: those in the modules of the installed
+    architectures."""
+    found: dict[str, Cell] = {}
+    for provided in Registry().all("architecture").values():
+        if isinstance(provided.cell, type):
+            for _, each in inspect.getmembers(sys.modules[provided.cell.__module__], inspect.isclass):
+                if issubclass(each, Cell) and each.torch_layer:
+                    found.setdefault(each.torch_layer, each())
+    return found

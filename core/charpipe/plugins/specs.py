@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from charpipe.cells import Cell
 from charpipe.plugins.options import ArchitectureConfig, ModelConfig, Options
 from charpipe.plugins.references import API, Reference
 
@@ -17,7 +18,8 @@ from charpipe.plugins.references import API, Reference
 class Architecture:
     """A model family, either learnt or counted.
 
-    Learnt by gradient: `build(config, vocabulary_size)` returns a module that keeps the model contract.
+    Learnt by gradient: `cell` is a recurrent cell, a class derived from `Cell` (or a reference to one), which is made
+    with the config; or `build(config, vocabulary_size)` returns a module that keeps the model contract.
 
     Counted: `fit(config, vocabulary_size, tokens)` is a generator over training tokens (one dimension, unsigned,
     memory-mapped). It yields events, `StageProgress("train", done, total, unit)` and `Notice`, often, since charpipe
@@ -33,6 +35,12 @@ class Architecture:
     fit: Reference | None = None
     restore: Reference | None = None
     api: int = API
+    cell: type[Cell] | str | None = None
+
+    @property
+    def counted(self) -> bool:
+        """Whether it is counted, not learnt by gradient."""
+        return self.build is None and self.cell is None
 
 
 @dataclass(frozen=True)

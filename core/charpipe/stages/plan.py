@@ -67,7 +67,7 @@ class TrainingJob:
     @property
     def counted(self) -> bool:
         """Whether the model is count-based rather than neural."""
-        return self.provided.spec.build is None
+        return self.provided.spec.counted
 
     @property
     def action(self) -> Action:
@@ -170,7 +170,7 @@ def check_here(
     check(context, corpus, arch)
     if not context.dry_run:
         check_workspace_disk(context.workspace)
-    if architecture(context, arch)[0].spec.build is not None:
+    if not architecture(context, arch)[0].spec.counted:
         check_device(context)
     if warm_start is not None and context.resume is None:
         find_warm_start(dataclasses.replace(context, emit=lambda event: None), warm_start)

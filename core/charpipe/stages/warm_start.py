@@ -142,7 +142,7 @@ def _difference(
 ) -> str | None:
     folder = context.workspace.root / warm_start.path
     card = _json(folder / "config.json")
-    if spec.build is None:
+    if spec.counted:
         return f"a {spec.name} is counted, and starts from nothing"
     if card.get("architecture") != spec.name:
         return f"that is a {card.get('architecture')}, and a {spec.name} is wanted"

@@ -200,7 +200,7 @@ RULES: tuple[Rule, ...] = (
 
 def broken_rules(architecture: Architecture, **settings: Any) -> Iterator[BrokenRule]:
     """The rules that a small model of this architecture breaks; `settings` override its defaults."""
-    if architecture.build is None:
+    if architecture.counted:
         yield from _broken("fit", lambda: counted.count(architecture, settings), counted.RULES)
     else:
         yield from _broken("build", lambda: _case(architecture, settings), RULES)

@@ -7,10 +7,7 @@ from torch import nn
 
 from charpipe.kernels.jit.processor import this_processor
 from charpipe.models.precision import Precision
-from charpipe.models.standard import is_standard
-
-LAYERS = {nn.RNN: ("hidden",), nn.GRU: ("hidden",), nn.LSTM: ("hidden", "cell")}
-"""The layers that the kernels know, with the names of their states."""
+from charpipe.models.standard import trace_of_network
 
 
 def obstacle(network: nn.Module, device: torch.device, precision: Precision) -> str | None:
@@ -28,16 +25,12 @@ def obstacle(network: nn.Module, device: torch.device, precision: Precision) -> 
 
 
 def unusual_layers(network: nn.Module) -> str | None:
-    """Why a network is not one of PyTorch's RNN, GRU or LSTM in charpipe's shell, or None where it is."""
-    if not is_standard(network):
-        return "its recurrence is not one of PyTorch's in charpipe's shell"
-    recurrence = network.recurrence
-    layer: nn.RNNBase = recurrence.layer  # type: ignore[union-attr, assignment]
-    usual = layer.bias and not (layer.bidirectional or layer.proj_size or layer.batch_first)
-    if type(layer) not in LAYERS or not usual or getattr(layer, "nonlinearity", "tanh") != "tanh":
-        return "its layers are not the usual RNN, GRU or LSTM"
-    if recurrence.names != LAYERS[type(layer)]:  # type: ignore[union-attr]
-        return "its states have other names than usual"
+    """Why the kernels cannot run a network's layers, or None where they can."""
+    form = trace_of_network(network)
+    if isinstance(form, str):
+        return form
+    if not getattr(network.recurrence.layer, "bias", True):  # type: ignore[union-attr]
+        return "its layers are not the usual RNN, GRU or LSTM: they have no biases"
     if any(each.dtype != torch.float32 for each in network.parameters()):
         return "its weights are not float32"
     return None

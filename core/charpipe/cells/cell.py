@@ -1,0 +1,51 @@
+"""The base class of recurrent cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, ClassVar
+
+
+class Feeds(Enum):
+    """Which products a gate sums up, each with a bias: of the layer's input, of its previous output, or both."""
+
+    INPUT = "W x + b"
+    HIDDEN = "U h + d"
+    BOTH = "W x + b + U h + d"
+
+
+INPUT, HIDDEN, BOTH = Feeds.INPUT, Feeds.HIDDEN, Feeds.BOTH
+
+
+class Cell:
+    """A recurrent cell, written once as its equations.
+
+    `gates` names the sums of a unit and says what feeds each. `state` names what is carried from step to step, [B, H] each;
+    the first is the layer's output, which the products with U read. `vectors` names learnt numbers, one a unit, with their
+    first values (peepholes, scales).
+
+    `step(self, gates, state)`, or `step(self, gates, state, vectors)` for a cell with vectors, returns the next state by
+    name. It is element-wise: it runs on PyTorch's tensors, and is recorded once on expressions (`charpipe.cells.trace`), from
+    which the training kernels with their gradients and the sampling step follow.
+
+    Weights have PyTorch's names and layout: `weight_ih_l0` [gates with an input * H, I], `weight_hh_l0` [gates with a hidden
+    part * H, H], `bias_ih_l0`, `bias_hh_l0`, gates in their order; then `NAME_l0` [H] of each vector.
+    """
+
+    gates: ClassVar[Mapping[str, Feeds]]
+    state: ClassVar[tuple[str, ...]]
+    vectors: ClassVar[Mapping[str, float]] = {}
+    torch_layer: ClassVar[str] = ""
+    """The mode of PyTorch's layer with the same equations and weights, such as "LSTM": used where PyTorch is faster."""
+
+    def __init__(self, config: Any = None) -> None:
+        self.config = config
+
+    def step(self, gates: Any, state: Any) -> dict[str, Any]:
+        """The next state from the gates' sums and the state before."""
+        raise NotImplementedError
+
+    def first_biases(self) -> Mapping[str, float]:
+        """First values of biases that are not 0, by gate."""
+        return {}
