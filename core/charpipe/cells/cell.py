@@ -30,7 +30,8 @@ class Cell:
     which the training kernels with their gradients and the sampling step follow.
 
     Weights have PyTorch's names and layout: `weight_ih_l0` [gates with an input * H, I], `weight_hh_l0` [gates with a hidden
-    part * H, H], `bias_ih_l0`, `bias_hh_l0`, gates in their order; then `NAME_l0` [H] of each vector.
+    part * H, H], `bias_ih_l0`, `bias_hh_l0`; gates that both products feed come first, otherwise in the order of `gates`. Then `NAME_l0`
+    [H] of each vector.
     """
 
     gates: ClassVar[Mapping[str, Feeds]]
@@ -49,3 +50,10 @@ class Cell:
     def first_biases(self) -> Mapping[str, float]:
         """First values of biases that are not 0, by gate."""
         return {}
+
+
+def ordered_gates(cell: Cell) -> dict[str, Feeds]:
+    """The gates in the order of the weights: first BOTH, then INPUT, then HIDDEN."""
+    return {
+        name: each for feeds in (BOTH, INPUT, HIDDEN) for name, each in cell.gates.items() if each is feeds
+    }

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
-from charpipe.cells.cell import Cell, Feeds
+from charpipe.cells.cell import Cell, Feeds, ordered_gates
 from charpipe.cells.errors import CellError, UncompilableError
 from charpipe.cells.expression import LEAVES, Expression, in_order
 from charpipe.errors import near_match
@@ -39,7 +39,10 @@ class Named:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """What one step computes: `results[n]` is the next state `state[n]`, as an expression of gates, state and vectors."""
+    """What one step computes: `results[n]` is the next state `state[n]`, as an expression of gates, state and vectors.
+
+    `gates` are in the order of the weights: first those that both products feed, then INPUT, then HIDDEN.
+    """
 
     name: str
     gates: tuple[str, ...]
@@ -69,9 +72,9 @@ class Trace:
 
     @cached_property
     def carried(self) -> tuple[str, ...]:
-        """The states that the step itself reads: what only the product with U reads is not among them."""
+        """The states that a step gets from the one before: all but the first, where only the product with U reads it."""
         used = {one.name for one in in_order(self.results) if one.operation == "state"}
-        return tuple(name for name in self.state if name in used)
+        return tuple(name for place, name in enumerate(self.state) if place > 0 or name in used)
 
     @cached_property
     def digest(self) -> str:
@@ -80,6 +83,12 @@ class Trace:
             (self.gates, [one.name for one in self.feeds], self.state, self.vectors, listing(self.results))
         )
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Trace) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
 
     def __repr__(self) -> str:
         return f"Trace({self.name} {self.digest[:16]})"
@@ -109,14 +118,9 @@ def trace_of(cell: Cell) -> Trace:
             cell,
             "`step` computes something else each time it is called; it may not use random numbers or keep values",
         )
-    found = Trace(
-        type(cell).__name__,
-        tuple(cell.gates),
-        tuple(cell.gates.values()),
-        tuple(cell.state),
-        tuple(cell.vectors),
-        first,
-    )
+    gates = ordered_gates(cell)
+    state, vectors = tuple(cell.state), tuple(cell.vectors)
+    found = Trace(type(cell).__name__, tuple(gates), tuple(gates.values()), state, vectors, first)
     unused = set(found.gates) - {one.name for one in in_order(first) if one.operation == "gate"}
     if unused:
         _broken(cell, f"`step` does not use the gate {sorted(unused)[0]!r}")

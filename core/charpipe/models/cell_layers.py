@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from charpipe.cells import Cell, CellError, Feeds, Trace, UncompilableError, trace_of
+from charpipe.cells.cell import ordered_gates
 from charpipe.cells.trace import Named, check
 
 
@@ -109,7 +110,7 @@ def _sums(cell: Cell, from_input: Tensor, from_hidden: Tensor | None) -> dict[st
     inputs = iter(from_input.split(size, 1))
     hiddens = iter(() if from_hidden is None else from_hidden.float().split(size, 1))
     found = {}
-    for name, feeds in cell.gates.items():
+    for name, feeds in ordered_gates(cell).items():
         if feeds is Feeds.BOTH:
             found[name] = next(inputs) + next(hiddens)
         else:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from charpipe.cells import Cell, Feeds
+from charpipe.cells.cell import ordered_gates
 from charpipe.errors import PluginError
 from charpipe.models.cell_layers import CellLayers
 from charpipe.models.initialisation import initialise
@@ -60,9 +61,9 @@ def _layers(
 @torch.no_grad()
 def _set_first_values(layer: nn.RNNBase | CellLayers, cell: Cell) -> None:
     """The cell's own first biases, and first values of its vectors."""
-    inputs = [name for name, feeds in cell.gates.items() if feeds is not Feeds.HIDDEN]
-    hiddens = [name for name, feeds in cell.gates.items() if feeds is Feeds.HIDDEN]
-    every_hidden = [name for name, feeds in cell.gates.items() if feeds is not Feeds.INPUT]
+    inputs = [name for name, feeds in ordered_gates(cell).items() if feeds is not Feeds.HIDDEN]
+    hiddens = [name for name, feeds in ordered_gates(cell).items() if feeds is Feeds.HIDDEN]
+    every_hidden = [name for name, feeds in ordered_gates(cell).items() if feeds is not Feeds.INPUT]
     for gate, bias in cell.first_biases().items():
         if gate not in cell.gates:
             raise PluginError(f"cell {type(cell).__name__}: `first_biases` names {gate!r}, which is no gate")

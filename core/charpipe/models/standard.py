@@ -39,7 +39,7 @@ def trace_of_network(network: nn.Module) -> Trace | str:
     """The equations of a network's layers, or the sentence that says why the kernels cannot run it."""
     # no subclass of either, which may compute something else
     if type(network) is not LanguageModel or type(network.recurrence) is not TorchRecurrence:
-        return "its recurrence is neither a cell nor one of PyTorch's layers in charpipe's shell"
+        return "its recurrence is no cell and not one of PyTorch's in charpipe's shell"
     recurrence = network.recurrence
     layer = recurrence.layer
     cell = recurrence.cell

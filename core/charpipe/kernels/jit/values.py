@@ -137,6 +137,14 @@ class Vector:
         """The element-wise minimum; NaN where this vector is NaN."""
         return self._select("<", self._operand(other))
 
+    def less(self, other: float | Vector) -> Mask:
+        """Where this vector is less than the other."""
+        return Mask(self.builder, self.builder.fcmp_ordered("<", self.value, self._operand(other).value))
+
+    def less_equal(self, other: float | Vector) -> Mask:
+        """Where this vector is at most the other."""
+        return Mask(self.builder, self.builder.fcmp_ordered("<=", self.value, self._operand(other).value))
+
     def _select(self, relation: str, other: Vector) -> Vector:
         better = self.builder.fcmp_ordered(relation, other.value, self.value)
         return Vector(self.builder, self.builder.select(better, other.value, self.value))
@@ -155,6 +163,18 @@ class Vector:
         shifted = self.builder.shl(self.bits(), ir.Constant(words, [23] * self.width))  # n into the exponent
         one = ir.Constant(words, [0x3F800000] * self.width)  # the bits of 1.0
         return Vector(self.builder, self.builder.bitcast(self.builder.add(shifted, one), self.value.type))
+
+    def exponent(self) -> tuple[Vector, Vector]:
+        """(m, n) with self = m * 2**n and m in [1, 2), of positive normal numbers."""
+        words = words_of(self.width)
+
+        def every(value: int) -> Any:
+            return ir.Constant(words, [value] * self.width)
+
+        raw = self.builder.lshr(self.bits(), every(23))
+        n = self.builder.sitofp(self.builder.sub(raw, every(127)), self.value.type)
+        kept = self.builder.or_(self.builder.and_(self.bits(), every(0x007FFFFF)), every(0x3F800000))
+        return Vector(self.builder, self.builder.bitcast(kept, self.value.type)), Vector(self.builder, n)
 
     def shuffle(self, other: Vector, indices: Sequence[int]) -> Vector:
         """The elements at these indices of this vector followed by the other."""
@@ -176,6 +196,17 @@ class Vector:
     def first(self) -> Any:
         """Element 0, as LLVM's float."""
         return self.builder.extract_element(self.value, ir.Constant(BITS, 0))
+
+
+class Mask:
+    """For each element of a vector, whether a comparison holds."""
+
+    def __init__(self, builder: ir.IRBuilder, value: Any) -> None:
+        self.builder, self.value = builder, value
+
+    def choose(self, yes: Vector, no: Vector) -> Vector:
+        """The elements of `yes` where it holds, else those of `no`."""
+        return Vector(self.builder, self.builder.select(self.value, yes.value, no.value))
 
 
 def words_of(width: int) -> ir.VectorType:

@@ -14,7 +14,7 @@ from charpipe.kernels.jit.values import FLOAT32, WORD, DType
 from charpipe.kernels.train.codegen.dropout import Dropout
 from charpipe.kernels.train.codegen.packing import PackColumns, PackRows
 from charpipe.kernels.train.codegen.products import adjacent_spans
-from charpipe.kernels.train.codegen.tiles import PADDING_MULTIPLE, RowBlocks
+from charpipe.kernels.train.codegen.tiles import PADDING_MULTIPLE, TILE_COLUMNS, RowBlocks
 from charpipe.kernels.train.codegen.weight_gradients import PANEL, WeightGradient
 from charpipe.kernels.train.memory import zeros
 from charpipe.kernels.train.threads import Thunk, partition, run_all
@@ -35,7 +35,7 @@ class PackedMatrix:
     with inputs (x @ W.T), `columns` for the way back to them (grad @ W). `gradient` [gates, units, inputs] float32 is
     padded as well.
 
-    `dropout` is the probability of a weight's dropout; the mask follows from a seed. Without `training` there are only
+    A tile of `rows` has `registers` registers of units. `dropout` is the probability of a weight's dropout; the mask follows from a seed. Without `training` there are only
     `rows`.
     """
 
@@ -47,6 +47,7 @@ class PackedMatrix:
         dropout: float = 0.0,
         *,
         training: bool = True,
+        registers: int = TILE_COLUMNS,
     ) -> None:
         self._processor, self._dtype, self._shape, self._training = processor, dtype, shape, training
         self.gates, self.units, self.inputs = full = shape[0], padded(shape[1]), padded(shape[2])
@@ -62,7 +63,7 @@ class PackedMatrix:
             self._apply_dropout = lambda seed, address: kernel(
                 1, 0, *blocks.counts, 0, seed, address, address
             )
-        self._pack_rows = compile_kernel(processor, PackRows, dtype, *full)
+        self._pack_rows = compile_kernel(processor, PackRows, dtype, *full, registers)
         if training:
             rows = self.gates * self.units
             self._pack_columns = compile_kernel(processor, PackColumns, dtype, rows, self.inputs)

@@ -348,12 +348,12 @@ def test_unsupported_networks_are_refused_with_a_reason(monkeypatch):
     assert choose_engine(Own(), CPU, "float32")[0] == "plain"
     with pytest.raises(UsageError, match="not one of PyTorch's"):
         choose_engine(Own(), CPU, "float32", "fast")
-    relu = LanguageModel(
+    both_ways = LanguageModel(
         ArchitectureConfig(hidden_size=8),
         5,
-        lambda i: TorchRecurrence(nn.RNN(i, 8, nonlinearity="relu"), ("hidden",)),
+        lambda i: TorchRecurrence(nn.RNN(i, 8, bidirectional=True), ("hidden",)),
     )
-    assert "usual" in (obstacle(relu, CPU, "float32") or "")
+    assert "usual" in (obstacle(both_ways, CPU, "float32") or "")
     renamed = LanguageModel(
         ArchitectureConfig(hidden_size=8), 5, lambda i: TorchRecurrence(nn.LSTM(i, 8), ("cell", "hidden"))
     )
