@@ -76,6 +76,6 @@ def torch_cells() -> Mapping[str, Cell]:
     for provided in Registry().all("architecture").values():
         if isinstance(provided.cell, type):
             for _, each in inspect.getmembers(sys.modules[provided.cell.__module__], inspect.isclass):
-                if issubclass(each, Cell) and each.torch_layer and equals_torch_layer(each):
+                if issubclass(each, Cell) and each.torch_layer and equals_torch_layer(each):  # type: ignore[arg-type]
                     found.setdefault(each.torch_layer, each())
     return found
