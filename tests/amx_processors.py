@@ -10,9 +10,7 @@ from charpipe.kernels.jit.amx_switch import obstacle_to_amx
 from charpipe.kernels.jit.processor import Processor, this_processor, without_avx512
 
 HAS = binding.get_host_cpu_features()
-EMULATED = Processor(
-    binding.get_host_cpu_name(), without_avx512(HAS), 16, 16, bfloat16=False, amx="emulated"
-)
+EMULATED = Processor(binding.get_host_cpu_name(), without_avx512(HAS), 16, 16, bfloat16=False, amx="emulated")
 SAPPHIRE_RAPIDS = Processor("sapphirerapids", "", 16, 32, bfloat16=True, matrices=True, amx="on")
 """To compile for, never to run."""
 

@@ -95,7 +95,9 @@ def amx_notice(engine: str, precision: Precision) -> Notice | None:
     if (refusal := amx_refusal()) is not None:
         return Notice(f"{SWITCH}=1 has no effect, and the fast engine works without AMX: {refusal}")
     if here.amx != "off" and precision == "bfloat16":
-        return Notice(f"the fast engine multiplies by AMX, as {SWITCH}=1 asks; its speed has not been measured")
+        return Notice(
+            f"the fast engine multiplies by AMX, as {SWITCH}=1 asks; its speed has not been measured"
+        )
     return None
 
 

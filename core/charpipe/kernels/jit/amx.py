@@ -1,10 +1,10 @@
 """AMX: eight tile registers of up to 16 rows of 64 bytes, and an instruction that multiplies two of them.
 
-`sums += left @ right`, of sums float32 [rows][16 columns], left [rows][16 words] and right [16 words][16 columns]. A word
-is a pair of bfloat16, so that 32 products of each row and column are added at once.
+`sums += left @ right`, of sums float32 [rows][16 columns], left [rows][16 words] and right [16 words][16 columns]. A
+word is a pair of bfloat16, so that 32 products of each row and column are added at once.
 
-`AmxInstructions` emits the instructions, `AmxEmulation` plain loops that do the same: kernels are tested with it where no
-processor has AMX.
+`AmxInstructions` emits the instructions, `AmxEmulation` plain loops that do the same: kernels are tested with it where
+no processor has AMX.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from llvmlite import ir
 
 from charpipe.kernels.jit.builder import POINTER, KernelBuilder
-from charpipe.kernels.jit.values import BFLOAT16, BYTE, INT, WORD, Pointer, Vector, int_value
+from charpipe.kernels.jit.values import BFLOAT16, BYTE, WORD, Pointer, Vector, int_value
 
 TILES = 8
 TILE_ROWS = 16
@@ -111,7 +111,9 @@ class AmxEmulation:
 
     def zero(self, tile: int) -> None:
         """Each row to zeros."""
-        self.builder.loop(self.rows[tile], lambda row: self.builder.store(self._row(tile, row), self.builder.zero))
+        self.builder.loop(
+            self.rows[tile], lambda row: self.builder.store(self._row(tile, row), self.builder.zero)
+        )
 
     def load(self, tile: int, pointer: Pointer, stride: int) -> None:
         """Each row from memory."""
@@ -139,7 +141,8 @@ class AmxEmulation:
                 weights = builder.load_words(self._row(right, k))
                 pairs = zip(builder.unpack_words(value), builder.unpack_words(weights), strict=True)
                 return [
-                    builder.fused_multiply_add(a, b, total) for (a, b), total in zip(pairs, totals, strict=True)
+                    builder.fused_multiply_add(a, b, total)
+                    for (a, b), total in zip(pairs, totals, strict=True)
                 ]
 
             lower, upper = builder.loop(self.rows[right], word, [builder.zero] * BFLOAT16.per_word)

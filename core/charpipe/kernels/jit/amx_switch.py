@@ -1,4 +1,4 @@
-"""Whether kernels may multiply by AMX: the user switches it on, and Linux must permit a process to use its registers."""
+"""Whether kernels may multiply by AMX: the user switches it on, and Linux must permit a process to use its tiles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SWITCH = "CHARPIPE_AMX"
 NEEDED = ("amx-tile", "amx-bf16")
 """LLVM's names of the features that the kernels use."""
 ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA = 158, 0x1023, 18
-"""The system call, its operation, and the number of the tiles' data among the processor's states (linux/asm/prctl.h)."""
+"""The system call, its operation, and the number of the tiles' data among the processor's states (asm/prctl.h)."""
 
 
 def switched_on(environment: Mapping[str, str] | None = None) -> bool:

@@ -86,7 +86,10 @@ class KernelBuilder:
         """So many bytes of memory of the kernel's own, aligned to a cache line. Before the first loop only: within one
         it would grow at each turn."""
         found = self.builder.alloca(ir.ArrayType(BYTE, size))
-        found.align, found.type = CACHE_LINE, POINTER  # llvmlite gives it a typed pointer, which LLVM no longer has
+        found.align, found.type = (
+            CACHE_LINE,
+            POINTER,
+        )  # llvmlite gives it a typed pointer, which LLVM no longer has
         return Pointer(self.builder, found)
 
     # --- loads and stores ---
@@ -224,12 +227,19 @@ class KernelBuilder:
 
     def multiply_add(self, dtype: DType, accumulator: Vector, left: Any, right: Any) -> Vector:
         """accumulator + left * right, element by element; of a pair of bfloat16 both products are added."""
+        if dtype is BFLOAT16 and not self.processor.bfloat16:  # emulated, for tests
+            pairs = zip(self.unpack_words(left), self.unpack_words(right), strict=True)
+            for one, other in pairs:
+                accumulator = self.fused_multiply_add(one, other, accumulator)
+            return accumulator
         if dtype is BFLOAT16:
             dot = self.intrinsic(
                 "llvm.x86.avx512bf16.dpbf16ps.512", self.floats, [self.floats, self.words, self.words]
             )
             return Vector(self.builder, self.builder.call(dot, [accumulator.value, left, right]))
-        first, second = (Vector(self.builder, self.builder.bitcast(each, self.floats)) for each in (left, right))
+        first, second = (
+            Vector(self.builder, self.builder.bitcast(each, self.floats)) for each in (left, right)
+        )
         return self.fused_multiply_add(first, second, accumulator)
 
     def fused_multiply_add(self, left: Vector, right: Vector, addend: Vector) -> Vector:

@@ -45,7 +45,10 @@ class RecurrentLayer:
         self.processor, self.dtype, self.number = processor, dtype, number
         self.cell = CellStep(modules.trace)
         self.size: int = modules.layer.hidden_size  # type: ignore[assignment]
-        self.units, self.torch_dtype = padded(self.size, padding_multiple(processor, dtype)), getattr(torch, dtype.name)
+        self.units, self.torch_dtype = (
+            padded(self.size, padding_multiple(processor, dtype)),
+            getattr(torch, dtype.name),
+        )
         registers = tile_registers(self.cell, with_inputs=number > 0)
 
         def matrix(gates: int, dropout: float = 0.0) -> PackedMatrix:

@@ -33,8 +33,8 @@ class PackedMatrix:
     with inputs (x @ W.T), `columns` for the way back to them (grad @ W). `gradient` [gates, units, inputs] float32 is
     padded as well.
 
-    A tile of `rows` has `registers` registers of units. `dropout` is the probability of a weight's dropout; the mask follows from a seed. Without `training` there are only
-    `rows`.
+    A tile of `rows` has `registers` registers of units. `dropout` is the probability of a weight's dropout; the mask
+    follows from a seed. Without `training` there are only `rows`.
     """
 
     def __init__(

@@ -13,7 +13,6 @@ if this_processor() is None:
     pytest.skip("kernels need AVX2 or AVX-512", allow_module_level=True)
 
 from amx_processors import EMULATED, SAPPHIRE_RAPIDS, processors_with_amx
-
 from charpipe.kernels.jit.amx import amx_of, configuration
 from charpipe.kernels.jit.builder import KernelBuilder
 from charpipe.kernels.jit.compiler import compile_kernel, optimized, target_machine

@@ -1,8 +1,8 @@
 """Products of a block of rows with packed weights by AMX: sums of tile registers, left in memory.
 
 A block of up to 16 rows uses four tiles of sums side by side, one of up to 32 rows two above two, so that each tile of
-weights is loaded once for both halves. Weights are packed as for vector registers of 16 words: a row of a tile of weights
-is such a register. ../../README.md has a diagram.
+weights is loaded once for both halves. Weights are packed as for vector registers of 16 words: a row of a tile of
+weights is such a register. ../../README.md has a diagram.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class AmxProduct:
         self.halves = (0,) if upper == rows else (0, upper)
         counts = (upper, rows - upper if len(self.halves) > 1 else upper)
         self.side_by_side = SUMS // len(self.halves)
-        of_sums = [counts[tile // self.side_by_side] if len(self.halves) > 1 else upper for tile in range(SUMS)]
+        of_sums = [
+            counts[tile // self.side_by_side] if len(self.halves) > 1 else upper for tile in range(SUMS)
+        ]
         self.amx = amx_of(builder, [*of_sums, *counts, TILE_ROWS, TILE_ROWS])
 
     def sums(

@@ -17,7 +17,7 @@ gradient, larger than the second, is read and written once for so many rows."""
 STEP_ROWS = 32
 """Rows of a window that one instruction multiplies, 16 pairs."""
 PANEL_STRIDE = AMX_ROWS_AT_ONCE // 2 * WORD + ROW_BYTES
-"""Bytes from one row of the packed panel to the next: not a power of two, so that they do not compete for cache sets."""
+"""Bytes from one row of the packed panel to the next: no power of two, so that rows do not compete for cache sets."""
 
 
 class AmxWeightGradient:
@@ -50,7 +50,9 @@ class AmxWeightGradient:
     def _some_rows(self, block: Int) -> None:
         first = block * self.rows_at_once
         steps = ((self.rows - first).min(self.rows_at_once) + (STEP_ROWS - 1)) // STEP_ROWS
-        each_tile(self.builder, self.columns, TILE_COLUMNS, lambda *tile: self._pack_inputs(first, steps, *tile))
+        each_tile(
+            self.builder, self.columns, TILE_COLUMNS, lambda *tile: self._pack_inputs(first, steps, *tile)
+        )
         self.builder.loop(self.panels, lambda panel: self._panel(panel * AMX_PANEL, first, steps))
 
     def _packed_inputs(self, register: Int) -> Pointer:
@@ -71,7 +73,9 @@ class AmxWeightGradient:
     def _pair(self, values: Pointer, stride: int, first: Int, k: Int, column: Int) -> list[Vector]:
         """Some columns of the pair `k` of rows; beyond the last row they repeat it."""
         rows = [(first + (k * 2 + i)).min(self.rows - 1) for i in range(2)]
-        return [self.builder.load(values + (row * stride + column) * self.dtype.size, self.dtype) for row in rows]
+        return [
+            self.builder.load(values + (row * stride + column) * self.dtype.size, self.dtype) for row in rows
+        ]
 
     def _panel(self, weight_row: Int, first: Int, steps: Int) -> None:
         """Some rows of weights: their columns of grad_pre are packed, then every tile of the gradient is added to."""
@@ -90,8 +94,8 @@ class AmxWeightGradient:
         each_tile(self.builder, self.columns, TILE_COLUMNS, tile)
 
     def _pack_panel(self, weight_row: Int, at: int, first: Int, step: Int) -> None:
-        """16 rows of weights from `at` on in the panel, and 16 pairs of rows of a window: a tile, transposed. Rows beyond
-        the last are zero, which is enough for one factor of a product."""
+        """16 rows of weights from `at` on in the panel, and 16 pairs of rows of a window: a tile, transposed. Rows
+        beyond the last are zero, which is enough for one factor of a product."""
         builder, words = self.builder, []
         for i in range(TILE_WORDS):
             k = step * TILE_WORDS + i

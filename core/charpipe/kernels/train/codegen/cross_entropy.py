@@ -76,9 +76,7 @@ class CrossEntropy:
             amx.sums([term], registers, self.scratch + register * ROW_BYTES, logits, start=(bias, 0))
 
         each_tile(self.builder, self.tokens, TILE_COLUMNS, tile)
-        self.builder.loop(
-            len(rows), lambda i: self._loss(rows[0] + i, self.scratch + (i + surplus) * logits)
-        )
+        self.builder.loop(len(rows), lambda i: self._loss(rows[0] + i, self.scratch + (i + surplus) * logits))
 
     def _logits(self, rows: list[Int], register: Int, registers: int) -> None:
         builder, width, dtype = self.builder, self.builder.width, self.dtype

@@ -65,7 +65,9 @@ class InputGradient:
     def _amx_tile(self, sums: AmxSums, rows: list[Int], register: Int, registers: int) -> None:
         builder, stride, surplus = self.builder, self.stride * self.dtype.size, sums.surplus(len(rows))
         source = self.grad_pre + (rows[0] - surplus) * stride
-        sums.add_up(span_terms(self.dtype, source, stride, self.weights, self.spans, register, registers), registers)
+        sums.add_up(
+            span_terms(self.dtype, source, stride, self.weights, self.spans, register, registers), registers
+        )
         builder.loop(
             len(rows), lambda i: self._store(rows[0] + i, register, sums.load(i + surplus, registers))
         )
