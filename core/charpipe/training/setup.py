@@ -18,6 +18,7 @@ from charpipe.training.batches import Batches
 from charpipe.training.engines import (
     OTHER_ENGINE,
     UNVERIFIED,
+    amx_notice,
     check_capturable,
     engine_reason,
     requested_engine,
@@ -79,6 +80,8 @@ def build_setup(
         notices.append(Notice(f"engine {engine}: {reason}"))
     if saved is not None and (settings.engine, saved.get("engine"), engine) == ("auto", "fast", "plain"):
         notices.append(OTHER_ENGINE)
+    if (by_amx := amx_notice(engine, precision)) is not None:
+        notices.append(by_amx)
     if engine == "cuda-graphs":
         check_capturable(settings, precision)
         notices.append(UNVERIFIED)
