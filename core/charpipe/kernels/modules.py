@@ -52,6 +52,12 @@ class NetworkModules:
         """The number of recurrent layers."""
         return self.layer.num_layers
 
+    @property
+    def hidden_size(self) -> int:
+        """H, the units of a layer."""
+        found: int = self.layer.hidden_size  # type: ignore[assignment]
+        return found
+
     def parameters(self) -> list[nn.Parameter]:
         """All parameters; one that two modules share comes once."""
         found = [*self.layer.parameters(), *self.head.parameters()]
