@@ -15,11 +15,12 @@ from charpipe.kernels.jit.values import WORD, DType
 from charpipe.kernels.modules import NetworkModules
 from charpipe.kernels.train.batch_shard import BatchShard
 from charpipe.kernels.train.codegen.backward_sweep import BackwardSweep
-from charpipe.kernels.train.codegen.cells import CELLS
+from charpipe.kernels.train.codegen.cell_step import CellStep
 from charpipe.kernels.train.codegen.dropout import Dropout
 from charpipe.kernels.train.codegen.forward_sweep import ForwardSweep
 from charpipe.kernels.train.codegen.products import InputGradient
-from charpipe.kernels.train.codegen.sweep_spec import SweepSpec, saved_stride
+from charpipe.kernels.train.codegen.sweep_spec import SweepSpec, saved_stride, tile_registers
+from charpipe.kernels.train.codegen.tiles import padding_multiple
 from charpipe.kernels.train.codegen.weight_gradients import ScatterAdd
 from charpipe.kernels.train.memory import zeros
 from charpipe.kernels.train.packed_matrix import PackedMatrix, padded
@@ -42,18 +43,32 @@ class RecurrentLayer:
     ) -> None:
         self.training, self.modules = training, modules
         self.processor, self.dtype, self.number = processor, dtype, number
-        self.cell, self.size = CELLS[type(modules.layer)], modules.layer.hidden_size
-        self.units, self.torch_dtype = padded(self.size), getattr(torch, dtype.name)
-        shape = (len(self.cell.hidden_gates), self.size, self.size)
+        self.cell = CellStep(modules.trace)
+        self.size = modules.layer.hidden_size
+        self.units, self.torch_dtype = (
+            padded(self.size, padding_multiple(processor, dtype)),
+            getattr(torch, dtype.name),
+        )
+        registers = tile_registers(self.cell, with_inputs=number > 0)
+
+        def matrix(gates: int, dropout: float = 0.0) -> PackedMatrix:
+            shape = (gates, self.size, self.size)
+            return PackedMatrix(processor, dtype, shape, dropout, training=training, registers=registers)
+
+        hidden_gates = len(self.cell.hidden_gates)
         recurrent_dropout = modules.recurrent_dropout if training else 0.0
-        self.recurrent = PackedMatrix(processor, dtype, shape, recurrent_dropout, training=training)
-        self.inputs = PackedMatrix(processor, dtype, shape, training=training) if number else None
+        self.recurrent = matrix(hidden_gates, recurrent_dropout) if hidden_gates else None
+        self.inputs = matrix(len(self.cell.input_gates)) if number else None
         self.dropout, self.locked = dropout
         self.seeds: Sequence[int] = (0, 0)
         # what is added to the gates: of the first layer one row a token, of the others the biases alone
         self.table = torch.zeros(0)
         self.grad_table = torch.zeros(0)
-        self.bias, self.grad_bias = torch.zeros(self.units), torch.zeros(1, self.units)
+        # of the gates without inputs, and of the vectors
+        alone = len(self.cell.trace.hidden_only)
+        self.bias, self.grad_bias = torch.zeros(alone, self.units), torch.zeros(1, alone * self.units)
+        count = len(self.cell.trace.vectors)
+        self.vectors, self.grad_vectors = torch.zeros(count, self.units), torch.zeros(1, count * self.units)
 
     def allocate(self, steps: int, batch_size: int) -> None:
         """Memory for a window. Without training nothing is kept for a backward pass. Padding stays zero.
@@ -61,15 +76,15 @@ class RecurrentLayer:
         hidden [T + 1, B, H]    the state before the window, and after each step
         outputs [T, B, H]       hidden after dropout, the input of the next layer
         grad_hidden [T, B, H]   gradients of the outputs
-        carry [T + 1, B, H]     float32 state (c of the LSTM, h of the GRU); grad_carry [B, H] its gradient
+        carry [T + 1, B, S, H]  the S carried states in float32; grad_carry [B, S, H] their gradients
         saved [T, B, stride]    what the forward pass saves of each gate; afterwards gradients of the pre-activations
         """
         make = partial(zeros, dtype=self.torch_dtype)
         values, kept_steps = (batch_size, self.units), steps if self.training else 0
+        states = (batch_size, len(self.cell.carried), self.units)
         self.hidden, self.grad_hidden = make(steps + 1, *values), make(kept_steps, *values)
         self.outputs = make(steps, *values) if self.dropout else self.hidden[1:]
-        self.carry = zeros(kept_steps + 1, *(values if self.cell.has_carry else (1, 1)))
-        self.grad_carry = torch.zeros(values if self.cell.has_carry else (1, 1))
+        self.carry, self.grad_carry = zeros(kept_steps + 1, *states), torch.zeros(states)
         self.saved = make(kept_steps, batch_size, saved_stride(self.cell, self.units))
         self.zero_rows = torch.zeros(steps, batch_size, dtype=torch.int64)
 
@@ -82,32 +97,35 @@ class RecurrentLayer:
     def packing(self, seeds: Sequence[int]) -> Iterator[Thunk]:
         """Thunks that pack the present weights; `seeds` are those of recurrent dropout and of dropout."""
         self.seeds = seeds
-        yield from self.recurrent.packing(self.parameter("weight_hh"), seeds[0])
+        if self.recurrent is not None:
+            yield from self.recurrent.packing(self.parameter("weight_hh"), seeds[0])
         if self.inputs is not None:
             yield from self.inputs.packing(self.parameter("weight_ih"))
 
     def begin(self, state: Mapping[str, Tensor], table: Tensor | None) -> None:
         """Set the state before the window, and for the first layer the input table [any, gates * H]."""
         size, cell = self.size, self.cell
-        self.hidden[0, :, :size] = state["hidden"][self.number]
-        if cell.has_carry:
-            self.carry[0, :, :size] = state[cell.state_names[-1]][self.number]
-            self.grad_carry.zero_()
-        bias = self.parameter("bias_ih") + self._summed_hidden_bias()
+        self.hidden[0, :, :size] = state[cell.trace.state[0]][self.number]
+        for place, name in enumerate(cell.carried):
+            self.carry[0, :, place, :size] = state[name][self.number]
+        self.grad_carry.zero_()
+        bias_ih, (shared, alone) = self.parameter("bias_ih"), self._hidden_biases()
+        bias = torch.cat([bias_ih[: len(shared)] + shared, bias_ih[len(shared) :]])
         table = bias.unsqueeze(0) if table is None else table + bias
         self.table = self._pad(table.detach())
         if self.grad_table.shape != self.table.shape:
             self.grad_table = torch.zeros_like(self.table)
-        if cell.input_gates != cell.hidden_gates:
-            self.bias[:size] = self.parameter("bias_hh")[-size:].detach()
+        self.bias[:, :size] = alone.view(-1, size).detach()
+        for place, name in enumerate(cell.trace.vectors):
+            self.vectors[place, :size] = self.parameter(name).detach()
 
-    def _summed_hidden_bias(self) -> Tensor:
-        """The part of bias_hh that is added to the same sums as bias_ih: all of it but for the GRU's n, where the reset
-        gate multiplies the bias of the hidden units."""
-        bias = self.parameter("bias_hh")
-        if self.cell.input_gates == self.cell.hidden_gates:
-            return bias
-        return torch.cat([bias[: -self.size], bias.new_zeros(self.size)])
+    def _hidden_biases(self) -> tuple[Tensor, Tensor]:
+        """bias_hh of the gates that the inputs feed as well, which come first, and of those without inputs."""
+        if not self.cell.hidden_gates:
+            none = torch.zeros(0)
+            return none, none
+        bias, alone = self.parameter("bias_hh"), len(self.cell.trace.hidden_only) * self.size
+        return bias[: len(bias) - alone], bias[len(bias) - alone :]
 
     def _pad(self, table: Tensor) -> Tensor:
         if self.units == self.size:
@@ -116,7 +134,7 @@ class RecurrentLayer:
         return functional.pad(gates, (0, self.units - self.size)).flatten(1)
 
     def _unpad(self, table: Tensor) -> Tensor:
-        return table.view(len(table), -1, self.units)[:, :, : self.size].flatten(1)
+        return table.view(len(table), table.shape[1] // self.units, self.units)[:, :, : self.size].flatten(1)
 
     # --- through a window, a shard of the batch at a time ---
 
@@ -131,10 +149,11 @@ class RecurrentLayer:
             self.bias.data_ptr(),
             0 if below is None else shard.address(below),
             0 if self.inputs is None else self.inputs.rows.data_ptr(),
-            self.recurrent.rows.data_ptr(),
+            0 if self.recurrent is None else self.recurrent.rows.data_ptr(),
             shard.address(self.hidden),
             shard.address(self.carry),
             shard.address(self.saved),
+            self.vectors.data_ptr(),
         )
         if self.dropout:
             self._apply_dropout(shard, self.hidden[1:], self.outputs)
@@ -146,11 +165,12 @@ class RecurrentLayer:
         spec = SweepSpec(self.cell, self.dtype, self.units, 0, shard.block_sizes)
         compile_kernel(self.processor, BackwardSweep, spec)(
             *shard.window,
-            self.recurrent.columns.data_ptr(),
+            0 if self.recurrent is None else self.recurrent.columns.data_ptr(),
             shard.address(self.carry),
             shard.address(self.saved),
             shard.address(self.grad_hidden),
             shard.address(self.grad_carry, 0),
+            self.vectors.data_ptr(),
         )
         if self.inputs is not None and grad_below is not None:
             sizes = (spec.saved_stride, self.cell.input_gates, self.units, self.units, shard.block_sizes)
@@ -175,14 +195,17 @@ class RecurrentLayer:
         """For each gradient the thunks that sum it, at most as many as there are scratch memories."""
         grad_pre = self.saved.flatten(0, 1)
         before = self.hidden[:-1].flatten(0, 1)
-        yield self.recurrent.gradient_thunks(before, grad_pre, self.cell.hidden_gates, scratch)
+        if self.recurrent is not None:
+            yield self.recurrent.gradient_thunks(before, grad_pre, self.cell.hidden_gates, scratch)
         if self.inputs is not None and below is not None:
             yield self.inputs.gradient_thunks(below.flatten(0, 1), grad_pre, self.cell.input_gates, scratch)
-        table_rows = self.zero_rows if rows is None else rows
+        table_rows, gates = self.zero_rows if rows is None else rows, self.cell.gates
         yield self._scatter_add(table_rows, 0, self.grad_table, len(scratch))
-        if self.cell.input_gates != self.cell.hidden_gates:
-            first = self.cell.hidden_gates[-1] * self.units
+        if self.grad_bias.numel():
+            first = gates * self.units - self.grad_bias.shape[1]
             yield self._scatter_add(self.zero_rows, first, self.grad_bias, len(scratch))
+        if self.grad_vectors.numel():
+            yield self._scatter_add(self.zero_rows, gates * self.units, self.grad_vectors, len(scratch))
 
     def _scatter_add(self, rows: Tensor, first: int, table: Tensor, parts: int) -> list[Thunk]:
         """Thunks that add gradients of pre-activations, from column `first` on, to the rows of a table that were added
@@ -202,24 +225,25 @@ class RecurrentLayer:
         """Parameters and their gradients; those of the first layer's input weights come from `unpadded_grad_table`."""
         table = self.unpadded_grad_table()
         bias = table.sum(0) if len(table) > 1 else table[0]
-        yield self.parameter("weight_hh"), self.recurrent.unpadded_gradient()
+        if self.recurrent is not None:
+            yield self.parameter("weight_hh"), self.recurrent.unpadded_gradient()
         if self.inputs is not None:
             yield self.parameter("weight_ih"), self.inputs.unpadded_gradient()
         yield self.parameter("bias_ih"), bias
-        if self.cell.input_gates == self.cell.hidden_gates:
-            yield self.parameter("bias_hh"), bias.clone()
-        else:
-            hidden_bias = torch.cat([bias[: -self.size], self.grad_bias[0, : self.size]])
-            yield self.parameter("bias_hh"), hidden_bias
+        if self.recurrent is not None:
+            shared = len(self._hidden_biases()[0])
+            yield self.parameter("bias_hh"), torch.cat([bias[:shared], self._unpad(self.grad_bias)[0]])
+        for place, name in enumerate(self.cell.trace.vectors):
+            yield self.parameter(name), self.grad_vectors.view(-1, self.units)[place, : self.size].clone()
 
     def unpadded_grad_table(self) -> Tensor:
         """The gradient of the input table, [any, gates * H]."""
         return self._unpad(self.grad_table)
 
     def state(self) -> list[Tensor]:
-        """The carried tensors after the window, float32 [B, H] each."""
-        hidden = self.hidden[-1, :, : self.size].float()
-        if not self.cell.has_carry:
-            return [hidden.clone()]
-        carry = self.carry[-1, :, : self.size].clone()
-        return [hidden.clone(), carry] if len(self.cell.state_names) > 1 else [carry]
+        """The state's tensors after the window, float32 [B, H] each."""
+        cell = self.cell
+        found = {cell.trace.state[0]: self.hidden[-1, :, : self.size].float().clone()}
+        for place, name in enumerate(cell.carried):
+            found[name] = self.carry[-1, :, place, : self.size].clone()
+        return [found[name] for name in cell.trace.state]

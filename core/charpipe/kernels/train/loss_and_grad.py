@@ -51,7 +51,11 @@ class CompiledLossAndGrad:
     def _sum_gradients(self, rows: Tensor) -> None:
         """Sum the gradients of all weights; each thread takes some rows of each matrix."""
         layers, head = self._net.layers, self._net.head
-        size = max(matrix.scratch_size for matrix in (head.matrix, *(layer.recurrent for layer in layers)))
+        matrices = [
+            head.matrix,
+            *(each for layer in layers for each in (layer.recurrent, layer.inputs) if each is not None),
+        ]
+        size = max(matrix.scratch_size for matrix in matrices)
         scratch = [torch.empty(size) for _ in self._net.shards]
         every = list(head.gradient_thunks(layers[-1].outputs, scratch))
         for layer in layers:

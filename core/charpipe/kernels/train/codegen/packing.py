@@ -12,19 +12,23 @@ from charpipe.kernels.train.codegen.tiles import TILE_COLUMNS, each_tile
 class PackRows:
     """The kernel `pack(weights, packed, part, parts)`: of weights float32 [gates, units, length], whose rows are
     multiplied with rows of `length` numbers (x @ weights.T). All gates of a unit are side by side in a tile. One call
-    packs one of so many parts of each tile's words, so that threads can share the work."""
+    packs one of so many parts of each tile's words, so that threads can share the work. A tile has `registers`
+    registers of units."""
 
     ARGUMENTS = 4
 
-    def __init__(self, processor: Processor, dtype: DType, gates: int, units: int, length: int) -> None:
+    def __init__(
+        self, processor: Processor, dtype: DType, gates: int, units: int, length: int, registers: int
+    ) -> None:
         self.builder = KernelBuilder(processor, self.ARGUMENTS)
         self.dtype, self.gates, self.units, self.length = dtype, gates, units, length
+        self.registers = registers
         weights, packed, self.part, self.parts = self.builder.arguments
         self.weights, self.packed = self.builder.pointer(weights), self.builder.pointer(packed)
 
     def llvm_ir(self) -> str:
         """The kernel's LLVM IR."""
-        each_tile(self.builder, self.units, max(1, TILE_COLUMNS // self.gates), self._tile)
+        each_tile(self.builder, self.units, self.registers, self._tile)
         return self.builder.finish()
 
     def _tile(self, register: Int, registers: int) -> None:
