@@ -20,8 +20,8 @@ from charpipe.models.shell import LanguageModel
 def forward_on_cuda(
     network: nn.Module, device: torch.device, precision: Precision, batch_size: int
 ) -> Forward:
-    """The forward pass to capture. Raises UsageError without CUDA, and for networks with layers other than PyTorch's,
-    whose operations may not be capturable."""
+    """The forward pass to capture. Raises UsageError without CUDA, and for networks whose layers are neither PyTorch's
+    nor those of a cell: their operations may not be capturable."""
     reason = "it is for CUDA" if device.type != "cuda" else unusual_layers(network)
     if reason is not None:
         raise UsageError(
@@ -36,8 +36,8 @@ def forward_on_cuda(
 
 def _has_inner_dropout(network: LanguageModel) -> bool:
     """Whether cuDNN would apply dropout between layers: from its own generator, which charpipe's seeds do not set."""
-    layer: nn.RNNBase = network.recurrence.layer  # type: ignore[assignment]
-    return layer.num_layers > 1 and layer.dropout > 0
+    layer = network.recurrence.layer
+    return isinstance(layer, nn.RNNBase) and layer.num_layers > 1 and layer.dropout > 0
 
 
 def fitting_precision(network: nn.Module, batch_size: int) -> Precision:
