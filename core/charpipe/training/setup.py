@@ -13,10 +13,12 @@ from charpipe.events import Notice
 from charpipe.models import Model
 from charpipe.models.engine import LossAndGrad, choose_engine, is_uncertain
 from charpipe.models.precision import Precision
+from charpipe.models.standard import uncompiled_cell
 from charpipe.training.batches import Batches
 from charpipe.training.engines import (
     OTHER_ENGINE,
     UNVERIFIED,
+    amx_notice,
     check_capturable,
     engine_reason,
     requested_engine,
@@ -71,10 +73,15 @@ def build_setup(
     engine, loss_and_grad = choose_engine(
         network, device, precision, requested, batch_size=batches.batch_size, threads=threads, scaler=scaler
     )
+    uncompiled = uncompiled_cell(network)
+    if uncompiled is not None and device.type == "cpu":
+        notices.append(Notice(f"engine {engine}, by PyTorch, step by step: {uncompiled}", "warning"))
     if reason is not None:
         notices.append(Notice(f"engine {engine}: {reason}"))
     if saved is not None and (settings.engine, saved.get("engine"), engine) == ("auto", "fast", "plain"):
         notices.append(OTHER_ENGINE)
+    if (by_amx := amx_notice(engine, precision)) is not None:
+        notices.append(by_amx)
     if engine == "cuda-graphs":
         check_capturable(settings, precision)
         notices.append(UNVERIFIED)

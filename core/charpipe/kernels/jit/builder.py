@@ -15,6 +15,7 @@ from charpipe.kernels.jit.processor import Processor
 from charpipe.kernels.jit.values import (
     BFLOAT16,
     BITS,
+    BYTE,
     FLOAT,
     FLOAT32,
     HALF,
@@ -81,6 +82,16 @@ class KernelBuilder:
         """A vector of zeros."""
         return self.constant(0.0)
 
+    def stack_memory(self, size: int) -> Pointer:
+        """So many bytes of memory of the kernel's own, aligned to a cache line. Before the first loop only: within one
+        it would grow at each turn."""
+        found = self.builder.alloca(ir.ArrayType(BYTE, size))
+        found.align, found.type = (
+            CACHE_LINE,
+            POINTER,
+        )  # llvmlite gives it a typed pointer, which LLVM no longer has
+        return Pointer(self.builder, found)
+
     # --- loads and stores ---
 
     def load_int(self, pointer: Pointer) -> Int:
@@ -123,8 +134,24 @@ class KernelBuilder:
             self.builder.call(prefetch, [(pointer + offset).value, *how])
 
     def _to_bfloat16(self, value: Vector) -> Any:
+        if not self.processor.bfloat16:
+            return self._round_to_bfloat16(value)
         halves = self.builder.fptrunc(value.value, ir.VectorType(_BFloat(), self.width))
         return self.builder.bitcast(halves, ir.VectorType(HALF, self.width))
+
+    def _round_to_bfloat16(self, value: Vector) -> Any:
+        """The nearest bfloat16, the even one of two, by integers: LLVM would call a function that is not there."""
+        builder, bits = self.builder, value.bits()
+
+        def every(number: int) -> Any:
+            return ir.Constant(self.words, [number] * self.width)
+
+        upper = builder.lshr(bits, every(16))
+        odd = builder.and_(upper, every(1))
+        rounded = builder.lshr(builder.add(bits, builder.add(odd, every(0x7FFF))), every(16))
+        quiet = builder.or_(upper, every(0x40))  # rounding could turn a NaN into an infinity
+        is_nan = builder.fcmp_unordered("uno", value.value, value.value)
+        return builder.trunc(builder.select(is_nan, quiet, rounded), ir.VectorType(HALF, self.width))
 
     def _broadcast(self, scalar: Any) -> Any:
         undefined = ir.Constant(ir.VectorType(scalar.type, self.width), ir.Undefined)
@@ -191,16 +218,34 @@ class KernelBuilder:
         shifted = self.builder.shl(high, ir.Constant(self.words, [16] * self.width))
         return self.builder.or_(low, shifted)
 
+    def unpack_words(self, words: Any) -> tuple[Vector, Vector]:
+        """The first and the second bfloat16 of each pair, as float32."""
+        upper = self.builder.and_(words, ir.Constant(self.words, [0xFFFF0000] * self.width))
+        lower = self.builder.shl(words, ir.Constant(self.words, [16] * self.width))
+        first, second = (self.builder.bitcast(each, self.floats) for each in (lower, upper))
+        return Vector(self.builder, first), Vector(self.builder, second)
+
     def multiply_add(self, dtype: DType, accumulator: Vector, left: Any, right: Any) -> Vector:
         """accumulator + left * right, element by element; of a pair of bfloat16 both products are added."""
+        if dtype is BFLOAT16 and not self.processor.bfloat16:  # emulated, for tests
+            pairs = zip(self.unpack_words(left), self.unpack_words(right), strict=True)
+            for one, other in pairs:
+                accumulator = self.fused_multiply_add(one, other, accumulator)
+            return accumulator
         if dtype is BFLOAT16:
             dot = self.intrinsic(
                 "llvm.x86.avx512bf16.dpbf16ps.512", self.floats, [self.floats, self.words, self.words]
             )
             return Vector(self.builder, self.builder.call(dot, [accumulator.value, left, right]))
-        as_float = [self.builder.bitcast(each, self.floats) for each in (left, right)]
+        first, second = (
+            Vector(self.builder, self.builder.bitcast(each, self.floats)) for each in (left, right)
+        )
+        return self.fused_multiply_add(first, second, accumulator)
+
+    def fused_multiply_add(self, left: Vector, right: Vector, addend: Vector) -> Vector:
+        """left * right + addend, rounded once."""
         fma = self.intrinsic(f"llvm.fma.v{self.width}f32", self.floats, [self.floats] * 3)
-        return Vector(self.builder, self.builder.call(fma, [*as_float, accumulator.value]))
+        return Vector(self.builder, self.builder.call(fma, [left.value, right.value, addend.value]))
 
     def intrinsic(self, name: str, result: Any, arguments: list[Any]) -> Any:
         """The declaration of one of LLVM's intrinsics."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from charpipe.kernels.jit.processor import Processor
-from charpipe.kernels.train.codegen.tiles import RowBlocks, tile_rows
+from charpipe.kernels.jit.values import DType
+from charpipe.kernels.train.codegen.tiles import RowBlocks, block_rows
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,11 @@ class BatchShard:
     block_sizes: tuple[int, ...]
 
     @classmethod
-    def of(cls, processor: Processor, steps: int, batch_size: int, streams: tuple[int, int]) -> BatchShard:
+    def of(
+        cls, processor: Processor, dtype: DType, steps: int, batch_size: int, streams: tuple[int, int]
+    ) -> BatchShard:
         """The shard of the streams from the first to before the second number."""
-        blocks = RowBlocks.of(streams[1] - streams[0], tile_rows(processor))
+        blocks = RowBlocks.of(streams[1] - streams[0], block_rows(processor, dtype))
         return cls(streams[0], (steps, batch_size, *blocks.counts), blocks.sizes)
 
     def address(self, values: Tensor, dimension: int = 1) -> int:

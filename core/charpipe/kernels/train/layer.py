@@ -20,6 +20,7 @@ from charpipe.kernels.train.codegen.dropout import Dropout
 from charpipe.kernels.train.codegen.forward_sweep import ForwardSweep
 from charpipe.kernels.train.codegen.products import InputGradient
 from charpipe.kernels.train.codegen.sweep_spec import SweepSpec, saved_stride, tile_registers
+from charpipe.kernels.train.codegen.tiles import padding_multiple
 from charpipe.kernels.train.codegen.weight_gradients import ScatterAdd
 from charpipe.kernels.train.memory import zeros
 from charpipe.kernels.train.packed_matrix import PackedMatrix, padded
@@ -43,8 +44,11 @@ class RecurrentLayer:
         self.training, self.modules = training, modules
         self.processor, self.dtype, self.number = processor, dtype, number
         self.cell = CellStep(modules.trace)
-        self.size: int = modules.layer.hidden_size  # type: ignore[assignment]
-        self.units, self.torch_dtype = padded(self.size), getattr(torch, dtype.name)
+        self.size = modules.layer.hidden_size
+        self.units, self.torch_dtype = (
+            padded(self.size, padding_multiple(processor, dtype)),
+            getattr(torch, dtype.name),
+        )
         registers = tile_registers(self.cell, with_inputs=number > 0)
 
         def matrix(gates: int, dropout: float = 0.0) -> PackedMatrix:

@@ -28,7 +28,7 @@ class CompiledNetwork:
         here = this_processor()
         assert here is not None
         kernel_dtype = BFLOAT16 if dtype == torch.bfloat16 else FLOAT32
-        self.modules, self.processor = modules, here
+        self.modules, self.processor, self.dtype = modules, here, kernel_dtype
         dropout = [(modules.layer.dropout, modules.locked_layers)] * (modules.layers - 1)
         dropout.append((modules.dropout, modules.locked_head))
         self.layers = [
@@ -48,7 +48,7 @@ class CompiledNetwork:
         self._allocated_for = None  # until all of it is allocated
         count = thread_count(batch_size, 3.0 * steps * batch_size * self.modules.parameter_count, threads)
         ranges = partition(batch_size, count)
-        self.shards = [BatchShard.of(self.processor, steps, batch_size, each) for each in ranges]
+        self.shards = [BatchShard.of(self.processor, self.dtype, steps, batch_size, each) for each in ranges]
         for layer in self.layers:
             layer.allocate(steps, batch_size)
         self.head.allocate(steps, batch_size, len(self.shards))

@@ -14,29 +14,27 @@ from charpipe.kernels.jit.values import FLOAT32, WORD, DType
 from charpipe.kernels.train.codegen.dropout import Dropout
 from charpipe.kernels.train.codegen.packing import PackColumns, PackRows
 from charpipe.kernels.train.codegen.products import adjacent_spans
-from charpipe.kernels.train.codegen.tiles import PADDING_MULTIPLE, TILE_COLUMNS, RowBlocks
-from charpipe.kernels.train.codegen.weight_gradients import PANEL, WeightGradient
+from charpipe.kernels.train.codegen.tiles import PADDING_MULTIPLE, TILE_COLUMNS, RowBlocks, padding_multiple
+from charpipe.kernels.train.codegen.weight_gradients import GradientSum
 from charpipe.kernels.train.memory import zeros
 from charpipe.kernels.train.threads import Thunk, partition, run_all
 
-ROWS_AT_ONCE = 128
-"""Rows of a window whose products a gradient sums in registers before it is written to memory."""
 PACKING_PARTS = 2
 """Parts in which `rows` are packed, which takes longer than `columns`."""
 
 
-def padded(count: int) -> int:
-    """The next multiple of 16."""
-    return -(-count // PADDING_MULTIPLE) * PADDING_MULTIPLE
+def padded(count: int, multiple: int) -> int:
+    """The next multiple."""
+    return -(-count // multiple) * multiple
 
 
 class PackedMatrix:
-    """`gates` matrices [units, inputs], padded with zeros to multiples of 16 and packed twice: `rows` for the product
+    """`gates` matrices [units, inputs], padded with zeros (`padding_multiple`) and packed twice: `rows` for the product
     with inputs (x @ W.T), `columns` for the way back to them (grad @ W). `gradient` [gates, units, inputs] float32 is
     padded as well.
 
-    A tile of `rows` has `registers` registers of units. `dropout` is the probability of a weight's dropout; the mask follows from a seed. Without `training` there are only
-    `rows`.
+    A tile of `rows` has `registers` registers of units. `dropout` is the probability of a weight's dropout; the mask
+    follows from a seed. Without `training` there are only `rows`.
     """
 
     def __init__(
@@ -50,7 +48,10 @@ class PackedMatrix:
         registers: int = TILE_COLUMNS,
     ) -> None:
         self._processor, self._dtype, self._shape, self._training = processor, dtype, shape, training
-        self.gates, self.units, self.inputs = full = shape[0], padded(shape[1]), padded(shape[2])
+        multiple = padding_multiple(processor, dtype)
+        full = (shape[0], *(padded(count, multiple) for count in shape[1:]))
+        self.gates, self.units, self.inputs = full
+        self._sum = GradientSum.of(processor, dtype)
         self._padded = torch.zeros(full) if full != shape or dropout else None
         none, torch_dtype = (0, 0, 0), getattr(torch, dtype.name)
         self.rows = zeros(*full, dtype=torch_dtype)
@@ -88,25 +89,26 @@ class PackedMatrix:
     ) -> list[Thunk]:
         """Thunks that sum the gradient, one for each scratch memory: grad_pre.T @ inputs, of inputs [rows, inputs] and
         grad_pre [rows, stride], of whose columns the `blocks` of `units` belong to this matrix."""
-        spec = (self._dtype, grad_pre.shape[1], self.inputs, ROWS_AT_ONCE)
-        kernel = compile_kernel(self._processor, WeightGradient, *spec)
+        panel, rows_at_once = self._sum.panel, self._sum.rows_at_once
+        spec = (self._dtype, grad_pre.shape[1], self.inputs, rows_at_once)
+        kernel = compile_kernel(self._processor, self._sum.kernel, *spec)
         flat = self.gradient.view(-1, self.inputs)
 
         def sum_rows(mine: Tensor, rows: tuple[int, int], column: int) -> None:
             """Some rows of the gradient, which are the columns of grad_pre from `column` on."""
             target = flat[rows[0] : rows[1]].zero_()
-            panels, rest = divmod(len(target), PANEL)
+            panels, rest = divmod(len(target), panel)
             source = grad_pre.data_ptr() + column * grad_pre.element_size()
             panel_scratch = mine.data_ptr()
             kernel(
                 len(grad_pre), panels, rest // PADDING_MULTIPLE, source, inputs.data_ptr(), target.data_ptr(),
-                panel_scratch, panel_scratch + ROWS_AT_ONCE * PANEL * WORD,
+                panel_scratch, panel_scratch + rows_at_once * panel * WORD,
             )  # fmt: skip
 
         thunks: list[list[Thunk]] = [[] for _ in scratch]
         done = 0
         for start, length in adjacent_spans(blocks, self.units):
-            for part, (a, b) in enumerate(partition(length, len(scratch), PANEL)):
+            for part, (a, b) in enumerate(partition(length, len(scratch), panel)):
                 thunks[part].append(partial(sum_rows, scratch[part], (done + a, done + b), start + a))
             done += length
         return [partial(run_all, each) for each in thunks]
@@ -114,7 +116,7 @@ class PackedMatrix:
     @property
     def scratch_size(self) -> int:
         """The float32 numbers of scratch memory that a thread needs to sum the gradient."""
-        return ROWS_AT_ONCE * (PANEL + self.inputs)
+        return self._sum.rows_at_once * (self._sum.panel + self.inputs)
 
     def unpadded_gradient(self) -> Tensor:
         """The gradient of the values packed, [gates * units, inputs] without padding."""

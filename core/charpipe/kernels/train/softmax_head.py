@@ -13,7 +13,7 @@ from charpipe.kernels.jit.values import DType
 from charpipe.kernels.train.batch_shard import BatchShard
 from charpipe.kernels.train.codegen.cross_entropy import PADDING_BIAS, CrossEntropy
 from charpipe.kernels.train.codegen.products import InputGradient
-from charpipe.kernels.train.codegen.tiles import tile_rows
+from charpipe.kernels.train.codegen.tiles import block_rows
 from charpipe.kernels.train.codegen.weight_gradients import ScatterAdd
 from charpipe.kernels.train.memory import zeros
 from charpipe.kernels.train.packed_matrix import PackedMatrix
@@ -35,11 +35,11 @@ class SoftmaxHead:
         self.scale = torch.ones(1)
 
     def allocate(self, steps: int, batch_size: int, shards: int) -> None:
-        """Memory for a window; the logits of a tile's rows for each shard."""
+        """Memory for a window; the logits of a block's rows for each shard."""
         torch_dtype, kept_steps = getattr(torch, self.dtype.name), steps if self.training else 0
         self.grad_logits = zeros(kept_steps, batch_size, self.tokens, dtype=torch_dtype)
         self.margins, self.sums = torch.zeros(2, steps, batch_size)
-        self.logits = torch.zeros(shards, tile_rows(self.processor), self.tokens)
+        self.logits = torch.zeros(shards, block_rows(self.processor, self.dtype), self.tokens)
         self.zero_rows = torch.zeros(steps, batch_size, dtype=torch.int64)
 
     def packing(self) -> Iterator[Thunk]:

@@ -19,7 +19,7 @@ def obstacle(network: nn.Module, device: torch.device, precision: Precision) -> 
     here = this_processor()
     if here is None:
         return "it needs a processor with AVX2 or AVX-512, and llvmlite, which compiles for it"
-    if precision == "float16" or (precision == "bfloat16" and not here.bfloat16):
+    if precision == "float16" or (precision == "bfloat16" and not here.multiplies_bfloat16):
         return f"this processor does not multiply {precision}"
     return None
 
@@ -38,12 +38,17 @@ def unusual_layers(network: nn.Module) -> str | None:
 
 def is_faster(network: nn.Module, precision: Precision) -> bool:
     """Whether `fast` is certainly faster than `plain`. With AMX, oneDNN's LSTM in bfloat16 may be faster: it is
-    one operation that uses AMX, which the kernels do not."""
+    one operation that uses AMX, which the kernels do not by default."""
     here, layer = this_processor(), network.recurrence.layer  # type: ignore[union-attr]
     amx = here is not None and here.matrices and precision == "bfloat16"
     return not (amx and isinstance(layer, nn.LSTM))
 
 
 def is_uncertain(network: nn.Module, device: torch.device, precision: Precision) -> bool:
-    """Whether both engines can train this network, and only a trial can tell which is faster."""
-    return obstacle(network, device, precision) is None and not is_faster(network, precision)
+    """Whether both engines can train this network, and only a trial can tell which is faster: always where the
+    kernels use AMX, of which nothing has been measured."""
+    if obstacle(network, device, precision) is not None:
+        return False
+    here = this_processor()
+    by_amx = here is not None and here.amx != "off" and precision == "bfloat16"
+    return by_amx or not is_faster(network, precision)

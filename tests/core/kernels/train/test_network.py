@@ -19,7 +19,7 @@ from charpipe.kernels.jit.processor import Processor, this_processor
 from charpipe.kernels.train import threads as kernel_threads
 from charpipe.kernels.train.memory import zeros
 from charpipe.models import LanguageModel, NetworkPredictor, TorchRecurrence
-from charpipe.models.engine import choose_engine, obstacle
+from charpipe.models.engine import choose_engine, is_uncertain, obstacle
 from charpipe.plugin import ArchitectureConfig, RecurrentConfig
 
 CPU = torch.device("cpu")
@@ -380,6 +380,16 @@ def test_auto_chooses_fast_where_it_is_faster(monkeypatch, matrices, kind, preci
     monkeypatch.setattr("charpipe.models.engine.support.this_processor", lambda: here)
     monkeypatch.setattr("charpipe.kernels.train.loss_and_grad.CompiledLossAndGrad", lambda *arguments: None)
     assert choose_engine(build(kind), CPU, precision)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("amx", "precision", "expected"),
+    [("off", "bfloat16", False), ("on", "bfloat16", True), ("on", "float32", False)],
+)
+def test_kernels_by_amx_are_always_tried_against_plain(monkeypatch, amx, precision, expected):
+    here = Processor("any", "", 16, 32, bfloat16=True, matrices=True, amx=amx)
+    monkeypatch.setattr("charpipe.models.engine.support.this_processor", lambda: here)
+    assert is_uncertain(build(nn.GRU), CPU, precision) is expected
 
 
 @pytest.mark.skipif(bool(os.environ.get("ONEDNN_MAX_CPU_ISA")), reason="held to something already")

@@ -6,8 +6,9 @@ from __future__ import annotations
 from charpipe.kernels.jit.builder import KernelBuilder
 from charpipe.kernels.jit.processor import Processor
 from charpipe.kernels.jit.values import WORD, Int, Pointer, Vector
+from charpipe.kernels.train.codegen.amx_product import AmxSums, uses_amx
 from charpipe.kernels.train.codegen.forward_sweep import load_vectors
-from charpipe.kernels.train.codegen.products import add_product, adjacent_spans
+from charpipe.kernels.train.codegen.products import add_product, adjacent_spans, span_terms
 from charpipe.kernels.train.codegen.sweep_spec import SweepSpec
 from charpipe.kernels.train.codegen.tiles import TILE_COLUMNS, Window, each_tile
 
@@ -16,8 +17,8 @@ class BackwardSweep:
     """The kernel `backward(window, recurrent weights, carry, saved, grad_hidden, grad_carry, vectors)`.
 
     The saved values [T, B, slots, H] are replaced by the gradients of the pre-activations, and after these by what the
-    gradients of the vectors are sums of. `grad_hidden` [T, B, H] is the gradient of the outputs from above; `grad_carry`
-    [B, states, H] is that of the carried states, updated from step to step.
+    gradients of the vectors are sums of. `grad_hidden` [T, B, H] is the gradient of the outputs from above;
+    `grad_carry` [B, states, H] is that of the carried states, updated from step to step.
     """
 
     ARGUMENTS = Window.ARGUMENTS + 6
@@ -30,21 +31,27 @@ class BackwardSweep:
         self.recurrent_weights, self.carry, self.saved, self.grad_hidden, self.grad_carry, self.vectors = (
             pointers
         )
+        amx = uses_amx(processor, spec.dtype)
+        self.amx_sums = AmxSums(self.builder, spec.block_sizes[0], TILE_COLUMNS) if amx else None
 
     def llvm_ir(self) -> str:
         """The kernel's LLVM IR."""
         self.builder.loop(self.window.steps, self._step)
+        if self.amx_sums is not None:
+            self.amx_sums.release()
         return self.builder.finish()
 
     def _step(self, back: Int) -> None:
         first_row = (self.window.steps - 1 - back) * self.window.batch_size
 
         def tile(register: Int, registers: int) -> None:
-            self.window.each_block(
-                lambda first, count: self._tile(
-                    back, first_row, [first + i for i in range(count)], register, registers
-                )
-            )
+            def block(first: Int, count: int) -> None:
+                if self.amx_sums is None:
+                    self._tile(back, first_row, [first + i for i in range(count)], register, registers)
+                else:
+                    self._amx_tile(self.amx_sums, back, first_row, first, count, register, registers)
+
+            self.window.each_block(block)
 
         each_tile(self.builder, self.spec.units, TILE_COLUMNS, tile)
 
@@ -66,6 +73,31 @@ class BackwardSweep:
         for stream, gradients in zip(streams, found, strict=True):
             for i, gradient in enumerate(gradients):
                 self._apply_cell(first_row + stream, stream, (register + i) * width, gradient)
+
+    def _amx_tile(
+        self, sums: AmxSums, back: Int, first_row: Int, first: Int, count: int, register: Int, registers: int
+    ) -> None:
+        """`_tile` by AMX, of the streams from `first` on."""
+        builder, spec, width = self.builder, self.spec, self.builder.width
+
+        def prefetch(i: Int) -> None:
+            stream = first + i
+            self._prefetch(first_row + stream, stream, register * width, registers * width)
+
+        builder.loop(count, prefetch)
+        stride, surplus = spec.saved_stride * spec.dtype.size, sums.surplus(count)
+        next_rows = self.saved + (first_row + self.window.batch_size + first - surplus) * stride
+        spans, times = adjacent_spans(self.cell.hidden_gates, spec.units), back.min(1)
+        weights = self.recurrent_weights
+        terms = span_terms(spec.dtype, next_rows, stride, weights, spans, register, registers, times)
+        sums.add_up(terms, registers)
+
+        def row(i: Int) -> None:
+            stream = first + i
+            for place, gradient in enumerate(sums.load(i + surplus, registers)):
+                self._apply_cell(first_row + stream, stream, (register + place) * width, gradient)
+
+        builder.loop(count, row)
 
     def _prefetch(self, row: Int, stream: Int, unit: Int, count: int) -> None:
         builder, cell, units, size = self.builder, self.cell, self.spec.units, self.spec.dtype.size

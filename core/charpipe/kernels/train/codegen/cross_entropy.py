@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from charpipe.kernels.jit.amx import ROW_BYTES
 from charpipe.kernels.jit.builder import KernelBuilder
 from charpipe.kernels.jit.processor import Processor
 from charpipe.kernels.jit.values import WORD, DType, Int, Pointer, Vector
 from charpipe.kernels.train.codegen.activations import exp
+from charpipe.kernels.train.codegen.amx_product import AmxProduct, Term, uses_amx
 from charpipe.kernels.train.codegen.tiles import INDEX, TILE_COLUMNS, Window, each_tile, multiply_tile
 
 PADDING_BIAS = -1e30
@@ -18,7 +20,7 @@ class CrossEntropy:
     The logits of a row are hidden [rows, units] @ weights + bias; V `tokens`, a multiple of 16. With m their maximum,
     its loss is margin + log(sum), where margin = m - logit of the target and sum = sum of e**(logit - m). Both are left
     behind, float32 [rows]: the logarithm is PyTorch's. With training, `grad_logits` [rows, V] is scale * (softmax -
-    one-hot). `scratch` [rows of a tile, V] holds the logits of a block.
+    one-hot). `scratch` [rows of a block, V] holds the logits of a block.
     """
 
     ARGUMENTS = Window.ARGUMENTS + 9
@@ -39,13 +41,19 @@ class CrossEntropy:
         self.hidden, self.weights, self.bias, self.targets, scale = pointers[:5]
         self.scratch, self.grad_logits, self.margins, self.sums = pointers[5:]
         self.scale = builder.load_broadcast(scale)
+        self.amx = AmxProduct(builder, sizes[0]) if uses_amx(processor, dtype) else None
 
     def llvm_ir(self) -> str:
         """The kernel's LLVM IR."""
         self.window.each_step_and_block(self._block)
+        if self.amx is not None:
+            self.amx.release()
         return self.builder.finish()
 
     def _block(self, rows: list[Int]) -> None:
+        if self.amx is not None:
+            self._amx_block(self.amx, rows)
+            return
         each_tile(
             self.builder,
             self.tokens,
@@ -54,6 +62,21 @@ class CrossEntropy:
         )
         for i, row in enumerate(rows):
             self._loss(row, self.scratch + i * self.tokens * WORD)
+
+    def _amx_block(self, amx: AmxProduct, rows: list[Int]) -> None:
+        """`_block` by AMX, which begins the sums with the bias and leaves them in the scratch memory."""
+        dtype, surplus, logits = self.dtype, amx.rows - len(rows), self.tokens * WORD
+        words, stride = self.units // dtype.per_word, self.units * dtype.size
+        hidden = self.hidden + (rows[0] - surplus) * stride
+
+        def tile(register: Int, registers: int) -> None:
+            weights = self.weights + register * (words * ROW_BYTES)
+            term = Term(hidden, stride, weights, registers, words, tuple(range(registers)))
+            bias = self.bias + register * ROW_BYTES
+            amx.sums([term], registers, self.scratch + register * ROW_BYTES, logits, start=(bias, 0))
+
+        each_tile(self.builder, self.tokens, TILE_COLUMNS, tile)
+        self.builder.loop(len(rows), lambda i: self._loss(rows[0] + i, self.scratch + (i + surplus) * logits))
 
     def _logits(self, rows: list[Int], register: Int, registers: int) -> None:
         builder, width, dtype = self.builder, self.builder.width, self.dtype

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from charpipe.kernels.jit.builder import KernelBuilder
 from charpipe.kernels.jit.processor import Processor
 from charpipe.kernels.jit.values import WORD, Int, Pointer, Vector
+from charpipe.kernels.train.codegen.amx_product import AmxSums, Term, uses_amx
 from charpipe.kernels.train.codegen.cell_step import CellStep
 from charpipe.kernels.train.codegen.sweep_spec import SweepSpec
 from charpipe.kernels.train.codegen.tiles import (
@@ -36,10 +37,10 @@ class ForwardSweep:
     saved, vectors)`.
 
     Row `table_rows[t, b]` of `table` [any, input gates, H] is what stream b adds to the pre-activations at step t: of
-    the first layer the token's row of W x + b, of the others the bias alone. `bias` [gates without inputs, H] is added to
-    those gates. `hidden` [T + 1, B, H], `carry` [T + 1, B, states, H] and `saved` [T, B, stride] begin with the state
-    before the window. `vectors` [any, H] are the cell's. Without training nothing is saved, and `carry` is
-    [B, states, H], overwritten at each step.
+    the first layer the token's row of W x + b, of the others the bias alone. `bias` [gates without inputs, H] is added
+    to those gates. `hidden` [T + 1, B, H], `carry` [T + 1, B, states, H] and `saved` [T, B, stride] begin with the
+    state before the window. `vectors` [any, H] are the cell's. Without training nothing is saved, and `carry` is [B,
+    states, H], overwritten at each step.
     """
 
     ARGUMENTS = Window.ARGUMENTS + 10
@@ -51,10 +52,14 @@ class ForwardSweep:
         pointers = [self.builder.pointer(address) for address in self.builder.arguments[Window.ARGUMENTS :]]
         self.table_rows, self.table, self.bias, self.inputs, self.input_weights = pointers[:5]
         self.recurrent_weights, self.hidden, self.carry, self.saved, self.vectors = pointers[5:]
+        amx, columns = uses_amx(processor, spec.dtype), spec.tile_registers * spec.cell.gates
+        self.amx_sums = AmxSums(self.builder, spec.block_sizes[0], columns) if amx else None
 
     def llvm_ir(self) -> str:
         """The kernel's LLVM IR."""
         self.builder.loop(self.window.steps, self._step)
+        if self.amx_sums is not None:
+            self.amx_sums.release()
         return self.builder.finish()
 
     def _step(self, t: Int) -> None:
@@ -62,6 +67,9 @@ class ForwardSweep:
 
         def tile(register: Int, registers: int) -> None:
             def block(first: Int, count: int) -> None:
+                if self.amx_sums is not None:
+                    self._amx_tile(self.amx_sums, first_row, first, count, register, registers)
+                    return
                 streams = [first + i for i in range(count)]
                 for some in batched(streams, self._rows_at_once(registers)):
                     self._tile(first_row, list(some), register, registers)
@@ -96,11 +104,58 @@ class ForwardSweep:
                 pre, cell.hidden_gates, self._at(self.hidden, rows, spec.units), weights, spec.units
             )
         for row, stream, units in zip(rows, streams, pre, strict=True):
-            for i, sums in enumerate(units):
-                unit = (register + i) * width
-                added = self._from_table(row, unit)
-                whole = [one + other for one, other in zip(sums, added, strict=True)]
-                self._apply_cell(row, stream, unit, whole)
+            self._finish(row, stream, register, units)
+
+    def _finish(self, row: Int, stream: Int, register: Int, units: Accumulators) -> None:
+        """From the sums of a row's products to its outputs; `units` are [registers of units][gates]."""
+        for i, sums in enumerate(units):
+            unit = (register + i) * self.builder.width
+            added = self._from_table(row, unit)
+            whole = [one + other for one, other in zip(sums, added, strict=True)]
+            self._apply_cell(row, stream, unit, whole)
+
+    def _amx_tile(
+        self, sums: AmxSums, first_row: Int, first: Int, count: int, register: Int, registers: int
+    ) -> None:
+        """`_tile` by AMX, of the streams from `first` on."""
+        builder, cell, width, surplus = self.builder, self.cell, self.builder.width, sums.surplus(count)
+
+        def prefetch(i: Int) -> None:
+            stream = first + i
+            self._prefetch(first_row + stream, stream, register * width, registers * width)
+
+        builder.loop(count, prefetch)
+        terms = self._terms(first_row + first - surplus, register, registers)
+        columns = registers * cell.gates
+        sums.add_up(terms, columns)
+
+        def row(i: Int) -> None:
+            loaded = sums.load(i + surplus, columns)
+            units = [loaded[place * cell.gates :][: cell.gates] for place in range(registers)]
+            self._finish(first_row + first + i, first + i, register, units)
+
+        builder.loop(count, row)
+
+    def _terms(self, row: Int, register: Int, registers: int) -> list[Term]:
+        """The products of a block of rows from `row` on, for [registers of units][gates]."""
+        spec, cell = self.spec, self.cell
+        products = []
+        if spec.inputs:
+            products.append((self.inputs, self.input_weights, cell.input_gates, spec.inputs))
+        if cell.hidden_gates:
+            products.append((self.hidden, self.recurrent_weights, cell.hidden_gates, spec.units))
+        terms = []
+        for values, weights, gates, length in products:
+            columns = tuple(
+                place * len(gates) + gates.index(gate) if gate in gates else None
+                for place in range(registers)
+                for gate in range(cell.gates)
+            )
+            (rows,) = self._at(values, [row], length)
+            packed = self._packed(weights, gates, length, register)
+            words, stride = length // spec.dtype.per_word, length * spec.dtype.size
+            terms.append(Term(rows, stride, packed, registers * len(gates), words, columns))
+        return terms
 
     def _packed(self, weights: Pointer, gates: tuple[int, ...], length: int, register: Int) -> Pointer:
         """Where the packed weights of a tile begin."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from charpipe.kernels.jit.builder import KernelBuilder
 from charpipe.kernels.jit.processor import Processor
 from charpipe.kernels.jit.values import WORD, DType, Int, Pointer, Vector
+from charpipe.kernels.train.codegen.amx_product import uses_amx
 
 TILE_COLUMNS = 4
 """Registers of columns in a tile."""
@@ -25,9 +26,25 @@ Accumulators = list[list[Vector]]
 """[rows][registers of columns]"""
 
 
+AMX_PADDING_MULTIPLE = 32
+"""The same where AMX multiplies: the pairs of bfloat16 in a row of its tiles."""
+AMX_BLOCK_ROWS = 32
+"""Rows of a block there: two tiles of 16."""
+
+
 def tile_rows(processor: Processor) -> int:
     """Rows of a tile: 6, or 3 with 16 registers, so that its accumulators, 4 of weights and one of the row fit."""
     return 6 if processor.registers >= 32 else 3
+
+
+def block_rows(processor: Processor, dtype: DType) -> int:
+    """The most rows of a block: those of a tile, or of two of AMX's."""
+    return AMX_BLOCK_ROWS if uses_amx(processor, dtype) else tile_rows(processor)
+
+
+def padding_multiple(processor: Processor, dtype: DType) -> int:
+    """What numbers of units, inputs and tokens are padded to a multiple of."""
+    return AMX_PADDING_MULTIPLE if uses_amx(processor, dtype) else PADDING_MULTIPLE
 
 
 @dataclass(frozen=True)

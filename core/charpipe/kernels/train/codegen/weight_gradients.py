@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from charpipe.kernels.jit.builder import KernelBuilder
 from charpipe.kernels.jit.processor import Processor
 from charpipe.kernels.jit.values import WORD, DType, Int, Pointer
+from charpipe.kernels.train.codegen.amx_product import uses_amx
+from charpipe.kernels.train.codegen.amx_weight_gradient import (
+    AMX_PANEL,
+    AMX_ROWS_AT_ONCE,
+    AmxWeightGradient,
+)
 from charpipe.kernels.train.codegen.tiles import (
     INDEX,
     PADDING_MULTIPLE,
@@ -16,6 +24,8 @@ from charpipe.kernels.train.codegen.tiles import (
 
 PANEL = 48
 """Rows of weights in a panel: what is packed for them stays in the first cache."""
+ROWS_AT_ONCE = 128
+"""Rows of a window whose products a gradient sums in registers before it is written to memory."""
 SMALL_TILE = 4
 """Rows of weights in a tile of a small panel, which has 16 rows."""
 
@@ -145,6 +155,23 @@ class WeightGradient:
                 builder.store_words(to, builder.pack_words(parts))
 
         builder.loop(words, word)
+
+
+@dataclass(frozen=True)
+class GradientSum:
+    """The `kernel` that sums gradients of weights, `panel` rows of weights and `rows_at_once` rows of a window at a
+    time. One of AMX has no small panels: numbers of weights are multiples of its panel."""
+
+    kernel: type[WeightGradient] | type[AmxWeightGradient]
+    panel: int
+    rows_at_once: int
+
+    @classmethod
+    def of(cls, processor: Processor, dtype: DType) -> GradientSum:
+        """The one for products of this dtype."""
+        if uses_amx(processor, dtype):
+            return cls(AmxWeightGradient, AMX_PANEL, AMX_ROWS_AT_ONCE)
+        return cls(WeightGradient, PANEL, ROWS_AT_ONCE)
 
 
 class ScatterAdd:
