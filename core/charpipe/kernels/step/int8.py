@@ -120,9 +120,9 @@ def obstacle(modules: NetworkModules) -> str | None:
     has: dict[str, bool] = describe()
     if not any(has.get(name) for name in ("avx512_vnni", "avx_vnni", "amx_int8")):
         return "it needs a CPU with instructions for it (VNNI or AMX)"
-    for number in range(modules.layers):
-        if not stays_within_one(modules.trace, cell_vectors(modules, number)):
-            return f"the units of the cell {modules.trace.name} do not stay between -1 and 1"
+    vectors = np.concatenate([cell_vectors(modules, number) for number in range(modules.layers)], 1)
+    if not stays_within_one(modules.trace, vectors):
+        return f"the units of the cell {modules.trace.name} do not stay between -1 and 1"
     return None
 
 
