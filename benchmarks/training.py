@@ -324,6 +324,7 @@ def main() -> None:
         "threads": torch.get_num_threads(),
         "load": os.getloadavg()[0],
         "isa": os.environ.get("ONEDNN_MAX_CPU_ISA", torch.backends.cpu.get_cpu_capability()),
+        "amx": "none" if (here := this_processor()) is None else here.amx,
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
