@@ -26,7 +26,8 @@ from statistics import median
 
 import numpy as np
 import torch
-from training import CHARACTERS, our_model, our_training, our_update, plain_update
+from plain_loop import CHARACTERS
+from updates import our_model, our_training, our_update, plain_update
 
 from charpipe.evaluation import score
 from charpipe.generation import SampleConfig, sample

@@ -2,9 +2,11 @@
 
     python benchmarks/generation.py
     python benchmarks/generation.py --arch lstm gru --sizes 2x512 --length 5000
+    python benchmarks/generation.py --plugins plugins --arch my-cell
 
 The plain side is what one writes first: one-hot, `nn.LSTM`, the head, softmax of logits over temperature,
-`torch.multinomial`; with one thread and with PyTorch's default, of which the faster counts. Both sides are timed to the
+`torch.multinomial`; for a plugin's cell, which PyTorch has no layer for, two linear products and the cell's own `step`.
+It runs with one thread and with PyTorch's default, of which the faster counts. Both sides are timed to the
 text, in turns, and each shows its best round: other work on the machine only slows one down. The text of charpipe's
 own path through PyTorch, for the same seed, is compared too. Weights are as initialised: a step's work is the same.
 
@@ -22,14 +24,19 @@ import platform
 import time
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional
 
+from charpipe.cells import Trace
+from charpipe.cells.trace import Named
 from charpipe.generation import SampleConfig, generate, sample, sample_many
 from charpipe.models import Model, Predictor, build_model
+from charpipe.models.cell_layers import CellLayers
 from charpipe.plugin import resolve
 from charpipe.plugins.registry import Registry
 
@@ -45,10 +52,55 @@ class Unknown:
         self.initial_state, self.step, self.score = inner.initial_state, inner.step, inner.score
 
 
+class EagerCell:
+    """A cell's layers as its author would step them: inputs [1, B, I] -> outputs [1, B, H] and the state."""
+
+    def __init__(self, layers: CellLayers) -> None:
+        self.cell, self.weights = layers.cell, dict(layers.named_parameters())
+        self.places, self.size = range(layers.num_layers), layers.hidden_size
+        trace = layers.compiled_form()
+        assert isinstance(trace, Trace), trace
+        self.inputs, self.hiddens = (
+            [trace.gates[i] for i in of] for of in (trace.input_gates, trace.hidden_gates)
+        )
+
+    def __call__(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
+        x = inputs[0]
+        if state is None:
+            state = [{name: x.new_zeros(len(x), self.size) for name in self.cell.state} for _ in self.places]
+        after = []
+        for place, before in zip(self.places, state, strict=True):
+            after.append(self._step(x, before, place))
+            x = after[-1][self.cell.state[0]]
+        return x[None], after
+
+    def _step(self, x: Tensor, before: dict[str, Tensor], place: int) -> dict[str, Tensor]:
+        def product(values: Tensor, kind: str, names: list[str]) -> dict[str, Tensor]:
+            if not names:
+                return {}
+            weights, bias = (self.weights[f"{name}_{kind}_l{place}"] for name in ("weight", "bias"))
+            return dict(
+                zip(names, functional.linear(values, weights, bias).chunk(len(names), 1), strict=True)
+            )
+
+        gates = product(x, "ih", self.inputs)
+        for name, values in product(before[self.cell.state[0]], "hh", self.hiddens).items():
+            gates[name] = gates[name] + values if name in gates else values
+        arguments = [Named("gates", gates), Named("state", before)]
+        if self.cell.vectors:
+            arguments.append(
+                Named("vectors", {name: self.weights[f"{name}_l{place}"] for name in self.cell.vectors})
+            )
+        found: dict[str, Tensor] = self.cell.step(*arguments)
+        return found
+
+
 @torch.no_grad()
 def plain(model: Model, length: int, count: int = 1) -> str:
     """A step loop as one writes it, for `count` texts at once; the first of them."""
     layer, head = model.network.recurrence.layer, model.network.head
+    if isinstance(layer, CellLayers):
+        layer = EagerCell(layer)
     state, token, written = None, torch.zeros(count, dtype=torch.int64), []
     generator = torch.Generator().manual_seed(1)
     for _ in range(length):
@@ -105,6 +157,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--arch", nargs="*", default=["rnn", "lstm", "gru"])
+    parser.add_argument(
+        "--plugins", type=Path, nargs="*", default=[], help="folders of plugins with more cells"
+    )
     parser.add_argument("--sizes", nargs="*", default=["1x128", "1x256", "2x512"])
     parser.add_argument("--length", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=7)
@@ -113,7 +168,7 @@ def main() -> None:
     parser.add_argument("--precision", nargs="*", default=["float32", "bfloat16", "int8"])
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
-    registry = Registry()
+    registry = Registry(chosen.plugins)
     vocabulary = {"characters": "".join(sorted(CHARACTERS)), "nibbles": False}
     encoding = resolve(registry.tokenizer("char").load)(vocabulary)
     load = os.getloadavg()[0]

@@ -18,7 +18,8 @@ import sys
 from typing import Any
 
 import torch
-from training import LAYERS, SIDES, our_training, our_update, plain_update
+from training import ARCHITECTURES, SIDES
+from updates import our_training, our_update, plain_update
 
 SHAPES = ("1x512x32x64", "2x512x100x100")
 UPDATES = 3
@@ -52,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--arch", default="lstm", choices=list(LAYERS))
+    parser.add_argument("--arch", default="lstm", choices=ARCHITECTURES)
     parser.add_argument("--shapes", nargs="*", default=SHAPES)
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     chosen = parser.parse_args()

@@ -1,7 +1,7 @@
 """All that a plugin author imports: the hook marker, the spec classes and the contracts behind them.
 
-Specs are small and frozen. What is heavy is named by a string (`"charpipe_lstm.model:build"`) and
-imported only when it is used, so that listing plugins imports no torch.
+Specs are small and frozen. What is heavy is named by a string (`"charpipe_lstm.model:build"`) and imported only when it
+is used, so that listing plugins imports no torch.
 """
 
 from charpipe.cells import (

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-GUIDE = ("minimal_gru", "frequencies", "without", "weight_norm", "greeting")
+GUIDE = ("minimal_gated", "minimal_gru", "frequencies", "without", "weight_norm", "greeting")
 
 
 @pytest.fixture(autouse=True)

@@ -113,6 +113,7 @@ def make(folder: Path, page: str) -> None:
         project += "".join(block.text for block in blocks("toml") if block.page == page)
     if page == "plugins.md":
         project += "[architectures.minimal-gru]\nhidden_size = 8\n"
+        project += "[architectures.minimal-gated]\nhidden_size = 8\n"
         write_plugins(folder)
     (folder / "pipelines.toml").write_text(project, encoding="utf-8")
 
@@ -126,13 +127,14 @@ def write_texts(folder: Path) -> None:
 
 def write_plugins(folder: Path) -> None:
     """The Python blocks of docs/plugins.md where the page says that they go."""
-    init, model, _test, counted, decoder, metric, command = (
+    cell, init, model, _test, counted, decoder, metric, command = (
         block.text
         for block in blocks("python")
         if block.page == "plugins.md" and "RowFormula" not in block.text  # a part of a plugin, no whole one
     )
     files = {"minimal_gru/__init__.py": init, "minimal_gru/model.py": model}
     files |= {
+        "minimal_gated.py": cell,
         "frequencies.py": counted,
         "without.py": decoder,
         "weight_norm.py": metric,

@@ -18,6 +18,7 @@ from charpipe.cli import main
 from charpipe.cli.environment import open_workspace
 from charpipe.generation import SampleConfig
 from charpipe.generation.decoding import Decoding
+from charpipe.kernels.jit.processor import this_processor
 from charpipe.plugins.registry import Registry
 from charpipe.reports.report import report
 from charpipe.runs import find_run, read_metrics
@@ -32,7 +33,7 @@ GUIDE = Path(__file__).parents[2] / "docs" / "plugins.md"
 
 @pytest.fixture
 def plugin(project: Path) -> Iterator[Path]:
-    init, model, *_ = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    _, init, model, *_ = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
     folder = project / "plugins" / "minimal_gru"
     folder.mkdir(parents=True)
     (folder / "__init__.py").write_text(init)
@@ -49,6 +50,75 @@ def test_it_conforms(plugin: Path) -> None:
 def test_it_trains(plugin: Path) -> None:
     settings = {"tracking.enabled": False, "train.steps": 3, "architectures.minimal-gru.hidden_size": 6}
     assert "minimal-gru" in charpipe.train("hello", arch="minimal-gru", settings=settings).name
+
+
+@pytest.fixture
+def cell(project: Path) -> Iterator[Path]:
+    text, *_ = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    folder = project / "plugins"
+    folder.mkdir()
+    (folder / "minimal_gated.py").write_text(text)
+    yield folder
+    sys.modules.pop("minimal_gated", None)
+
+
+def test_the_cell_conforms_and_trains_compiled(cell: Path) -> None:
+    check_architecture(Registry([cell]).architecture("minimal-gated"))
+    settings = {"tracking.enabled": False, "train.steps": 3, "architectures.minimal-gated.hidden_size": 6}
+    trained = charpipe.train("hello", arch="minimal-gated", settings=settings)
+    expected = "plain" if this_processor() is None else "fast"
+    assert find_run(open_workspace().runs, trained.name).status.engine == expected
+
+
+def test_the_cells_equations_are_shown(cell: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plugins", "info", "minimal-gated"]) == 0
+    assert "hidden' = (1 - v1) * hidden + v1 * tanh(candidate)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("z = sigmoid(gates.update)", "z = 1.0 if gates.update > 0 else 0.0", "decides by a value"),
+        ('"update": BOTH', '"update": "both"', "INPUT, HIDDEN or BOTH"),
+        ('return {"hidden"', 'return {"cell"', "does not return the state 'hidden'"),
+        ("def step", "def stop", "no method `step"),
+        ("tanh(gates.candidate)", "tanh(gates.candidate) * __import__('random').random()", "random numbers"),
+    ],
+)
+def test_a_broken_cell_is_one_sentence(
+    cell: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, told: str
+) -> None:
+    path = cell / "minimal_gated.py"
+    path.write_text(path.read_text().replace(old, new))
+    assert (
+        main(["run", "train-and-sample", "--corpus", "hello", "--arch", "minimal-gated", "--steps", "1"]) == 1
+    )
+    error = capsys.readouterr().err
+    assert "MinimalGated" in error and told in error and "Traceback" not in error
+
+
+def test_what_cannot_be_compiled_trains_by_pytorch_and_says_why(
+    cell: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = cell / "minimal_gated.py"
+    path.write_text(
+        path.read_text().replace("tanh(gates.candidate)", "__import__('torch').sin(gates.candidate)")
+    )
+    words = [
+        "--corpus",
+        "hello",
+        "--arch",
+        "minimal-gated",
+        "--steps",
+        "2",
+        "--set",
+        "tracking.enabled=false",
+    ]
+    assert (
+        main(["run", "train-and-sample", *words, "--set", "architectures.minimal-gated.hidden_size=6"]) == 0
+    )
+    shown = "".join(capsys.readouterr())
+    assert "torch's sin" in " ".join(shown.split()) and "minimal_gated.py, line 12" in " ".join(shown.split())
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def without_prefect(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:
-        if name.partition(".")[0] in ("minimal_gru", "frequencies", "without"):
+        if name.partition(".")[0] in ("minimal_gated", "minimal_gru", "frequencies", "without"):
             del sys.modules[name]
 
 

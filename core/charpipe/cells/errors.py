@@ -15,8 +15,8 @@ class CellError(PluginError):
 
 
 class UncompilableError(Exception):
-    """A cell's step uses an operation that the kernels do not know. Such a cell trains by PyTorch; the message names the
-    operation and the line."""
+    """A cell's step uses an operation that the kernels do not know. Such a cell trains by PyTorch; the message names
+    the operation and the line."""
 
 
 def author_line() -> str:
@@ -30,4 +30,4 @@ def author_line() -> str:
 
 
 def _is_library(path: str) -> bool:
-    return path.startswith(PACKAGE) or "/torch/" in path or path.startswith("<")
+    return path.startswith((PACKAGE, "<")) or "/torch/" in path

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 from weakref import WeakValueDictionary
 
 from charpipe.cells.errors import CellError, UncompilableError, author_line
@@ -25,7 +25,7 @@ class Expression:
     """One number a unit: the `operation` and its `operands`, or a leaf with a `name`, or a constant `number`."""
 
     __slots__ = ("__weakref__", "line", "name", "number", "operands", "operation")
-    _known: WeakValueDictionary[tuple[Any, ...], Expression] = WeakValueDictionary()
+    _known: ClassVar[WeakValueDictionary[tuple[Any, ...], Expression]] = WeakValueDictionary()
 
     operation: str
     operands: tuple[Expression, ...]
@@ -110,7 +110,7 @@ class Expression:
     def __ge__(self, other: Any) -> Expression:
         return Expression("less_equal", operand(other), self)
 
-    def __eq__(self, other: object) -> NoReturn:  # type: ignore[override]
+    def __eq__(self, other: object) -> NoReturn:
         _unknown("==; compare with <, >, <= or >=")
 
     __hash__ = object.__hash__

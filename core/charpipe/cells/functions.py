@@ -20,7 +20,8 @@ def _apply(name: str, *arguments: Any) -> Any:
 def _tensor(number: float, like: Any) -> Any:
     import torch
 
-    return torch.tensor(float(number)) if like is None else like.new_tensor(number)
+    # filled where it is used, not copied there from the host: a copy would keep a CUDA graph from being captured
+    return torch.tensor(float(number)) if like is None else like.new_full((), float(number))
 
 
 def sigmoid(x: Any) -> Any:

@@ -60,9 +60,9 @@ class Gradient:
     """A backward step.
 
     `gates`, `state` (of the carried states) and `vectors` are the gradients, in the trace's order. Their leaves are
-    `gradient.NAME`, the gradient of the next state NAME; `state.NAME` and `after.NAME`, a carried state before and after the
-    step; `vector.NAME`; and `saved.0`, `saved.1`, ..., the values of the trace's expressions `saved`, which the forward step
-    keeps.
+    `gradient.NAME`, the gradient of the next state NAME; `state.NAME` and `after.NAME`, a carried state before and
+    after the step; `vector.NAME`; and `saved.0`, `saved.1`, ..., the values of the trace's expressions `saved`, which
+    the forward step keeps.
     """
 
     saved: tuple[Expression, ...]
@@ -74,8 +74,9 @@ class Gradient:
 def gradient_of(trace: Trace) -> Gradient:
     """The backward step of a trace.
 
-    Saved is what the backward step needs of the forward step and cannot compute cheaply: results of expensive operations,
-    and gates. What follows from a carried state before or after the step is computed again, since these are in memory.
+    Saved is what the backward step needs of the forward step and cannot compute cheaply: results of expensive
+    operations, and gates. What follows from a carried state before or after the step is computed again, since these are
+    in memory.
     """
     found = _accumulate(trace)
 

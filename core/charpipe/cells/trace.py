@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from charpipe.cells.cell import Cell, Feeds, ordered_gates
-from charpipe.cells.errors import CellError, UncompilableError
+from charpipe.cells.errors import CellError, UncompilableError, author_line
 from charpipe.cells.expression import LEAVES, Expression, in_order
 from charpipe.errors import near_match
 
@@ -33,7 +33,7 @@ class Named:
         if name.startswith("_"):
             raise AttributeError(name)
         raise CellError(
-            f"`step` asks for {self._what}.{name}, which there is not{near_match(name, self._values)}"
+            f"{author_line()}: `step` asks for {self._what}.{name}, which there is not{near_match(name, self._values)}"
         )
 
 
@@ -72,7 +72,8 @@ class Trace:
 
     @cached_property
     def carried(self) -> tuple[str, ...]:
-        """The states that a step gets from the one before: all but the first, where only the product with U reads it."""
+        """The states that a step gets from the one before: all but the first, where only the product with U reads
+        it."""
         used = {one.name for one in in_order(self.results) if one.operation == "state"}
         return tuple(name for place, name in enumerate(self.state) if place > 0 or name in used)
 
@@ -109,7 +110,8 @@ def listing(results: Iterable[Expression]) -> list[str]:
 def trace_of(cell: Cell) -> Trace:
     """The trace of a cell. It is recorded twice, to find out whether the step always computes the same.
 
-    Raises CellError where the cell breaks a rule, UncompilableError where it uses an operation that the kernels do not know.
+    Raises CellError where the cell breaks a rule, UncompilableError where it uses an operation that the kernels do not
+    know.
     """
     check(cell)
     first, second = _record(cell), _record(cell)
@@ -130,7 +132,7 @@ def trace_of(cell: Cell) -> Trace:
 def check(cell: Cell) -> None:
     """Raise CellError unless gates, state and vectors are well formed and there is a step."""
     gates, state, vectors = (getattr(cell, name, None) for name in ("gates", "state", "vectors"))
-    if type(cell).step is Cell.step:
+    if not callable(getattr(type(cell), "step", None)):
         _broken(cell, "it has no method `step(self, gates, state)`")
     if not isinstance(gates, Mapping) or not gates:
         _broken(cell, "`gates` must be a dict such as {'update': BOTH}")
@@ -216,9 +218,8 @@ def _broken(cell: Cell, rule: str, cause: Exception | None = None) -> NoReturn:
 
 def _line_of(cell: Cell) -> str:
     """Where the cell's step is defined, or its class."""
-    step = type(cell).step
+    source = getattr(type(cell), "step", type(cell))
     try:
-        source = step if step is not Cell.step else type(cell)
         path, line = inspect.getsourcefile(source), inspect.getsourcelines(source)[1]
         return f"{Path(path or '?').name}, line {line}"
     except (OSError, TypeError):

@@ -7,11 +7,13 @@ from typing import Any
 
 import typer
 
+from charpipe.cells import UncompilableError, equations, trace_of
 from charpipe.cli.arguments import JsonArray, JsonObject
 from charpipe.cli.defaults import spelled
 from charpipe.cli.environment import open_registry
 from charpipe.cli.output import print_json, print_pairs, print_table
 from charpipe.errors import PluginError, UsageError, near_match
+from charpipe.plugins.references import resolve
 from charpipe.plugins.registry import KINDS
 
 app = typer.Typer(no_args_is_help=True)
@@ -53,12 +55,26 @@ def plugin_info(name: str, json: JsonObject = False) -> None:
         return
     for one in described:
         typer.echo(f"{one['kind']} {one['name']}: {one['summary']}\n  from {one['plugin']} ({one['origin']})")
+        for line in one["equations"]:
+            typer.echo(f"    {line}")
         print_pairs(map(_setting, one["settings"]))
 
 
 def _setting(setting: Mapping[str, Any]) -> tuple[str, str]:
     default = "needed" if setting["needed"] else spelled(setting["default"])
     return f"{setting['name']} = {default}", setting["description"]
+
+
+def _equations(spec: Any) -> list[str]:
+    """The equations of an architecture's cell; why there are none where it cannot be compiled."""
+    cell = getattr(spec, "cell", None)
+    if cell is None:
+        return []
+    made = (resolve(cell) if isinstance(cell, str) else cell)(spec.config())
+    try:
+        return equations(trace_of(made))
+    except UncompilableError as error:
+        return [f"not compiled: {error}"]
 
 
 def _describe(provided: Any) -> dict[str, Any]:
@@ -71,6 +87,7 @@ def _describe(provided: Any) -> dict[str, Any]:
         "summary": spec.summary,
         "plugin": provider.module,
         "origin": provider.origin,
+        "equations": _equations(spec),
         "settings": [
             {
                 "name": name,

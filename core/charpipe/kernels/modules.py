@@ -4,22 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from torch import Tensor, nn
 
 from charpipe.cells import Trace
 
 
+class Layers(Protocol):
+    """All recurrent layers of a network: `nn.LSTM` and its like, or those of a cell."""
+
+    num_layers: int
+    hidden_size: int
+    dropout: float
+
+    def get_parameter(self, target: str) -> nn.Parameter: ...
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]: ...
+
+
 @dataclass(frozen=True, eq=False)
 class NetworkModules:
     """Recurrent layers between an `embedding` (None: one-hot input) and a linear `head`.
 
-    `layer` has the parameters of all layers, and `trace` their equations. `state_names` are the tensors that the layer carries, in its order. `dropout` is that of the head's input,
-    `layer.dropout` that between the layers, `recurrent_dropout` that of the recurrent weights (Wan et al. 2013).
-    `locked_head` and `locked_layers`: one dropout mask a window (Gal, Ghahramani 2016), not one a step.
+    `layer` has the parameters of all layers, and `trace` their equations. `state_names` are the tensors that the layer
+    carries, in its order. `dropout` is that of the head's input, `layer.dropout` that between the layers,
+    `recurrent_dropout` that of the recurrent weights (Wan et al. 2013). `locked_head` and `locked_layers`: one dropout
+    mask a window (Gal, Ghahramani 2016), not one a step.
     """
 
-    layer: nn.Module
+    layer: Layers
     trace: Trace
     state_names: tuple[str, ...]
     head: nn.Linear
@@ -39,10 +52,16 @@ class NetworkModules:
         """The number of recurrent layers."""
         return self.layer.num_layers
 
+    @property
+    def hidden_size(self) -> int:
+        """H, the units of a layer."""
+        found: int = self.layer.hidden_size  # type: ignore[assignment]
+        return found
+
     def parameters(self) -> list[nn.Parameter]:
         """All parameters; one that two modules share comes once."""
-        modules: Iterator[nn.Module | None] = iter((self.layer, self.head, self.embedding))
-        found = [values for module in modules if module is not None for values in module.parameters()]
+        found = [*self.layer.parameters(), *self.head.parameters()]
+        found += self.embedding.parameters() if self.embedding is not None else ()
         return list({id(values): values for values in found}.values())
 
     @property

@@ -107,8 +107,8 @@ def compiled_form(cell: Cell) -> Trace | str:
 def _sums(cell: Cell, from_input: Tensor, from_hidden: Tensor | None) -> dict[str, Tensor]:
     """Each gate's sum, [B, H], from the sums of both products [B, gates * H]."""
     size = from_input.shape[1] // sum(one is not Feeds.HIDDEN for one in cell.gates.values())
-    inputs = iter(from_input.split(size, 1))
-    hiddens = iter(() if from_hidden is None else from_hidden.float().split(size, 1))
+    inputs = iter(torch.split(from_input, size, 1))
+    hiddens = iter(() if from_hidden is None else torch.split(from_hidden.float(), size, 1))
     found = {}
     for name, feeds in ordered_gates(cell).items():
         if feeds is Feeds.BOTH:
@@ -133,7 +133,7 @@ def _step_function(cell: Cell, vectors: Mapping[str, Tensor]) -> Step:
             if not isinstance(after[name], Tensor) or after[name].shape != shape:
                 found = list(getattr(after[name], "shape", ())) or type(after[name]).__name__
                 raise CellError(
-                    f"cell {type(cell).__name__}: `step` returns {found} for the state {name!r} instead of {list(shape)}"
+                    f"cell {type(cell).__name__}: `step` returns {found} for the state {name!r}, not {list(shape)}"
                 )
         return {name: after[name] for name in cell.state}
 

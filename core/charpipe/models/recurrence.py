@@ -28,7 +28,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 class TorchRecurrence(nn.Module):
     """`nn.RNN`, `nn.GRU`, `nn.LSTM` or the layers of a cell, with named state.
 
-    `cell` has the layer's equations, from which the kernels are compiled; of PyTorch's layers charpipe knows them. `names` are the tensors it carries, in the layer's own order: `("hidden",)` or `("hidden", "cell")`. `locked` keeps
+    `cell` has the layer's equations, from which the kernels are compiled; of PyTorch's layers charpipe knows them.
+    `names` are the tensors it carries, in the layer's own order: `("hidden",)` or `("hidden", "cell")`. `locked` keeps
     one mask per window for the dropout between layers. `recurrent_dropout` drops a fraction of the
     recurrent weights, with one mask per window (Merity, Keskar, Socher 2018, after Wan et al. 2013).
     """

@@ -12,6 +12,7 @@ from torch import nn
 from charpipe.cells import Cell, Trace
 from charpipe.kernels.modules import NetworkModules
 from charpipe.models.cell_layers import CellLayers, compiled_form
+from charpipe.models.from_cell import equals_torch_layer
 from charpipe.models.recurrence import TorchRecurrence
 from charpipe.models.shell import LanguageModel
 from charpipe.plugins.registry import Registry
@@ -55,6 +56,13 @@ def trace_of_network(network: nn.Module) -> Trace | str:
     return compiled_form(cell)
 
 
+def uncompiled_cell(network: nn.Module) -> str | None:
+    """Why the cell of a network cannot be compiled; None where it can, or where the network is made of no cell."""
+    layer = getattr(getattr(network, "recurrence", None), "layer", None)
+    form = layer.compiled_form() if isinstance(layer, CellLayers) else None
+    return form if isinstance(form, str) else None
+
+
 def is_standard(network: object) -> bool:
     """Whether the equations of a network's layers are known and can be compiled."""
     return isinstance(network, nn.Module) and isinstance(trace_of_network(network), Trace)
@@ -68,6 +76,6 @@ def torch_cells() -> Mapping[str, Cell]:
     for provided in Registry().all("architecture").values():
         if isinstance(provided.cell, type):
             for _, each in inspect.getmembers(sys.modules[provided.cell.__module__], inspect.isclass):
-                if issubclass(each, Cell) and each.torch_layer:
+                if issubclass(each, Cell) and each.torch_layer and equals_torch_layer(each):  # type: ignore[arg-type]
                     found.setdefault(each.torch_layer, each())
     return found

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import pluggy
 from pydantic import BaseModel
 
+from charpipe.cells import Cell
 from charpipe.errors import PluginError, UsageError, near_match
 from charpipe.events import Event
 from charpipe.plugins import hookspecs
@@ -228,12 +229,21 @@ def _misfit(spec: Any) -> str | None:
             return f"when is {spec.when!r}, not 'update' or 'evaluation'"
         if group in METRIC_GROUPS[spec.when]:
             return f"name is {spec.name!r}; {spec.when}s have no metric of your own in the group {group!r}"
+    if isinstance(spec, Architecture):
+        if spec.cell is not None and not isinstance(spec.cell, str) and not _is_cell(spec.cell):
+            return f"cell is {spec.cell!r}, not a class derived from charpipe.plugin.Cell"
+        if sum(one is not None for one in (spec.cell, spec.build, spec.fit)) > 1:
+            return "cell, build and fit exclude each other"
     if not isinstance(spec.api, int):
         return f"api is {spec.api!r}, not a number"
     for key in ("config", "options"):
         if key in fields and not (isinstance(fields[key], type) and issubclass(fields[key], BaseModel)):
             return f"{key} is {fields[key]!r}, not an options model"
     return None
+
+
+def _is_cell(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, Cell)
 
 
 def _unknown_hooks(module: ModuleType) -> list[str]:

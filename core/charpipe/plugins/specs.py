@@ -23,9 +23,9 @@ class Architecture:
 
     Counted: `fit(config, vocabulary_size, tokens)` is a generator over training tokens (one dimension, unsigned,
     memory-mapped). It yields events, `StageProgress("train", done, total, unit)` and `Notice`, often, since charpipe
-    can stop it only between two of them, and returns a `FittedPredictor`: a predictor whose `tensors()` are all that
-    it needs to be saved. `restore(config, vocabulary_size, tensors)` makes it again of what was saved; it trusts
-    none of it and raises `ValueError` saying what does not fit.
+    can stop it only between two of them, and returns a `FittedPredictor`: a predictor whose `tensors()` are all that it
+    needs to be saved. `restore(config, vocabulary_size, tensors)` makes it again of what was saved; it trusts none of
+    it and raises `ValueError` saying what does not fit.
     """
 
     name: str

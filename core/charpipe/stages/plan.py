@@ -13,7 +13,7 @@ from typing import Any
 from charpipe.config.corpora import common_origin
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.errors import UsageError
-from charpipe.plugin import ModelConfig
+from charpipe.plugin import Architecture, ModelConfig
 from charpipe.plugins.registry import Provided
 from charpipe.runs import Run, RunInfo
 from charpipe.runs.find import new_name
@@ -67,7 +67,8 @@ class TrainingJob:
     @property
     def counted(self) -> bool:
         """Whether the model is count-based rather than neural."""
-        return self.provided.spec.counted
+        spec: Architecture = self.provided.spec
+        return spec.counted
 
     @property
     def action(self) -> Action:

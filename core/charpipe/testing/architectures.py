@@ -13,13 +13,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from charpipe.errors import CharpipeError, PluginError
-from charpipe.models import Model, State, build_model, load_model, save_model
+from charpipe.kernels.jit.numba_functions import can_compile
+from charpipe.models import Model, State, build_model, load_model, open_stream, save_model
+from charpipe.models.engine import choose_engine, obstacle
+from charpipe.models.standard import uncompiled_cell
 from charpipe.plugin import Architecture, ModelConfig
 from charpipe.testing import count_based as counted
 from charpipe.testing.lookup import find_architecture
 
 C = TypeVar("C")
 VOCABULARY, STEPS, LANES = 11, 9, 3
+CPU = torch.device("cpu")
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
 DROPOUT = ("dropout", "recurrent_dropout")
 """Settings that a small model has at nought, if it has them."""
@@ -171,6 +175,30 @@ def deterministic(case: Case) -> str | None:
     return None if torch.equal(first, second) else "logits differ between two readings of one text"
 
 
+def kernels_agree(case: Case) -> str | None:
+    """The compiled kernels of a cell give the loss, the gradients and the logits of its step."""
+    network = case.network
+    if uncompiled_cell(network) or obstacle(network, CPU, "float32"):
+        return None  # it trains by PyTorch, which is no fault
+    losses, gradients = {}, {}
+    for engine in ("fast", "plain"):
+        network.zero_grad()
+        update = choose_engine(network, CPU, "float32", engine, batch_size=LANES)[1]
+        losses[engine], _ = update(case.ids[:-1], case.ids[1:], case.initial(), 1.0)
+        gradients[engine] = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
+    if not _close(losses["fast"], losses["plain"]):
+        return f"the loss is {float(losses['fast'])} compiled and {float(losses['plain'])} by PyTorch"
+    for name, values in gradients["plain"].items():
+        if not _close(gradients["fast"][name], values):
+            return f"the gradient of {name} differs between the compiled kernels and PyTorch"
+    stream = open_stream(case.model.predictor(), case.initial(1), "compiled" if can_compile() else "arrays")
+    alone, _ = network(case.ids[:, :1], case.initial(1))
+    for step in range(STEPS):
+        if not _close(torch.from_numpy(stream.step(int(case.ids[step, 0]))), alone[step, 0]):
+            return f"step {step} has other logits in the compiled sampling step"
+    return None
+
+
 def saved_and_loaded(case: Case) -> str | None:
     """A saved and loaded model has the same logits."""
     with tempfile.TemporaryDirectory() as folder:
@@ -194,6 +222,7 @@ RULES: tuple[Rule, ...] = (
     steps_equal_forward,
     arguments_kept,
     deterministic,
+    kernels_agree,
     saved_and_loaded,
 )
 

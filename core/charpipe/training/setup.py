@@ -13,6 +13,7 @@ from charpipe.events import Notice
 from charpipe.models import Model
 from charpipe.models.engine import LossAndGrad, choose_engine, is_uncertain
 from charpipe.models.precision import Precision
+from charpipe.models.standard import uncompiled_cell
 from charpipe.training.batches import Batches
 from charpipe.training.engines import (
     OTHER_ENGINE,
@@ -72,6 +73,9 @@ def build_setup(
     engine, loss_and_grad = choose_engine(
         network, device, precision, requested, batch_size=batches.batch_size, threads=threads, scaler=scaler
     )
+    uncompiled = uncompiled_cell(network)
+    if uncompiled is not None and device.type == "cpu":
+        notices.append(Notice(f"engine {engine}, by PyTorch, step by step: {uncompiled}", "warning"))
     if reason is not None:
         notices.append(Notice(f"engine {engine}: {reason}"))
     if saved is not None and (settings.engine, saved.get("engine"), engine) == ("auto", "fast", "plain"):

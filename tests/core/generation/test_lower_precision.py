@@ -33,7 +33,7 @@ def has_eight_bits(predictor):
         return False
     from charpipe.kernels.step.int8 import is_supported
 
-    return is_supported(standard_modules(predictor).layer)
+    return is_supported(standard_modules(predictor))
 
 
 def test_eight_bits_are_near(predictor):

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from charpipe.kernels.jit.numba_functions import compiled
 from charpipe.kernels.step.barrier import wait
-from charpipe.kernels.step.cells import gru, lstm, rnn
-from charpipe.kernels.step.weights import GRU, LSTM, RELU, StepWeights
+from charpipe.kernels.step.cell_kernel import call_cell
+from charpipe.kernels.step.weights import StepWeights
 
 MAX_SLEEPS, NEVER = 10, 1 << 62
 """Sleeps at the barrier in a call after which the first thread goes on alone: other programs use the other cores."""
@@ -24,10 +24,10 @@ class StepBuffers(NamedTuple):
 
     hidden: Any
     """[2, L, H]: the outputs of the last two steps"""
-    cell: Any
-    """[L, H]: the LSTM's c"""
-    gates: Any
-    """[2, P, G]: pre-activations, from the input and from the hidden units"""
+    carry: Any
+    """[L, S - 1, H]: the other states that the cell carries"""
+    sums: Any
+    """[P, G * n]: the gates' sums"""
     logits: Any
     """[P, W]"""
 
@@ -65,27 +65,25 @@ def add_product(weights: Any, inputs: Any, out: Any) -> None:
 
 @compiled
 def step_layer(
-    kind: Any, w: StepWeights, buffers: StepBuffers, part: Any, number: Any, token: Any, slot: Any
+    cell: Any, w: StepWeights, buffers: StepBuffers, part: Any, number: Any, token: Any, slot: Any
 ) -> None:
     """One part of layer `number` reads a token or the layer below, and writes its units of `hidden[slot]`."""
-    from_input = buffers.gates[0, part]
-    from_hidden = buffers.gates[1, part] if kind == GRU else from_input
-    from_input[:] = w.table[part, token] if number == 0 else w.bias[part, number]
-    if kind == GRU:
-        from_hidden[:] = w.recurrent_bias[part, number]
+    sums, inputs = buffers.sums[part], w.table.shape[2]
+    from_hidden = sums.shape[0] - w.recurrent.shape[3]
+    sums[:inputs] = w.table[part, token] if number == 0 else w.bias[part, number, :inputs]
+    if inputs < sums.shape[0]:
+        sums[inputs:] = w.bias[part, number, inputs:]
     before = buffers.hidden[1 - slot, number]
-    add_product(w.recurrent[part, number], before, from_hidden)
+    if w.recurrent.shape[3] > 0:
+        add_product(w.recurrent[part, number], before, sums[from_hidden:])
     if number > 0:
-        add_product(w.input[part, number - 1], buffers.hidden[slot, number - 1], from_input)
-    size = before.shape[0] // w.recurrent.shape[0]
-    start, end = part * size, (part + 1) * size
+        add_product(w.input[part, number - 1], buffers.hidden[slot, number - 1], sums[:inputs])
+    units = before.shape[0] // w.table.shape[0]
+    start, end = part * units, (part + 1) * units
     hidden = buffers.hidden[slot, number, start:end]
-    if kind == LSTM:
-        lstm(from_input, buffers.cell[number, start:end], hidden)
-    elif kind == GRU:
-        gru(from_input, from_hidden, before[start:end], hidden)
-    else:
-        rnn(from_input, hidden, kind == RELU)
+    call_cell(cell, sums, before[start:end], hidden, buffers.carry[number], w.vectors[number], start)
+    if end > w.size:  # whatever the cell makes of padding, even NaN: products read it
+        hidden[max(0, w.size - start) :] = 0
 
 
 @compiled
@@ -114,15 +112,15 @@ def first_is_alone(worker: Any) -> bool:
 
 @compiled
 def step(
-    kind: Any, w: StepWeights, buffers: StepBuffers, worker: Any, token: Any, slot: Any, with_head: Any
+    cell: Any, w: StepWeights, buffers: StepBuffers, worker: Any, token: Any, slot: Any, with_head: Any
 ) -> None:
     """Read a token into `hidden[slot]`; the parts from `worker.first` to before `worker.end` are this thread's, or all
     where it goes on alone."""
     alone = worker.threads == 1 or first_is_alone(worker)
-    end, layers = w.recurrent.shape[0] if alone else worker.end, buffers.cell.shape[0]
+    end, layers = w.table.shape[0] if alone else worker.end, buffers.carry.shape[0]
     for number in range(layers):
         for part in range(worker.first, end):
-            step_layer(kind, w, buffers, part, number, token, slot)
+            step_layer(cell, w, buffers, part, number, token, slot)
         if not alone:
             synchronize(worker, number == layers - 1 and not with_head)
     if with_head:
@@ -134,12 +132,12 @@ def step(
 
 @compiled
 def read_tokens(
-    kind: Any, w: StepWeights, buffers: StepBuffers, worker: Worker, tokens: Any, slot: Any
+    cell: Any, w: StepWeights, buffers: StepBuffers, worker: Worker, tokens: Any, slot: Any
 ) -> int:
     """Read tokens; the logits after the last are left in `buffers.logits`. Returns the slot of the new outputs."""
     for i in range(tokens.shape[0]):
         if worker.first > 0 and first_is_alone(worker):
             break
         slot = 1 - slot
-        step(kind, w, buffers, worker, tokens[i], slot, i == tokens.shape[0] - 1)
+        step(cell, w, buffers, worker, tokens[i], slot, i == tokens.shape[0] - 1)
     return slot  # type: ignore[no-any-return]

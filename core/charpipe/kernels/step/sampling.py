@@ -36,7 +36,7 @@ def choose(logits: Any, scores: Any, addresses: Any, numbers: Any, noise: Any) -
 
 @compiled
 def sample_tokens(
-    kind: Any,
+    cell: Any,
     w: StepWeights,
     buffers: StepBuffers,
     worker: Worker,
@@ -57,7 +57,7 @@ def sample_tokens(
         if worker.first > 0 and first_is_alone(worker):
             return i
         slot = 1 - slot
-        step(kind, w, buffers, worker, token, slot, True)
+        step(cell, w, buffers, worker, token, slot, True)
         token = choose(buffers.logits, scores, addresses, numbers, noise[i])
         if token < 0:
             return i

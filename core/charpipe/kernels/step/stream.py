@@ -1,4 +1,4 @@
-"""One stream in compiled loops: PyTorch's own recurrent layers, and the threads that share a step."""
+"""One stream in compiled loops, and the threads that share a step."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from torch import Tensor
 from charpipe.kernels.modules import NetworkModules
 from charpipe.kernels.step import loops
 from charpipe.kernels.step.backoff import Backoff
+from charpipe.kernels.step.cell_kernel import cell_address
 from charpipe.kernels.step.loops import StepBuffers, Worker
-from charpipe.kernels.step.weights import cell_kind, pack
+from charpipe.kernels.step.weights import pack
 
 MIN_PART = 320 << 10
 """Bytes of weights for each core; with fewer, waiting for each other costs more than it gains."""
@@ -31,7 +32,7 @@ BACKOFF = Backoff()
 
 
 class CompiledStream:
-    """PyTorch's RNN, GRU or LSTM inside the shell, stepped in float32 by compiled loops.
+    """Layers with known equations inside the shell, stepped in float32 by compiled loops.
 
     The logits are those of the plain path but for rounding, and the same for any number of threads.
     The weights are copied: a stream does not see a later update.
@@ -40,16 +41,16 @@ class CompiledStream:
     def __init__(
         self, modules: NetworkModules, state: Mapping[str, Tensor], parts: int | None = None
     ) -> None:
-        self.state_names, self.size = modules.state_names, modules.layer.hidden_size
+        self.state_names, self.size = modules.state_names, modules.hidden_size
         self.vocabulary_size = modules.vocabulary_size
-        self.kind = cell_kind(modules.layer)
+        self.cell = cell_address(modules.trace, fast=False)
         self.parts = parts or _part_count(modules)
         self.weights = pack(modules, self.parts)
-        padded, gates = self.weights.recurrent.shape[2:]
+        padded, others = self.weights.vectors.shape[2], len(self.state_names) - 1
         self.buffers = StepBuffers(
             np.zeros((2, modules.layers, padded), np.float32),
-            np.zeros((modules.layers, padded), np.float32),
-            np.zeros((2, self.parts, gates), np.float32),
+            np.zeros((modules.layers, others, padded), np.float32),
+            np.zeros((self.parts, self.weights.bias.shape[2]), np.float32),
             np.zeros(self.weights.head_bias.shape, np.float32),
         )
         self.slot = 0
@@ -70,11 +71,11 @@ class CompiledStream:
         self.run(loops.read_tokens, len(tokens), tokens, self.slot)
 
     def run(self, loop: Callable[..., int], steps: int, *arguments: Any) -> int:
-        """The result of `loop(kind, weights, buffers, worker, *arguments)`, which makes up to `steps` steps, by several
+        """The result of `loop(cell, weights, buffers, worker, *arguments)`, which makes up to `steps` steps, by several
         threads; by one if they are few, or if other threads were late before."""
         threads = self._choose_threads() if steps >= MIN_STEPS and BACKOFF.is_over() else 1
         began = perf_counter()
-        shared = self.kind, self.weights, self.buffers
+        shared = self.cell, self.weights, self.buffers
         first, *others = self._workers(threads)
         pending = [
             self._pool.submit(loop, *shared, worker, *arguments)
@@ -139,13 +140,14 @@ class CompiledStream:
 
     def _carried(self) -> dict[str, NDArray[np.float32]]:
         """The carried arrays by name, [layers, H padded] each."""
-        carried = {"hidden": self.buffers.hidden[self.slot], "cell": self.buffers.cell}
-        return {name: carried[name] for name in self.state_names}
+        others = self.buffers.carry.transpose(1, 0, 2)
+        return dict(zip(self.state_names, (self.buffers.hidden[self.slot], *others), strict=True))
 
 
 def _part_count(modules: NetworkModules) -> int:
     """A part for each core, as far as there are enough weights."""
-    rows, size = modules.layer.get_parameter("weight_hh_l0").shape
-    bytes_ = 4 * (rows * size * (2 * modules.layers - 1) + modules.vocabulary_size * size)
+    size, layers, trace = modules.hidden_size, modules.layers, modules.trace
+    gates = len(trace.hidden_gates) * layers + len(trace.input_gates) * (layers - 1)
+    bytes_ = 4 * size * (gates * size + modules.vocabulary_size)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores, MAX_PARTS, bytes_ // MIN_PART))

@@ -7,44 +7,39 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from charpipe.kernels.modules import NetworkModules
+from charpipe.kernels.step.gate_order import gate_order, hidden_rows, input_rows
 
 Array = NDArray[np.float32]
-RNN, RELU, LSTM, GRU = range(4)
-"""Kinds of cells, as the loops know them."""
 UNIT_MULTIPLE = 16
 """Units of a part are a multiple of this: the width of a vector register."""
 
 
 class StepWeights(NamedTuple):
-    """The weights in P parts of n units each: H = P n units, padded; G = gates * n; V tokens in P parts of W.
+    """The weights in P parts of n units each: H = P n units, padded; V tokens in P parts of W.
 
-    Each row belongs to an input, so that the inner loop runs over outputs, and needs no sum at its end.
+    A part's sums are [G * n], the gates in `gate_order`: the first I are of gates with an input, the last R of gates
+    with a hidden part. Each row of a matrix belongs to an input, so that the inner loop runs over outputs, and needs no
+    sum at its end.
     """
 
+    size: int
+    """of the H units those that are not padding"""
     table: Any
-    """[P, V, G]: what each token adds to the first layer's gates, biases included"""
+    """[P, V, I]: what each token adds to the first layer's gates, biases included"""
     input: Any
-    """[P, L - 1, H, G]: from the layer below"""
+    """[P, L - 1, H, I]: from the layer below"""
     recurrent: Any
-    """[P, L, H, G]: from the layer's own previous output"""
+    """[P, L, H, R]: from the layer's own previous output"""
     bias: Any
-    """[P, L, G]: of the gates from below; of all cells but the GRU both biases"""
-    recurrent_bias: Any
-    """[P, L, G]: of the gates from the layer itself (GRU)"""
+    """[P, L, G * n]: each gate's, of both products"""
+    vectors: Any
+    """[L, number of vectors, H]"""
     head: Any
     """[P, H, W]"""
     head_bias: Any
     """[P, W]"""
-
-
-def cell_kind(layer: nn.RNNBase) -> int:
-    """The kind of a layer's cell."""
-    if isinstance(layer, nn.RNN):
-        return RELU if layer.mode == "RNN_RELU" else RNN
-    return LSTM if isinstance(layer, nn.LSTM) else GRU
 
 
 def input_table(modules: NetworkModules) -> Array:
@@ -60,52 +55,106 @@ def as_array(values: torch.Tensor) -> Array:
     return np.ascontiguousarray(values.detach().numpy())
 
 
+def ordered_input(modules: NetworkModules, values: Array) -> Array:
+    """[rows, gates with an input * H] in the order of the weights -> [rows, those gates, H] in `gate_order`."""
+    return values.reshape(len(values), -1, modules.hidden_size)[:, input_rows(modules.trace)]
+
+
+def ordered_hidden(modules: NetworkModules, values: Array) -> Array:
+    """[rows, gates with a hidden part * H] in the order of the weights -> [rows, those gates, H] in `gate_order`."""
+    return values.reshape(len(values), -1, modules.hidden_size)[:, hidden_rows(modules.trace)]
+
+
+def input_weights(modules: NetworkModules, number: int) -> Array:
+    """`weight_ih` of a layer as [inputs, gates, H]."""
+    return ordered_input(modules, as_array(modules.layer_parameter("weight_ih", number).T))
+
+
+def hidden_weights(modules: NetworkModules, number: int) -> Array:
+    """`weight_hh` of a layer as [H, gates, H]; without gates where the cell has no such product."""
+    weights = _optional(modules, "weight_hh", number)
+    if weights is None:
+        return np.zeros((modules.hidden_size, 0, modules.hidden_size), np.float32)
+    return ordered_hidden(modules, as_array(weights.T))
+
+
+def gate_biases(modules: NetworkModules, number: int) -> Array:
+    """Each gate's bias, [G, H]: of both products where both feed it."""
+    trace = modules.trace
+    feeds = [trace.feeds[i] for i in gate_order(trace)]
+    found = np.zeros((len(feeds), modules.hidden_size), np.float32)
+    input_bias, hidden_bias = (_optional(modules, name, number) for name in ("bias_ih", "bias_hh"))
+    if input_bias is not None:
+        found[: len(trace.input_gates)] += ordered_input(modules, as_array(input_bias)[None])[0]
+    if hidden_bias is not None:
+        found[len(feeds) - len(trace.hidden_gates) :] += ordered_hidden(modules, as_array(hidden_bias)[None])[
+            0
+        ]
+    return found
+
+
+def cell_vectors(modules: NetworkModules, number: int) -> Array:
+    """The vectors of a layer, [number of vectors, H]."""
+    names = modules.trace.vectors
+    found = [as_array(modules.layer_parameter(name, number)) for name in names]
+    return np.stack(found) if found else np.zeros((0, modules.hidden_size), np.float32)
+
+
+def padded_units(size: int, parts: int = 1) -> int:
+    """The units of each part, with padding."""
+    return UNIT_MULTIPLE * -(-size // (parts * UNIT_MULTIPLE))
+
+
+def pad_last(values: Array, width: int) -> Array:
+    """Zeros after the numbers of the last axis, up to so many."""
+    padded = np.zeros((*values.shape[:-1], width), np.float32)
+    padded[..., : values.shape[-1]] = values
+    return padded
+
+
 def pack(modules: NetworkModules, parts: int) -> StepWeights:
-    """The weights in parts, padded with units that stay zero."""
-    layer, vocabulary_size = modules.layer, modules.vocabulary_size
-    size, layers = layer.hidden_size, modules.layers
-    units = UNIT_MULTIPLE * -(-size // (parts * UNIT_MULTIPLE))
+    """The weights in parts, padded with units whose weights are zero."""
+    size, layers, inputs = modules.hidden_size, modules.layers, len(modules.trace.input_gates)
+    units = padded_units(size, parts)
     padded = units * parts
 
-    def gates(values: Array) -> Array:
-        """[rows, gates * H] -> [P, rows, gates * n]"""
-        rows, count = len(values), values.shape[1] // size
-        whole = np.zeros((rows, count, padded), np.float32)
-        whole[:, :, :size] = values.reshape(rows, count, size)
-        split = whole.reshape(rows, count, parts, units).transpose(2, 0, 1, 3)
+    def in_parts(values: Array) -> Array:
+        """[rows, gates, H] -> [P, rows, gates * n]"""
+        rows, count, _ = values.shape
+        split = pad_last(values, padded).reshape(rows, count, parts, units).transpose(2, 0, 1, 3)
         return split.reshape(parts, rows, count * units)
 
-    def matrix(name: str, number: int) -> Array:
-        return gates(_pad_rows(as_array(modules.layer_parameter(name, number)).T, padded))
+    def matrix(values: Array) -> Array:
+        """[H, gates, H] -> [P, H padded, gates * n]"""
+        return in_parts(_pad_rows(values, padded))
 
-    def bias(name: str, number: int) -> Array:
-        if layer.bias:
-            return as_array(modules.layer_parameter(name, number))[None]
-        return np.zeros((1, len(layer.get_parameter("weight_hh_l0"))), np.float32)
-
-    # the GRU's reset gate multiplies the recurrent bias of n, so that its biases are added apart
-    apart = cell_kind(layer) == GRU
-    biases = [bias("bias_ih", n) + (0 if apart else bias("bias_hh", n)) for n in range(layers)]
-    recurrent_bias = [gates(bias("bias_hh", n) * np.float32(apart))[:, 0] for n in range(layers)]
-    recurrent = np.stack([matrix("weight_hh", n) for n in range(layers)], 1)
-    below = [matrix("weight_ih", n) for n in range(1, layers)]
-    width = -(-vocabulary_size // parts)
+    biases = [gate_biases(modules, number) for number in range(layers)]
+    below = [matrix(input_weights(modules, number)) for number in range(1, layers)]
+    width = -(-modules.vocabulary_size // parts)
     head = np.zeros((padded + 1, parts * width), np.float32)
-    head[:size, :vocabulary_size] = as_array(modules.head.weight).T
-    head[-1, :vocabulary_size] = as_array(modules.head.bias)
-    head = np.ascontiguousarray(head.reshape(padded + 1, parts, width).transpose(1, 0, 2))
-    return StepWeights(
-        table=gates(input_table(modules) + biases[0]),
-        input=np.stack(below, 1) if below else np.zeros((parts, 0, *recurrent.shape[2:]), np.float32),
-        recurrent=recurrent,
-        bias=np.stack([gates(values)[:, 0] for values in biases], 1),
-        recurrent_bias=np.stack(recurrent_bias, 1),
-        head=np.ascontiguousarray(head[:, :-1]),
-        head_bias=np.ascontiguousarray(head[:, -1]),
-    )
+    head[:size, : modules.vocabulary_size] = as_array(modules.head.weight).T
+    head[-1, : modules.vocabulary_size] = as_array(modules.head.bias)
+    head_parts = head.reshape(padded + 1, parts, width).transpose(1, 0, 2)
+    arrays = {
+        "table": in_parts(ordered_input(modules, input_table(modules)) + biases[0][:inputs]),
+        "input": np.stack(below, 1) if below else np.zeros((parts, 0, padded, inputs * units), np.float32),
+        "recurrent": np.stack([matrix(hidden_weights(modules, number)) for number in range(layers)], 1),
+        "bias": np.stack([in_parts(values[None])[:, 0] for values in biases], 1),
+        "vectors": pad_last(np.stack([cell_vectors(modules, number) for number in range(layers)]), padded),
+        "head": head_parts[:, :-1],
+        "head_bias": head_parts[:, -1],
+    }
+    # all contiguous: the loops are compiled anew for each other layout
+    return StepWeights(size=size, **{name: np.ascontiguousarray(each) for name, each in arrays.items()})
 
 
 def _pad_rows(values: Array, count: int) -> Array:
-    padded = np.zeros((count, values.shape[1]), np.float32)
+    padded = np.zeros((count, *values.shape[1:]), np.float32)
     padded[: len(values)] = values
     return padded
+
+
+def _optional(modules: NetworkModules, name: str, number: int) -> torch.Tensor | None:
+    """A parameter of a layer that not every layer has: biases, and the weights of hidden parts."""
+    found: torch.Tensor | None = getattr(modules.layer, f"{name}_l{number}", None)
+    return found

@@ -44,7 +44,7 @@ class RecurrentLayer:
         self.training, self.modules = training, modules
         self.processor, self.dtype, self.number = processor, dtype, number
         self.cell = CellStep(modules.trace)
-        self.size: int = modules.layer.hidden_size  # type: ignore[assignment]
+        self.size = modules.layer.hidden_size
         self.units, self.torch_dtype = (
             padded(self.size, padding_multiple(processor, dtype)),
             getattr(torch, dtype.name),

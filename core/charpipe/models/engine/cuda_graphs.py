@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from charpipe.errors import UsageError
+from charpipe.models.cell_layers import CellLayers
 from charpipe.models.engine.autograd import Forward, plain_forward
 from charpipe.models.engine.cudnn_layout import UNPADDED, layout_for, padded_forward
 from charpipe.models.engine.support import unusual_layers
@@ -20,14 +21,16 @@ from charpipe.models.shell import LanguageModel
 def forward_on_cuda(
     network: nn.Module, device: torch.device, precision: Precision, batch_size: int
 ) -> Forward:
-    """The forward pass to capture. Raises UsageError without CUDA, and for networks with layers other than PyTorch's,
-    whose operations may not be capturable."""
+    """The forward pass to capture. Raises UsageError without CUDA, and for networks without known equations, whose
+    operations may not be capturable."""
     reason = "it is for CUDA" if device.type != "cuda" else unusual_layers(network)
     if reason is not None:
         raise UsageError(
             f"the engine cuda-graphs cannot train this: {reason}; leave --engine out, or use --engine plain"
         )
     assert isinstance(network, LanguageModel)
+    if isinstance(network.recurrence.layer, CellLayers):
+        return plain_forward(network, device, precision)
     layout = layout_for(network, batch_size, precision)
     if layout is None and not _has_inner_dropout(network):
         return plain_forward(network, device, precision)
@@ -36,8 +39,8 @@ def forward_on_cuda(
 
 def _has_inner_dropout(network: LanguageModel) -> bool:
     """Whether cuDNN would apply dropout between layers: from its own generator, which charpipe's seeds do not set."""
-    layer: nn.RNNBase = network.recurrence.layer  # type: ignore[assignment]
-    return layer.num_layers > 1 and layer.dropout > 0
+    layer = network.recurrence.layer
+    return isinstance(layer, nn.RNNBase) and layer.num_layers > 1 and layer.dropout > 0
 
 
 def fitting_precision(network: nn.Module, batch_size: int) -> Precision:

@@ -48,7 +48,8 @@ def layout_for(network: LanguageModel, batch_size: int, precision: Precision) ->
 def padded_forward(network: LanguageModel, dtype: torch.dtype, layout: Layout) -> Forward:
     """The network's `forward` in a layout, with products in `dtype`; the same numbers up to rounding."""
     recurrence: TorchRecurrence = network.recurrence  # type: ignore[assignment]
-    layer, names, function = recurrence.layer, recurrence.names, FUNCTIONS[recurrence.layer.mode]
+    layer: nn.RNNBase = recurrence.layer  # type: ignore[assignment]
+    names, function = recurrence.names, FUNCTIONS[layer.mode]
     units, inputs = _padded(layer.hidden_size, layout.units), _padded(layer.input_size, layout.units)
     one_hot = torch.eye(network.vocabulary_size, inputs, dtype=dtype, device=network.head.weight.device)
 
@@ -91,10 +92,9 @@ def padded_weights(
     cuDNN needs them, so that it does not copy them again."""
     layer, old = recurrence.layer, recurrence.layer.hidden_size
     columns = {"ih": inputs, "hh": units}
-    given = {
-        "ih": layer.get_parameter(f"weight_ih_l{number}"),
-        "hh": recurrence.recurrent_weights(number),
-    }
+    recurrent = recurrence.recurrent_weights(number)
+    assert recurrent is not None  # of PyTorch's layers
+    given = {"ih": layer.get_parameter(f"weight_ih_l{number}"), "hh": recurrent}
     pieces = []
     for name, values in given.items():
         gates = values.view(-1, old, values.shape[1])

@@ -11,8 +11,7 @@ from charpipe.kernels.modules import NetworkModules
 from charpipe.models.contract import Predictor, State
 from charpipe.models.precision import choose_precision
 from charpipe.models.predictor import NetworkPredictor
-from charpipe.models.standard import is_standard, modules_of
-from charpipe.models.streams.array_cells import CELLS
+from charpipe.models.standard import is_standard, modules_of, trace_of_network
 from charpipe.models.streams.arrays import ArrayStream
 from charpipe.models.streams.cuda_graphs import GraphStream
 from charpipe.models.streams.interface import Batch, Engine, Stream
@@ -51,8 +50,7 @@ def open_batches(predictor: Predictor, state: State, precision: str = "float32")
         return [Int8Batch(modules, shard) for shard in _sharded(state)]
     if precision == "int8":
         raise UsageError(
-            "int8 needs an LSTM, GRU or tanh RNN of PyTorch's, a CPU with instructions for it (VNNI or AMX) and "
-            "numba; say --precision float32, bfloat16 or auto"
+            f"int8 is not possible: {_int8_obstacle(predictor)}; say --precision float32, bfloat16 or auto"
         )
     return [StepwiseBatch(in_precision(predictor, precision), state)]
 
@@ -67,17 +65,16 @@ def in_precision(predictor: Predictor, precision: str) -> Predictor:
 
 def standard_modules(predictor: Predictor) -> NetworkModules | None:
     """The modules of a predictor whose steps numpy and the kernels support: float32 on a CPU, charpipe's shell around
-    one of PyTorch's layers. None for any other."""
+    layers with known equations. None for any other."""
     if not isinstance(predictor, NetworkPredictor) or not is_standard(predictor.network):
         return None
     modules = modules_of(predictor.network)  # type: ignore[arg-type]
     layer = modules.layer
     known = (
-        type(layer) in CELLS
-        and not (layer.bidirectional or layer.proj_size or _has_hooks(predictor.network))
+        not _has_hooks(predictor.network)
         and predictor.precision == "float32"
         and all(p.device.type == "cpu" and p.dtype == torch.float32 for p in predictor.network.parameters())
-        and modules.vocabulary_size * layer.get_parameter("weight_hh_l0").shape[0] <= MAX_TABLE
+        and modules.vocabulary_size * layer.get_parameter("weight_ih_l0").shape[0] <= MAX_TABLE
     )
     return modules if known else None
 
@@ -88,12 +85,24 @@ def _has_hooks(network: nn.Module) -> bool:
 
 
 def _int8_modules(predictor: Predictor) -> NetworkModules | None:
-    modules = standard_modules(predictor)
-    if modules is None or not can_compile():
-        return None
-    from charpipe.kernels.step.int8 import is_supported  # imports numba
+    return None if _int8_obstacle(predictor) else standard_modules(predictor)
 
-    return modules if is_supported(modules.layer) else None
+
+def _int8_obstacle(predictor: Predictor) -> str | None:
+    """Why a predictor cannot be stepped in int8, or None if it can."""
+    if not isinstance(predictor, NetworkPredictor):
+        return "it needs a recurrent network"
+    form = trace_of_network(predictor.network)
+    if isinstance(form, str):
+        return form
+    modules = standard_modules(predictor)
+    if modules is None:
+        return "it needs a float32 network on a CPU without hooks, and a small enough vocabulary"
+    if not can_compile():
+        return "it needs numba (pip install numba)"
+    from charpipe.kernels.step.int8 import obstacle  # imports numba
+
+    return obstacle(modules)
 
 
 def _sharded(state: State) -> list[State]:

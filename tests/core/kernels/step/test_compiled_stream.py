@@ -14,7 +14,7 @@ from charpipe.plugin import ArchitectureConfig
 
 pytest.importorskip("numba", reason="compiled loops need numba")
 
-from charpipe.kernels.step import activations, loops
+from charpipe.kernels.step import loops
 from charpipe.kernels.step import stream as compiled
 from charpipe.kernels.step.backoff import Backoff
 from charpipe.kernels.step.stream import CompiledStream
@@ -142,15 +142,3 @@ def test_stream_goes_on_from_a_state():
     again = CompiledStream(modules_of(predictor.network), state)
     found = [again.step(int(token)).copy() for token in IDS[7:]]
     np.testing.assert_array_equal(found, wanted)
-
-
-def test_activations_equal_numpy():
-    x = np.linspace(-100, 100, 4001, dtype=np.float32)
-    for function, wanted in (
-        (activations.tanh, np.tanh),
-        (activations.sigmoid, lambda x: 1 / (1 + np.exp(-x))),
-    ):
-        found = np.array([function(value) for value in x])
-        np.testing.assert_allclose(found, wanted(x.astype(np.float64)), atol=2e-7)
-    assert np.isnan(activations.tanh(np.float32("nan")))
-    assert np.isnan(activations.sigmoid(np.float32("nan")))

@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from some_cells import CELLS
 from torch import nn
 
 from charpipe.cells import BOTH, HIDDEN, INPUT, Cell, sigmoid, tanh
@@ -15,6 +14,7 @@ from charpipe.models import LanguageModel, NetworkPredictor, TorchRecurrence
 from charpipe.models.engine import choose_engine, obstacle
 from charpipe.models.from_cell import build_from_cell
 from charpipe.plugin import RecurrentConfig
+from some_cells import CELLS
 
 CPU, VOCABULARY = torch.device("cpu"), 11
 pytestmark = pytest.mark.skipif(this_processor() is None, reason="the engine needs AVX2 or AVX-512")

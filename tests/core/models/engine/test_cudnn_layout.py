@@ -20,7 +20,9 @@ from charpipe.models.engine.cudnn_layout import (
     padded_forward,
     padded_weights,
 )
-from charpipe.plugin import ArchitectureConfig
+from charpipe.models.from_cell import build_from_cell
+from charpipe.plugin import ArchitectureConfig, RecurrentConfig
+from some_cells import MinimalGated
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 NAMES = {nn.LSTM: ("hidden", "cell"), nn.GRU: ("hidden",), nn.RNN: ("hidden",)}
@@ -150,3 +152,14 @@ def test_unsupported_networks_are_refused_with_a_reason():
     with pytest.raises(UsageError, match="not one of PyTorch's"):
         choose_engine(nn.Linear(1, 1), CUDA, "float16", "cuda-graphs")
     assert choose_engine(build(nn.LSTM), CUDA, "float16", "auto")[0] == "plain"
+
+
+def test_cell_with_dropout_between_layers_keeps_its_own_forward():
+    """Its dropout is PyTorch's, not cuDNN's, and there is no function of cuDNN for it."""
+    torch.manual_seed(3)
+    network = build_from_cell(
+        MinimalGated, RecurrentConfig(hidden_size=8, layers=2, dropout=0.3), VOCABULARY
+    ).eval()
+    forward = cuda_graphs.forward_on_cuda(network, CUDA, "float32", BATCH_SIZE)
+    found, expected = read(network, forward), read(network, network)
+    torch.testing.assert_close(found, expected)

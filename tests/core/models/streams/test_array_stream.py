@@ -15,7 +15,7 @@ from charpipe.models import (
     build_model,
     open_stream,
 )
-from charpipe.models.streams.array_cells import BLOCK, blocks
+from charpipe.models.streams.numpy_step import BLOCK, blocks
 from charpipe.plugin import ArchitectureConfig
 from charpipe_gru import charpipe_architectures as gru
 from charpipe_lstm import charpipe_architectures as lstm

@@ -42,7 +42,8 @@ def exp(x: Vector) -> Vector:
 def log(x: Vector) -> Vector:
     """The natural logarithm, with an error of a few units in the last place; -inf of 0, NaN of negative numbers.
 
-    log(x) = n log(2) + log(m) with m in [sqrt(1/2), sqrt(2)), and log(m) = 2 atanh((m - 1) / (m + 1)), by its Taylor series.
+    log(x) = n log(2) + log(m) with m in [sqrt(1/2), sqrt(2)), and log(m) = 2 atanh((m - 1) / (m + 1)), by its Taylor
+    series.
     """
     tiny = x.less(SMALLEST_NORMAL)  # subnormal numbers are scaled up first
     m, n = tiny.choose(x * 2.0**24, x).exponent()

@@ -17,8 +17,8 @@ class BackwardSweep:
     """The kernel `backward(window, recurrent weights, carry, saved, grad_hidden, grad_carry, vectors)`.
 
     The saved values [T, B, slots, H] are replaced by the gradients of the pre-activations, and after these by what the
-    gradients of the vectors are sums of. `grad_hidden` [T, B, H] is the gradient of the outputs from above; `grad_carry`
-    [B, states, H] is that of the carried states, updated from step to step.
+    gradients of the vectors are sums of. `grad_hidden` [T, B, H] is the gradient of the outputs from above;
+    `grad_carry` [B, states, H] is that of the carried states, updated from step to step.
     """
 
     ARGUMENTS = Window.ARGUMENTS + 6

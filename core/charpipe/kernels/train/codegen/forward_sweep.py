@@ -37,10 +37,10 @@ class ForwardSweep:
     saved, vectors)`.
 
     Row `table_rows[t, b]` of `table` [any, input gates, H] is what stream b adds to the pre-activations at step t: of
-    the first layer the token's row of W x + b, of the others the bias alone. `bias` [gates without inputs, H] is added to
-    those gates. `hidden` [T + 1, B, H], `carry` [T + 1, B, states, H] and `saved` [T, B, stride] begin with the state
-    before the window. `vectors` [any, H] are the cell's. Without training nothing is saved, and `carry` is
-    [B, states, H], overwritten at each step.
+    the first layer the token's row of W x + b, of the others the bias alone. `bias` [gates without inputs, H] is added
+    to those gates. `hidden` [T + 1, B, H], `carry` [T + 1, B, states, H] and `saved` [T, B, stride] begin with the
+    state before the window. `vectors` [any, H] are the cell's. Without training nothing is saved, and `carry` is [B,
+    states, H], overwritten at each step.
     """
 
     ARGUMENTS = Window.ARGUMENTS + 10

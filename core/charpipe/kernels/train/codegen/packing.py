@@ -12,8 +12,8 @@ from charpipe.kernels.train.codegen.tiles import TILE_COLUMNS, each_tile
 class PackRows:
     """The kernel `pack(weights, packed, part, parts)`: of weights float32 [gates, units, length], whose rows are
     multiplied with rows of `length` numbers (x @ weights.T). All gates of a unit are side by side in a tile. One call
-    packs one of so many parts of each tile's words, so that threads can share the work. A tile has `registers` registers
-    of units."""
+    packs one of so many parts of each tile's words, so that threads can share the work. A tile has `registers`
+    registers of units."""
 
     ARGUMENTS = 4
 
