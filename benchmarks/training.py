@@ -52,6 +52,7 @@ from updates import in_turns, our_model, our_training, our_update, plain_update,
 from charpipe.cli.environment import open_registry
 from charpipe.config.settings.training import TrainConfig
 from charpipe.errors import CharpipeError
+from charpipe.kernels.jit.processor import this_processor
 from charpipe.models.precision import choose_device, choose_precision
 from charpipe.plugin import resolve
 from charpipe.plugins.registry import Registry
