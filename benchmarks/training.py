@@ -52,6 +52,7 @@ from updates import in_turns, our_model, our_training, our_update, plain_update,
 from charpipe.cli.environment import open_registry
 from charpipe.config.settings.training import TrainConfig
 from charpipe.errors import CharpipeError
+from charpipe.kernels.jit.processor import this_processor
 from charpipe.models.precision import choose_device, choose_precision
 from charpipe.plugin import resolve
 from charpipe.plugins.registry import Registry
@@ -219,6 +220,7 @@ def machine(device: torch.device) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "load": os.getloadavg()[0],
         "isa": os.environ.get("ONEDNN_MAX_CPU_ISA", torch.backends.cpu.get_cpu_capability()),
+        "amx": "none" if (here := this_processor()) is None else here.amx,
         "torch": torch.__version__,
         "python": platform.python_version(),
     }

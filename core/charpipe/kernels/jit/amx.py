@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from llvmlite import ir
 
 from charpipe.kernels.jit.builder import POINTER, KernelBuilder
-from charpipe.kernels.jit.values import BFLOAT16, BYTE, WORD, Pointer, Vector, int_value
+from charpipe.kernels.jit.values import BFLOAT16, BYTE, WORD, Int, Pointer, Vector, int_value
 
 TILES = 8
 TILE_ROWS = 16
@@ -57,9 +57,12 @@ def configuration(rows: Sequence[int]) -> bytes:
 
 def amx_of(builder: KernelBuilder, rows: Sequence[int]) -> Amx:
     """The tile registers of the kernel that is being built, configured at its beginning."""
-    known = {"on": AmxInstructions, "emulated": AmxEmulation}
-    found: Amx = known[builder.processor.amx](builder, configuration(rows))
-    return found
+    config = configuration(rows)
+    return (
+        AmxEmulation(builder, config)
+        if builder.processor.amx == "emulated"
+        else AmxInstructions(builder, config)
+    )
 
 
 class AmxInstructions:
@@ -135,8 +138,8 @@ class AmxEmulation:
         """For each row the products of the words' lower and of their upper halves, summed apart, then added."""
         builder = self.builder
 
-        def row(m: Any) -> None:
-            def word(k: Any, *totals: Vector) -> list[Vector]:
+        def row(m: Int) -> None:
+            def word(k: Int, *totals: Vector) -> list[Vector]:
                 value = builder.load_word_broadcast(self._row(left, m) + k * WORD)
                 weights = builder.load_words(self._row(right, k))
                 pairs = zip(builder.unpack_words(value), builder.unpack_words(weights), strict=True)
@@ -154,5 +157,5 @@ class AmxEmulation:
     def release(self) -> None:
         """Nothing: stack memory is given back by itself."""
 
-    def _row(self, tile: int, row: Any) -> Pointer:
+    def _row(self, tile: int, row: Int) -> Pointer:
         return self.tiles + tile * TILE_BYTES + row * ROW_BYTES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from charpipe.kernels.jit.builder import KernelBuilder
 from charpipe.kernels.jit.processor import Processor
@@ -162,7 +163,7 @@ class GradientSum:
     """The `kernel` that sums gradients of weights, `panel` rows of weights and `rows_at_once` rows of a window at a
     time. One of AMX has no small panels: numbers of weights are multiples of its panel."""
 
-    kernel: type[WeightGradient] | type[AmxWeightGradient]
+    kernel: type[Any]
     panel: int
     rows_at_once: int
 
