@@ -4,7 +4,7 @@ Specs are small and frozen. What is heavy is named by a string (`"charpipe_lstm.
 imported only when it is used, so that listing plugins imports no torch.
 """
 
-from charpipe.errors import CharpipeError, CorpusError, PluginError, UsageError
+from charpipe.errors import CharpipeError, CorpusError, PluginError, UsageError, near_match
 from charpipe.events import Event, Notice, StageProgress
 from charpipe.plugins.contracts import (
     Announcement,
@@ -14,7 +14,9 @@ from charpipe.plugins.contracts import (
     Fetcher,
     IncrementalDecoder,
     PipelineResult,
+    Table,
 )
+from charpipe.plugins.lists import NAME_LIST, NUMBER_LIST, comma_separated
 from charpipe.plugins.options import (
     ArchitectureConfig,
     Dropout,
@@ -30,6 +32,8 @@ from charpipe.store.secrets import redact
 
 __all__ = [
     "API",
+    "NAME_LIST",
+    "NUMBER_LIST",
     "Announcement",
     "Architecture",
     "ArchitectureConfig",
@@ -56,10 +60,13 @@ __all__ = [
     "Runner",
     "Source",
     "StageProgress",
+    "Table",
     "Tokenizer",
     "UsageError",
+    "comma_separated",
     "existing",
     "hookimpl",
+    "near_match",
     "printable",
     "redact",
     "resolve",

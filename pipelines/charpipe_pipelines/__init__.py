@@ -5,8 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from charpipe.lazy import EarlierModules
 from charpipe.plugin import Command, Pipeline, Runner, hookimpl
-from charpipe_pipelines.options import CompareOptions, ReproduceOptions, RetrainOptions, TrainAndSampleOptions
+from charpipe_pipelines.options import CompareOptions, RetrainOptions, TrainAndSampleOptions
+
+EarlierModules({"charpipe_pipelines.reproduce_2015": "charpipe_pipelines.flows"}).install()
 
 _TO_SAMPLES = ("ingest", "vocabulary", "encode", "train", "evaluate", "sample")
 _DEPLOYMENTS = "charpipe_pipelines.deployments.cli"
@@ -44,15 +47,6 @@ def charpipe_pipelines() -> Iterable[Pipeline]:
         check="charpipe_pipelines.retrain:check",
         title="charpipe_pipelines.retrain:title",
         show="charpipe_pipelines.retrain:show",
-    )
-    yield Pipeline(
-        "reproduce-2015",
-        "The experiments of the blog and the paper of 2015, scaled to a budget, beside what was published.",
-        "charpipe_pipelines.reproduce_2015:recipe",
-        ReproduceOptions,
-        check="charpipe_pipelines.reproduce_2015:check",
-        title="charpipe_pipelines.reproduce_2015:title",
-        show="charpipe_pipelines.reproduce_2015:show",
     )
 
 

@@ -12,8 +12,10 @@ import pytest
 from charpipe.errors import Incomplete
 from charpipe.runs import list_runs
 from charpipe.runs.recorder import read_metrics
-from charpipe_pipelines import compare_architectures, reproduce_2015, retrain, train_and_sample
-from charpipe_pipelines.options import CompareOptions, ReproduceOptions, RetrainOptions, TrainAndSampleOptions
+from charpipe_2015 import pipeline as reproduce_2015
+from charpipe_2015.options import ReproduceOptions
+from charpipe_pipelines import compare_architectures, retrain, train_and_sample
+from charpipe_pipelines.options import CompareOptions, RetrainOptions, TrainAndSampleOptions
 from simulated_clock import simulate
 
 BUDGET = 10.0

@@ -7,12 +7,13 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import typer
 
 from charpipe.cli.defaults import spelled
+from charpipe.plugin import Table
 
 
 def speak_safely() -> None:
@@ -77,6 +78,18 @@ def print_table(
         typer.echo(line)
 
 
+def printed(lines: Iterable[str | Table], indent: str = "  ") -> Iterator[str]:
+    """The lines that a pipeline shows, its tables as text as wide as the terminal has room for."""
+    for line in lines:
+        if isinstance(line, str):
+            yield line
+            continue
+        width = terminal_width()
+        room = None if width is None else width - len(indent)
+        for row in table_lines(line.columns, line.rows, room, line.numbers, line.drop, line.whole):
+            yield f"{indent}{row}".rstrip()
+
+
 def table_lines(
     columns: Sequence[str],
     rows: Sequence[Sequence[str]],
@@ -91,13 +104,13 @@ def table_lines(
     """
     from rich import box
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Table as RichTable
 
     widths = [max(map(cell_len, cells)) for cells in zip(columns, *rows, strict=True)]
     if width is not None and widths[0] > width:
         return [row[0] for row in rows]
     shown = list(range(len(columns))) if width is None else fitting(columns, widths, width, drop, whole)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for index in shown:
         table.add_column(
             columns[index],

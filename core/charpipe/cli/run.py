@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from charpipe.cli.arguments import JsonLines, Set
+from charpipe.cli.arguments import JsonLines, Set, flag_of
 from charpipe.cli.defaults import with_default
 from charpipe.cli.environment import chosen, open_registry, open_workspace
-from charpipe.config.load import Resolved, load_config
+from charpipe.cli.output import printed
+from charpipe.config.load import BUILT_IN, Resolved, load_config
 from charpipe.config.settings.training import TrainConfig
 from charpipe.config.validation import FLAGS, validate
 from charpipe.errors import RunError, UsageError
@@ -80,7 +81,7 @@ def _command(pipeline: Pipeline, registry: Registry) -> Any:
             if field.is_required()
             else f"default: {'none' if field.default in (None, '') else field.default}"
         )
-        flag = _flag(name)
+        flag = flag_of(name)
         option = typer.Option(None, flag, help=f"{field.description}  [{shown}]")
         annotation: Any = field.annotation
         parameters.append(inspect.Parameter(name, keyword, default=option, annotation=annotation | None))
@@ -89,11 +90,6 @@ def _command(pipeline: Pipeline, registry: Registry) -> Any:
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__name__ = pipeline.name.replace("-", "_")
     return command
-
-
-def _flag(name: str) -> str:
-    """What the command line calls an option of a pipeline: `from_` is `--from`."""
-    return f"--{name.strip('_').replace('_', '-')}"
 
 
 def _run(
@@ -122,7 +118,7 @@ def _run(
     for name, field in pipeline.options.model_fields.items():
         if field.is_required() and name not in options:
             raise UsageError(
-                f"{_flag(name)} is needed; for all flags, type: charpipe run {pipeline.name} --help"
+                f"{flag_of(name)} is needed; for all flags, type: charpipe run {pipeline.name} --help"
             )
     checked = _options(pipeline, options, resolved, frozenset(given))
     execute(pipeline, registry, checked, resolved, force=force, dry_run=dry_run, json=json)
@@ -133,7 +129,7 @@ def _options(
 ) -> Options:
     """A pipeline's options; those `given` on the command line are called by their flags where one is wrong."""
     table = f"pipelines.{pipeline.name}"
-    flags = {f"{table}.{name}": _flag(name) for name in given}
+    flags = {f"{table}.{name}": flag_of(name) for name in given}
     origins = {**resolved.origins, **dict.fromkeys(flags, "flag")}
     return validate(pipeline.options, values, table, origins, flags)
 
@@ -151,11 +147,19 @@ def _flags(steps: int | None, budget: str | None, device: str | None, engine: st
 
 
 def _check_tables(resolved: Resolved, registry: Registry) -> None:
-    """Tables named after a pipeline or an architecture must be of one, and hold only settings that it has."""
+    """Tables named after a pipeline or an architecture must be of one, and hold only settings that it has. A built-in
+    table may be of a plugin that is not installed or broken: the other pipelines work without it."""
     for name in resolved.config.pipelines:
-        registry.pipeline(name)
+        if not _is_built_in(resolved, f"pipelines.{name}."):
+            registry.pipeline(name)
     for name, table in resolved.config.architectures.items():
         validate(registry.architecture(name).config, table, f"architectures.{name}", resolved.origins)
+
+
+def _is_built_in(resolved: Resolved, prefix: str) -> bool:
+    """Whether only the built-in catalogue has settings in this table."""
+    origins = {origin for key, origin in resolved.origins.items() if key.startswith(prefix)}
+    return origins == {BUILT_IN}
 
 
 def execute(
@@ -197,9 +201,9 @@ def execute(
             view(Notice(str(would)))
             result = Would(str(would))
         except Exception as error:
-            view.fail(error, lines_of(pipeline, getattr(error, "result", None)))
+            view.fail(error, printed(lines_of(pipeline, getattr(error, "result", None))))
             raise
-        view.finish(result, lines_of(pipeline, result, dry_run=dry_run), dry_run=dry_run)
+        view.finish(result, printed(lines_of(pipeline, result, dry_run=dry_run)), dry_run=dry_run)
 
 
 def resume(

@@ -12,7 +12,7 @@ from charpipe import stages
 from charpipe.comparison.configurations import configured
 from charpipe.comparison.leaderboard import Row
 from charpipe.comparison.trials import Trial
-from charpipe.errors import CharpipeError, InterruptedRun
+from charpipe.errors import InterruptedRun, one_line
 from charpipe.events import Event, StageFailed, StageFinished, StageProgress, StageStarted, TrainingStarted
 from charpipe.reports.history import read_history
 from charpipe.runs import Run
@@ -52,8 +52,8 @@ def train_trial(
             error.exit_code - 128,
         ) from error
     except Exception as error:  # a plugin's error, or out of memory: continue with the others
-        context.emit(StageFailed(trial.name, sentence(error)))
-        return Row(trial.title, trial.seed, told.run, error=sentence(error))
+        context.emit(StageFailed(trial.name, one_line(error)))
+        return Row(trial.title, trial.seed, told.run, error=one_line(error))
     run = Run(context.workspace.root / trained.path)
     if comparison and run.status.comparison != comparison and not context.dry_run:
         run.update(comparison=comparison)
@@ -82,14 +82,6 @@ def row_of(run: Run, trial: Trial, scores: Mapping[str, float], worse_than_guess
         seconds=status.seconds,
         engine=status.engine or "",
         worse_than_guessing=worse_than_guessing,
-    )
-
-
-def sentence(error: Exception) -> str:
-    """An error in one line."""
-    text = " ".join(str(error).split())[:300]
-    return (
-        text if isinstance(error, CharpipeError) and text else f"{type(error).__name__}: {text}".rstrip(": ")
     )
 
 

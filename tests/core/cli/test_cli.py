@@ -56,6 +56,8 @@ def run(project: Path, open_session) -> str:
         (["config", "show", "--pipeline", "trian"], 2, "there is no pipeline 'trian'"),
         (["frobnicate"], 2, "frobnicate"),
         (["train"], 2, "type: charpipe run train-and-sample"),
+        (["retrain"], 2, "type: charpipe run retrain --corpus CORPUS\n"),
+        (["reproduce-2015"], 2, "type: charpipe run reproduce-2015\n"),
         (["generate"], 2, "type: charpipe sample"),
         (["list"], 2, "type: charpipe runs list"),
         (["sampel"], 2, "did you mean 'sample'?"),

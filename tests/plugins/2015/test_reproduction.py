@@ -9,11 +9,6 @@ from typing import Any
 
 import pytest
 
-from charpipe import comparison
-from charpipe.comparison.experiments import CHAR_RNN, LAYERS, SIZES, Experiment, experiments
-from charpipe.comparison.published import BEST, FIGURES
-from charpipe.comparison.reproducing import Reproduction
-from charpipe.comparison.reproduction import Result, caveats, cells_of, head, result, with_best, write
 from charpipe.config import load_config
 from charpipe.config.settings.training import TrainConfig, parse_budget
 from charpipe.errors import Incomplete, InterruptedRun, UsageError
@@ -22,6 +17,13 @@ from charpipe.plugins.registry import Registry
 from charpipe.runs import list_runs
 from charpipe.stages import Context
 from charpipe.workspace import Workspace
+from charpipe_2015.experiments import CHAR_RNN, LAYERS, SIZES, Experiment, experiments
+from charpipe_2015.plan import Reproduction, divide
+from charpipe_2015.preparation import prepare
+from charpipe_2015.published import BEST, FIGURES
+from charpipe_2015.results import tabulate
+from charpipe_2015.table import Result, caveats, cells_of, head, result, with_best, write
+from charpipe_2015.training import reproduce, results_of
 
 TEXT = "Well, Prince, so Genoa and Lucca are now just family estates of the Buonapartes.\n" * 40
 HERE = 4
@@ -145,18 +147,16 @@ def copy(project: Path) -> str:
 def carried_out(session: Context, planned: Reproduction) -> list[Result]:
     rows: list[Result] = []
     for share in planned.shares:
-        prepared = comparison.prepare(session, share)
-        found = [
-            one for model in prepared.models for one in comparison.reproduce(session, model, planned.name)
-        ]
-        rows += comparison.results_of(prepared, found)
+        prepared = prepare(session, share)
+        found = [one for model in prepared.models for one in reproduce(session, model, planned.name)]
+        rows += results_of(prepared, found)
     return rows
 
 
 def test_the_budget_is_divided_over_the_models_of_texts_that_there_are(
     session: Callable[..., Context],
 ) -> None:
-    planned = comparison.divide(session(train__budget="3m"), ["paper", "blog"], [64, 128], [1], {})
+    planned = divide(session(train__budget="3m"), ["paper", "blog"], [64, 128], [1], {})
     there = [share for share in planned.shares if share.there]
     assert {one.experiment.corpus for one in there} == {
         "war_and_peace",
@@ -171,16 +171,16 @@ def test_the_budget_is_divided_over_the_models_of_texts_that_there_are(
 
 
 def test_a_fixed_number_of_steps_is_each_models(session: Callable[..., Context]) -> None:
-    planned = comparison.divide(session(train__steps=7), ["paper"], [64], [1], {})
+    planned = divide(session(train__steps=7), ["paper"], [64], [1], {})
     assert planned.scaled_to == "7 steps each"
     assert {share.budget for share in planned.shares} == {None}
 
 
 def test_unknown_corpora_and_absent_files_are_refused(session: Callable[..., Context], copy: str) -> None:
     with pytest.raises(UsageError, match="did you mean 'war_and_peace'"):
-        comparison.divide(session(), ["paper"], [64], [1], {"war_and_piece": copy})
+        divide(session(), ["paper"], [64], [1], {"war_and_piece": copy})
     with pytest.raises(UsageError, match="no such file"):
-        comparison.divide(session(), ["paper"], [64], [1], {"war_and_peace": "gone.txt"})
+        divide(session(), ["paper"], [64], [1], {"war_and_peace": "gone.txt"})
 
 
 def test_a_small_one_trains_on_bytes_and_an_absent_text_is_a_row(
@@ -188,11 +188,11 @@ def test_a_small_one_trains_on_bytes_and_an_absent_text_is_a_row(
 ) -> None:
     one = session(train__steps=2)
     # not the catalogue's war_and_peace, whose file is known by its digest
-    planned = comparison.divide(one, ["paper"], [8], [1], {"linux_kernel": copy})
+    planned = divide(one, ["paper"], [8], [1], {"linux_kernel": copy})
     war, linux = planned.shares
-    absent = comparison.prepare(one, replaced(war))
-    assert comparison.results_of(absent, [])[0].reason.startswith("not in the catalogue")
-    prepared = comparison.prepare(one, linux)
+    absent = prepare(one, replaced(war))
+    assert results_of(absent, [])[0].reason.startswith("not in the catalogue")
+    prepared = prepare(one, linux)
     assert prepared.tokens is not None
     assert sum(prepared.tokens.facts["tokens"].values()) == len(Path(copy).read_bytes())
     rows = carried_out(one, Reproduction(planned.name, (linux,), planned.scaled_to))
@@ -220,14 +220,14 @@ def test_another_file_in_the_place_of_the_papers_fails_and_the_rest_goes_on(
     session: Callable[..., Context], copy: str, heard: Any
 ) -> None:
     one = session(train__steps=2)
-    planned = comparison.divide(one, ["paper"], [8], [1], {"war_and_peace": copy, "linux_kernel": copy})
+    planned = divide(one, ["paper"], [8], [1], {"war_and_peace": copy, "linux_kernel": copy})
     rows = carried_out(one, planned)
     failed = [row for row in rows if row.failed]
     assert [row.corpus for row in failed] == ["war_and_peace"]
     assert "not the stated" in failed[0].reason
     assert len(heard.of(StageFailed)) == 1
     with pytest.raises(Incomplete, match="1 row failed") as caught:
-        comparison.tabulate(one, planned, rows)
+        tabulate(one, planned, rows)
     assert len(caught.value.result.results) == len(rows)
     folder = Path(caught.value.result.folder)
     assert sorted(path.name for path in folder.iterdir()) == ["reproduction.csv", "reproduction.json"]
@@ -235,9 +235,9 @@ def test_another_file_in_the_place_of_the_papers_fails_and_the_rest_goes_on(
 
 def test_what_is_asked_for_wins_over_the_settings_of_2015(session: Callable[..., Context], copy: str) -> None:
     one = session(train__steps=1, train__learning_rate=1e-3, architectures__rnn__dropout=0.25)
-    planned = comparison.divide(one, ["paper"], [8], [1], {"linux_kernel": copy})
-    prepared = comparison.prepare(one, planned.shares[1])
-    comparison.reproduce(one, prepared.models[1], planned.name)
+    planned = divide(one, ["paper"], [8], [1], {"linux_kernel": copy})
+    prepared = prepare(one, planned.shares[1])
+    reproduce(one, prepared.models[1], planned.name)
     info = list_runs(one.workspace.runs)[0].info
     assert info.settings["train.learning_rate"] == 1e-3
     assert info.architecture_config["dropout"] == 0.25
@@ -246,25 +246,25 @@ def test_what_is_asked_for_wins_over_the_settings_of_2015(session: Callable[...,
 
 def test_a_dry_run_says_what_would_be_and_does_nothing(session: Callable[..., Context], copy: str) -> None:
     one = session(train__steps=2)
-    planned = comparison.divide(one, ["paper"], [8], [1], {"linux_kernel": copy})
+    planned = divide(one, ["paper"], [8], [1], {"linux_kernel": copy})
     dry = replace(session(train__steps=2), dry_run=True)
-    (row,) = comparison.results_of(comparison.prepare(dry, planned.shares[1]), [])
+    (row,) = results_of(prepare(dry, planned.shares[1]), [])
     assert "would run" in row.reason
-    comparison.prepare(one, planned.shares[1])
-    prepared = comparison.prepare(dry, planned.shares[1])
-    (row,) = comparison.reproduce(dry, prepared.models[0], planned.name)
+    prepare(one, planned.shares[1])
+    prepared = prepare(dry, planned.shares[1])
+    (row,) = reproduce(dry, prepared.models[0], planned.name)
     assert row.reason == "would be trained"
-    assert comparison.tabulate(dry, planned, [row]).folder == ""
+    assert tabulate(dry, planned, [row]).folder == ""
     assert list_runs(one.workspace.runs) == []
 
 
 def test_a_wish_to_stop_stops(session: Callable[..., Context], copy: str) -> None:
     one = session(train__steps=2)
-    planned = comparison.divide(one, ["paper"], [8], [1], {"linux_kernel": copy})
-    prepared = comparison.prepare(one, planned.shares[1])
+    planned = divide(one, ["paper"], [8], [1], {"linux_kernel": copy})
+    prepared = prepare(one, planned.shares[1])
     one.stop.request(15)
     with pytest.raises(InterruptedRun):
-        comparison.reproduce(one, prepared.models[0], planned.name)
+        reproduce(one, prepared.models[0], planned.name)
 
 
 def test_mlflow_has_a_parent_run_with_the_table_and_the_models_below_it(
@@ -273,9 +273,9 @@ def test_mlflow_has_a_parent_run_with_the_table_and_the_models_below_it(
     from mlflow.tracking import MlflowClient
 
     one = session(train__steps=2, tracking__enabled=True)
-    planned = comparison.divide(one, ["paper"], [8], [1], {"linux_kernel": copy})
+    planned = divide(one, ["paper"], [8], [1], {"linux_kernel": copy})
     rows = carried_out(one, Reproduction(planned.name, planned.shares[1:], planned.scaled_to))
-    comparison.tabulate(one, planned, rows)
+    tabulate(one, planned, rows)
     client = MlflowClient(f"sqlite:///{one.workspace.mlflow / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("reproduce-2015")
     runs = client.search_runs([experiment.experiment_id])

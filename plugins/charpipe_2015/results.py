@@ -1,23 +1,19 @@
-"""The last stage of a reproduction: write its table, publish it to MLflow and report it."""
+"""The last stage of a reproduction: write its table, publish it to MLflow and return it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from charpipe.comparison.reproducing import Reproduction, experiment_of
-from charpipe.comparison.reproduction import Result, cells_of, head, write
-from charpipe.comparison.results import AGAIN, FOLDER
-from charpipe.errors import CharpipeError, Incomplete
+from charpipe.comparison import Board, Curve, comparison_folder, publish_board, validation_curve
+from charpipe.errors import Incomplete
 from charpipe.plugin import PipelineResult
-from charpipe.reports.history import Point, read_history
 from charpipe.runs import Run
 from charpipe.stages import Context, stage
-
-if TYPE_CHECKING:
-    from charpipe.tracking.comparisons import Board
+from charpipe_2015.plan import Reproduction, mlflow_experiment
+from charpipe_2015.table import Result, cells_of, head, write
 
 
 @dataclass(frozen=True)
@@ -44,8 +40,9 @@ def tabulate(context: Context, reproduction: Reproduction, results: Sequence[Res
     found = ReproductionResult(reproduction.name, reproduction.scaled_to, "", tuple(results))
     if context.dry_run:
         return found
-    folder = context.workspace.root / FOLDER / reproduction.name
-    _publish(context, reproduction, results, write(folder, results))
+    folder = comparison_folder(context, reproduction.name)
+    files = write(folder, results)
+    publish_board(context, "table", lambda: _board(context, reproduction, results, files))
     found = replace(found, folder=str(folder))
     failed = len({(one.corpus, one.model) for one in results if one.failed})
     if failed or all(one.here is None for one in results):
@@ -57,37 +54,16 @@ def tabulate(context: Context, reproduction: Reproduction, results: Sequence[Res
     return found
 
 
-def _publish(
-    context: Context, reproduction: Reproduction, results: Sequence[Result], files: Sequence[Path]
-) -> None:
-    """Publish the reproduction to MLflow. Errors are reported but do not fail the reproduction."""
-    if not context.config.tracking.enabled:
-        return
-    if context.publishing.is_lost:  # the reason was reported already
-        context.notice(f"the table is not in MLflow; {AGAIN}")
-        return
-    from charpipe.tracking import locate
-    from charpipe.tracking.comparisons import publish
-
-    try:
-        location = locate(context.config.tracking, context.workspace.mlflow)
-        publish(location, _board(context, reproduction, results, files))
-    except CharpipeError as error:
-        context.notice(f"{error}; {AGAIN}", level="warning")
-
-
 def _board(
     context: Context, reproduction: Reproduction, results: Sequence[Result], files: Sequence[Path]
 ) -> Board:
-    from charpipe.tracking.comparisons import Board
-
     names = dict.fromkeys(one.run for one in results if one.run and not one.failed)
     runs = {name: Run(context.workspace.runs / name) for name in names}
     return Board(
         reproduction.name,
         f"2015, scaled to {reproduction.scaled_to} · {reproduction.name.rpartition('-')[2]}",
         reproduction.name,
-        experiment_of(context),
+        mlflow_experiment(context),
         {"scaled_to": reproduction.scaled_to},
         head(reproduction.scaled_to),
         [cells_of(one) for one in results],
@@ -98,7 +74,7 @@ def _board(
     )
 
 
-def _curves(runs: dict[str, Run], results: Sequence[Result]) -> dict[str, list[list[Point]]]:
+def _curves(runs: Mapping[str, Run], results: Sequence[Result]) -> dict[str, list[Curve]]:
     """The curves of the text on which most models were trained: curves of different texts are not comparable."""
     by_corpus: dict[str, dict[str, Run]] = {}
     for one in results:
@@ -108,4 +84,4 @@ def _curves(runs: dict[str, Run], results: Sequence[Result]) -> dict[str, list[l
     models = {
         one.run: one.model for one in reversed(results)
     }  # the row of the best comes last and does not overwrite
-    return {models[name]: [read_history(run).curve("val/bits_per_char")] for name, run in most.items()}
+    return {models[name]: [validation_curve(run)] for name, run in most.items()}

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from charpipe.comparison.trials import Trial, trials
+from charpipe.comparison import Trial, trials
 
 SIZES, LAYERS = (64, 128, 256, 512), (1, 2, 3)
 """The paper's grid: units of the LSTM in each layer, and layers."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charpipe.comparison.experiments import COUNTED, Experiment
-from charpipe.comparison.published import BEST, published
+from charpipe_2015.experiments import COUNTED, Experiment
+from charpipe_2015.published import BEST, published
 
 QUANTITIES: Mapping[str, str] = {
     "val/loss": "val nats/token",

@@ -9,7 +9,7 @@ import pytest
 from charpipe.errors import Incomplete
 from charpipe.events import TrainingStarted
 from charpipe.stages import Context
-from charpipe_pipelines.options import ReproduceOptions
+from charpipe_2015.options import ReproduceOptions
 from charpipe_pipelines.orchestration import run
 
 pytestmark = [
