@@ -65,8 +65,8 @@ def test_four_trainings_below_one_parent_and_the_same_again(
         "leaderboard.csv",
         "leaderboard.json",
         "runs.csv",
-        "plots/bits_per_char_by_step.png",
-        "plots/bits_per_char_by_time.png",
+        "plots/bits_per_char_by_step.svg",
+        "plots/bits_per_char_by_time.svg",
     }
 
     heard.clear()

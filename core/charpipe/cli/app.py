@@ -117,7 +117,7 @@ def _speak_utf8() -> None:
 
 def _own_process() -> None:
     """Set what libraries read from the user's environment and what is not meant for this program."""
-    os.environ["MPLBACKEND"] = "agg"  # charts are written to files
+    os.environ["MPLBACKEND"] = "agg"  # MLflow and plugins may draw, and there may be no display
     warnings.filterwarnings("ignore", category=UserWarning, module=r"mlflow\b")
 
 

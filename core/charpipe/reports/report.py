@@ -11,7 +11,7 @@ from charpipe.errors import RunError
 from charpipe.evaluation.baselines import is_baseline
 from charpipe.inspection.surprise import Surprise
 from charpipe.pages import render
-from charpipe.reports.charts import Axes, Level, Line, chart
+from charpipe.pages.charts import Axes, Chart, Level, Line, chart
 from charpipe.reports.history import Point, RunHistory, read_history
 from charpipe.reports.titles import model_title
 from charpipe.runs import Run, RunInfo
@@ -98,7 +98,9 @@ def _coloured(bits: float) -> tuple[int, str]:
     return round(100 * min(1.0, max(0.0, bits) / FULL_BITS)), f"{bits:.2f} bits"
 
 
-def _charts(history: RunHistory, metrics: Mapping[str, float], whole: float | None) -> list[tuple[Any, str]]:
+def _charts(
+    history: RunHistory, metrics: Mapping[str, float], whole: float | None
+) -> list[tuple[Chart, str]]:
     """Each chart with its caption; charts without data are left out. `whole` is the score of the whole validation
     split, which may differ from the end of the curve of evaluations during training."""
     bits = history.curve(BITS)

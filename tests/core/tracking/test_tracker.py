@@ -80,7 +80,7 @@ def test_a_run_is_all_there(run: Run, location: Location, config: TrackingConfig
         "samples/step-00000010.txt",
         "samples/step-00000020.txt",
     ]
-    assert found["plots"] == ["plots/losses.png"]
+    assert found["plots"] == ["plots/losses.svg"]
     assert set(found["models"]) == {"best", "last"}
     assert all(metrics > 0 for _, metrics in found["models"].values())
 

@@ -1,0 +1,75 @@
+"""The names of curves and levels: beside their ends, or below the chart where there are too many."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from markupsafe import escape
+
+from charpipe.pages.charts.curves import Level, Line
+
+LETTER, BOLD = 10, 11.5
+"""The widths of a letter of a level's name, and of a curve's, at their largest size, on a phone."""
+APART = 20.0
+"""The minimum distance between two names: the height of one at that size."""
+MOST_BESIDE = 10
+"""With more names than this, they are in a legend below the chart."""
+LISTED, SAMPLE, ROW = 7.5, 22, 18
+"""In a legend, whose text is no larger on a phone: the width of a letter, the length of a line, a row's height."""
+
+
+@dataclass(frozen=True)
+class Name:
+    """The text of a name, its width, and the CSS classes of its line and of its text."""
+
+    text: str
+    width: float
+    line: str
+    style: str
+
+
+def names_of(lines: Sequence[Line], levels: Sequence[Level]) -> list[Name]:
+    """The names of the curves, then of the levels."""
+    curves = [
+        Name(one.name, BOLD * len(one.name), f"curve {one.style}", f"name {one.style}") for one in lines
+    ]
+    return curves + [Name(one.name, LETTER * len(one.name), "level", "tick") for one in levels]
+
+
+def beside(names: Sequence[Name], x: float, ends: Sequence[float], lowest: float) -> list[str]:
+    """The names at `x`, each beside the end of its line, moved apart where two would touch."""
+    places = _apart(ends, lowest)
+    return [
+        f'<text class="{name.style}" x="{x}" y="{place + 4}">{escape(name.text)}</text>'
+        for name, place in zip(names, places, strict=True)
+    ]
+
+
+def legend(names: Sequence[Name], left: float, right: float, top: float) -> tuple[list[str], float]:
+    """The names in columns between `left` and `right`, from `top` on; and the height that they take."""
+    width = SAMPLE + 20 + LISTED * max(len(name.text) for name in names)
+    columns = max(1, int((right - left) // width))
+    rows = math.ceil(len(names) / columns)
+    parts = []
+    for number, name in enumerate(names):
+        x, y = left + width * (number // rows), top + ROW * (number % rows + 0.5)
+        parts.append(f'<line class="{name.line}" x1="{x}" x2="{x + SAMPLE}" y1="{y}" y2="{y}"/>')
+        place = f'class="{name.style} listed" x="{x + SAMPLE + 8}" y="{y + 4}"'
+        parts.append(f"<text {place}>{escape(name.text)}</text>")
+    return parts, ROW * rows + 8
+
+
+def _apart(places: Sequence[float], lowest: float) -> list[float]:
+    """The same positions, moved apart where two names would touch, none below `lowest`."""
+    moved = list(places)
+    order = sorted(range(len(places)), key=lambda n: places[n])
+    for above, below in pairwise(order):
+        moved[below] = max(moved[below], moved[above] + APART)
+    floor = lowest
+    for place in reversed(order):
+        moved[place] = min(moved[place], floor)
+        floor = moved[place] - APART
+    return moved
