@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import grimp
 import pytest
+
+from charpipe.plugins.registry import Registry
 
 ROOT = Path(__file__).parents[2]
 PLUGINS = sorted(path.parent.name for path in (ROOT / "plugins").glob("*/__init__.py"))
@@ -44,6 +47,30 @@ def test_plugin_with_a_pipeline_imports_public_names_of_packages(plugin: str) ->
 def test_no_package_imports_a_plugin(graph: grimp.ImportGraph, plugin: str) -> None:
     importers = graph.find_modules_that_directly_import(plugin)
     assert {module for module in importers if not module.startswith(plugin)} == set()
+
+
+def test_engine_names_no_architecture_and_no_plugins_pipeline() -> None:
+    """Neither in a text nor as a variable, argument or attribute; docstrings may have examples. Kernels and models are
+    about cells."""
+    registry = Registry()
+    own = [one.spec.name for one in registry.provided("pipeline") if one.provider.module in PLUGINS]
+    words = re.compile(rf"(?<![\w-])({'|'.join([*registry.all('architecture'), *own])})(?![\w-])", re.I)
+    for path in sorted((ROOT / "core" / "charpipe").rglob("*.py")):
+        if path.relative_to(ROOT).parts[2] not in ("kernels", "models"):
+            found = [text for text in names_and_texts(path) if words.search(text)]
+            assert not found, f"{path}: {found}"
+
+
+def names_and_texts(path: Path) -> Iterator[str]:
+    """The names and string constants of a file, without its docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
+            yield node.value
+        for field in ("id", "attr", "arg", "name"):
+            if isinstance(name := getattr(node, field, None), str):
+                yield name
 
 
 def imported_names(path: Path) -> Iterator[tuple[str, str]]:

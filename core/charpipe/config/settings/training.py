@@ -120,7 +120,7 @@ class TrainConfig(Options):
     )
     engine: Literal["auto", "fast", "plain", "cuda-graphs"] = Field(
         "auto",
-        description="fast: charpipe's own, for RNN, GRU and LSTM on a CPU; plain: PyTorch's layers; cuda-graphs: a "
+        description="fast: charpipe's own, for recurrent cells on a CPU; plain: PyTorch's layers; cuda-graphs: a "
         "captured update on CUDA, unverified until benchmarks/results says otherwise, and never taken by auto",
     )
     deterministic: bool = Field(
