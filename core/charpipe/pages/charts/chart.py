@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from markupsafe import escape
 
 from charpipe.pages.charts.curves import Axes, Level, Line, drawable
-from charpipe.pages.charts.names import MOST_BESIDE, beside, legend, names_of
+from charpipe.pages.charts.names import beside, fit_beside, legend, names_of
 from charpipe.pages.charts.scales import Scale, written
 
 WIDTH, HEIGHT = 760, 320
@@ -48,7 +48,7 @@ def chart(lines: Sequence[Line], axes: Axes, levels: Sequence[Level] = ()) -> Ch
         return None
     levels = [level for level in levels if math.isfinite(level.value) and level.value > 0]
     names = names_of(lines, levels)
-    below = len(names) > MOST_BESIDE
+    below = not fit_beside(names)
     room = 0.0 if below else max(name.width for name in names)
     up = Scale(*_range(lines, levels), HEIGHT - BOTTOM, TOP, axes.logarithmic, room=0.06)
     xs = [x for line in lines for x, _ in line.points]

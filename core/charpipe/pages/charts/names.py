@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from markupsafe import escape
@@ -17,6 +17,10 @@ APART = 20.0
 """The minimum distance between two names: the height of one at that size."""
 MOST_BESIDE = 10
 """With more names than this, they are in a legend below the chart."""
+WIDEST_BESIDE = 360.0
+"""With a wider name than this, too."""
+LONGEST = 80
+"""A longer name is cut."""
 LISTED, SAMPLE, ROW = 7.5, 22, 18
 """In a legend, whose text is no larger on a phone: the width of a letter, the length of a line, a row's height."""
 
@@ -33,10 +37,17 @@ class Name:
 
 def names_of(lines: Sequence[Line], levels: Sequence[Level]) -> list[Name]:
     """The names of the curves, then of the levels."""
+    lines = [replace(one, name=_cut(one.name)) for one in lines]
+    levels = [replace(one, name=_cut(one.name)) for one in levels]
     curves = [
         Name(one.name, BOLD * len(one.name), f"curve {one.style}", f"name {one.style}") for one in lines
     ]
     return curves + [Name(one.name, LETTER * len(one.name), "level", "tick") for one in levels]
+
+
+def fit_beside(names: Sequence[Name]) -> bool:
+    """Whether there is room for the names beside the ends of their lines."""
+    return len(names) <= MOST_BESIDE and max(name.width for name in names) <= WIDEST_BESIDE
 
 
 def beside(names: Sequence[Name], x: float, ends: Sequence[float], lowest: float) -> list[str]:
@@ -60,6 +71,10 @@ def legend(names: Sequence[Name], left: float, right: float, top: float) -> tupl
         place = f'class="{name.style} listed" x="{x + SAMPLE + 8}" y="{y + 4}"'
         parts.append(f"<text {place}>{escape(name.text)}</text>")
     return parts, ROW * rows + 8
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
 def _apart(places: Sequence[float], lowest: float) -> list[float]:

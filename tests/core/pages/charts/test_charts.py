@@ -75,3 +75,13 @@ def test_a_document_is_one_file_with_its_style():
     assert svg.attrib["aria-label"].startswith("a < b & c. bits & pieces over step: val from 4 to 2")
     for where in ("url(", "@import", "href", "<script"):
         assert where not in document(drawn, "a")
+
+
+def test_long_names_leave_room_for_the_curves():
+    for length in (40, 400):
+        drawn = chart([Line("x" * length, 1, [(1, 4.0), (2, 2.0)])], AXES)
+        svg = ElementTree.fromstring(str(drawn))
+        ends = [float(point.split(",")[0]) for point in svg.find("polyline").attrib["points"].split()]
+        assert ends[1] - ends[0] > 600
+        (name,) = [text for text in svg.findall("text") if "listed" in text.attrib["class"]]
+        assert len(name.text) == min(length, 80) and float(name.attrib["x"]) < 100
