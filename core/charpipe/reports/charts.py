@@ -17,9 +17,13 @@ TITLE = 40
 """The width of the left axis' title, with the space around it."""
 APART = 20.0
 """The minimum distance between two labels: the height of one at that size."""
+GAP = 18
+"""The distance from the end of a curve to its label."""
 MOST_POINTS = 600
 LARGEST, LEAST = 1e12, 1e-12
 """Values above LARGEST are treated as infinite, and on a logarithmic axis, values below LEAST as zero."""
+CLOCK = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+"""Steps of a time axis, in seconds; longer ones are round numbers of hours."""
 MARKED = 40
 """A curve with at most this many points shows a marker for each."""
 
@@ -43,12 +47,14 @@ class Level:
 
 @dataclass(frozen=True)
 class Axes:
-    """The titles of the axes, the format of x values, and whether the y axis is logarithmic."""
+    """The titles of the axes, the format of x values, whether x is a time in seconds, and whether the y axis is
+    logarithmic."""
 
     x: str
     y: str
     write_x: Callable[[float], str] = lambda value: f"{value:,.0f}"
     logarithmic: bool = False
+    time: bool = False
 
 
 def chart(lines: Sequence[Line], axes: Axes, levels: Sequence[Level] = ()) -> Markup | None:
@@ -64,7 +70,7 @@ def chart(lines: Sequence[Line], axes: Axes, levels: Sequence[Level] = ()) -> Ma
     low = min([low, *(level.value for level in levels)])
     high = max([high, *(level.value for level in levels)])
     up = _Scale(low, high, HEIGHT - BOTTOM, TOP, axes.logarithmic, room=0.06)
-    across = _Scale(min(xs), max(xs), _left(up), WIDTH - 16 - _widest(lines, levels))
+    across = _Scale(min(xs), max(xs), _left(up), WIDTH - 8 - GAP - _widest(lines, levels))
     ends = [up(line.points[-1][1]) for line in lines] + [up(level.value) for level in levels]
     labels = _apart(ends)  # labels must not overlap
     curves, held = labels[: len(lines)], labels[len(lines) :]
@@ -109,10 +115,10 @@ class _Scale:
         share = (self._of(value) - self.first) / (self.last - self.first)
         return round(self.start + share * (self.end - self.start), 1)
 
-    def ticks(self) -> list[float]:
-        """Round values between the ends."""
+    def ticks(self, time: bool = False) -> list[float]:
+        """Round values between the ends; of a time in seconds: whole minutes, quarters of an hour, hours."""
         first, last = (10**self.first, 10**self.last) if self.log else (self.first, self.last)
-        step = _round_step((last - first) / 5)
+        step = (_round_time if time else _round_step)((last - first) / 5)
         start = math.ceil(first / step)
         return [n * step for n in range(start, math.floor(last / step) + 1)]
 
@@ -120,6 +126,10 @@ class _Scale:
 def _round_step(rough: float) -> float:
     power = 10.0 ** math.floor(math.log10(rough))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+
+
+def _round_time(rough: float) -> float:
+    return next((step for step in CLOCK if step >= rough * 0.999), 0.0) or 3600 * _round_step(rough / 3600)
 
 
 def _grid(across: _Scale, up: _Scale, axes: Axes) -> list[str]:
@@ -134,7 +144,7 @@ def _grid(across: _Scale, up: _Scale, axes: Axes) -> list[str]:
     parts.extend(
         f'<text class="tick" x="{across(value)}" y="{bottom + 18}" text-anchor="middle">'
         f"{escape(axes.write_x(value))}</text>"
-        for value in across.ticks()
+        for value in across.ticks(axes.time)
     )
     parts.append(f'<line class="axis" x1="{left}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
     middle = (left + right) / 2
@@ -151,7 +161,8 @@ def _levels(levels: Sequence[Level], across: _Scale, up: _Scale, places: Sequenc
     for level, place in zip(levels, places, strict=True):
         y = up(level.value)
         parts.append(f'<line class="level" x1="{left}" x2="{right}" y1="{y}" y2="{y}"/>')
-        parts.append(f'<text class="tick" x="{right + 8}" y="{place + 4}">{escape(level.name)}</text>')
+        parts.append(_leader(right, y, place))
+        parts.append(f'<text class="tick" x="{right + GAP}" y="{place + 4}">{escape(level.name)}</text>')
     return parts
 
 
@@ -166,9 +177,19 @@ def _curves(lines: Sequence[Line], across: _Scale, up: _Scale, places: Sequence[
                 f"<title>{escape(line.name)}: {y:.4g}</title></circle>"
                 for x, y in line.points
             )
-        x = across(line.points[-1][0]) + 8
-        parts.append(f'<text class="name c{line.colour}" x="{x}" y="{place + 4}">{escape(line.name)}</text>')
+        x = across(line.points[-1][0])
+        parts.append(_leader(x, up(line.points[-1][1]), place))
+        parts.append(
+            f'<text class="name c{line.colour}" x="{x + GAP}" y="{place + 4}">{escape(line.name)}</text>'
+        )
     return parts
+
+
+def _leader(x: float, y: float, place: float) -> str:
+    """A thin line from the end of a curve or level at `(x, y)` to its label, if that had to be moved to `place`."""
+    if abs(place - y) <= APART / 4:
+        return ""
+    return f'<line class="leader" x1="{x + 2}" x2="{x + GAP - 2}" y1="{y}" y2="{place}"/>'
 
 
 def _apart(places: list[float], lowest: float = HEIGHT - BOTTOM) -> list[float]:
