@@ -92,9 +92,9 @@ def _surprise(run: Run) -> dict[str, Any] | None:
 
 def _coloured(bits: float) -> tuple[int, str]:
     if math.isnan(bits):
-        return 0, "nothing came before it"
+        return 0, "not predicted: the first character"
     if math.isinf(bits):
-        return 100, "held for impossible"
+        return 100, "probability 0"
     return round(100 * min(1.0, max(0.0, bits) / FULL_BITS)), f"{bits:.2f} bits"
 
 
@@ -105,7 +105,8 @@ def _charts(
     split, which may differ from the end of the curve of evaluations during training."""
     bits = history.curve(BITS)
     levels = _levels(metrics)
-    steps, clock = Axes("step", "bits per character"), Axes("time", "bits per character", _duration)
+    steps = Axes("step", "bits per character")
+    clock = Axes("time", "bits per character", _duration, time=True)
     beside = "; dashed, what compressors need for the held-out text" if levels else ""
     loss = [
         Line("training", 2, _over_steps(history.curve(LOSS))),
@@ -121,8 +122,11 @@ def _charts(
             f"{validation}{beside}. Lower is better.",
         ),
         (chart([Line("validation", 1, _over_time(bits))], clock, levels), f"The same against time{apart}."),
-        (chart(loss, Axes("step", "nats per token")), "Loss in training and on validation text."),
-        (chart(rate, Axes("step", "learning rate")), "The learning rate."),
+        (
+            chart(loss, Axes("step", "nats per token")),
+            "The loss by step, on training and on validation text.",
+        ),
+        (chart(rate, Axes("step", "learning rate")), "The learning rate by step."),
     ]
     found += [
         (chart([Line(name, 1, _over_steps(points))], Axes("step", name)), f"{name}.")

@@ -78,6 +78,15 @@ def test_the_live_picture_has_a_line_for_each_stage(width: int) -> None:
     ]
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_lines_below_training_begin_where_its_text_begins(width: int) -> None:
+    lines = picture(width)
+    at = next(number for number, line in enumerate(lines) if line.startswith("▶ train"))
+    column = lines[at].index("step 1,000")
+    below = [line for line in lines[at + 1 :] if line.startswith(" ")]
+    assert below and all(len(line) - len(line.lstrip()) == column for line in below)
+
+
 def test_the_live_picture_says_what_matters() -> None:
     text = "\n".join(picture(120))
     assert "train-and-sample · linux_src · lstm 1x512 · cpu bfloat16" in text

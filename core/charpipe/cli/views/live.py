@@ -95,6 +95,10 @@ class Live(View):
         line.append(outcome, "dim")
         return [line]
 
+    def _indent(self) -> str:
+        """What stands left of the texts of stages: the place of a mark and a name."""
+        return " " * (self.progress.width + len("✓ "))
+
     def _bar(self) -> str:
         share = self.progress.share
         if share is None:
@@ -103,7 +107,7 @@ class Live(View):
         return "█" * full + "░" * (BAR - full)
 
     def _measured(self) -> list[Text]:
-        indent = " " * (self.progress.width + 3)
+        indent = self._indent()
         text = self.progress.measured(self._console.width - len(indent))
         return [Text(f"{indent}{text}", "dim")] if text else []
 
@@ -111,7 +115,7 @@ class Live(View):
         sampled = self.progress.sampled
         if sampled is None:
             return []
-        start = f"              sample at step {sampled.step:,} │ "
+        start = f"{self._indent()}sample at step {sampled.step:,} │ "
         text = one_line(sampled.text, self._console.width - len(start))
         return [Text.assemble((start, "dim"), text, no_wrap=True, overflow="ellipsis")]
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from markupsafe import escape
 
 from charpipe.pages.charts.curves import Axes, Level, Line, drawable
-from charpipe.pages.charts.names import beside, fit_beside, legend, names_of
+from charpipe.pages.charts.names import GAP, beside, fit_beside, legend, names_of
 from charpipe.pages.charts.scales import Scale, written
 
 WIDTH, HEIGHT = 760, 320
-LEAST_LEFT, RIGHT, TOP, BOTTOM = 62, 16, 14, 46
+LEAST_LEFT, RIGHT, TOP, BOTTOM = 62, 8, 14, 46
 DIGIT = 11
 """The width of a digit of a tick at its largest size, on a phone."""
 TITLE = 40
@@ -49,7 +49,7 @@ def chart(lines: Sequence[Line], axes: Axes, levels: Sequence[Level] = ()) -> Ch
     levels = [level for level in levels if math.isfinite(level.value) and level.value > 0]
     names = names_of(lines, levels)
     below = not fit_beside(names)
-    room = 0.0 if below else max(name.width for name in names)
+    room = 0.0 if below else GAP + max(name.width for name in names)
     up = Scale(*_range(lines, levels), HEIGHT - BOTTOM, TOP, axes.logarithmic, room=0.06)
     xs = [x for line in lines for x, _ in line.points]
     across = Scale(min(xs), max(xs), _left(up), WIDTH - RIGHT - room)
@@ -61,7 +61,7 @@ def chart(lines: Sequence[Line], axes: Axes, levels: Sequence[Level] = ()) -> Ch
         height += more
     else:
         ends = [up(line.points[-1][1]) for line in lines] + [up(level.value) for level in levels]
-        listed = beside(names, across.end + 8, ends, HEIGHT - BOTTOM)
+        listed = beside(names, across.end, ends, HEIGHT - BOTTOM)
     told = "; ".join(
         f"{line.name} from {line.points[0][1]:.3g} to {line.points[-1][1]:.3g}" for line in lines
     )
@@ -93,7 +93,7 @@ def _grid(across: Scale, up: Scale, axes: Axes) -> list[str]:
     parts.extend(
         f'<text class="tick" x="{across(value)}" y="{bottom + 18}" text-anchor="middle">'
         f"{escape(axes.write_x(value))}</text>"
-        for value in across.ticks()
+        for value in across.ticks(axes.time)
     )
     parts.append(f'<line class="axis" x1="{left}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
     middle = (left + right) / 2

@@ -43,12 +43,14 @@ class Level:
 
 @dataclass(frozen=True)
 class Axes:
-    """The titles of the axes, the format of x values, and whether the y axis is logarithmic."""
+    """The titles of the axes, the format of x values, whether x is a time in seconds, and whether the y axis is
+    logarithmic."""
 
     x: str
     y: str
     write_x: Callable[[float], str] = lambda value: f"{value:,.0f}"
     logarithmic: bool = False
+    time: bool = False
 
 
 def drawable(line: Line, log: bool) -> Line:

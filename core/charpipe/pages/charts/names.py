@@ -15,6 +15,8 @@ LETTER, BOLD = 10, 11.5
 """The widths of a letter of a level's name, and of a curve's, at their largest size, on a phone."""
 APART = 20.0
 """The minimum distance between two names: the height of one at that size."""
+GAP = 18
+"""The distance from the end of a line to its name."""
 MOST_BESIDE = 10
 """With more names than this, they are in a legend below the chart."""
 WIDEST_BESIDE = 360.0
@@ -51,10 +53,16 @@ def fit_beside(names: Sequence[Name]) -> bool:
 
 
 def beside(names: Sequence[Name], x: float, ends: Sequence[float], lowest: float) -> list[str]:
-    """The names at `x`, each beside the end of its line, moved apart where two would touch."""
+    """The names beside the ends of their lines at `x`, moved apart where two would touch. A thin line leads from the
+    end to a name that was moved."""
     places = _apart(ends, lowest)
-    return [
-        f'<text class="{name.style}" x="{x}" y="{place + 4}">{escape(name.text)}</text>'
+    leaders = [
+        f'<line class="leader" x1="{x + 2}" x2="{x + GAP - 2}" y1="{end}" y2="{place}"/>'
+        for end, place in zip(ends, places, strict=True)
+        if abs(place - end) > APART / 4
+    ]
+    return leaders + [
+        f'<text class="{name.style}" x="{x + GAP}" y="{place + 4}">{escape(name.text)}</text>'
         for name, place in zip(names, places, strict=True)
     ]
 

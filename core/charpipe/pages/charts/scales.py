@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+CLOCK = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+"""Steps of a time axis, in seconds; longer ones are round numbers of hours."""
+
 
 class Scale:
     """Maps values to positions on the page."""
@@ -24,10 +27,10 @@ class Scale:
         share = (self._of(value) - self.first) / (self.last - self.first)
         return round(self.start + share * (self.end - self.start), 1)
 
-    def ticks(self) -> list[float]:
-        """Round values between the ends."""
+    def ticks(self, time: bool = False) -> list[float]:
+        """Round values between the ends; of a time in seconds: whole minutes, quarters of an hour, hours."""
         first, last = (10**self.first, 10**self.last) if self.log else (self.first, self.last)
-        step = _round_step((last - first) / 5)
+        step = (_round_time if time else _round_step)((last - first) / 5)
         start = math.ceil(first / step)
         return [n * step for n in range(start, math.floor(last / step) + 1)]
 
@@ -40,3 +43,7 @@ def written(value: float) -> str:
 def _round_step(rough: float) -> float:
     power = 10.0 ** math.floor(math.log10(rough))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+
+
+def _round_time(rough: float) -> float:
+    return next((step for step in CLOCK if step >= rough * 0.999), 0.0) or 3600 * _round_step(rough / 3600)

@@ -125,8 +125,8 @@
   }
   function describe() {
     const n = view.cell, detail = $("detail"), bits = data.bits[n];
-    const told = bits === null ? "nothing came before it" :
-      bits === IMPOSSIBLE ? "held for impossible" : `surprise ${bits.toFixed(2)} bits`;
+    const told = bits === null ? "not predicted: the first character" :
+      bits === IMPOSSIBLE ? "probability 0" : `surprise ${bits.toFixed(2)} bits`;
     const now = width ? ` · ${unitName()} = ${number(values()[n] / STEPS)}` : "";
     detail.replaceChildren();
     const first = add(detail, "p");

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 from xml.etree import ElementTree
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -87,3 +89,26 @@ def test_long_names_leave_room_for_the_curves():
         assert ends[1] - ends[0] > 600
         (name,) = [text for text in svg.findall("text") if "listed" in text.attrib["class"]]
         assert len(name.text) == min(length, 80) and float(name.attrib["x"]) < 120
+
+
+def test_times_are_marked_at_whole_minutes():
+    axes = Axes("time", "loss", lambda seconds: f"<{seconds:g}>", time=True)
+    drawn = str(chart([Line("val", 1, [(0.0, 4.0), (352.0, 2.0)])], axes))
+    marked = [float(found) for found in re.findall(r"&lt;([\d.]+)&gt;", drawn)]
+    assert marked == [0, 120, 240]
+
+
+@pytest.mark.parametrize("seconds", [1e-3, 0.5, 3.0, 7.0, 80.0, 4000.0, 1e6, 1e9])
+def test_a_time_axis_has_few_and_equal_steps(seconds):
+    axes = Axes("time", "loss", lambda value: f"<{value!r}>", time=True)
+    drawn = str(chart([Line("val", 1, [(0.0, 4.0), (seconds, 2.0)])], axes))
+    marked = [float(found) for found in re.findall(r"&lt;(.*?)&gt;", drawn)]
+    assert 1 <= len(marked) <= 6 and marked == sorted(set(marked))
+
+
+def test_a_label_that_was_moved_is_tied_to_its_line():
+    levels = [Level("xz", 1.44), Level("zstd", 1.48), Level("far", 5.0)]
+    drawn = str(chart([Line("val", 1, [(1, 7.0), (2, 2.8)])], AXES, levels))
+    leaders = [float(y) for y in re.findall(r'class="leader"[^>]* y1="([\d.]+)"', drawn)]
+    heights = [float(y) for y in re.findall(r'class="level"[^>]* y1="([\d.]+)"', drawn)]
+    assert leaders and set(leaders) <= set(heights[:2])
