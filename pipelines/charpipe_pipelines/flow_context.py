@@ -19,6 +19,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import prefect.runtime
+from prefect.context import SyncClientContext
+
 from charpipe.cli.environment import open_registry, open_workspace
 from charpipe.config import load_config
 from charpipe.config.schema import SETTINGS
@@ -28,6 +31,7 @@ from charpipe.runs import Run
 from charpipe.stages import Context
 from charpipe.workspace import VARIABLE, Workspace
 from charpipe_pipelines.ahead import Ahead
+from charpipe_pipelines.orphans import whose
 from charpipe_pipelines.progress import FlowProgress
 from charpipe_pipelines.server import Api, choose
 
@@ -118,11 +122,6 @@ def _stopped_by_signals(context: Context) -> Iterator[None]:
 
 def _sign() -> None:
     """Record this process in the flow run, so that other processes can detect its death."""
-    import prefect.runtime
-    from prefect.context import SyncClientContext
-
-    from charpipe_pipelines.orphans import whose
-
     client_context, id_ = SyncClientContext.get(), prefect.runtime.flow_run.id
     if client_context is not None and id_ is not None:
         with suppress(Exception):  # best effort, only for later inspection

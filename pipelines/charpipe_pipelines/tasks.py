@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from prefect import task
+from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Cancelled, Completed
 
@@ -21,9 +22,6 @@ from charpipe.events import Event, Listener, StageFailed, StageFinished
 from charpipe.stages import Context, Stage
 
 if TYPE_CHECKING:
-    from prefect import Task
-    from prefect.client.schemas.objects import State
-
     from charpipe_pipelines.ahead import Ahead
     from charpipe_pipelines.progress import FlowProgress
     from charpipe_pipelines.server import Api

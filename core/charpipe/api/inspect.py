@@ -32,6 +32,7 @@ from charpipe.runs.uniform_baseline import warn_about_text
 from charpipe.store.atomic import write_text
 from charpipe.text import open_tokens
 from charpipe.tracking import locate
+from charpipe.tracking.attachments import attach
 from charpipe.tracking.models import find_model
 from charpipe.workspace import Workspace, find_workspace
 
@@ -253,8 +254,6 @@ def _log(
     known = run.status.mlflow.get("run_id") if run is not None else None
     if not resolved.config.tracking.enabled or (run is not None and not known):
         return None, None
-    from charpipe.tracking.attachments import attach
-
     try:
         location = locate(resolved.config.tracking, workspace.root / "mlflow")
         return attach(location, name, file, FOLDER, known), None

@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib import metadata
 from typing import Annotated, Any
 
 import typer
@@ -92,9 +93,7 @@ def _add_unusable(app: typer.Typer, name: str, problem: str) -> None:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"charpipe {version('charpipe')}")
+        typer.echo(f"charpipe {metadata.version('charpipe')}")
         raise typer.Exit
 
 

@@ -6,6 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
+from charpipe.champions import corpora, decisions, kept, versions
+from charpipe.champions.records import damage, meant
+from charpipe.champions.references import corpus_of
+from charpipe.champions.state import read_state
 from charpipe.cli.arguments import JsonArray, JsonObject
 from charpipe.cli.defaults import with_default
 from charpipe.cli.environment import open_registry, open_workspace, settings
@@ -13,6 +17,7 @@ from charpipe.cli.output import print_json, print_pairs, print_table
 from charpipe.config.settings.training import TrainConfig
 from charpipe.errors import RunError, UsageError, near_match
 from charpipe.events import Event, Notice
+from charpipe.runs import find_run
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -38,9 +43,6 @@ def show_all(
     json: JsonArray = False,
 ) -> None:
     """Every model that became champion of its corpus and is still kept."""
-    from charpipe.champions import corpora
-    from charpipe.champions.records import meant
-
     workspace = open_workspace()
     known = corpora(workspace)
     corpus = meant(workspace, corpus) if corpus is not None else None
@@ -56,10 +58,6 @@ def show_all(
 
 
 def _rows(workspace: Any, corpus: str) -> list[dict[str, Any]]:
-    from charpipe.champions import kept, versions
-    from charpipe.champions.records import damage
-    from charpipe.champions.state import read_state
-
     try:
         state = read_state(workspace, corpus)
     except RunError as error:
@@ -88,11 +86,6 @@ def _rows(workspace: Any, corpus: str) -> list[dict[str, Any]]:
 @app.command("show")
 def show(corpus: Corpus, json: JsonObject = False) -> None:
     """A corpus's champion: where it came from, what it scores, and the decisions that led to it."""
-    from charpipe.champions import corpora, decisions
-    from charpipe.champions.records import meant
-    from charpipe.champions.references import corpus_of
-    from charpipe.champions.state import read_state
-
     workspace = open_workspace()
     corpus = meant(workspace, corpus_of(corpus))
     state = read_state(workspace, corpus)
@@ -135,7 +128,6 @@ def promote(
     json: JsonObject = False,
 ) -> None:
     """Let a run challenge its corpus's champion, and make it champion if it is better."""
-    from charpipe.runs import find_run
     from charpipe.stages.promote import promote_run
 
     context = _context(device)
@@ -170,9 +162,6 @@ def rollback(
 ) -> None:
     """Make the champion before the present one champion again. The model rolled back from is not promoted again but
     by hand."""
-    from charpipe.champions import corpora
-    from charpipe.champions.records import meant
-    from charpipe.champions.references import corpus_of
     from charpipe.stages.promote import roll_back
 
     context = _context(None)

@@ -15,8 +15,10 @@ from charpipe.config.load import Resolved, load_config
 from charpipe.config.settings.training import TrainConfig
 from charpipe.config.validation import FLAGS, validate
 from charpipe.errors import RunError, UsageError
+from charpipe.events import Notice
 from charpipe.plugin import Options, Pipeline
 from charpipe.plugins.registry import Registry
+from charpipe.runs import find_run
 
 Preset = Annotated[str | None, typer.Option(help="A named bundle of settings.  [default: none]")]
 Steps = Annotated[
@@ -174,7 +176,6 @@ def execute(
         typer.echo(f"starting {pipeline.name}: loading PyTorch and Prefect", err=True)
     from charpipe.cli.signals import until_done
     from charpipe.cli.views import open_view
-    from charpipe.events import Notice
     from charpipe.stages import Context, WouldRun
     from charpipe.stages.recipes import Would, lines_of, load, run
 
@@ -229,8 +230,6 @@ def resume(
 
     Steps, budget, intervals, device, precision and engine may be others from there on.
     """
-    from charpipe.runs import find_run
-
     found = find_run(open_workspace().runs, run, use="resume")
     info, status = found.info, found.status
     if status.state == "finished":

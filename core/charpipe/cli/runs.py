@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from charpipe.champions import corpora
 from charpipe.cli.arguments import JsonArray, JsonObject
 from charpipe.cli.defaults import spelled
 from charpipe.cli.environment import open_workspace, settings
@@ -112,7 +113,6 @@ def sync(
     run: Annotated[str | None, typer.Argument(help="A run.  [default: all of them]")] = None,
 ) -> None:
     """Fill MLflow from what the runs recorded. Doing it twice is the same as doing it once."""
-    from charpipe.champions import corpora
     from charpipe.tracking import locate
     from charpipe.tracking.registry import follow
     from charpipe.tracking.sync import sync as fill

@@ -22,6 +22,9 @@ from charpipe.plugin import PipelineResult
 from charpipe.reports.history import Point, read_history
 from charpipe.runs import Run
 from charpipe.stages import Context, WouldRun, stage
+from charpipe.stages.baselines import recorded_baselines
+from charpipe.tracking import locate
+from charpipe.tracking.comparisons import Board, publish
 
 AGAIN = "later, the same command again brings it there"
 FOLDER, BOARD, ROWS = "comparisons", "leaderboard.csv", "runs.csv"
@@ -76,8 +79,6 @@ def conclude(context: Context, comparison: Comparison, rows: Sequence[Row]) -> C
 
 def _baselines(context: Context, rows: Sequence[Row]) -> list[Row]:
     """The compressors' baselines for the same text, as recorded with the scores of a training."""
-    from charpipe.stages.baselines import recorded_baselines  # imports torch
-
     scored = next((row for row in rows if row.run and not row.error), None)
     if scored is None:
         return []
@@ -104,9 +105,6 @@ def _publish(
     if context.publishing.is_lost:  # the reason was reported already
         context.notice(f"the comparison is not in MLflow; {AGAIN}")
         return
-    from charpipe.tracking import locate
-    from charpipe.tracking.comparisons import Board, publish
-
     done = [row for row in rows if row.run and not row.error]
     runs = {row.run: Run(context.workspace.runs / row.run) for row in done}
     curves: dict[str, list[list[Point]]] = {one.title: [] for one in standings if not one.baseline}

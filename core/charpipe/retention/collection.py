@@ -17,6 +17,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from charpipe.champions.promotion import deciding
+from charpipe.champions.records import corpora, versions
+from charpipe.champions.state import champion_folder, read_version
 from charpipe.config.settings.retention import RetentionConfig
 from charpipe.errors import CharpipeError, RunError
 from charpipe.retention.references import References, kept_versions, references
@@ -24,6 +27,7 @@ from charpipe.runs import Run, list_runs
 from charpipe.store import Store
 from charpipe.store.atomic import publish_folder
 from charpipe.tracking import TrackingConfig, locate
+from charpipe.tracking.deletion import forget_models
 from charpipe.workspace import Workspace
 
 HOUR = 3600.0
@@ -121,8 +125,6 @@ class _Collection:
         """Delete the run's models from the workspace's own MLflow; returns the bytes freed."""
         if self._dry_run or self._tracking is None or not self._tracking.enabled:
             return 0
-        from charpipe.tracking.deletion import forget_models
-
         return forget_models(locate(self._tracking, self._workspace.mlflow), run.name)
 
     def _checkpoints(self) -> Iterator[Removed]:
@@ -140,10 +142,6 @@ class _Collection:
                             yield from self._remove("checkpoint", folder, "neither the best nor the last")
 
     def _versions(self) -> Iterator[Removed]:
-        from charpipe.champions.promotion import deciding
-        from charpipe.champions.records import corpora, versions
-        from charpipe.champions.state import champion_folder
-
         for corpus in corpora(self._workspace):
             with suppress(RunError), deciding(self._workspace, corpus):
                 for version in kept_versions(self._workspace, corpus, self._policy):
@@ -157,8 +155,6 @@ class _Collection:
 
     def _why_not(self, corpus: str, number: int, folder: Path, known: set[int]) -> str | None:
         """Why a version is removed; None if it is kept, or if it may have been champion."""
-        from charpipe.champions.state import read_version
-
         if (corpus, number) in self._kept.versions:
             return None
         if number in known:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from charpipe.champions.records import named
 from charpipe.champions.references import parse_reference
 from charpipe.config.files import find_project_file
 from charpipe.config.identity import spoken
@@ -136,8 +137,6 @@ def _state(run: Run) -> str:
 
 def _champion(folder: Path, wanted: str) -> Run:
     """The run that produced the champion. The champion's model is stored separately and outlives the run."""
-    from charpipe.champions.records import named
-
     found = named(Workspace(folder.parent), wanted)
     if found is None or not (folder / found.run / "run.json").is_file():
         raise RunError(

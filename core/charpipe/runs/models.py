@@ -6,6 +6,7 @@ from charpipe.errors import RunError
 from charpipe.models.loaded import Loaded, load_bundle
 from charpipe.plugins.registry import Registry
 from charpipe.runs.folder import Run
+from charpipe.training.checkpoints import damage
 
 
 def load_run(run: Run, registry: Registry, which: str = "best") -> Loaded:
@@ -13,8 +14,6 @@ def load_run(run: Run, registry: Registry, which: str = "best") -> Loaded:
 
     Raises RunError if its files are not those that were saved, and PluginError.
     """
-    from charpipe.training.checkpoints import damage
-
     folder = run.checkpoint(which)
     if wrong := damage(folder):
         other = "last" if which == "best" else "best"

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from charpipe.config.settings.corpus import CorpusConfig
+from charpipe.corpus import discard, fetch, fetched_here
+from charpipe.corpus.detection import DETECTOR
 from charpipe.corpus.exclusions import LeftOut, own_files
+from charpipe.corpus.fingerprint import ChangedError, survey
 from charpipe.errors import CorpusError, RefreshError
 from charpipe.plugin import Fetched
 from charpipe.stages.disk_space import space_warning
@@ -37,9 +40,6 @@ def ingest(context: Context, wanted: str) -> Made:
 
     Fetches the source if it is not here yet. Raises CorpusError.
     """
-    from charpipe.corpus import fetched_here
-    from charpipe.corpus.fingerprint import ChangedError
-
     if (known := recorded(context, "ingest", _documents)) is not None:
         return known
     name, config = context.corpus(wanted)
@@ -73,10 +73,6 @@ def ingest(context: Context, wanted: str) -> Made:
 
 
 def _ingested(context: Context, name: str, config: CorpusConfig, fetched: Fetched, left_out: LeftOut) -> Made:
-    from charpipe.corpus import discard
-    from charpipe.corpus.detection import DETECTOR
-    from charpipe.corpus.fingerprint import ChangedError, survey
-
     cache, progress = context.workspace.downloads, progress_of(context, "ingest")
     found = survey(fetched, config, cache, left_out)
     settings = config.model_dump(include={"include", "exclude", "encoding", "errors", "newline"})
@@ -119,8 +115,6 @@ def _fetched(context: Context, wanted: str) -> Fetched:
 
     Where a forced stage cannot reach the source, it warns and reads what was fetched before.
     """
-    from charpipe.corpus import fetch
-
     name, config = context.corpus(wanted)
     cache, sources = context.workspace.downloads, context.registry.all("source")
     progress = progress_of(context, "ingest")
@@ -141,8 +135,6 @@ def _fetched(context: Context, wanted: str) -> Fetched:
 
 def refresh_source(context: Context, wanted: str) -> None:
     """Check the source of the corpus for a newer version, and fetch it. Raises CorpusError if it is unreachable."""
-    from charpipe.corpus import fetch
-
     name, config = context.corpus(wanted)
     cache, sources = context.workspace.downloads, context.registry.all("source")
     fetch(config, name, cache, sources, progress_of(context, "refresh"), refresh=True)

@@ -13,6 +13,8 @@ from typing import Any
 from charpipe.config.corpora import common_origin
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.errors import UsageError
+from charpipe.generation.decoding import configured
+from charpipe.models.precision import choose_device, choose_precision
 from charpipe.plugin import ModelConfig
 from charpipe.plugins.registry import Provided
 from charpipe.runs import Run, RunInfo
@@ -181,8 +183,6 @@ def check_here(
 def check_decoders(context: Context) -> None:
     """Raise UsageError if the settings name an unknown decoder, or one of its options is invalid."""
     if context.config.sample.decoders:  # charpipe's own settings are checked with the rest
-        from charpipe.generation.decoding import configured
-
         configured(context.config.sample, context.registry.all("decoder"))
 
 
@@ -194,8 +194,6 @@ def check_device(context: Context) -> None:
     train = context.config.train
     if train.device in ("auto", "cpu") and train.precision != "float16" and train.engine != "cuda-graphs":
         return
-    from charpipe.models.precision import choose_device, choose_precision
-
     device = choose_device(train.device)
     choose_precision(train.precision, device)
     if train.engine == "cuda-graphs" and device.type != "cuda":

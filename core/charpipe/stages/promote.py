@@ -12,7 +12,7 @@ from charpipe.champions import audit, promotion
 from charpipe.champions.promotion import Candidate
 from charpipe.champions.records import Champion, champion
 from charpipe.champions.state import read_state
-from charpipe.errors import RunError
+from charpipe.errors import RunError, StoreError
 from charpipe.events import Decided
 from charpipe.models.loaded import load_bundle
 from charpipe.runs import Run
@@ -23,6 +23,8 @@ from charpipe.stages.once import Computation, Found, once
 from charpipe.stages.stage import Context, stage
 from charpipe.stages.train import TrainedRun
 from charpipe.store import digest_of_json
+from charpipe.tracking import locate
+from charpipe.tracking.registry import keep_up
 
 VERSION = 1
 """The version of the stage: raised when the same models and text would be decided about otherwise."""
@@ -127,9 +129,6 @@ def publish_champions(context: Context, corpus: str) -> None:
     tracking = context.config.tracking
     if not tracking.enabled:
         return
-    from charpipe.tracking import locate
-    from charpipe.tracking.registry import keep_up
-
     location = locate(tracking, context.workspace.mlflow)
     keep_up(location, context.workspace, corpus, context.emit, tracking.experiment)
 
@@ -225,7 +224,6 @@ def _seen(
     context: Context, present: Champion, theirs: Any, tokens: Path, ours: Any
 ) -> tuple[Any, str | None]:
     from charpipe.champions.overlap import Overlap
-    from charpipe.errors import StoreError
 
     old = context.store.object(present.inputs.get("tokens", ""))
     try:

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from charpipe.config.settings.training import TrainConfig
 from charpipe.errors import RunError, UsageError
 from charpipe.runs import Run, RunInfo, find_run
+from charpipe.training.checkpoints import plan_of
 
 if TYPE_CHECKING:
-    from charpipe.config.settings.training import TrainConfig
     from charpipe.stages.stage import Context
     from charpipe.stages.warm_start import WarmStart
 
@@ -115,8 +116,6 @@ def _resumed(context: Context, run: Run) -> Replay | None:
 
 def _recorded(run: Run) -> Replay:
     """The plan of a finished run, from its last checkpoint. Raises RunError if there is none to replay."""
-    from charpipe.training.checkpoints import plan_of
-
     status = run.status
     if not run.info.is_trained_by_steps:
         raise RunError(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from charpipe import generation
 from charpipe.events import Sampled
 from charpipe.runs import Run
 from charpipe.runs.models import load_run
@@ -41,11 +42,9 @@ def sample(context: Context, trained: TrainedRun) -> Sample:
     inputs = {"version": VERSION, "checkpoint": checkpoint_digest(run), "settings": values}
 
     def work() -> Sample:
-        from charpipe.generation import sample
-
         loaded = load_run(run, context.registry)
         predictor = loaded.predictor(context.config.train.device)
-        text = sample(predictor, loaded.encoding, settings, context.registry.all("decoder"))
+        text = generation.sample(predictor, loaded.encoding, settings, context.registry.all("decoder"))
         record(context, run, Sampled(run.status.step, text.removeprefix(settings.prompt), settings.prompt))
         return Sample(text, settings.prompt)
 

@@ -18,6 +18,7 @@ from charpipe.store import Action
 from charpipe.store.atomic import write_json
 from charpipe.store.digest import digest_of_json
 from charpipe.store.manifest import read_manifest
+from charpipe.store.paths import printable
 from charpipe.text.splits import split_by
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ def earlier_documents(
         except StoreError:
             continue
         from charpipe.corpus.previous_version import Earlier
-        from charpipe.store.paths import printable
 
         return Earlier(folder, {printable(path): content for path, content in contents.items()})
     return None

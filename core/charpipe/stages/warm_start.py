@@ -6,18 +6,21 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from charpipe.champions.records import named
 from charpipe.errors import RunError, StoreError
+from charpipe.models.growth import fixed_width
+from charpipe.models.model import build_network
+from charpipe.models.safe import read_header
 from charpipe.plugin import Architecture, ModelConfig
 from charpipe.runs import Run, find_run
 from charpipe.stages.architectures import architecture
 from charpipe.stages.stage import Context, stage
 from charpipe.store.manifest import read_manifest
-
-if TYPE_CHECKING:
-    from charpipe.training.warm_start import WarmStart as TrainingStart
+from charpipe.training.warm_start import WarmStart as TrainingStart
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,6 @@ def start_of(context: Context, warm_start: WarmStart | None) -> TrainingStart | 
     """The trainer's warm-start argument. Raises RunError if the checkpoint is missing or has changed."""
     if warm_start is None:
         return None
-    from charpipe.training.warm_start import WarmStart as TrainingStart
-
     folder = context.workspace.root / warm_start.path
     try:
         same = read_manifest(folder).digest == warm_start.checkpoint
@@ -111,8 +112,6 @@ def settled_config(
     before = card.get("vocabulary_size")
     if not isinstance(before, int) or before == size or not isinstance(card.get("config"), dict):
         return config
-    from charpipe.models.growth import fixed_width
-
     try:
         parent = type(config).model_validate(card["config"])
     except ValueError:
@@ -160,11 +159,6 @@ def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def _same_shapes(folder: Path, spec: Architecture, config: ModelConfig, size: int) -> bool:
     """Whether both have the same structure, whatever their settings say: dropout changes no tensor."""
-    import torch
-
-    from charpipe.models.model import build_network
-    from charpipe.models.safe import read_header
-
     with torch.device("meta"):
         network = build_network(spec, config, size)
     sketch = network.state_dict()

@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -296,8 +297,6 @@ class _Following:
 def save(checkpoint: Path, folder: Path) -> None:
     """Save a checkpoint's bundle as a model that MLflow can serve: charpipe's own files in `artifacts/bundle`, next
     to the code that MLflow runs."""
-    from importlib.metadata import version
-
     with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
         # MLflow warns about its own types on import, and wants an input example, for which it would run the model now
         warnings.simplefilter("ignore", UserWarning)
@@ -314,7 +313,7 @@ def save(checkpoint: Path, folder: Path) -> None:
             python_model=str(served.__file__),
             artifacts={"bundle": bundle.as_uri()},
             signature=served.SIGNATURE,
-            pip_requirements=[f"charpipe=={version('charpipe')}"],
+            pip_requirements=[f"charpipe=={metadata.version('charpipe')}"],
         )
 
 

@@ -13,12 +13,13 @@ from charpipe.cli.arguments import JsonArray, JsonLines, JsonObject
 from charpipe.cli.environment import open_registry, open_workspace, settings
 from charpipe.cli.output import print_json, print_table
 from charpipe.errors import CharpipeError, UsageError
+from charpipe.events import Notice
+from charpipe_pipelines.server import Api, become_client, choose
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
     from charpipe_pipelines.deployments.catalogue import Deployment
-    from charpipe_pipelines.server import Api
 
 RETRIES = 3
 app = typer.Typer(no_args_is_help=True)
@@ -155,7 +156,6 @@ def resume(name: Name) -> None:
 
 def _read() -> list[Deployment]:
     from charpipe_pipelines.deployments.catalogue import read_deployments
-    from charpipe_pipelines.server import become_client
 
     workspace = open_workspace()
     become_client(workspace)
@@ -163,9 +163,6 @@ def _read() -> list[Deployment]:
 
 
 def _api() -> Api:
-    from charpipe.events import Notice
-    from charpipe_pipelines.server import choose
-
     def tell(event: Any) -> None:
         if isinstance(event, Notice):
             typer.echo(event.message, err=True)

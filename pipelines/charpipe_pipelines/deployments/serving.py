@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from filelock import FileLock, Timeout
+
 from charpipe.errors import CharpipeError, UsageError
 from charpipe.stages import Stop
 from charpipe.store.locks import exclusive
@@ -41,8 +43,6 @@ def held(workspace: Workspace) -> Iterator[None]:
 
 def is_served(workspace: Workspace) -> bool:
     """Whether a process serves this workspace now."""
-    from filelock import FileLock, Timeout
-
     try:
         with FileLock(workspace.prefect / "serve.lock", timeout=0):
             return False
