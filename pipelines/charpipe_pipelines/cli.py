@@ -17,7 +17,8 @@ from charpipe_pipelines.server import become_client, choose, managed_server
 def ui(
     browser: Annotated[bool, typer.Option(help="Open the pages in a browser.")] = True,
     run: Annotated[
-        list[str], typer.Option("--run", help="Open the page of this run; of several: them side by side.")
+        list[str],
+        typer.Option("--run", help="Open the page of this run; for several: the page that compares them."),
     ] = [],  # noqa: B006
     charts: Annotated[
         bool, typer.Option("--charts", help="Open the runs' charts instead of their table.")
@@ -48,7 +49,7 @@ def ui(
         if browser:
             with contextlib.suppress(webbrowser.Error):  # no browser here: the address is enough
                 webbrowser.open(url)
-    typer.echo("Both stop by themselves when nobody has looked for 15 minutes; at once: charpipe down")
+    typer.echo("Both stop after 15 minutes without a visitor; to stop them now, type: charpipe down")
 
 
 def down() -> None:

@@ -19,7 +19,7 @@ SETTLE_SECONDS = 10.0
 POLL_SECONDS = 0.1
 SOON_SECONDS = 1.0
 """How long a server that runs already may take to answer before the work begins without it."""
-WITHOUT = "going on without its page; nothing else changes"
+WITHOUT = "the run continues without Prefect's page; nothing else changes"
 
 
 def run(pipeline: Pipeline, options: Options, context: Context) -> PipelineResult:
@@ -34,7 +34,7 @@ def run(pipeline: Pipeline, options: Options, context: Context) -> PipelineResul
     except InterruptedRun:
         raise
     except Exception as error:  # includes a Prefect that cannot be imported
-        context.notice(f"Prefect does not take part: {_first_line(error)}; {WITHOUT}", level="warning")
+        context.notice(f"Prefect is unavailable ({_first_line(error)}); {WITHOUT}", level="warning")
         ahead.start()
         return ahead.result()
     return _as_flow(pipeline, options, context, api, ahead)
@@ -50,7 +50,7 @@ def _open_prefect(context: Context, ahead: Ahead) -> Api:
     api = choose(context.workspace, context.config.prefect.api_url, context.emit)
     runs = api.server is None or api.server.running() is not None
     if not runs:
-        context.notice("starting this workspace's Prefect server; the work begins meanwhile")
+        context.notice("starting this workspace's Prefect server; the first stages run meanwhile")
     outcome: list[str | Exception] = []
     starting = threading.Thread(target=lambda: outcome.append(_answering(api)), daemon=True)
     starting.start()
@@ -96,7 +96,9 @@ def _as_flow(
             raise found.error from None  # the engine's own error: Prefect's account of it adds nothing
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise
-        context.notice(f"Prefect was lost in mid-run ({_first_line(error)}); {WITHOUT}", level="warning")
+        context.notice(
+            f"Prefect became unavailable during the run ({_first_line(error)}); {WITHOUT}", level="warning"
+        )
     finally:
         ahead.wait()
         waiting.reset(token)

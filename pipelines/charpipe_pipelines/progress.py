@@ -114,7 +114,7 @@ class FlowProgress:
 
     def _finished(self, event: StageFinished) -> None:
         if event.skipped:
-            self._log(logging.INFO, f"{event.stage}: done already: {event.summary}")
+            self._log(logging.INFO, f"{event.stage}: already done: {event.summary}")
         else:
             self._log(logging.INFO, f"{event.stage}: {event.summary} ({event.seconds:.1f} s)")
             if event.stage in self._progress:
@@ -141,7 +141,7 @@ class FlowProgress:
                 percent = round(100 * share, 1)
                 self._artifact(f"{stage}-progress", "progress", percent, f"{stage}: {percent} %", stage)
             if self._text is not None:
-                self._artifact("latest-sample", "markdown", self._text, "what the model writes", "train")
+                self._artifact("latest-sample", "markdown", self._text, "samples of the model", "train")
 
     def _rename(self) -> None:
         if self._many:  # the flow run gets the name that all of them share

@@ -48,7 +48,7 @@ class TaskExecutor:
         if not self._api.is_there():
             # keep Prefect from waiting for a server that is gone
             self._settings.enter_context(temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}))
-            raise CharpipeError(f"the server at {self._api.url} does not answer any more")
+            raise CharpipeError(f"the server at {self._api.url} no longer answers")
         call = _Call(self, stage, context, args, kwargs)
         self.error = None
         try:
@@ -126,7 +126,7 @@ class _Outcome:
             return Completed(name="Failed", message=last.reason, data=result)
         summary = last.summary if last is not None else ""
         if last is not None and last.skipped:
-            return Completed(name="Cached", message=f"{summary}: was done already", data=result)
+            return Completed(name="Cached", message=f"{summary}: already done", data=result)
         return Completed(message=summary, data=result)
 
 

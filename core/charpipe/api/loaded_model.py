@@ -159,7 +159,8 @@ class LoadedModel:
         text = self._known(text, strict)
         if len(text) < 2:
             raise UsageError(
-                f"a text of {len(text)} characters has nothing to foresee; bits_per_char needs two or more"
+                f"a text of {len(text)} characters leaves nothing to predict; "
+                "give bits_per_char() two characters or more"
             )
         found = score_text(self._predictor, self.encoding, text, full=True).bits_per_char
         assert found is not None

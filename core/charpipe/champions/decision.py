@@ -156,11 +156,11 @@ def _refusal(
     least = least_passages(config.confidence)
     if validation.passages >= least:
         return None
-    left_out = [f"{held.seen} the champion was trained on"] if held.seen else []
-    left_out += [f"{validation.unspelled} one of them cannot spell"] if validation.unspelled else []
+    left_out = [f"{held.seen} on which the champion was trained"] if held.seen else []
+    left_out += [f"{validation.unspelled} one of the models cannot encode"] if validation.unspelled else []
     without = f", without {' and '.join(left_out)}" if left_out else ""
     return (
-        f"nothing to compare them by: {validation.passages} held-out texts{without}; at least {least} are needed "
+        f"too few texts to compare them: {validation.passages} held-out texts{without}; at least {least} are needed "
         f"at confidence {config.confidence:g}"
     )
 
@@ -169,8 +169,8 @@ def _reason(better: bool, difference: float, probability: float, config: Promoti
     amount = f"{abs(difference):.4f} bits per character {'better' if difference < 0 else 'worse'}"
     if difference == 0:
         return "it is no better: the scores are equal"
-    sure = f"{probability:.1%} of resamples, {config.confidence:.1%} wanted"
-    return f"{amount} ({sure})" if better or difference > 0 else f"{amount}, but not surely ({sure})"
+    sure = f"{probability:.1%} of resamples, {config.confidence:.1%} required"
+    return f"{amount} ({sure})" if better or difference > 0 else f"{amount}, but not significantly ({sure})"
 
 
 def _report(

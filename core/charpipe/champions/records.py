@@ -159,7 +159,7 @@ def _way_out(workspace: Workspace, state: ChampionState) -> str:
     """What to type if the champion's files are unusable."""
     last = state.previous
     if last is not None and damage(kept(workspace, last)) is None:
-        return f"version {last.version} is whole: charpipe models rollback {state.corpus}"
+        return f"version {last.version} is intact: charpipe models rollback {state.corpus}"
     run = workspace.root / "runs" / state.champion.run
     if run.is_dir():
         return f"its run is still here: charpipe models promote {state.champion.run} --anyway"

@@ -20,7 +20,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.command("list")
 def list_corpora(json: JsonArray = False) -> None:
-    """The corpora of the catalogue; those marked here need no network."""
+    """List the corpora of the catalogue; those marked `here` need no network."""
     config, cache, sources = (
         settings().config,
         open_workspace().root / "downloads",
@@ -41,7 +41,7 @@ def list_corpora(json: JsonArray = False) -> None:
 
 @app.command("show")
 def show_corpus(name: str, json: JsonObject = False) -> None:
-    """A corpus: its sources, which of them have been fetched here, its settings, which of its files were rejected."""
+    """Show a corpus: its sources, which of them are fetched, its settings, and the files that were rejected."""
     found, corpus = resolve_corpus(settings().config, name, open_workspace().root, settings().project_file)
     here = fetched_here(corpus, open_workspace().root / "downloads", open_registry().all("source"))
     rejected, notes = _read_before(found)

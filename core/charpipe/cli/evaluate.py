@@ -32,7 +32,7 @@ def evaluate(
     dynamic: Annotated[
         bool,
         typer.Option(
-            "--dynamic", help="Score it also as a model that goes on learning from what it has read, apart."
+            "--dynamic", help="Also compute dynamic evaluation: the model trains on the text as it is scored."
         ),
     ] = False,
     which: Checkpoint = "best",

@@ -42,7 +42,7 @@ def show_all(
     corpus: Annotated[str | None, typer.Option(help="Only models of this corpus.  [default: of all]")] = None,
     json: JsonArray = False,
 ) -> None:
-    """Every model that became champion of its corpus and is still kept."""
+    """List the models that became champion of their corpus and are kept."""
     workspace = open_workspace()
     known = corpora(workspace)
     corpus = meant(workspace, corpus) if corpus is not None else None
@@ -85,7 +85,7 @@ def _rows(workspace: Any, corpus: str) -> list[dict[str, Any]]:
 
 @app.command("show")
 def show(corpus: Corpus, json: JsonObject = False) -> None:
-    """A corpus's champion: where it came from, what it scores, and the decisions that led to it."""
+    """Show the champion of a corpus: its run, its scores, and the decisions that led to it."""
     workspace = open_workspace()
     corpus = meant(workspace, corpus_of(corpus))
     state = read_state(workspace, corpus)
@@ -114,12 +114,12 @@ def show(corpus: Corpus, json: JsonObject = False) -> None:
 @app.command("promote")
 def promote(
     run: Annotated[
-        str, typer.Argument(help="A finished run: name, unique beginning, short name, `last`, `best:CORPUS`.")
+        str, typer.Argument(help="A finished run: name, unique prefix, short name, `last`, `best:CORPUS`.")
     ],
     anyway: Annotated[
         bool,
         typer.Option(
-            "--anyway", help="Even if the comparison says no (never with scores that are no numbers)."
+            "--anyway", help="Promote it even if the comparison says no (never if its scores are not finite)."
         ),
     ] = False,
     device: Annotated[
@@ -127,7 +127,7 @@ def promote(
     ] = None,
     json: JsonObject = False,
 ) -> None:
-    """Let a run challenge its corpus's champion, and make it champion if it is better."""
+    """Compare a run with its corpus's champion, and promote it if it is better."""
     from charpipe.stages.promote import promote_run
 
     context = _context(device)
@@ -143,25 +143,23 @@ def promote(
         print_json(dict(decided.line))
     if not decided.promoted:
         finite = decided.line.get("finite", True)
-        hint = (
-            f"; to promote it all the same: charpipe models promote {found.name} --anyway" if finite else ""
-        )
+        hint = f"; to promote it anyway: charpipe models promote {found.name} --anyway" if finite else ""
         raise RunError(f"{found.name} is not promoted: {decided.reason}; the champion stays{hint}")
     if not json:
         typer.echo(
             f"champion:{decided.corpus} is version {decided.version}, {decided.run}: {decided.reason}\n"
-            f"Back: charpipe models rollback {decided.corpus}"
+            f"To go back, type: charpipe models rollback {decided.corpus}"
         )
 
 
 @app.command("rollback")
 def rollback(
     corpus: Corpus,
-    to: Annotated[int | None, typer.Option(help="A kept version.  [default: the one before]")] = None,
+    to: Annotated[int | None, typer.Option(help="A kept version.  [default: the previous one]")] = None,
     json: JsonObject = False,
 ) -> None:
-    """Make the champion before the present one champion again. The model rolled back from is not promoted again but
-    by hand."""
+    """Make the previous champion the champion again. The model rolled back from is not promoted again
+    automatically."""
     from charpipe.stages.promote import roll_back
 
     context = _context(None)

@@ -19,7 +19,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.command("list")
 def list_plugins(json: JsonArray = False) -> None:
-    """Every plugin that was found, what it provides, and what is wrong with it."""
+    """List the plugins, what each provides, and its problems."""
     providers = open_registry().providers()
     if json:
         print_json([vars(provider) for provider in providers])
@@ -33,7 +33,7 @@ def list_plugins(json: JsonArray = False) -> None:
 
 @app.command("info")
 def plugin_info(name: str, json: JsonObject = False) -> None:
-    """A plugin, or an architecture, tokenizer, source or pipeline by name: its summary and settings."""
+    """Show a plugin, or an architecture, tokenizer, source or pipeline by name: its summary and settings."""
     registry = open_registry()
     found = [registry.find(kind, name) for kind in KINDS if name in registry.all(kind)]
     modules = {provider.module: provider for provider in registry.providers()}

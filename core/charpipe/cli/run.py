@@ -20,7 +20,7 @@ from charpipe.plugin import Options, Pipeline
 from charpipe.plugins.registry import Registry
 from charpipe.runs import find_run
 
-Preset = Annotated[str | None, typer.Option(help="A named bundle of settings.  [default: none]")]
+Preset = Annotated[str | None, typer.Option(help="A preset: a named set of settings.  [default: none]")]
 Steps = Annotated[
     int | None,
     typer.Option(
@@ -41,9 +41,12 @@ Deterministic = Annotated[
     bool, typer.Option("--deterministic", help="On CUDA, the same numbers bit for bit every time.")
 ]
 Force = Annotated[
-    list[str], typer.Option("--force", metavar="STAGE", help="Do this stage anew; may be repeated.")
+    list[str],
+    typer.Option(
+        "--force", metavar="STAGE", help="Run this stage even if its result exists; may be repeated."
+    ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")]
 
 COMMON: Mapping[str, tuple[Any, Any]] = {
     "preset": (Preset, None),
@@ -207,15 +210,18 @@ def resume(
     run: Annotated[
         str,
         typer.Argument(
-            help="A run: name, unique beginning, short name, or `last`: the newest that can be resumed."
+            help="A run: name, unique prefix, short name, or `last`: the newest that can be resumed."
         ),
     ] = "last",
     steps: Annotated[
-        int | None, typer.Option(help="Train for so many steps in all.  [default: as it was started]", min=0)
+        int | None,
+        typer.Option(help="Train for this many steps in all.  [default: as it was started]", min=0),
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option(help="Train for so long in all, what is done included.  [default: as it was started]"),
+        typer.Option(
+            help="Train for this long in all, with the time already spent.  [default: as it was started]"
+        ),
     ] = None,
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.  [default: as it was started]")
@@ -226,9 +232,9 @@ def resume(
     set_: Set = [],  # noqa: B006
     json: JsonLines = False,
 ) -> None:
-    """Go on with an interrupted run, from its last checkpoint, with the settings it was started with.
+    """Resume an interrupted run from its last checkpoint, with the settings it was started with.
 
-    Steps, budget, intervals, device, precision and engine may be others from there on.
+    Steps, budget, intervals, device, precision and engine may be changed.
     """
     found = find_run(open_workspace().runs, run, use="resume")
     info, status = found.info, found.status

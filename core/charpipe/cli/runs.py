@@ -28,7 +28,7 @@ def show_all(
     corpus: Annotated[str | None, typer.Option(help="Only runs of this corpus.  [default: of all]")] = None,
     json: JsonArray = False,
 ) -> None:
-    """All runs of this workspace, oldest first."""
+    """List the runs of this workspace, oldest first."""
     rows = [row for run in list_runs(open_workspace().root / "runs") if (row := _row(run)) is not None]
     if corpus is not None:
         known = [row["corpus"] for row in rows if row["corpus"]]
@@ -70,13 +70,11 @@ def _row(run: Run) -> dict[str, Any] | None:
 def show(
     run: Annotated[
         str,
-        typer.Argument(
-            help="A run: name, unique beginning, short name, MLflow run id, `last`, `best:CORPUS`."
-        ),
+        typer.Argument(help="A run: name, unique prefix, short name, MLflow run id, `last`, `best:CORPUS`."),
     ] = "last",
     json: JsonObject = False,
 ) -> None:
-    """Everything about one run: how it stands, its scores, lineage, settings."""
+    """Show a run: its status, scores, lineage and settings."""
     found = find_run(open_workspace().root / "runs", run, use="any")
     info, status = found.info, found.status
     warning = warn_about(info, status)
@@ -112,7 +110,7 @@ def _standing(run: Run, warning: str | None) -> Iterator[tuple[str, Any]]:
 def sync(
     run: Annotated[str | None, typer.Argument(help="A run.  [default: all of them]")] = None,
 ) -> None:
-    """Fill MLflow from what the runs recorded. Doing it twice is the same as doing it once."""
+    """Copy what the runs recorded to MLflow. Repeating it changes nothing."""
     from charpipe.tracking import locate
     from charpipe.tracking.registry import follow
     from charpipe.tracking.sync import sync as fill

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 def compare(
     runs: Annotated[
         list[str],
-        typer.Argument(help="Two runs or more: names, unique beginnings, short names, `best:CORPUS`..."),
+        typer.Argument(help="Two runs or more: names, unique prefixes, short names, `best:CORPUS`..."),
     ],
     json: JsonObject = False,
 ) -> None:
-    """Set runs side by side: scores, the settings in which they differ, and how each learnt."""
+    """Compare runs: scores, the settings in which they differ, and learning curves."""
     from charpipe.reports.side_by_side import side_by_side
 
     folder = open_workspace().runs

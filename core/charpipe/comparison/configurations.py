@@ -23,7 +23,7 @@ Match = Literal["parameters", "units", "time"]
 LONGEST_NAME = 60
 
 
-@stage("match", "Settle the configurations, and solve for their widths.")
+@stage("match", "Determine the configurations, and solve for their widths.")
 def settle(
     context: Context,
     corpus: str,

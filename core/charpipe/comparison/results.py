@@ -26,7 +26,7 @@ from charpipe.stages.baselines import recorded_baselines
 from charpipe.tracking import locate
 from charpipe.tracking.comparisons import Board, publish
 
-AGAIN = "later, the same command again brings it there"
+AGAIN = "run the same command again to add it"
 FOLDER, BOARD, ROWS = "comparisons", "leaderboard.csv", "runs.csv"
 
 

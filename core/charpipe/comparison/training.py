@@ -47,8 +47,8 @@ def train_trial(
         return Row(trial.title, trial.seed)
     except InterruptedRun as error:
         raise InterruptedRun(
-            f"stopped in {trial.name}; it and all that was finished before it are kept: "
-            "to go on, type the same command again",
+            f"stopped in {trial.name}; it and everything finished before it are kept; "
+            "to continue, type the same command again",
             error.exit_code - 128,
         ) from error
     except Exception as error:  # a plugin's error, or out of memory: continue with the others

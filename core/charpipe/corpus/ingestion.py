@@ -275,7 +275,7 @@ def _not_throughout(encoding: str, error: UnicodeError, read: int) -> str:
     if isinstance(error, UnicodeDecodeError):
         offset = read - len(error.object) + error.start
         fault = f"byte 0x{error.object[error.start]:02X} at offset {offset:,}"
-    return f"begins as {encoding} and does not go on so: {fault}; {WAYS_OUT}"
+    return f"starts as {encoding} but is not {encoding} throughout: {fault}; {WAYS_OUT}"
 
 
 def _nothing(fetched: Fetched, facts: dict[str, Any], config: CorpusConfig, rejected: list[str]) -> str:

@@ -93,7 +93,7 @@ def of_splits(splits: Mapping[str, Tokens], encoding: Encoding, length: int, cor
     notices = []
     if halved == "train" and choosing is not None:
         notices.append(
-            "the search uses the training text, which the model has learnt from: no other is long enough"
+            "the search uses the training text, on which the model was trained: no other text is long enough"
         )
     return Passages(
         text,

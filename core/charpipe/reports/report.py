@@ -92,9 +92,9 @@ def _surprise(run: Run) -> dict[str, Any] | None:
 
 def _coloured(bits: float) -> tuple[int, str]:
     if math.isnan(bits):
-        return 0, "nothing came before it"
+        return 0, "first character: not predicted"
     if math.isinf(bits):
-        return 100, "held for impossible"
+        return 100, "probability 0"
     return round(100 * min(1.0, max(0.0, bits) / FULL_BITS)), f"{bits:.2f} bits"
 
 

@@ -234,7 +234,7 @@ class _Collection:
     def _lock(self, path: Path) -> Iterator[Removed]:
         lock = FileLock(path, is_singleton=False)
         with suppress(Timeout), lock.acquire(timeout=0):
-            yield from self._remove("leftover", path, "a lock that nobody holds")
+            yield from self._remove("leftover", path, "an unused lock")
 
     def _remove(self, kind: str, path: Path, why: str) -> Iterator[Removed]:
         if self._is_needed(path):

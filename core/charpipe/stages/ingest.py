@@ -52,7 +52,7 @@ def ingest(context: Context, wanted: str) -> Made:
     left_out = LeftOut.of(context.workspace.root)
     for path in own_files(fetched.path, left_out):
         context.notice(
-            f"{path} is left out: this command writes to it (name it in corpus.exclude to leave it out always)"
+            f"{path} is left out, because this command writes to it (to leave it out always, name it in corpus.exclude)"
         )
     for _ in range(_ATTEMPTS):
         try:
@@ -122,7 +122,7 @@ def _fetched(context: Context, wanted: str) -> Fetched:
         try:
             fetched = fetch(config, name, cache, sources, progress, refresh=True)
         except RefreshError as error:
-            context.notice(f"{error}, and is read again", "warning")
+            context.notice(f"{error}, and is fetched again", "warning")
             fetched = fetch(config, name, cache, sources, progress)
     else:
         fetched = fetch(config, name, cache, sources, progress)

@@ -210,7 +210,7 @@ def make_plan(context: Context, request: TrainRequest, tokens: Made, vocabulary:
     if count < LEAST_TOKENS:
         raise UsageError(
             f"the training split holds {count} tokens, and training needs at least {LEAST_TOKENS}; name a larger "
-            "corpus, or give train a larger share of it: --set corpus.split.train=1 --set corpus.split.val=0 "
+            "corpus, or give train a larger fraction of it: --set corpus.split.train=1 --set corpus.split.val=0 "
             "--set corpus.split.test=0"
         )
     config = settled_config(context, request.warm_start, config, vocabulary.facts["size"])

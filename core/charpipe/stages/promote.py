@@ -158,7 +158,7 @@ def _decide(context: Context, candidate: Candidate, tokens: Path, by: str, anywa
     present = None if anyway and _is_broken(context, corpus) else champion(workspace, corpus)
     account = _compare(context, candidate, present, tokens)
     if not account["promoted"] and anyway and account["finite"]:
-        account |= {"promoted": True, "reason": f"by hand, although: {account['reason']}"}
+        account |= {"promoted": True, "reason": f"by the user, although: {account['reason']}"}
     if account["promoted"] and _is_worse_than_guessing(context, candidate):
         account["reason"] += "; it is worse than guessing"
     account["key"] = _key(context, candidate, tokens.name, present.model if present else None)
@@ -229,17 +229,17 @@ def _seen(
     try:
         return Overlap(present.splits.parent, old, theirs, tokens, ours), None
     except StoreError:
-        return None, "which text the champion was trained on is not known any more"
+        return None, "the record of the text that the champion was trained on is gone"
 
 
 def _incomparable(context: Context, candidate: Candidate, present: Champion) -> str | None:
     """Why no text can tell which of the two is better, or None; a rolled-back model is no candidate either."""
     state = read_state(context.workspace, candidate.corpus)
     if state is not None and candidate.model in state.withdrawn:
-        return "it was rolled back from; only by hand can it become champion again"
+        return "it was rolled back from; only `charpipe models promote` makes it champion again"
     was, now = (_division(context, inputs.get("tokens", "")) for inputs in (present.inputs, candidate.inputs))
     if was is not None and now is not None and was != now:
-        return f"the corpus is divided otherwise than for the champion ({was} -> {now})"
+        return f"the corpus has other splits than for the champion ({was} -> {now})"
     return None
 
 

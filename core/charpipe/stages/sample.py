@@ -33,7 +33,7 @@ class Sample:
         return cls(value["text"], value.get("prompt", ""))
 
 
-@stage("sample", "Let the best checkpoint write.", forcible=True)
+@stage("sample", "Sample from the best checkpoint.", forcible=True)
 def sample(context: Context, trained: TrainedRun) -> Sample:
     """Sample from the run's best checkpoint, as the `[sample]` table says."""
     run = Run(context.workspace.root / trained.path)

@@ -42,7 +42,7 @@ class WarmStart:
         return replace(self, offset=max(self.offset, steps))
 
 
-@stage("start", "Find the run to go on from.")
+@stage("start", "Find the model to start from.")
 def find_warm_start(context: Context, wanted: str | None) -> WarmStart | None:
     """The best checkpoint of the run `wanted`, or the kept model of `champion:CORPUS`; a resumed run keeps
     its own warm start. Raises UsageError if there is no such run, RunError if it has no complete checkpoint."""
@@ -65,7 +65,9 @@ def warm_start_at(context: Context, run: str, folder: Path) -> WarmStart:
     try:
         digest = read_manifest(folder).digest
     except StoreError as error:
-        raise RunError(f"the checkpoint of {run} cannot be started from: {error}; start afresh") from error
+        raise RunError(
+            f"the checkpoint of {run} cannot be used for a warm start: {error}; leave --from out"
+        ) from error
     warm_start = WarmStart(run, context.workspace.relative(folder), digest, 0)
     state = _json(folder / "state.json")
     read = sum(value for key in ("offset", "step") if isinstance(value := state.get(key, 0), int))
@@ -126,7 +128,7 @@ def check_fits(context: Context, start: WarmStart | None, spec: Architecture, co
     """
     if start is not None and (found := _difference(context, start, spec, config)):
         raise RunError(
-            f"{spec.name} cannot start from {start.run}: {found}; use its settings, or start afresh"
+            f"{spec.name} cannot start from {start.run}: {found}; use its settings, or leave --from out"
         )
 
 
@@ -142,7 +144,7 @@ def _difference(
     folder = context.workspace.root / warm_start.path
     card = _json(folder / "config.json")
     if spec.build is None:
-        return f"a {spec.name} is counted, and starts from nothing"
+        return f"a {spec.name} is a count-based model, which has no weights to start from"
     if card.get("architecture") != spec.name:
         return f"that is a {card.get('architecture')}, and a {spec.name} is wanted"
     size = card.get("vocabulary_size")
@@ -172,5 +174,5 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}; start from another run, or afresh") from error
+        raise RunError(f"{path} cannot be read: {error}; name another run, or leave --from out") from error
     return value if isinstance(value, dict) else {}

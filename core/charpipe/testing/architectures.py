@@ -66,7 +66,7 @@ def shapes(case: Case) -> str | None:
     if not logits.is_floating_point():
         return f"logits are {logits.dtype}"
     if _form(after) != _form(before):
-        return f"the state changes its form from {_form(before)} to {_form(after)}"
+        return f"the state changes its shape from {_form(before)} to {_form(after)}"
     return None
 
 
@@ -118,7 +118,7 @@ def lanes_apart(case: Case) -> str | None:
     for lane in range(LANES):
         alone, _ = case.network(case.ids[:, lane : lane + 1], case.initial(1))
         if not _close(together[:, lane], alone[:, 0]):
-            return f"lane {lane} alone has other logits than beside the others"
+            return f"sequence {lane} of the batch has other logits alone than in the batch"
     return None
 
 

@@ -59,7 +59,7 @@ def shapes(case: Counted) -> str | None:
     if tuple(nats.shape) != (STEPS - 1, LANES) or nats.dtype != torch.float32:
         return f"nats are {nats.dtype} {list(nats.shape)} instead of float32 {[STEPS - 1, LANES]}"
     if not _form(before) == _form(after) == _form(read):
-        return f"the state changes its form from {_form(before)} to {_form(after)} and {_form(read)}"
+        return f"the state changes its shape from {_form(before)} to {_form(after)} and {_form(read)}"
     return None
 
 
@@ -90,7 +90,7 @@ def lanes_apart(case: Counted) -> str | None:
     for lane in range(LANES):
         alone, _ = case.predictor.score(case.ids[:, lane : lane + 1], case.predictor.initial_state(1))
         if not _close(together[:, lane], alone[:, 0]):
-            return f"lane {lane} alone has other nats than beside the others"
+            return f"sequence {lane} of the batch has other nats alone than in the batch"
     return None
 
 

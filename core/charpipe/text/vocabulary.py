@@ -53,8 +53,8 @@ def check_parent(tokenizer: Tokenizer, parent: Mapping[str, Any] | None) -> None
     """Raise UsageError if `parent` belongs to another tokenizer and so cannot be extended."""
     if parent is not None and parent.get("tokenizer") != tokenizer.name:
         raise UsageError(
-            f"the model to start from speaks a {parent.get('tokenizer')} vocabulary, and this corpus is to have a "
-            f"{tokenizer.name} one; start afresh, or type: --set corpus.tokenizer.name={parent.get('tokenizer')}"
+            f"the model to start from has a {parent.get('tokenizer')} vocabulary, and this corpus a "
+            f"{tokenizer.name} one; leave --from out, or type: --set corpus.tokenizer.name={parent.get('tokenizer')}"
         )
 
 

@@ -46,7 +46,7 @@ def draw(curves: Mapping[str, Sequence[Sequence[Point]]], across: str) -> Figure
 
 def _title(drawn: Mapping[str, Sequence[Sequence[Point]]]) -> str:
     seeds = max(len(found) for found in drawn.values())
-    return "How they learnt" + (
+    return "Learning curves" + (
         f" (mean over {seeds} seeds, band: ± one standard deviation)" if seeds > 1 else ""
     )
 
@@ -54,7 +54,7 @@ def _title(drawn: Mapping[str, Sequence[Sequence[Point]]]) -> str:
 def _curve(axes: Any, title: str, found: list[list[Point]], across: str, look: dict[str, Any]) -> None:
     if all(len(curve) == 1 for curve in found):
         level = float(np.mean([curve[0].value for curve in found]))
-        axes.axhline(level, label=f"{title} (counted)", **look | {"linestyle": (0, (1, 1))})
+        axes.axhline(level, label=f"{title} (count-based)", **look | {"linestyle": (0, (1, 1))})
         return
     x, values = together(found, across)
     mean = values.mean(axis=0)

@@ -92,8 +92,8 @@ def keep_up(
     except CharpipeError as error:
         notify(
             Notice(
-                f"MLflow's registry does not know the champion of {corpus} yet: {error}; the next run tells it "
-                "again, or: charpipe runs sync",
+                f"the champion of {corpus} is not in MLflow's registry yet: {error}; the next run registers "
+                "it, or type: charpipe runs sync",
                 level="warning",
             )
         )
@@ -360,7 +360,7 @@ def _download(location: Location, wanted: str, folder: Path) -> Path:
         )
         if not expected or digests(fetched) != expected:
             raise RunError(
-                f"the {alias} of {corpus} from {location.shown} is not what was recorded; nothing was kept"
+                f"the {alias} of {corpus} from {location.shown} does not match its recorded digest; nothing was kept"
             )
         shutil.rmtree(target, ignore_errors=True)
         fetched.rename(target)

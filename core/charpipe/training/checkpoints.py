@@ -81,7 +81,7 @@ def publish_checkpoint(folder: Path, step: int, write: Callable[[Path], None]) -
     except (OSError, SafetensorError, StoreError) as error:
         raise RunError(
             f"the checkpoint of step {step} cannot be written to {folder}: {error}; earlier checkpoints "
-            "are whole; make room there and give the same command again"
+            "are intact; make room there and give the same command again"
         ) from error
     return final
 
@@ -127,7 +127,11 @@ def last_checkpoint(folder: Path, tell: Listener | None = None) -> Path | None:
         if wrong is None:
             return path
         if tell is not None:
-            then = "using the one before" if index + 1 < len(found) else "none is whole: starting anew"
+            then = (
+                "using the previous one"
+                if index + 1 < len(found)
+                else "none is intact: training starts from step 0"
+            )
             tell(Notice(f"checkpoint {path.name} is damaged ({wrong}); {then}", level="warning"))
     return None
 

@@ -68,8 +68,8 @@ def check_extends(parent: dict[str, Any], child: dict[str, Any], before: int, af
     if parent == child or (grown and rest[0] == rest[1] and before < after):
         return
     raise RunError(
-        f"the model to start from speaks another vocabulary ({before} tokens), which this one ({after}) does not "
-        "extend; start afresh"
+        f"the model to start from has another vocabulary ({before} tokens), which this one ({after}) does not "
+        "extend; nothing was loaded; leave --from out"
     )
 
 

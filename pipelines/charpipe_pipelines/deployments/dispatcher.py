@@ -127,7 +127,7 @@ class Dispatcher:
             for child in running:
                 if child.why_stopped is None:
                     child.stop("replace")
-                    self._tell("stopping", deployment=deployment.name, why="a later run takes its place")
+                    self._tell("stopping", deployment=deployment.name, why="a later run replaces it")
         if decision.start is not None and len(self.processes) < self._limit:
             self._start(client, decision.start.id, id_, deployment.folder, self._environ)
 
@@ -205,21 +205,21 @@ class Dispatcher:
         run = client.read_flow_run(child.flow_run)
         state: Any = run.state
         if state is not None and state.is_cancelling():
-            state = Cancelled(message="cancelled; what it had saved is kept")
+            state = Cancelled(message="cancelled; its checkpoints are kept")
             client.set_flow_run_state(run.id, state, force=True)
         elif state is None or not state.is_final():
             if state is not None and state.is_scheduled():
                 return  # it was postponed, by itself or in the UI
             log = "" if child.was_killed else f"; see {self._log(child.deployment)}"
-            state = Crashed(message=f"{child.how}; what it had saved is kept{log}")
+            state = Crashed(message=f"{child.how}; its checkpoints are kept{log}")
             client.set_flow_run_state(run.id, state, force=True)
             orphans.end_tasks(client, run.id)
         again: Any = None
         if child.why_stopped == "shutdown" and not state.is_completed():
-            again = AwaitingRetry(message="it goes on when charpipe serve is back")
+            again = AwaitingRetry(message="it resumes when charpipe serve is running again")
         elif state.is_crashed() and self._may_go_on(client, child):
             moment = datetime.fromtimestamp(time.time() + RETRY_SECONDS, UTC)
-            again = AwaitingRetry(scheduled_time=moment, message="it goes on from what it had saved")
+            again = AwaitingRetry(scheduled_time=moment, message="it resumes from its last checkpoint")
         if again is not None:
             client.set_flow_run_state(run.id, again, force=True)
         self._follow_name(child, run.name)

@@ -35,7 +35,7 @@ def held(workspace: Workspace) -> Iterator[None]:
     """Hold the lock of the one process that serves this workspace. Raises CharpipeError naming its holder."""
 
     def refuse(holder: str) -> None:
-        raise CharpipeError(f"{workspace.root} is served already, by {holder}; stop that one first")
+        raise CharpipeError(f"{workspace.root} is already served by {holder}; stop that process first")
 
     with exclusive(workspace.prefect / "serve.lock", refuse):
         yield
@@ -94,7 +94,7 @@ def _register(
 ) -> dict[UUID, Deployment]:
     registered = {register(client, one, workspace): one for one in deployments}
     for name in pause_leftovers(client, set(registered), workspace, own):
-        tell("paused", deployment=name, why="it is in pipelines.toml no more")
+        tell("paused", deployment=name, why="it is no longer in pipelines.toml")
     return registered
 
 

@@ -151,7 +151,7 @@ def test_bits_per_char(rnn):
         (lambda rnn: rnn.sample(temperature=float("nan")), "temperature: .* not nan"),
         (lambda rnn: rnn.sample(top_k=8), "top-k is 8, but the vocabulary has 7"),
         (lambda rnn: rnn.sample(temprature=1), "did you mean 'temperature'"),
-        (lambda rnn: rnn.bits_per_char("a"), "two or more"),
+        (lambda rnn: rnn.bits_per_char("a"), "two characters or more"),
     ],
 )
 def test_what_does_not_fit_is_said(rnn, use, said):

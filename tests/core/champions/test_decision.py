@@ -70,7 +70,7 @@ def test_better_by_chance_is_not_better() -> None:
     assert not decided.promoted
     assert decided.difference is not None
     assert decided.difference < 0
-    assert "but not surely" in decided.reason
+    assert "but not significantly" in decided.reason
 
 
 def test_a_score_that_is_no_number_never_wins() -> None:
@@ -89,7 +89,7 @@ def test_texts_that_one_cannot_spell_are_left_out_and_counted() -> None:
     assert decided.validation is not None
     assert (decided.validation.passages, decided.validation.unspelled) == (4, 24)
     assert decided.reason.startswith(
-        "nothing to compare them by: 4 held-out texts, without 24 one of them cannot"
+        "too few texts to compare them: 4 held-out texts, without 24 one of the models cannot"
     )
     assert not decided.promoted
     assert decide(challenger, champion, held(35), CONFIG).promoted

@@ -107,7 +107,7 @@ def test_by_hand_a_worse_one_only_anyway_and_back_again(lab: Lab) -> None:
     assert not stages.promote(lab.session, trained, tokens, by="user").promoted
     forced = stages.promote(lab.session, trained, tokens, by="user", anyway=True)
     assert (forced.promoted, forced.version) == (True, 2)
-    assert forced.reason.startswith("by hand, although")
+    assert forced.reason.startswith("by the user, although")
     assert roll_back(lab.session, CORPUS).run == first.run
     state = read_state(lab.workspace, CORPUS)
     assert state is not None

@@ -328,7 +328,7 @@ def test_a_broken_plugin_leaves_the_command_line_whole(project: Path, plugin: st
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout
 
-    assert "Let a trained model write" in run("--help")
+    assert "Generate text with a trained model" in run("--help")
     listed = {row["module"]: row for row in json.loads(run("plugins", "list", "--json"))}
     assert listed["charpipe_lstm"]["problems"] == []
 

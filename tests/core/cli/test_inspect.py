@@ -130,7 +130,7 @@ def test_a_person_can_say_what_kind_of_text_it_is(run: Run, capfd: pytest.Captur
     assert {row["signal"]: row["verdict"] for row in told["findings"]}["block_comment"] != verdicts[
         "block_comment"
     ]
-    assert "signals of verse were tried, as asked for" in " ".join(
+    assert "signals of verse were tried, as requested" in " ".join(
         (run.folder / "inspection.html").read_text(encoding="utf-8").lower().split()
     )
     assert charpipe.inspect("last", searched=4096, kind="mixed").search.kind == "mixed"
@@ -140,7 +140,7 @@ def test_the_table_says_how_to_name_another_kind(run: Run, capfd: pytest.Capture
     assert main(["inspect", "last", "--search", "4096"]) == 0
     assert "looks like code" in (said := capfd.readouterr().out) and "--kind" in said
     assert main(["inspect", "last", "--search", "4096", "--kind", "mixed"]) == 0
-    assert "signals of all kinds were tried, as asked for" in capfd.readouterr().out
+    assert "signals of all kinds were tried, as requested" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_dropout_may_change(corpus: Path, open_session) -> None:
 
 def test_another_tokenizer_is_refused(corpus: Path, open_session) -> None:
     first, _ = pipeline(open_session())
-    with pytest.raises(UsageError, match="speaks a char vocabulary"):
+    with pytest.raises(UsageError, match="has a char vocabulary"):
         pipeline(open_session(corpus__tokenizer__name="byte"), start=first.run)
 
 

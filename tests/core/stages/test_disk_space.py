@@ -27,10 +27,10 @@ def test_full_disk_and_unwritable_workspace_are_told_first(
 ) -> None:
     check_workspace_disk(Workspace(tmp_path / "new"))
     (tmp_path / "file").write_text("")
-    with pytest.raises(CharpipeError, match=r"cannot be written: .*nothing was begun.*CHARPIPE_HOME"):
+    with pytest.raises(CharpipeError, match=r"cannot be written: .*nothing was started.*CHARPIPE_HOME"):
         check_workspace_disk(Workspace(tmp_path / "file" / "workspace"))
     leave(monkeypatch, LEAST_FREE - 1)
-    with pytest.raises(CharpipeError, match=r"is full \(4\.19 MB free\); nothing was begun"):
+    with pytest.raises(CharpipeError, match=r"is full \(4\.19 MB free\); nothing was started"):
         check_workspace_disk(Workspace(tmp_path / "new"))
 
 

@@ -88,7 +88,7 @@ def test_a_change_of_settings_is_worked_on_and_another_size_begins_afresh(
     third = night(open_session(architectures__rnn__hidden_size=10))
     assert third["started_from"] is None
     assert any(
-        "begins afresh" in notice.message and "hidden_size 8 -> 10" in notice.message
+        "trains from new weights" in notice.message and "hidden_size 8 -> 10" in notice.message
         for notice in heard.of(Notice)
     )
     fourth = night(open_session(architectures__gru__hidden_size=8), arch="gru")
@@ -153,7 +153,7 @@ def test_a_source_that_cannot_be_reached_leaves_the_champion(
         thread.join()
     with pytest.raises(CorpusError, match=f"{first['run']} stays champion") as failed:
         night(open_session(), url)
-    assert "cannot be told whether" in str(failed.value)
+    assert "cannot check whether" in str(failed.value)
     present = champion(open_session().workspace, of_url(url))
     assert present is not None and present.run == first["run"]
 

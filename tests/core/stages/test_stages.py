@@ -322,7 +322,7 @@ def test_a_damaged_checkpoint_is_neither_scored_nor_sampled(corpus: Path, open_s
     trained, *_ = pipeline(session)
     run = find_run(session.workspace.runs, trained.run)
     assert run.checkpoint("best") != run.checkpoint("last")
-    for which, advice in [("best", "the last one is whole"), ("last", "--force train")]:
+    for which, advice in [("best", "the last one is intact"), ("last", "--force train")]:
         weights = run.checkpoint(which) / "model.safetensors"
         content = bytearray(weights.read_bytes())
         content[-1] ^= 0x80  # a sign

@@ -107,7 +107,9 @@ def test_a_registry_that_fails_half_way_is_mended_by_the_next_run(
     assert promoted.promoted
     assert champions.champion(session.workspace, CORPUS).run == promoted.run  # type: ignore[union-attr]
     warnings = [event.message for event in heard.of(Notice) if event.level == "warning"]
-    assert any("registry does not know the champion of ./mine.txt yet" in message for message in warnings)
+    assert any(
+        "the champion of ./mine.txt is not in MLflow's registry yet" in message for message in warnings
+    )
     assert challenge(tracked(train__steps=3), anyway=False).reused
     assert known(session) == ({"champion": "1"}, {"1": promoted.run})
 
@@ -116,7 +118,7 @@ def test_with_mlflow_out_of_reach_the_champion_is_champion(tracked: Any, heard: 
     session = tracked(train__steps=3, tracking__uri="http://127.0.0.1:9", tracking__patience=0)
     promoted = challenge(session)
     assert champions.champion(session.workspace, CORPUS).run == promoted.run  # type: ignore[union-attr]
-    assert any("registry does not know" in event.message for event in heard.of(Notice))
+    assert any("is not in MLflow's registry yet" in event.message for event in heard.of(Notice))
 
 
 def test_what_is_told_is_not_told_again(tracked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +162,7 @@ def test_the_champion_comes_from_the_tracking_uri_alone(tracked: Any, tmp_path: 
     for path in session.workspace.mlflow.rglob("bundle/model.safetensors"):
         path.write_bytes(b"something else")
     shutil.rmtree(elsewhere.root)
-    with pytest.raises(CharpipeError, match="not what was recorded"):
+    with pytest.raises(CharpipeError, match="does not match its recorded digest"):
         find_model("champion:./mine.txt", elsewhere, Registry(), there)
 
 

@@ -200,7 +200,7 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, new_model, tokens, settin
     told = []
     before = last_checkpoint(tmp_path, told.append)
     assert before.name == "step-00000028"
-    assert [(type(event), "using the one before" in event.message) for event in told] == [(Notice, True)]
+    assert [(type(event), "using the previous one" in event.message) for event in told] == [(Notice, True)]
     with pytest.raises(RunError, match="damaged"):
         run(tmp_path, new_model(), tokens, settings(), resume=last)
     assert of(Finished, run(tmp_path, new_model(), tokens, settings(), resume=before))[0].step == 30
@@ -213,7 +213,7 @@ def test_that_no_checkpoint_is_whole_is_said(tmp_path, new_model, tokens, settin
         (folder / "model.safetensors").write_bytes(b"")
     told = []
     assert last_checkpoint(tmp_path, told.append) is None
-    assert "none is whole: starting anew" in told[-1].message
+    assert "none is intact: training starts from step 0" in told[-1].message
 
 
 def test_a_half_written_checkpoint_does_not_count(tmp_path, new_model, tokens, settings):

@@ -128,7 +128,7 @@ def test_a_day_in_the_life_of_serve(place: Place) -> None:
 
     assert end(place, process, signal.SIGTERM) == (0, "")
     ended = place.until("ended", deployment="long")
-    assert "goes on when charpipe serve is back" in ended["next"]
+    assert "resumes when charpipe serve is running again" in ended["next"]
     assert place.notes().count("saved") >= 1
     code, out, _ = place.run("deployments", "list", "--json")
     listed = {row["deployment"]: row for row in json.loads(out)}

@@ -79,7 +79,7 @@ def test_run_with_nobody_serving_names_the_command_with_all_settings(
     (project / "pipelines.toml").write_text(TABLE)
     assert main(["deployments", "run", "nightly"]) == 1
     said = capsys.readouterr().err
-    assert "nobody serves this workspace, so nightly would not start; type `charpipe serve`" in said
+    assert "no process serves this workspace, so nightly would not start; type `charpipe serve`" in said
     assert "charpipe run retrain --corpus mine --arch rnn --preset small" in said
     for setting in ("train.steps=3", "train.window=8", "tracking.enabled=false", "sample.length=10"):
         assert f"--set {setting}" in said
