@@ -30,7 +30,7 @@ from charpipe.plugin import PipelineResult
 from charpipe.runs import Run
 from charpipe.stages import Context
 from charpipe.workspace import VARIABLE, Workspace
-from charpipe_pipelines.ahead import Ahead
+from charpipe_pipelines.early_stages import EarlyStages
 from charpipe_pipelines.orphans import whose
 from charpipe_pipelines.progress import FlowProgress
 from charpipe_pipelines.server import Api, choose
@@ -45,7 +45,7 @@ class FlowContext:
     context: Context
     progress: FlowProgress
     api: Api
-    ahead: Ahead | None = None
+    ahead: EarlyStages | None = None
     """What was begun before the server answered."""
     result: PipelineResult | None = None
     error: BaseException | None = None

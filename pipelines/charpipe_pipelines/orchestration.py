@@ -11,7 +11,7 @@ from charpipe.errors import InterruptedRun
 from charpipe.plugin import Options, Pipeline, PipelineResult
 from charpipe.stages import Context
 from charpipe.stages.recipes import check_request, load, title_of
-from charpipe_pipelines.ahead import Ahead
+from charpipe_pipelines.early_stages import EarlyStages
 from charpipe_pipelines.orphans import mark_killed_runs
 from charpipe_pipelines.server import Api, become_client, choose, point_client_at
 
@@ -28,7 +28,7 @@ def run(pipeline: Pipeline, options: Options, context: Context) -> PipelineResul
     recipe = load(pipeline)
     if context.dry_run:
         return recipe(context, options)
-    ahead = Ahead(recipe, options, context)
+    ahead = EarlyStages(recipe, options, context)
     try:
         api = _open_prefect(context, ahead)
     except InterruptedRun:
@@ -40,7 +40,7 @@ def run(pipeline: Pipeline, options: Options, context: Context) -> PipelineResul
     return _as_flow(pipeline, options, context, api, ahead)
 
 
-def _open_prefect(context: Context, ahead: Ahead) -> Api:
+def _open_prefect(context: Context, ahead: EarlyStages) -> Api:
     """Connect this process to a running server.
 
     Prefect is imported while the server starts; until it answers, `ahead` runs the first stages.
@@ -81,7 +81,7 @@ def _answering(api: Api) -> str | Exception:
 
 
 def _as_flow(
-    pipeline: Pipeline, options: Options, context: Context, api: Api, ahead: Ahead
+    pipeline: Pipeline, options: Options, context: Context, api: Api, ahead: EarlyStages
 ) -> PipelineResult:
     from charpipe_pipelines.flow_context import FlowContext, linked, waiting
     from charpipe_pipelines.progress import FlowProgress
@@ -102,7 +102,7 @@ def _as_flow(
     finally:
         ahead.wait()
         waiting.reset(token)
-        _settle(api)
+        _flush_events(api)
     if found.error is not None:
         raise found.error
     return found.result or load(pipeline)(context, options)
@@ -122,7 +122,7 @@ def _call_flow(pipeline: Pipeline, options: Options, context: Context) -> None:
         named(options=asked, settings=settings, workspace=str(context.workspace.root))
 
 
-def _settle(api: Api) -> None:
+def _flush_events(api: Api) -> None:
     """Flush what Prefect has queued for its server now, not at process exit; drop it if the server is gone."""
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker

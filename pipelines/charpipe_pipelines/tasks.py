@@ -22,7 +22,7 @@ from charpipe.events import Event, Listener, StageFailed, StageFinished
 from charpipe.stages import Context, Stage
 
 if TYPE_CHECKING:
-    from charpipe_pipelines.ahead import Ahead
+    from charpipe_pipelines.early_stages import EarlyStages
     from charpipe_pipelines.progress import FlowProgress
     from charpipe_pipelines.server import Api
 
@@ -37,7 +37,7 @@ class TaskExecutor:
     """
 
     def __init__(
-        self, progress: FlowProgress, api: Api, settings: ExitStack, ahead: Ahead | None = None
+        self, progress: FlowProgress, api: Api, settings: ExitStack, ahead: EarlyStages | None = None
     ) -> None:
         self.error: BaseException | None = None
         """What the last stage raised, whatever Prefect makes of it."""
@@ -66,7 +66,7 @@ class TaskExecutor:
         stage, context = call.stage, call.context
         self._progress.enter(stage.name)
         outcome = _Outcome(context.emit)
-        if self._ahead is not None and self._ahead.has_begun(stage.name):
+        if self._ahead is not None and self._ahead.has_started(stage.name):
             call.result = self._ahead.take(outcome.following(self._progress), self._progress.flow_run())
         else:
             call.result = stage.carry_out(replace(context, emit=outcome), *call.args, **call.kwargs)

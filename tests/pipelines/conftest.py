@@ -94,8 +94,8 @@ def server(shared_server: Server) -> Server:
 
 
 @pytest.fixture
-def session(server: Server, project: Path, heard: Any) -> Callable[..., Context]:
-    """Opens sessions on the server's workspace; keyword arguments are settings with `__` for the dot."""
+def context(server: Server, project: Path, heard: Any) -> Callable[..., Context]:
+    """Opens contexts on the server's workspace; keyword arguments are settings with `__` for the dot."""
 
     def open_one(**settings: Any) -> Context:
         given = {"tracking.enabled": False, "train.steps": 12, "sample.length": 40}

@@ -113,8 +113,8 @@ def inspect(
     """
     resolved = resolved or load_config()
     workspace, registry = find_workspace(find_project_file()), open_plugins(resolved)
-    if searched and searched < inspection.LEAST_SEARCHED:
-        raise UsageError(f"a search needs {inspection.LEAST_SEARCHED:,} characters; 0 leaves it out")
+    if searched and searched < inspection.MIN_SEARCHED:
+        raise UsageError(f"a search needs {inspection.MIN_SEARCHED:,} characters; 0 leaves it out")
     if kind is not None and not searched:
         raise UsageError(
             f"the kind {kind!r} says which units to search for, but nothing is searched; leave one out"
@@ -145,7 +145,7 @@ def inspect(
         )
     elif searched and units:
         notices.append(
-            f"too little text to search for units: {inspection.LEAST_SEARCHED:,} characters are needed"
+            f"too little text to search for units: {inspection.MIN_SEARCHED:,} characters are needed"
         )
     written = page(
         reading,

@@ -20,7 +20,7 @@ from charpipe.api.distribution import Distribution
 from charpipe.errors import UsageError, near_match
 from charpipe.evaluation import score_text
 from charpipe.generation import Position, SampleConfig, generate
-from charpipe.generation.sampling import begin
+from charpipe.generation.sampling import read_prompt
 from charpipe.models import Model, Predictor
 from charpipe.models.fitted import FittedModel
 from charpipe.models.loaded import Loaded
@@ -121,7 +121,7 @@ class LoadedModel:
         if not text:
             raise UsageError("there is nothing to read in an empty text; give step() at least one character")
         position = self._position
-        before, token = begin(self._predictor, self.encoding, text, position)
+        before, token = read_prompt(self._predictor, self.encoding, text, position)
         assert token is not None
         logits, after = self._predictor.step(torch.tensor([token]), before)
         position.state, position.token, self._after = before, token, after

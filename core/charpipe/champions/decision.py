@@ -115,7 +115,7 @@ def decide(
     return Decision(better, _reason(better, difference, probability, config), **told)
 
 
-def least_passages(confidence: float) -> int:
+def min_passages(confidence: float) -> int:
     """The minimum number of texts for this confidence: if both models were equal, one would be better on all n texts
     with a probability of 2^-n."""
     return max(2, math.ceil(math.log2(1 / (1 - confidence))))
@@ -153,7 +153,7 @@ def _refusal(
 ) -> str | None:
     if not np.isfinite(ours).all():
         return "the challenger's scores are not finite"
-    least = least_passages(config.confidence)
+    least = min_passages(config.confidence)
     if validation.passages >= least:
         return None
     left_out = [f"{held.seen} on which the champion was trained"] if held.seen else []

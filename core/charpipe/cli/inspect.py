@@ -72,9 +72,9 @@ def inspect(
     resolved = settings(set_)
     if which not in ("best", "last"):
         raise UsageError(f"--checkpoint {which!r} is neither best nor last")
-    from charpipe.api.inspect import inspect as look
+    from charpipe.api.inspect import inspect as inspect_run
 
-    found = look(
+    found = inspect_run(
         run,
         file,
         output=output,

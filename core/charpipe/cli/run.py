@@ -180,7 +180,7 @@ def execute(
     from charpipe.cli.signals import until_done
     from charpipe.cli.views import open_view
     from charpipe.stages import Context, WouldRun
-    from charpipe.stages.recipes import Would, lines_of, load, run
+    from charpipe.stages.recipes import DryRunResult, lines_of, load, run
 
     load(pipeline)  # its stages are known from here on
     with open_view(
@@ -199,7 +199,7 @@ def execute(
             result = until_done(lambda: run(pipeline, options, context), context.stop, view)
         except WouldRun as would:
             view(Notice(str(would)))
-            result = Would(str(would))
+            result = DryRunResult(str(would))
         except Exception as error:
             view.fail(error, lines_of(pipeline, getattr(error, "result", None)))
             raise

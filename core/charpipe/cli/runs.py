@@ -82,7 +82,7 @@ def show(
         print_json({**info.model_dump(by_alias=True), "status": status.model_dump(), "warning": warning})
         return
     typer.echo(f"{found.name}\n")
-    print_pairs(_standing(found, warning))
+    print_pairs(_status(found, warning))
     for title, table in (("lineage (content digests)", info.inputs), ("versions", info.versions)):
         typer.echo(f"\n{title}")
         print_pairs(table.items())
@@ -94,7 +94,7 @@ def show(
         typer.echo(f"\nsamples by step: {found.samples_file}")
 
 
-def _standing(run: Run, warning: str | None) -> Iterator[tuple[str, Any]]:
+def _status(run: Run, warning: str | None) -> Iterator[tuple[str, Any]]:
     """How a run stands, without what is not known of it."""
     row = _row(run) or {}
     yield from ((key, value) for key, value in row.items() if key not in ("run", "worse_than_guessing"))

@@ -35,7 +35,7 @@ def train_trial(
     Raises InterruptedRun after saving if a stop was requested; every other error is stored in the row, so that the
     other configurations continue. In a dry run, the row of a configuration that would be trained names no run.
     """
-    told = _Told(context, trial.name, comparison)
+    told = _TrialListener(context, trial.name, comparison)
     own = replace(configured(context, trial), emit=told)
     context.check_stop(trial.name)
     try:
@@ -94,7 +94,7 @@ def sentence(error: Exception) -> str:
 
 
 @dataclass
-class _Told:
+class _TrialListener:
     """Forwards a training's events as those of one stage, named after the trial."""
 
     context: Context

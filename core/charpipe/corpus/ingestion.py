@@ -20,7 +20,7 @@ from charpipe.corpus.documents import DocumentWriter, NotesWriter, Part, Rejecte
 from charpipe.corpus.exclusions import LeftOut
 from charpipe.corpus.limits import Limits
 from charpipe.corpus.members import NOTHING, Member, Progress, folder_members
-from charpipe.corpus.previous_version import Earlier, Kept
+from charpipe.corpus.previous_version import PreviousVersion, UnchangedDocument
 from charpipe.corpus.selection import Selection
 from charpipe.errors import CorpusError
 from charpipe.plugin import Fetched
@@ -40,7 +40,7 @@ def ingest(
     progress: Progress = lambda done, total: None,
     *,
     unchanged: Callable[[], bool] = lambda: True,
-    earlier: Earlier | None = None,
+    earlier: PreviousVersion | None = None,
     limits: Limits | None = None,
     left_out: LeftOut = NOTHING,
 ) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def ingest(
 
 @contextmanager
 def _open(
-    fetched: Fetched, selection: Selection, limits: Limits, earlier: Earlier | None, left_out: LeftOut
+    fetched: Fetched, selection: Selection, limits: Limits, earlier: PreviousVersion | None, left_out: LeftOut
 ) -> Iterator[tuple[Iterator[Member], Callable[[], int] | None, int | None]]:
     """The members of the source, and for a file a function that returns the read position, and its size."""
     if fetched.text is not None:
@@ -99,7 +99,7 @@ def _open(
             yield iter(members), members.position, fetched.path.stat().st_size
 
 
-def _known(earlier: Earlier | None) -> Callable[[str], bool]:
+def _known(earlier: PreviousVersion | None) -> Callable[[str], bool]:
     return lambda path: earlier is not None and earlier.find(printable(path)) is not None
 
 
@@ -113,7 +113,7 @@ class _Ingestion:
         documents: DocumentWriter,
         rejected: RejectedWriter,
         notes: NotesWriter,
-        earlier: Earlier | None,
+        earlier: PreviousVersion | None,
         unpacker: Unpacker,
     ) -> None:
         self._unpacker = unpacker
@@ -154,7 +154,7 @@ class _Ingestion:
         except OSError as error:
             self._reject(path, f"unreadable: {error.strerror or error}", member.size)
 
-    def _take_again(self, path: str, kept: Kept) -> None:
+    def _take_again(self, path: str, kept: UnchangedDocument) -> None:
         """Mark an unchanged document's rows for copying; consecutive rows are copied together."""
         assert self._earlier is not None
         if kept.start != self._taking[1]:

@@ -26,7 +26,7 @@ from charpipe.plugin import Encoding
 
 MARGIN = 0.1
 """The margin by which a unit's strength must exceed both controls' (0.05 of an area under the curve)."""
-LEAST = 0.5
+MIN_SCORE = 0.5
 """The minimum strength for naming a unit after a signal (an area of 0.75)."""
 SHIFTS = 20
 SPANS = 5
@@ -237,7 +237,7 @@ class _Evidence:
         best, *others = [self._scored(unit, place) for unit in order]
         untrained = float(self.untrained[:, place].max()) if len(self.untrained) else None
         shuffled = float(self.shuffled[place])
-        bar = max(LEAST, MARGIN + max(shuffled, untrained or 0.0))
+        bar = max(MIN_SCORE, MARGIN + max(shuffled, untrained or 0.0))
         hits, false_alarms = self._rates(number, order[0], best.sign)
         return Finding(
             SIGNALS[number],

@@ -10,16 +10,16 @@ from itertools import pairwise
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 760, 320
-LEAST_LEFT, TOP, BOTTOM = 62, 14, 46
+MIN_LEFT, TOP, BOTTOM = 62, 14, 46
 LETTER, BOLD, DIGIT = 10, 11.5, 11
 """The widths of a letter of a level's label, of a curve's label, and of a tick, at their largest size, on a phone."""
 TITLE = 40
 """The width of the left axis' title, with the space around it."""
 APART = 20.0
 """The minimum distance between two labels: the height of one at that size."""
-MOST_POINTS = 600
-LARGEST, LEAST = 1e12, 1e-12
-"""Values above LARGEST are treated as infinite, and on a logarithmic axis, values below LEAST as zero."""
+MAX_POINTS = 600
+MAX_VALUE, MIN_VALUE = 1e12, 1e-12
+"""Values above MAX_VALUE are treated as infinite, and on a logarithmic axis, values below MIN_VALUE as zero."""
 MARKED = 40
 """A curve with at most this many points shows a marker for each."""
 
@@ -34,7 +34,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Level:
+class ReferenceLine:
     """A horizontal reference line."""
 
     name: str
@@ -51,7 +51,7 @@ class Axes:
     logarithmic: bool = False
 
 
-def chart(lines: Sequence[Line], axes: Axes, levels: Sequence[Level] = ()) -> Markup | None:
+def chart(lines: Sequence[Line], axes: Axes, levels: Sequence[ReferenceLine] = ()) -> Markup | None:
     """The chart as an SVG element; None if no curve has a finite point."""
     lines = [Line(line.name, line.colour, _drawable(line.points, axes.logarithmic)) for line in lines]
     lines = [line for line in lines if line.points]
@@ -83,10 +83,10 @@ def chart(lines: Sequence[Line], axes: Axes, levels: Sequence[Level] = ()) -> Ma
 
 def _left(up: _Scale) -> float:
     """The width of the left axis' title and its longest tick label."""
-    return max(LEAST_LEFT, TITLE + DIGIT * max((len(_short(value)) for value in up.ticks()), default=0))
+    return max(MIN_LEFT, TITLE + DIGIT * max((len(_short(value)) for value in up.ticks()), default=0))
 
 
-def _widest(lines: Sequence[Line], levels: Sequence[Level]) -> float:
+def _widest(lines: Sequence[Line], levels: Sequence[ReferenceLine]) -> float:
     """The width of the widest label to the right of the curves."""
     return max([*(BOLD * len(line.name) for line in lines), *(LETTER * len(level.name) for level in levels)])
 
@@ -141,12 +141,14 @@ def _grid(across: _Scale, up: _Scale, axes: Axes) -> list[str]:
     parts.append(
         f'<text class="tick" x="{middle}" y="{HEIGHT - 8}" text-anchor="middle">{escape(axes.x)}</text>'
     )
-    turned = f"translate(18 {(TOP + bottom) / 2}) rotate(-90)"
-    parts.append(f'<text class="tick" transform="{turned}" text-anchor="middle">{escape(axes.y)}</text>')
+    rotation = f"translate(18 {(TOP + bottom) / 2}) rotate(-90)"
+    parts.append(f'<text class="tick" transform="{rotation}" text-anchor="middle">{escape(axes.y)}</text>')
     return parts
 
 
-def _levels(levels: Sequence[Level], across: _Scale, up: _Scale, places: Sequence[float]) -> list[str]:
+def _levels(
+    levels: Sequence[ReferenceLine], across: _Scale, up: _Scale, places: Sequence[float]
+) -> list[str]:
     parts, left, right = [], across.start, across.end
     for level, place in zip(levels, places, strict=True):
         y = up(level.value)
@@ -186,10 +188,12 @@ def _apart(places: list[float], lowest: float = HEIGHT - BOTTOM) -> list[float]:
 
 def _drawable(points: Sequence[tuple[float, float]], log: bool) -> list[tuple[float, float]]:
     """The finite points; a long curve is reduced to the mean of each segment."""
-    finite = [(x, y) for x, y in points if abs(x) < LARGEST and abs(y) < LARGEST and (y > LEAST or not log)]
-    if len(finite) <= MOST_POINTS:
+    finite = [
+        (x, y) for x, y in points if abs(x) < MAX_VALUE and abs(y) < MAX_VALUE and (y > MIN_VALUE or not log)
+    ]
+    if len(finite) <= MAX_POINTS:
         return finite
-    size = math.ceil(len(finite) / MOST_POINTS)
+    size = math.ceil(len(finite) / MAX_POINTS)
     parts = [finite[start : start + size] for start in range(0, len(finite), size)]
     return [(sum(x for x, _ in part) / len(part), sum(y for _, y in part) / len(part)) for part in parts]
 

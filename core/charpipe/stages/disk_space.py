@@ -11,7 +11,7 @@ from charpipe.errors import CharpipeError
 from charpipe.stages.units import size
 from charpipe.workspace import VARIABLE, Workspace
 
-LEAST_FREE = 4 * 2**20
+MIN_FREE = 4 * 2**20
 """Bytes. With fewer not even the databases and logs of one command have room."""
 
 
@@ -28,7 +28,7 @@ def check_workspace_disk(workspace: Workspace) -> None:
             f"the workspace cannot be written: {root} ({error.strerror}); nothing was started. "
             f"Set {VARIABLE} to a writable folder"
         ) from error
-    if free < LEAST_FREE:
+    if free < MIN_FREE:
         raise CharpipeError(
             f"the disk of the workspace {root} is full ({size(free, 'B')} free); nothing was started. "
             f"Make room, or set {VARIABLE} to a folder on another disk"

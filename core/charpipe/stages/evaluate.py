@@ -15,9 +15,9 @@ from charpipe.plugin import Facts
 from charpipe.runs import Run
 from charpipe.runs.models import load_run
 from charpipe.runs.uniform_baseline import warn_about
+from charpipe.stages.computation import once
 from charpipe.stages.novelty import novelty_of
 from charpipe.stages.objects import Made, progress_of
-from charpipe.stages.once import once
 from charpipe.stages.run_results import RunResult, checkpoint_digest, record
 from charpipe.stages.stage import Context, stage
 from charpipe.stages.train import TrainedRun
@@ -29,7 +29,7 @@ VERSION = 4
 """The version of the stage."""
 SHOWN_IN_FULL = 64
 """A training text of up to this many characters is shown with the predictions after each of them."""
-MOST_TOKENS = 8
+MAX_TOKENS_PER_CHARACTER = 8
 """Tokens that a character takes at most, for all that is read of a text to be shown."""
 
 
@@ -159,7 +159,7 @@ def _surprise(
     from charpipe.inspection.surprise import SHOWN, surprise
 
     for split in ("val", "test"):
-        start = open_tokens(context.path(tokens), split).tokens[: MOST_TOKENS * SHOWN]
+        start = open_tokens(context.path(tokens), split).tokens[: MAX_TOKENS_PER_CHARACTER * SHOWN]
         found = surprise(predictor, loaded.encoding, split, start.tolist())
         if found is not None:
             return found.as_json()

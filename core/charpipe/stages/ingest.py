@@ -14,11 +14,11 @@ from charpipe.corpus.exclusions import LeftOut, own_files
 from charpipe.corpus.fingerprint import ChangedError, survey
 from charpipe.errors import CorpusError, RefreshError
 from charpipe.plugin import Fetched
+from charpipe.stages.computation import WouldRun
 from charpipe.stages.disk_space import space_warning
-from charpipe.stages.ingest_notices import listed, tell_of_texts
+from charpipe.stages.ingest_notices import listed, report_texts
 from charpipe.stages.network import DOWNLOAD
 from charpipe.stages.objects import Made, build, progress_of, recorded
-from charpipe.stages.once import WouldRun
 from charpipe.stages.splits import earlier_documents
 from charpipe.stages.stage import Context, stage
 from charpipe.stages.units import size
@@ -65,7 +65,7 @@ def ingest(context: Context, wanted: str) -> Made:
                 f"left out, because they change while they are read: {listed(error.paths)}", "warning"
             )
         else:
-            tell_of_texts(context, made)
+            report_texts(context, made)
             return made
     raise CorpusError(
         f"{fetched.origin} keeps changing while it is read; nothing was kept. Copy it, and name the copy"

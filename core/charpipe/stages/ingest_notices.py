@@ -17,7 +17,7 @@ SHOWN = 10
 _NAMES = 3
 
 
-def tell_of_texts(context: Context, made: Made) -> None:
+def report_texts(context: Context, made: Made) -> None:
     """Notices of what was rejected and of what was tolerated; they name the files if these have just been read."""
     rejected, documents = made.facts.get("rejected", 0), made.facts["documents"]
     if made.facts.get("notes") and not made.reused:

@@ -9,7 +9,7 @@ from typing import Any
 
 from charpipe.errors import StoreError
 from charpipe.events import StageProgress
-from charpipe.stages.once import Computation, Found, once, skipped
+from charpipe.stages.computation import Computation, Found, once, skipped
 from charpipe.stages.stage import Context
 from charpipe.store import Action
 from charpipe.store.manifest import read_manifest

@@ -18,8 +18,8 @@ from charpipe.models.loaded import load_bundle
 from charpipe.runs import Run
 from charpipe.runs.uniform_baseline import warn_about
 from charpipe.stages.candidates import candidate_of
+from charpipe.stages.computation import Computation, Found, once
 from charpipe.stages.objects import Made, progress_of
-from charpipe.stages.once import Computation, Found, once
 from charpipe.stages.stage import Context, stage
 from charpipe.stages.train import TrainedRun
 from charpipe.store import digest_of_json
@@ -208,7 +208,7 @@ def _compare(
     seen = None
     theirs = load_bundle(present.name, present.folder, context.registry)
     if refusal is None:
-        seen, refusal = _seen(context, present, theirs.encoding, tokens, ours.encoding)
+        seen, refusal = _overlap(context, present, theirs.encoding, tokens, ours.encoding)
     held = held_out(tokens, ours.encoding, config.characters, seen)
     if refusal is None and not held.shared:
         refusal = "it was trained on another corpus of the same name: they have no document in common"
@@ -220,7 +220,7 @@ def _compare(
     return account
 
 
-def _seen(
+def _overlap(
     context: Context, present: Champion, theirs: Any, tokens: Path, ours: Any
 ) -> tuple[Any, str | None]:
     from charpipe.champions.overlap import Overlap

@@ -12,7 +12,7 @@ from charpipe.stages.stage import Context
 
 
 @dataclass(frozen=True)
-class Would(PipelineResult):
+class DryRunResult(PipelineResult):
     """The result of a dry run that found work to do."""
 
     would: str
@@ -51,7 +51,7 @@ def title_of(pipeline: Pipeline, options: Options) -> str:
 
 def lines_of(pipeline: Pipeline, result: JsonResult | None, *, dry_run: bool = False) -> Iterator[str]:
     """The lines printed at the end of a pipeline."""
-    if result is not None and not isinstance(result, Would):
+    if result is not None and not isinstance(result, DryRunResult):
         show: Callable[..., Iterable[str]] = _fields if pipeline.show is None else resolve(pipeline.show)
         yield from show(result, dry_run=dry_run)
     if dry_run:

@@ -10,7 +10,7 @@ from charpipe import generation
 from charpipe.events import Sampled
 from charpipe.runs import Run
 from charpipe.runs.models import load_run
-from charpipe.stages.once import once
+from charpipe.stages.computation import once
 from charpipe.stages.run_results import RunResult, checkpoint_digest, publish, record
 from charpipe.stages.stage import Context, stage
 from charpipe.stages.train import TrainedRun

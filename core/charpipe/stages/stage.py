@@ -23,7 +23,7 @@ from charpipe.errors import InterruptedRun, UsageError, near_match
 from charpipe.events import Event, Listener, Notice
 from charpipe.plugins.registry import Registry
 from charpipe.runs import Run
-from charpipe.stages.publishing import Publishing
+from charpipe.stages.publication import Publishing
 from charpipe.store import Store
 from charpipe.workspace import Workspace
 

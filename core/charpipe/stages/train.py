@@ -9,8 +9,8 @@ from typing import Any
 
 from charpipe.errors import InterruptedRun, RunError
 from charpipe.runs import Run, readable_runs
+from charpipe.stages.computation import Computation, Found, once
 from charpipe.stages.objects import Made
-from charpipe.stages.once import Computation, Found, once
 from charpipe.stages.plan import TrainingJob, TrainRequest, make_plan
 from charpipe.stages.resume import action_then, first_action
 from charpipe.stages.sampling import check_sampling

@@ -15,7 +15,7 @@ from charpipe.runs import Recorder, Run
 from charpipe.stages.plan import TrainingJob
 from charpipe.stages.resume import record_changes
 from charpipe.stages.stage import Context
-from charpipe.stages.warm_start import start_of
+from charpipe.stages.warm_start import warm_start_checkpoint
 from charpipe.store.manifest import read_manifest
 from charpipe.text import open_tokens
 from charpipe.tracking import locate
@@ -87,10 +87,10 @@ def _events(plan: TrainingJob, run: Run, recorder: Recorder) -> Iterator[Event]:
     recorder.rewind(_step(resume), resume, best_until(resume) if resume else None)
     for conflict in plan.context.registry.conflicts("metric").values():
         plan.context.notice(f"{conflict}; it is not computed", "warning")
-    yield from _counted(plan, run, resume) if plan.counted else _learned(plan, run, resume)
+    yield from _count_based_events(plan, run, resume) if plan.counted else _neural_events(plan, run, resume)
 
 
-def _learned(plan: TrainingJob, run: Run, resume: Path | None) -> Iterator[Event]:
+def _neural_events(plan: TrainingJob, run: Run, resume: Path | None) -> Iterator[Event]:
     """Train a neural model."""
     encoding, vocabulary, plugin = _language(plan, run)
     settings, replay = plan.context.config.train, plan.replay
@@ -103,13 +103,13 @@ def _learned(plan: TrainingJob, run: Run, resume: Path | None) -> Iterator[Event
         checkpoints=run.checkpoints,
         encoding=encoding,
         resume=resume,
-        warm_start=start_of(plan.context, plan.request.warm_start) if resume is None else None,
+        warm_start=warm_start_checkpoint(plan.context, plan.request.warm_start) if resume is None else None,
         plan=Steps.from_json(replay.plan) if replay is not None else None,
         **_surroundings(plan, run),
     )
 
 
-def _counted(plan: TrainingJob, run: Run, resume: Path | None) -> Iterator[Event]:
+def _count_based_events(plan: TrainingJob, run: Run, resume: Path | None) -> Iterator[Event]:
     """Fit a count-based model."""
     encoding, vocabulary, plugin = _language(plan, run)
     return train_count_based(

@@ -20,7 +20,7 @@ from charpipe.runs import Run, find_run
 from charpipe.stages.architectures import architecture
 from charpipe.stages.stage import Context, stage
 from charpipe.store.manifest import read_manifest
-from charpipe.training.warm_start import WarmStart as TrainingStart
+from charpipe.training.warm_start import WarmStartCheckpoint
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def vocabulary_of(context: Context, warm_start: WarmStart) -> dict[str, Any]:
     return _json(context.workspace.root / warm_start.path / "vocabulary.json")
 
 
-def start_of(context: Context, warm_start: WarmStart | None) -> TrainingStart | None:
+def warm_start_checkpoint(context: Context, warm_start: WarmStart | None) -> WarmStartCheckpoint | None:
     """The trainer's warm-start argument. Raises RunError if the checkpoint is missing or has changed."""
     if warm_start is None:
         return None
@@ -101,10 +101,10 @@ def start_of(context: Context, warm_start: WarmStart | None) -> TrainingStart | 
         raise RunError(
             f"the checkpoint of {warm_start.run} to start from is gone or another; nothing was trained"
         )
-    return TrainingStart(folder, warm_start.offset)
+    return WarmStartCheckpoint(folder, warm_start.offset)
 
 
-def settled_config(
+def warm_start_config(
     context: Context, warm_start: WarmStart | None, config: ModelConfig, size: int
 ) -> ModelConfig:
     """The architecture's settings, with the input width that the warm-start model requires."""

@@ -34,11 +34,11 @@ def draw(curves: Mapping[str, Sequence[Sequence[Point]]], across: str) -> Figure
         xlabel=AXES[across], ylabel="bits per character of validation text", title=_title(drawn)
     )
     for number, (title, found) in enumerate(drawn.items()):
-        look: dict[str, Any] = {
+        style: dict[str, Any] = {
             "color": f"C{number % COLOURS}",
             "linestyle": STYLES[number // COLOURS % len(STYLES)],
         }
-        _curve(axes, title, found, across, look)
+        _curve(axes, title, found, across, style)
     axes.grid(alpha=0.3)
     axes.legend(loc="upper right", fontsize="small", ncols=1 + len(drawn) // 12)
     return figure
@@ -51,17 +51,17 @@ def _title(drawn: Mapping[str, Sequence[Sequence[Point]]]) -> str:
     )
 
 
-def _curve(axes: Any, title: str, found: list[list[Point]], across: str, look: dict[str, Any]) -> None:
+def _curve(axes: Any, title: str, found: list[list[Point]], across: str, style: dict[str, Any]) -> None:
     if all(len(curve) == 1 for curve in found):
         level = float(np.mean([curve[0].value for curve in found]))
-        axes.axhline(level, label=f"{title} (count-based)", **look | {"linestyle": (0, (1, 1))})
+        axes.axhline(level, label=f"{title} (count-based)", **style | {"linestyle": (0, (1, 1))})
         return
     x, values = together(found, across)
     mean = values.mean(axis=0)
-    axes.plot(x, mean, label=title, **look)
+    axes.plot(x, mean, label=title, **style)
     if len(found) > 1:
         spread = values.std(axis=0, ddof=1)
-        axes.fill_between(x, mean - spread, mean + spread, color=look["color"], alpha=0.2, linewidth=0)
+        axes.fill_between(x, mean - spread, mean + spread, color=style["color"], alpha=0.2, linewidth=0)
 
 
 def together(found: Sequence[Sequence[Point]], across: str) -> tuple[Any, Any]:

@@ -77,7 +77,7 @@ class Dispatcher:
                 pid = flow_processes.find(run.id, self._workspace.root)
                 child = FlowProcess(run.id, run.deployment_id, pid or -1)
                 if pid is None:
-                    self._settle(client, child)
+                    self._finish(client, child)
                 else:
                     self.processes[run.id] = child
                     self._names[run.id] = run.name
@@ -186,7 +186,7 @@ class Dispatcher:
     def _reap(self, client: SyncPrefectClient) -> None:
         for id_, child in list(self.processes.items()):
             if child.ended():
-                self._settle(client, child)
+                self._finish(client, child)
                 del self.processes[id_]
             elif child.why_stopped is not None and time.monotonic() - child.told > GRACE_SECONDS:
                 child.kill()
@@ -198,7 +198,7 @@ class Dispatcher:
                 child.stop("cancel")
                 self._tell("stopping", deployment=self._name(child), why="cancelled in Prefect's page")
 
-    def _settle(self, client: SyncPrefectClient, child: FlowProcess) -> None:
+    def _finish(self, client: SyncPrefectClient, child: FlowProcess) -> None:
         """Set Prefect's state of a run from how its process ended."""
         from prefect.states import AwaitingRetry, Cancelled, Crashed
 

@@ -24,7 +24,7 @@ def _load():
     return resolve(Registry().tokenizer("char").load)({"characters": TEXT, "nibbles": False})
 
 
-class Counted:
+class CountBasedPredictor:
     """A model without a network: after each character its successor, nine times in ten."""
 
     vocabulary_size = len(TEXT)
@@ -47,12 +47,12 @@ class CountedModel:
     title, parameters = "counted", 0
 
     def predictor(self, device=None, precision="float32"):
-        return Counted()
+        return CountBasedPredictor()
 
 
 class CountedRun(Loaded):
     def predictor(self, device="auto"):
-        return Counted()
+        return CountBasedPredictor()
 
 
 @pytest.fixture(params=["learnt", "counted"])

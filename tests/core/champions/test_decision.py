@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charpipe.champions.decision import Contestant, bootstrap, decide, least_passages
+from charpipe.champions.decision import Contestant, bootstrap, decide, min_passages
 from charpipe.champions.held_out import HeldOut, Passage
 from charpipe.config.settings.promotion import PromotionConfig
 from charpipe.evaluation.passages import passage_nats
@@ -63,7 +63,7 @@ def test_better_on_every_text_wins_and_worse_or_equal_does_not() -> None:
 
 
 def test_better_by_chance_is_not_better() -> None:
-    """Ahead in the mean because of one text, behind in most."""
+    """EarlyStages in the mean because of one text, behind in most."""
     passages = (*(Passage(f"{n}", "a", "a" * 20) for n in range(20)), Passage("odd", "a", "b" * 20))
     challenger, champion = contestant([1.01, 0.1]), contestant([1.0, 0.5])
     decided = decide(challenger, champion, HeldOut("documents", passages), CONFIG)
@@ -111,7 +111,7 @@ def test_the_test_split_decides_nothing() -> None:
 
 @given(st.floats(0.5, 0.999))
 def test_so_few_texts_cannot_say_so_much(confidence: float) -> None:
-    least = least_passages(confidence)
+    least = min_passages(confidence)
     assert least == 2 or 2.0 ** -(least - 1) > 1 - confidence >= 2.0**-least - 1e-12
 
 

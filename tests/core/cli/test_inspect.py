@@ -17,15 +17,15 @@ TEXT = "".join(f'say "{n}" and (go [{n}]) if (a{n}) {{ /* {n} */ }}\n' for n in 
 
 
 @pytest.fixture
-def run(project: Path, open_session) -> Run:
+def run(project: Path, open_context) -> Run:
     """A finished run over a text with quotes, brackets and comments."""
     (project / "text.txt").write_text(TEXT, encoding="utf-8")
-    session = open_session(train__steps=5, corpus__split={"train": 0.6, "val": 0.2, "test": 0.2})
-    documents = stages.ingest(session, "text.txt")
-    vocabulary = stages.learn_vocabulary(session, "text.txt", documents)
-    tokens = stages.encode(session, "text.txt", documents, vocabulary)
-    trained = stages.train(session, TrainRequest("text.txt", "rnn"), tokens, vocabulary)
-    return Run(session.workspace.runs / trained.run)
+    context = open_context(train__steps=5, corpus__split={"train": 0.6, "val": 0.2, "test": 0.2})
+    documents = stages.ingest(context, "text.txt")
+    vocabulary = stages.learn_vocabulary(context, "text.txt", documents)
+    tokens = stages.encode(context, "text.txt", documents, vocabulary)
+    trained = stages.train(context, TrainRequest("text.txt", "rnn"), tokens, vocabulary)
+    return Run(context.workspace.runs / trained.run)
 
 
 def printed(capfd: pytest.CaptureFixture[str], *words: str) -> dict:

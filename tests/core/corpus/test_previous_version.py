@@ -12,7 +12,7 @@ from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.corpus import documents, ingestion
 from charpipe.corpus.fingerprint import survey
 from charpipe.corpus.ingestion import ingest, printable
-from charpipe.corpus.previous_version import Earlier
+from charpipe.corpus.previous_version import PreviousVersion
 from charpipe.errors import CorpusError
 from charpipe.plugin import Fetched
 
@@ -44,11 +44,15 @@ def write(folder: Path, version: Version) -> None:
         (folder / name).write_bytes(data)
 
 
-def run(folder: Path, out: Path, before: Path | None, **config: str) -> tuple[dict, Earlier | None]:
+def run(folder: Path, out: Path, before: Path | None, **config: str) -> tuple[dict, PreviousVersion | None]:
     out.mkdir()
     fetched, settings = Fetched("x", path=folder), CorpusConfig(sources=["x"], **config)
     found = survey(fetched, settings, folder.parent / "cache").contents
-    earlier = Earlier(before, {printable(path): digest for path, digest in found.items()}) if before else None
+    earlier = (
+        PreviousVersion(before, {printable(path): digest for path, digest in found.items()})
+        if before
+        else None
+    )
     return ingest(fetched, settings, out, earlier=earlier), earlier
 
 

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charpipe.reports.charts import Axes, Level, Line, chart
+from charpipe.reports.charts import Axes, Line, ReferenceLine, chart
 
 AXES = Axes("step", "bits & pieces")
 numbers = st.floats(allow_nan=True, allow_infinity=True) | st.integers(-5, 5).map(float)
@@ -20,7 +20,7 @@ def test_any_points_make_a_whole_drawing_or_none(points):
 
 
 def test_a_curve_and_a_level_are_drawn_and_named():
-    drawn = str(chart([Line("val", 1, [(1, 4.0), (2, 2.0)])], AXES, [Level("xz", 3.0)]))
+    drawn = str(chart([Line("val", 1, [(1, 4.0), (2, 2.0)])], AXES, [ReferenceLine("xz", 3.0)]))
     assert "polyline" in drawn and ">xz<" in drawn and "bits &amp; pieces" in drawn
 
 

@@ -14,11 +14,7 @@ from charpipe.kernels.jit.processor import this_processor
 from charpipe.store.manifest import describe
 from charpipe.training import last_checkpoint, train
 from charpipe.training.checkpoints import SCHEMA, damage
-
-
-class Bomb:
-    def __reduce__(self):
-        return (print, ("a pickle was executed",))
+from pickle_bomb import Bomb
 
 
 @pytest.fixture

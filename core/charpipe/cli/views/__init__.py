@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from charpipe.cli.views.base import View
-from charpipe.cli.views.jsonlines import JsonLines
-from charpipe.cli.views.live import Live
-from charpipe.cli.views.plain import Plain
+from charpipe.cli.views.jsonlines import JsonLinesView
+from charpipe.cli.views.live import LiveView
+from charpipe.cli.views.plain import PlainView
 from charpipe.cli.views.progress import Progress
 
 
@@ -19,12 +19,12 @@ def open_view(
 ) -> AbstractContextManager[View]:
     """The view that fits where output goes."""
     if json:
-        return JsonLines()
+        return JsonLinesView()
     progress = Progress(pipeline, str(options.get("corpus", "")))
     progress.plan(stages)
     if sys.stdout.isatty():
-        return Live(progress)
-    return Plain(progress)
+        return LiveView(progress)
+    return PlainView(progress)
 
 
 __all__ = ["View", "open_view"]

@@ -27,7 +27,7 @@ FREE = frozenset(
     ]
 )
 """Settings that may change when a run is resumed."""
-MOST = 10**12
+MAX_COUNT = 10**12
 """Of anything that is counted in steps or passes: more than any machine makes."""
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BUDGET = re.compile(r"(?:\d+(?:\.\d+)?\s*[smhd]?\s*)+")
@@ -55,20 +55,20 @@ class TrainConfig(Options):
 
     # Length
     steps: int | None = Field(
-        None, ge=0, le=MOST, description="updates to make; unset: as many as the budget allows"
+        None, ge=0, le=MAX_COUNT, description="updates to make; unset: as many as the budget allows"
     )
     budget: str = Field("2m", description="time to train for (90s, 2m, 1h), where steps is unset")
     max_epochs: float = Field(
         1000.0,
         gt=0,
-        le=MOST,
+        le=MAX_COUNT,
         allow_inf_nan=False,
         description="passes over the corpus at which a budget counts as spent",
     )
     patience: int | None = Field(
         None,
         ge=1,
-        le=MOST,
+        le=MAX_COUNT,
         description="evaluations without a better validation score after which training ends",
     )
 
@@ -141,17 +141,17 @@ class TrainConfig(Options):
     evaluate_every: int | None = Field(
         None,
         ge=1,
-        le=MOST,
+        le=MAX_COUNT,
         description="steps between evaluations; unset: twenty in a run, 1000 at most",
     )
     sample_every: int | None = Field(
-        None, ge=1, le=MOST, description="steps between samples; unset: with each evaluation"
+        None, ge=1, le=MAX_COUNT, description="steps between samples; unset: with each evaluation"
     )
     checkpoint_every: int | None = Field(
-        None, ge=1, le=MOST, description="steps between checkpoints; unset: with each evaluation"
+        None, ge=1, le=MAX_COUNT, description="steps between checkpoints; unset: with each evaluation"
     )
     keep_checkpoints: int = Field(
-        2, ge=1, le=MOST, description="latest checkpoints to keep; the best one is always kept"
+        2, ge=1, le=MAX_COUNT, description="latest checkpoints to keep; the best one is always kept"
     )
 
     @field_validator("budget")
