@@ -72,6 +72,6 @@ def _read_before(corpus: str) -> tuple[list[tuple[str, str]], list[tuple[str, st
     folder = store.last(corpus, "ingest")
     if folder is None:
         return [], []
-    from charpipe.corpus.documents import read_notes, read_rejected
+    from charpipe.corpus.file_lists import read_notes, read_rejected
 
     return read_rejected(folder), read_notes(folder)

@@ -16,8 +16,10 @@ from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.corpus.archives import FileMembers
 from charpipe.corpus.compressed import Unpacker
 from charpipe.corpus.decoding import PART, WAYS_OUT, Classifier, Verdict, chunk_bytes, classify, to_utf8
-from charpipe.corpus.documents import DocumentWriter, NotesWriter, Part, RejectedWriter
+from charpipe.corpus.document_writer import DocumentWriter
+from charpipe.corpus.documents import Part
 from charpipe.corpus.exclusions import LeftOut
+from charpipe.corpus.file_lists import NotesWriter, RejectedWriter
 from charpipe.corpus.limits import Limits
 from charpipe.corpus.members import NOTHING, Member, Progress, folder_members
 from charpipe.corpus.previous_version import PreviousVersion, UnchangedDocument

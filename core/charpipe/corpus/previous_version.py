@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from charpipe.corpus.documents import read_batches, read_notes
+from charpipe.corpus.documents import read_batches
+from charpipe.corpus.file_lists import read_notes
 
 _OUTLINE = ("path", "part", "sha256", "bytes", "encoding", "characters")
 

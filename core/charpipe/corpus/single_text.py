@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from charpipe.config.settings.corpus import CorpusConfig
-from charpipe.corpus.documents import read_documents, read_notes, read_rejected
+from charpipe.corpus.documents import read_documents
+from charpipe.corpus.file_lists import read_notes, read_rejected
 from charpipe.corpus.ingestion import ingest
 from charpipe.errors import CorpusError, UsageError
 from charpipe.plugin import Fetched

@@ -12,9 +12,9 @@ from charpipe.models.loaded import Loaded, load_bundle
 from charpipe.plugins.registry import Registry
 from charpipe.runs import find_run
 from charpipe.runs.models import load_run
+from charpipe.tracking.champion_download import download_champion
 from charpipe.tracking.download import download_model
 from charpipe.tracking.location import Location, locate
-from charpipe.tracking.registry import download_champion
 from charpipe.workspace import Workspace
 
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from charpipe.config.settings.corpus import CorpusConfig
-from charpipe.corpus import documents, ingestion
+from charpipe.corpus import document_writer, file_lists, ingestion
 from charpipe.corpus.fingerprint import survey
 from charpipe.corpus.ingestion import ingest, printable
 from charpipe.corpus.previous_version import PreviousVersion
@@ -68,9 +68,10 @@ def test_any_sequence_of_changes_gives_what_a_full_ingest_gives(
     history: list[Version], newline: str, group: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
-        patch.setattr(documents, "GROUP_BYTES", group)
-        patch.setattr(documents, "GROUP_ROWS", 5)
-        patch.setattr(documents, "SHARD_BYTES", 900)
+        patch.setattr(document_writer, "GROUP_BYTES", group)
+        patch.setattr(document_writer, "GROUP_ROWS", 5)
+        patch.setattr(file_lists, "GROUP_ROWS", 5)
+        patch.setattr(document_writer, "SHARD_BYTES", 900)
         root, before = Path(folder), None
         for at, version in enumerate(history):
             write(root / "in", version)
@@ -101,7 +102,7 @@ def test_only_what_changed_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_document_of_many_parts_is_taken_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ingestion, "PART", 1000)
     monkeypatch.setattr("charpipe.corpus.decoding.PART", 1000)
-    monkeypatch.setattr(documents, "GROUP_BYTES", 1700)
+    monkeypatch.setattr(document_writer, "GROUP_BYTES", 1700)
     write(tmp_path / "in", {"a.txt": b"small", "big.txt": "größer ".encode() * 900, "c.txt": b"end"})
     run(tmp_path / "in", tmp_path / "one", None)
     (tmp_path / "in" / "a.txt").write_bytes(b"another start")

@@ -315,7 +315,7 @@ def test_the_command_says_what_was_freed(workspace: Workspace, capsys: pytest.Ca
 def test_a_run_takes_its_models_in_mlflow_with_it(open_context, project: Path) -> None:
     from charpipe.tracking import TrackingConfig, locate
     from charpipe.tracking.client import connect
-    from charpipe.tracking.registry import model_name
+    from charpipe.tracking.model_names import model_name
 
     for number in range(3):
         (project / "mine.txt").write_text(f"the {number} brown fox jumps over the lazy dog. " * 40)

@@ -23,14 +23,13 @@ from charpipe.events import Notice
 from charpipe.plugins.registry import Registry
 from charpipe.stages import Context, TrainRequest
 from charpipe.stages.promote import publish_champions, roll_back
-from charpipe.tracking import Location, TrackingConfig, locate
-from charpipe.tracking import registry as registered
+from charpipe.tracking import Location, TrackingConfig, locate, model_names, registry
 from charpipe.tracking.client import connect
 from charpipe.tracking.models import find_model
 from waiting import LIMIT, until
 
 CORPUS = "./mine.txt"
-NAME = registered.model_name(CORPUS)
+NAME = model_names.model_name(CORPUS)
 TEXT = "the quick brown fox jumps over the lazy dog. " * 60
 
 
@@ -74,7 +73,7 @@ def test_versions_and_aliases_follow_promotion_and_rollback(tracked: Any) -> Non
     assert known(context) == ({"champion": "2", "previous": "1"}, {"1": first.run, "2": second.run})
     roll_back(context, CORPUS)
     assert known(context)[0] == {"champion": "1"}
-    assert registered.follow(place(context), context.workspace, CORPUS) == 0
+    assert registry.follow(place(context), context.workspace, CORPUS) == 0
     client = connect(place(context))
     version = client.get_model_version_by_alias(NAME, "champion")
     info = context.workspace.runs / first.run / "run.json"
@@ -128,7 +127,7 @@ def test_what_is_told_is_not_told_again(tracked: Any, monkeypatch: pytest.Monkey
     def never(*_: object) -> None:
         raise AssertionError("MLflow was asked although it knows")
 
-    monkeypatch.setattr(registered, "connect", never)
+    monkeypatch.setattr(registry, "connect", never)
     publish_champions(context, CORPUS)
 
 
@@ -140,11 +139,11 @@ def test_a_model_that_is_kept_no_more_is_taken_back(tracked: Any) -> None:
     (source,) = (
         one.source for one in client.search_model_versions(f"name='{NAME}'") if one.version in (1, "1")
     )
-    assert registered._local(source).is_dir()
+    assert registry._local(source).is_dir()
     shutil.rmtree(champion_folder(context.workspace, CORPUS) / "versions" / "0001")
     publish_champions(context, CORPUS)
     assert sorted(known(context)[1]) == ["2", "3"]
-    assert not registered._local(source).exists()
+    assert not registry._local(source).exists()
 
 
 def test_the_champion_comes_from_the_tracking_uri_alone(tracked: Any, tmp_path: Path) -> None:
