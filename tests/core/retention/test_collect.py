@@ -248,20 +248,20 @@ def test_a_version_that_the_audit_does_not_know_any_more_stays(workspace: Worksp
 def test_what_stays_is_decided_while_nobody_can_roll_back(
     workspace: Workspace, open_context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from charpipe.champions import promotion
+    from charpipe.retention import collection
 
     for number in range(3):
         train(open_context(train__steps=5 + number), promote=True)
     age(workspace.root)
-    deciding = promotion.deciding
+    deciding = collection.deciding
 
     def after_a_rollback(*arguments: Any) -> Any:
-        monkeypatch.setattr(promotion, "deciding", deciding)
+        monkeypatch.setattr(collection, "deciding", deciding)
         champions.roll_back(workspace, "./mine.txt", 2)
         age(workspace.root)
         return deciding(*arguments)
 
-    monkeypatch.setattr(promotion, "deciding", after_a_rollback)
+    monkeypatch.setattr(collection, "deciding", after_a_rollback)
     removed = [one.path for one in collect(workspace, STRICT) if one.kind == "model"]
     assert removed == []  # 1 is the previous champion now, 2 the champion; 3 and 4 were kept when it began
     assert champions.champion(workspace, "./mine.txt").version.version == 2  # type: ignore[union-attr]

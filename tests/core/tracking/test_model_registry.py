@@ -156,7 +156,7 @@ def test_the_champion_comes_from_the_tracking_uri_alone(tracked: Any, tmp_path: 
     weights = [one.model.network.state_dict() for one in (loaded, ours)]
     assert all((weights[0][name] == weights[1][name]).all() for name in weights[1])
     assert promoted.promoted
-    with pytest.raises(RunError, match=r"knows no previous of './mine.txt'"):
+    with pytest.raises(RunError, match=r"has no previous of './mine.txt'"):
         find_model("previous:./mine.txt", elsewhere, Registry(), there)
     for path in context.workspace.mlflow.rglob("bundle/model.safetensors"):
         path.write_bytes(b"something else")
