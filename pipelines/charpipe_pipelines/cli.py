@@ -10,6 +10,8 @@ import typer
 
 from charpipe.cli.environment import open_workspace, settings
 from charpipe.runs import Run, find_run, list_runs
+from charpipe.tracking import TrackingConfig, locate
+from charpipe.tracking.pages import base_url, comparison_link, experiment_link, link, mlflow_server
 from charpipe_pipelines.orphans import mark_killed_runs
 from charpipe_pipelines.server import become_client, choose, managed_server
 
@@ -25,9 +27,6 @@ def ui(
     ] = False,
 ) -> None:
     """Start MLflow's and Prefect's servers if need be, and open their pages."""
-    from charpipe.tracking import locate
-    from charpipe.tracking.pages import base_url, comparison_link, experiment_link, link
-
     workspace, config = open_workspace(), settings().config
     location = locate(config.tracking, workspace.mlflow)
     chosen = [find_run(workspace.runs, name) for name in run]
@@ -54,9 +53,6 @@ def ui(
 
 def down() -> None:
     """Stop the servers that charpipe started for this workspace."""
-    from charpipe.tracking import TrackingConfig, locate
-    from charpipe.tracking.pages import mlflow_server
-
     workspace = open_workspace()
     location = locate(TrackingConfig(), workspace.mlflow, {})
     for server in (managed_server(workspace), mlflow_server(location, workspace.logs)):

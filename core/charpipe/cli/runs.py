@@ -18,6 +18,7 @@ from charpipe.config.identity import spoken
 from charpipe.errors import RunError
 from charpipe.runs import Run, find_run, list_runs
 from charpipe.runs.uniform_baseline import warn_about
+from charpipe.tracking import locate
 
 app = typer.Typer(no_args_is_help=True)
 app.command("compare")(compare)
@@ -111,7 +112,6 @@ def sync(
     run: Annotated[str | None, typer.Argument(help="A run.  [default: all of them]")] = None,
 ) -> None:
     """Copy what the runs recorded to MLflow. Repeating it changes nothing."""
-    from charpipe.tracking import locate
     from charpipe.tracking.registry import follow
     from charpipe.tracking.sync import sync as fill
 

@@ -13,6 +13,7 @@ from charpipe.cli.defaults import spelled
 from charpipe.cli.environment import open_workspace
 from charpipe.cli.output import GAP, PROSE, cell, cell_len, print_json, print_table, terminal_width
 from charpipe.errors import UsageError
+from charpipe.reports.side_by_side import CURVE, WIDTH, side_by_side, sparkline
 from charpipe.runs import find_run
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ def compare(
     json: JsonObject = False,
 ) -> None:
     """Compare runs: scores, the settings in which they differ, and learning curves."""
-    from charpipe.reports.side_by_side import side_by_side
-
     folder = open_workspace().runs
     found = {run.name: run for run in (find_run(folder, wanted, use="model") for wanted in runs)}
     if len(found) < 2:
@@ -83,8 +82,6 @@ def _written(value: object) -> str:
 
 
 def _curves(compared: SideBySide) -> None:
-    from charpipe.reports.side_by_side import CURVE, WIDTH, sparkline
-
     values = [point.value for curve in compared.curves for point in curve if math.isfinite(point.value)]
     if not values:
         return

@@ -16,6 +16,7 @@ from charpipe.cli.model_input import find_model, read_text, skipped_json
 from charpipe.cli.output import for_output, print_json
 from charpipe.config.settings.sampling import SampleConfig
 from charpipe.errors import UsageError
+from charpipe.text.coverage import fit
 
 FRAME = 0.04
 """Seconds between two updates of the screen."""
@@ -148,8 +149,6 @@ def _with_prompt(
 
     A prompt that was typed is never changed: UsageError where the vocabulary lacks a character of it.
     """
-    from charpipe.text.coverage import fit
-
     if file is None:
         fit(wanted.prompt, loaded.encoding, "the prompt", strict=True, typed=True)
         return wanted, {}

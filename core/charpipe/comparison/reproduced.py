@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from charpipe.comparison.reproducing import Reproduction, experiment_of
 from charpipe.comparison.reproduction import Result, cells_of, head, write
@@ -15,9 +15,8 @@ from charpipe.plugin import PipelineResult
 from charpipe.reports.history import Point, read_history
 from charpipe.runs import Run
 from charpipe.stages import Context, stage
-
-if TYPE_CHECKING:
-    from charpipe.tracking.comparisons import Board
+from charpipe.tracking import locate
+from charpipe.tracking.comparisons import Board, publish
 
 
 @dataclass(frozen=True)
@@ -66,9 +65,6 @@ def _publish(
     if context.publishing.is_lost:  # the reason was reported already
         context.notice(f"the table is not in MLflow; {AGAIN}")
         return
-    from charpipe.tracking import locate
-    from charpipe.tracking.comparisons import publish
-
     try:
         location = locate(context.config.tracking, context.workspace.mlflow)
         publish(location, _board(context, reproduction, results, files))
@@ -79,8 +75,6 @@ def _publish(
 def _board(
     context: Context, reproduction: Reproduction, results: Sequence[Result], files: Sequence[Path]
 ) -> Board:
-    from charpipe.tracking.comparisons import Board
-
     names = dict.fromkeys(one.run for one in results if one.run and not one.failed)
     runs = {name: Run(context.workspace.runs / name) for name in names}
     return Board(
