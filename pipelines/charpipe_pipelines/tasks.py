@@ -105,18 +105,18 @@ class _Call:
 class _Outcome:
     """A listener that forwards events, and remembers how the most recently reported stage ended."""
 
-    def __init__(self, tell: Listener) -> None:
-        self._tell = tell
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
         self._last: StageFinished | StageFailed | None = None
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, StageFinished | StageFailed):
             self._last = event
-        self._tell(event)
+        self._listener(event)
 
-    def following(self, tell: Listener) -> _Outcome:
+    def following(self, listener: Listener) -> _Outcome:
         """Forward events that come from elsewhere."""
-        self._tell = tell
+        self._listener = listener
         return self
 
     def state(self, result: Any) -> State[Any]:

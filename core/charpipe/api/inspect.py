@@ -101,7 +101,7 @@ def inspect(
     strict: bool = False,
     kind: str | None = None,
     resolved: Resolved | None = None,
-    tell: Callable[[str], None] = lambda sentence: None,
+    report: Callable[[str], None] = lambda sentence: None,
 ) -> Inspection:
     """Inspect the model of a run on a text of your own (`file`), or on the run's validation text.
 
@@ -129,7 +129,7 @@ def inspect(
     if file is not None:
         given = read_given_text(file, loaded, workspace, resolved, strict=strict, most=max(shown, searched))
     texts = _texts(workspace, known, loaded, given, shown, searched)
-    tell(f"reading {len(texts.shown):,} characters of {texts.source}, {units:,} units")
+    report(f"reading {len(texts.shown):,} characters of {texts.source}, {units:,} units")
     reading = inspection.read(predictor, loaded.encoding, texts.shown)
     found, notices = None, [*texts.notices, *_warnings(workspace, loaded, reading)]
     if searched and units and texts.choosing is not None and texts.held_out is not None:
@@ -140,7 +140,7 @@ def inspect(
             texts.choosing,
             texts.held_out,
             searched,
-            tell,
+            report,
             asked,
         )
     elif searched and units:

@@ -95,24 +95,24 @@ def decide(
     validation = _compared(ours, theirs, characters, unspelled)
     test = _report(challenger, champion, held.test)
     unseen = _report(challenger, champion, held.unseen)
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "validation": validation,
         "test": test,
         "unseen": unseen,
         "unseen_are": held.unseen_are,
     }
-    told |= {"confidence": config.confidence, "unit": held.unit, "seen": held.seen}
-    told["finite"] = bool(np.isfinite(ours).all())
+    fields |= {"confidence": config.confidence, "unit": held.unit, "seen": held.seen}
+    fields["finite"] = bool(np.isfinite(ours).all())
     if (refusal := _refusal(ours, held, validation, config)) is not None:
-        return Decision(promoted=False, reason=refusal, **told)
+        return Decision(promoted=False, reason=refusal, **fields)
     if not np.isfinite(theirs).all():
         reason = "the champion's score of the text as it is now is not finite"
-        return Decision(promoted=True, reason=reason, probability=1.0, **told)
+        return Decision(promoted=True, reason=reason, probability=1.0, **fields)
     probability, interval = bootstrap(ours - theirs, characters, config)
     difference = float((ours - theirs).sum() / characters.sum() / math.log(2))
     better = difference < 0 and probability >= config.confidence
-    told |= {"probability": probability, "interval": interval, "difference": difference}
-    return Decision(better, _reason(better, difference, probability, config), **told)
+    fields |= {"probability": probability, "interval": interval, "difference": difference}
+    return Decision(better, _reason(better, difference, probability, config), **fields)
 
 
 def min_passages(confidence: float) -> int:

@@ -85,7 +85,7 @@ def inspect(
         strict=strict,
         kind=kind,
         resolved=resolved,
-        tell=_say,
+        report=_say,
     )
     if open_:
         open_page(found.page)

@@ -177,9 +177,9 @@ def _context(device: str | None) -> Any:
     from charpipe.stages import Context
 
     resolved = settings(train__device=device)
-    return Context(open_workspace(), resolved, open_registry(), emit=_tell)
+    return Context(open_workspace(), resolved, open_registry(), emit=_print_notice)
 
 
-def _tell(event: Event) -> None:
+def _print_notice(event: Event) -> None:
     if isinstance(event, Notice):
         typer.echo(f"charpipe: {event.message}", err=True)

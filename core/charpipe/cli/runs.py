@@ -124,5 +124,5 @@ def sync(
         added = fill(location, one, config.tracking.experiment)
         typer.echo(f"{one.name}  {added:,} metrics added")
     for corpus in corpora(workspace) if run is None else ():
-        told = follow(location, workspace, corpus, config.tracking.experiment)
-        typer.echo(f"champion:{corpus}  {told:,} models registered")
+        registered = follow(location, workspace, corpus, config.tracking.experiment)
+        typer.echo(f"champion:{corpus}  {registered:,} models registered")

@@ -35,8 +35,8 @@ def train_trial(
     Raises InterruptedRun after saving if a stop was requested; every other error is stored in the row, so that the
     other configurations continue. In a dry run, the row of a configuration that would be trained names no run.
     """
-    told = _TrialListener(context, trial.name, comparison)
-    own = replace(configured(context, trial), emit=told)
+    listener = _TrialListener(context, trial.name, comparison)
+    own = replace(configured(context, trial), emit=listener)
     context.check_stop(trial.name)
     try:
         request = TrainRequest(corpus, trial.arch, options={"corpus": corpus, "arch": trial.arch})
@@ -53,14 +53,14 @@ def train_trial(
         ) from error
     except Exception as error:  # a plugin's error, or out of memory: continue with the others
         context.emit(StageFailed(trial.name, sentence(error)))
-        return Row(trial.title, trial.seed, told.run, error=sentence(error))
+        return Row(trial.title, trial.seed, listener.run, error=sentence(error))
     run = Run(context.workspace.root / trained.path)
     if comparison and run.status.comparison != comparison and not context.dry_run:
         run.update(comparison=comparison)
     if context.publishing.is_due(run.name):
         publish(own, run)
     row = row_of(run, trial, evaluated.metrics, evaluated.warning is not None)
-    told.finish(row)
+    listener.finish(row)
     return row
 
 

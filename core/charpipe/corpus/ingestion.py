@@ -29,7 +29,7 @@ from charpipe.plugin import Fetched
 from charpipe.store.paths import printable
 
 _SPOOL_CHUNK = 4 * 2**20
-_TELL_EVERY = 4 * 2**20
+_REPORT_BYTES = 4 * 2**20
 CR_ONLY = "its lines end with CR alone; to read them as LF, type --set corpus.newline=lf"
 LISTED = 10
 """Maximum number of rejected files that an error names."""
@@ -61,12 +61,12 @@ def ingest(
         NotesWriter(folder) as notes,
     ):
         work = _Ingestion(config, folder, documents, rejected, notes, earlier, Unpacker(limits))
-        told = 0
+        reported = 0
         for member in members:
             work.take(member)
-            if work.facts["bytes"] - told >= _TELL_EVERY:
-                told = work.facts["bytes"]
-                progress(position() if position else told, total)
+            if work.facts["bytes"] - reported >= _REPORT_BYTES:
+                reported = work.facts["bytes"]
+                progress(position() if position else reported, total)
         facts = work.finish()
     if not facts["characters"]:
         raise CorpusError(_nothing(fetched, facts, config, work.listed))

@@ -73,10 +73,10 @@ def chart(lines: Sequence[Line], axes: Axes, levels: Sequence[ReferenceLine] = (
         *_levels(levels, across, up, held),
         *_curves(lines, across, up, curves),
     ]
-    told = "; ".join(
+    summary = "; ".join(
         f"{line.name} from {line.points[0][1]:.3g} to {line.points[-1][1]:.3g}" for line in lines
     )
-    label = escape(f"{axes.y} over {axes.x}: {told}")
+    label = escape(f"{axes.y} over {axes.x}: {summary}")
     body = "".join(parts)
     return Markup(f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{body}</svg>')  # noqa: S704
 

@@ -35,7 +35,7 @@ def collect(
     *,
     dry_run: bool = False,
     tracking: TrackingConfig | None = None,
-    tell: Callable[[Removed], None] = lambda removed: None,
+    report: Callable[[Removed], None] = lambda removed: None,
 ) -> list[Removed]:
     """Remove what no kept run, model or deployment refers to; with `dry_run` only report it.
 
@@ -54,7 +54,7 @@ def collect(
         for one in _Collection(
             workspace, policy, Remover(workspace, policy, kept, dry_run=dry_run), tracking
         ).everything():
-            tell(one)
+            report(one)
             removed.append(one)
     finally:
         lock.release()

@@ -106,9 +106,9 @@ def _score(context: Context, run: Run, tokens: Made) -> EvaluationResult:
     for split in ("val", "test"):
         held = open_tokens(context.path(tokens), split)
         if len(held.tokens) > 1:
-            tell = progress_of(context, "evaluate", "tokens")
+            progress = progress_of(context, "evaluate", "tokens")
             scores = score(
-                predictor, held.tokens, characters=held.characters, utf8_bytes=held.bytes, progress=tell
+                predictor, held.tokens, characters=held.characters, utf8_bytes=held.bytes, progress=progress
             )
             metrics |= scores.metrics(split)
     training = open_tokens(context.path(tokens), "train")

@@ -63,11 +63,11 @@ def recorded_object(context: Context, stage: str) -> Made | None:
 def progress_of(context: Context, stage: str, unit: str = "bytes") -> Callable[..., None]:
     """Reports a stage's progress to the listener, and raises InterruptedRun once a stop is requested."""
 
-    def tell(done: int, total: int | None = None, unit: str = unit) -> None:
+    def progress(done: int, total: int | None = None, unit: str = unit) -> None:
         context.check_stop(stage)
         context.emit(StageProgress(stage, done, total, unit))
 
-    return tell
+    return progress
 
 
 class _Build(Computation[Made]):

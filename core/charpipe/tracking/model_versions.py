@@ -46,8 +46,8 @@ def version_tags(workspace: Workspace, version: Version) -> dict[str, str]:
 def description(version: Version, tags: Mapping[str, str]) -> str:
     """The description: the score, the origin, and the reason for the promotion."""
     score = version.scores.get("val/bits_per_char")
-    told = [f"val {score:.4f} bits per character"] if score is not None else []
-    return " · ".join([*told, version.run, tags.get("charpipe.reason", ""), f"by {version.by}"])
+    parts = [f"val {score:.4f} bits per character"] if score is not None else []
+    return " · ".join([*parts, version.run, tags.get("charpipe.reason", ""), f"by {version.by}"])
 
 
 def version_key(version: Version) -> tuple[str, str]:

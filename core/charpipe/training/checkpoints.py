@@ -119,26 +119,26 @@ def newest_first(folder: Path) -> list[Path]:
     return sorted((path for path in folder.glob("step-*") if path.is_dir()), reverse=True)
 
 
-def last_checkpoint(folder: Path, tell: Listener | None = None) -> Path | None:
-    """The newest complete checkpoint of a run, or None. `tell` gets a Notice for each damaged one that is skipped."""
+def last_checkpoint(folder: Path, notify: Listener | None = None) -> Path | None:
+    """The newest complete checkpoint of a run, or None. `notify` gets a Notice for each damaged one that is skipped."""
     found = newest_first(folder)
     for index, path in enumerate(found):
         wrong = damage(path)
         if wrong is None:
             return path
-        if tell is not None:
+        if notify is not None:
             then = (
                 "using the previous one"
                 if index + 1 < len(found)
                 else "none is intact: training starts from step 0"
             )
-            tell(Notice(f"checkpoint {path.name} is damaged ({wrong}); {then}", level="warning"))
+            notify(Notice(f"checkpoint {path.name} is damaged ({wrong}); {then}", level="warning"))
     return None
 
 
-def best_checkpoint(folder: Path, tell: Listener | None = None) -> Path | None:
+def best_checkpoint(folder: Path, notify: Listener | None = None) -> Path | None:
     """The checkpoint with the lowest validation loss so far, or the last one where nothing was validated."""
-    last = last_checkpoint(folder, tell)
+    last = last_checkpoint(folder, notify)
     return (best_until(last) or last) if last else None
 
 

@@ -52,11 +52,11 @@ def serve(
         flows = {name: entrypoint(pipeline) for name, pipeline in pipelines.items()}
         console.introduce(deployments)
         until_done(
-            lambda: serving.serve(workspace, deployments, flows, api, limit, console.tell, stop),
+            lambda: serving.serve(workspace, deployments, flows, api, limit, console.report, stop),
             stop,
             lambda event: None,
         )
-        console.tell("stopped")
+        console.report("stopped")
 
 
 def deploy(

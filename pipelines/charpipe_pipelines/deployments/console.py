@@ -28,7 +28,7 @@ class Console:
             paused = "  (paused)" if one.config.paused else ""
             typer.echo(f"{one.name}  {one.pipeline.name}  {one.subject}  {when}{paused}")
 
-    def tell(self, event: str, **facts: Any) -> None:
+    def report(self, event: str, **facts: Any) -> None:
         """Print one event."""
         if self._json:
             line: dict[str, Any] = {

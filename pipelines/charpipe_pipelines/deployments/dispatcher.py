@@ -34,12 +34,12 @@ GRACE_SECONDS = 300.0
 RETRY_SECONDS = 5.0
 """Before a run whose process was killed is gone on with."""
 STRAYS_EVERY = 5.0
-Tell = Callable[..., None]
+Report = Callable[..., None]
 
 
 class Dispatcher:
     """The runs of one serving process. `flows` maps flow names to entrypoints, for runs without a deployment;
-    `tell(event, **facts)` reports events; every method that takes a client
+    `report(event, **facts)` reports events; every method that takes a client
     may raise what the client raises when the server is gone, and can then be called again."""
 
     def __init__(
@@ -48,7 +48,7 @@ class Dispatcher:
         flows: Mapping[str, str],
         environ: Mapping[str, str],
         limit: int,
-        tell: Tell,
+        report: Report,
     ) -> None:
         self.processes: dict[UUID, FlowProcess] = {}
         self._deployments: dict[UUID, Deployment] = {}
@@ -56,7 +56,7 @@ class Dispatcher:
         self._flows = flows
         self._environ = dict(environ)
         self._limit = limit
-        self._tell = tell
+        self._report = report
         self._seen: dict[UUID, datetime] = {}
         self._strays_due = 0.0
         self._names: dict[UUID, str] = {}
@@ -81,7 +81,7 @@ class Dispatcher:
                 else:
                     self.processes[run.id] = child
                     self._names[run.id] = run.name
-                    self._tell("adopted", deployment=self._name(child), flow_run=run.name, pid=pid)
+                    self._report("adopted", deployment=self._name(child), flow_run=run.name, pid=pid)
 
     def tick(self, client: SyncPrefectClient) -> None:
         """Check once which runs ended, which are to be cancelled and which are due."""
@@ -127,7 +127,7 @@ class Dispatcher:
             for child in running:
                 if child.why_stopped is None:
                     child.stop("replace")
-                    self._tell("stopping", deployment=deployment.name, why="a later run replaces it")
+                    self._report("stopping", deployment=deployment.name, why="a later run replaces it")
         if decision.start is not None and len(self.processes) < self._limit:
             self._start(client, decision.start.id, id_, deployment.folder, self._environ)
 
@@ -142,7 +142,7 @@ class Dispatcher:
             client.set_flow_run_state(due.id, state, force=True)
             counts[reason] += 1
         for reason, count in counts.items():
-            self._tell("skipped", deployment=deployment.name, runs=count, why=reason)
+            self._report("skipped", deployment=deployment.name, runs=count, why=reason)
 
     def _start(
         self,
@@ -167,7 +167,7 @@ class Dispatcher:
                 client.update_flow_run(flow_run, infrastructure_pid=orphans.whose(child.pid))
         run = client.read_flow_run(flow_run)
         self._names[flow_run] = run.name
-        self._tell(
+        self._report(
             "started",
             deployment=self._name(child),
             flow_run=run.name,
@@ -180,7 +180,7 @@ class Dispatcher:
         """Report once that Prefect renamed a run, after the training run that it started."""
         before = self._names.get(child.flow_run)
         if before is not None and before != name:
-            self._tell("named", deployment=self._name(child), flow_run=name, before=before)
+            self._report("named", deployment=self._name(child), flow_run=name, before=before)
         self._names[child.flow_run] = name
 
     def _reap(self, client: SyncPrefectClient) -> None:
@@ -188,7 +188,7 @@ class Dispatcher:
             if child.ended():
                 self._finish(client, child)
                 del self.processes[id_]
-            elif child.why_stopped is not None and time.monotonic() - child.told > GRACE_SECONDS:
+            elif child.why_stopped is not None and time.monotonic() - child.stop_requested > GRACE_SECONDS:
                 child.kill()
 
     def _cancel(self, client: SyncPrefectClient) -> None:
@@ -196,7 +196,7 @@ class Dispatcher:
             child = self.processes[id_]
             if child.why_stopped is None:
                 child.stop("cancel")
-                self._tell("stopping", deployment=self._name(child), why="cancelled in Prefect's page")
+                self._report("stopping", deployment=self._name(child), why="cancelled in Prefect's page")
 
     def _finish(self, client: SyncPrefectClient, child: FlowProcess) -> None:
         """Set Prefect's state of a run from how its process ended."""
@@ -227,7 +227,7 @@ class Dispatcher:
         if state.is_completed() and (decision := decided(self._workspace, run.name)) is not None:
             facts["decision"] = decision
         seconds = round(time.monotonic() - child.began, 1)
-        self._tell(
+        self._report(
             "ended",
             deployment=self._name(child),
             flow_run=run.name,
@@ -246,7 +246,7 @@ class Dispatcher:
 
     def _look_for_strays(self, client: SyncPrefectClient) -> None:
         """Runs without a deployment: retried in Prefect's UI, or left as running by a killed process."""
-        orphans.mark_crashed(client, set(self.processes), self._tell)
+        orphans.mark_crashed(client, set(self.processes), self._report)
         for run, entrypoint in orphans.retried(client, self._flows):
             if run.id not in self.processes and len(self.processes) < self._limit:
                 environ = {**self._environ, "PREFECT__FLOW_ENTRYPOINT": entrypoint}

@@ -53,7 +53,7 @@ def test_lines_name_what_the_page_names_and_say_what_was_decided(
 
     def tell(event: str, **facts: Any) -> None:
         heard.append(event)
-        lines.tell(event, **facts)
+        lines.report(event, **facts)
 
     environ = os.environ | {"CHARPIPE_HOME": str(server.workspace.root)}
     url = f"{server.managed.start()}/api"
