@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ENGINE = "charpipe_pipelines.deployments.engine"
 LOG_BYTES = 1_000_000
-"""A deployment's log is begun anew beyond this; the one before is kept."""
+"""A deployment's log larger than this is replaced by a new one; the previous one is kept."""
 
 
 @dataclass

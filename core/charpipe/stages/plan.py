@@ -37,7 +37,7 @@ MIN_TOKENS = 2
 INCIDENTAL = {"keep_checkpoints"}
 """Settings of training that do not change the model."""
 RECORDED = {"corpus", "train", "sample", "architectures", "tracking", "prefect"}
-"""The tables of settings that a run remembers, so that it can be gone on with."""
+"""The tables of settings that a run remembers, so that it can be resumed."""
 
 
 @dataclass(frozen=True)

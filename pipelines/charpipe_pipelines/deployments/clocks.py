@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from dateutil.rrule import rrulestr  # type: ignore[import-untyped]
 
 YEARS = 10
-"""For how long ahead skipped times are replaced; registering again begins anew."""
+"""For how long ahead skipped times are replaced; registering again computes them again."""
 LONGEST_RULE = 6_000
 """Characters: Prefect refuses rules of more than 6,500."""
 OFTEN = 48

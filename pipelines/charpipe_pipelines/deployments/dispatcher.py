@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 300.0
 """For a run that was told to save and end, before its process is killed."""
 RETRY_SECONDS = 5.0
-"""Before a run whose process was killed is gone on with."""
+"""Seconds before a run whose process was killed is resumed."""
 STRAYS_EVERY = 5.0
 Report = Callable[..., None]
 
