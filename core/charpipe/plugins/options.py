@@ -29,7 +29,7 @@ RecurrentDropout = Annotated[
 
 
 class ModelConfig(Options):
-    """The base of every architecture's settings; one that is counted rather than learnt needs no more than this."""
+    """The base of every architecture's settings; a count-based one needs no more than this."""
 
     @property
     def title(self) -> str:

@@ -41,7 +41,7 @@ def learn_vocabulary(
     else:
         learnt = resolve(tokenizer.learn)(counts, options)
     vocabulary = {"schema": SCHEMA, "tokenizer": tokenizer.name, **learnt}
-    encoding = _load(vocabulary, tokenizer, "the vocabulary just learnt")
+    encoding = _load(vocabulary, tokenizer, "the new vocabulary")
     (folder / FILE).write_text(json.dumps(vocabulary, ensure_ascii=True, indent=1) + "\n", encoding="utf-8")
     facts: dict[str, Any] = {"tokenizer": tokenizer.name, "size": encoding.size}
     if tokenizer.counts:

@@ -33,7 +33,7 @@ GRACE_SECONDS = 300.0
 """For a run that was told to save and end, before its process is killed."""
 RETRY_SECONDS = 5.0
 """Seconds before a run whose process was killed is resumed."""
-STRAYS_EVERY = 5.0
+ORPHANS_EVERY = 5.0
 Report = Callable[..., None]
 
 
@@ -58,7 +58,7 @@ class Dispatcher:
         self._limit = limit
         self._report = report
         self._seen: dict[UUID, datetime] = {}
-        self._strays_due = 0.0
+        self._orphans_due = 0.0
         self._names: dict[UUID, str] = {}
         """What each run was last called in the log."""
 
@@ -96,8 +96,8 @@ class Dispatcher:
         self._seen = {run.id: self._seen[run.id] for run in due if run.id in self._seen}
         for id_, runs in by_deployment.items():
             self._follow(client, id_, runs)
-        if time.monotonic() >= self._strays_due:
-            self._strays_due = time.monotonic() + STRAYS_EVERY
+        if time.monotonic() >= self._orphans_due:
+            self._orphans_due = time.monotonic() + ORPHANS_EVERY
             for child in self.processes.values():
                 self._follow_name(child, client.read_flow_run(child.flow_run).name)
             self._look_for_strays(client)
