@@ -100,7 +100,7 @@ class Dispatcher:
             self._orphans_due = time.monotonic() + ORPHANS_EVERY
             for child in self.processes.values():
                 self._follow_name(child, client.read_flow_run(child.flow_run).name)
-            self._look_for_strays(client)
+            self._check_orphans(client)
 
     def stop_all(self, why: str = "shutdown") -> None:
         """Ask every run to save and exit."""
@@ -244,7 +244,7 @@ class Dispatcher:
         crashes = [state for state in client.read_flow_run_states(child.flow_run) if state.is_crashed()]
         return len(crashes) <= self._deployments[child.deployment].config.retries
 
-    def _look_for_strays(self, client: SyncPrefectClient) -> None:
+    def _check_orphans(self, client: SyncPrefectClient) -> None:
         """Runs without a deployment: retried in Prefect's UI, or left as running by a killed process."""
         orphans.mark_crashed(client, set(self.processes), self._report)
         for run, entrypoint in orphans.retried(client, self._flows):
