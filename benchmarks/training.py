@@ -1,7 +1,7 @@
 """Training speed: charpipe's update against a plain PyTorch loop over `nn.LSTM`, `nn.GRU` or `nn.RNN`, in one run.
 
     python benchmarks/training.py                                     # three cells, a dozen shapes
-    python benchmarks/training.py --arch lstm --shapes 2x512x100x100  # layers x units x lanes x window
+    python benchmarks/training.py --arch lstm --shapes 2x512x100x100  # layers x units x batch x window
     ONEDNN_MAX_CPU_ISA=AVX2 python benchmarks/training.py             # as on an ordinary laptop
     python benchmarks/training.py --device cuda                       # and again with --engine cuda-graphs
     python benchmarks/training.py --around                            # what events, records and checkpoints cost
@@ -69,7 +69,7 @@ SIDES = ("charpipe", "plain float32", "plain bfloat16")
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 
 
-class Plain(nn.Module):
+class PyTorchModel(nn.Module):
     """A language model as one writes it."""
 
     def __init__(self, arch: str, layers: int, size: int) -> None:
@@ -87,10 +87,10 @@ class Plain(nn.Module):
 def plain_update(
     arch: str, shape: tuple[int, ...], device: torch.device, autocast: bool
 ) -> Callable[[], None]:
-    layers, size, lanes, window = shape
-    network = Plain(arch, layers, size).to(device)
+    layers, size, batch, window = shape
+    network = PyTorchModel(arch, layers, size).to(device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
-    ids = torch.randint(len(CHARACTERS), (window + 1, lanes), device=device)
+    ids = torch.randint(len(CHARACTERS), (window + 1, batch), device=device)
     state: list[Any] = [None]
 
     def step() -> None:
@@ -109,11 +109,11 @@ def plain_update(
 def our_training(
     arch: str, shape: tuple[int, ...], device: str, precision: str, engine: str
 ) -> tuple[Setup, State]:
-    layers, size, lanes, window = shape
+    layers, size, batch, window = shape
     model = our_model(arch, layers, size)
-    tokens = np.random.default_rng(0).integers(len(CHARACTERS), size=lanes * window * 8 + 1).astype(np.uint8)
+    tokens = np.random.default_rng(0).integers(len(CHARACTERS), size=batch * window * 8 + 1).astype(np.uint8)
     settings = TrainConfig(
-        batch_size=lanes, window=window, steps=10**6, device=device, precision=precision, engine=engine
+        batch_size=batch, window=window, steps=10**6, device=device, precision=precision, engine=engine
     )
     return initialize(model, tokens, settings)
 
@@ -165,10 +165,10 @@ def in_turns(
 def unavoidable(arch: str, shape: tuple[int, ...]) -> float:
     """Floating point operations of the products in an update: recurrent ones in every layer, input ones above the
     first (whose input is a row look-up), the head; forward, and twice that backward."""
-    layers, size, lanes, window = shape
+    layers, size, batch, window = shape
     recurrent = GATES[arch] * size * size
     weights = layers * recurrent + (layers - 1) * recurrent + size * len(CHARACTERS)
-    return 3 * 2 * weights * lanes * window
+    return 3 * 2 * weights * batch * window
 
 
 class Peak:
@@ -300,7 +300,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--arch", nargs="*", default=list(LAYERS), choices=list(LAYERS))
-    parser.add_argument("--shapes", nargs="*", default=SHAPES, help="layers x units x lanes x window")
+    parser.add_argument("--shapes", nargs="*", default=SHAPES, help="layers x units x batch x window")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--engine", default="auto")
@@ -338,7 +338,7 @@ def main() -> None:
     else:
         columns = (
             "cell",
-            "layers x units, lanes, window",
+            "layers x units, batch, window",
             *SIDES,
             "ratio",
             "of medians",
@@ -353,9 +353,9 @@ def main() -> None:
                 found.append(row)
                 speeds = row["chars_per_second"]
                 cells = [f"{speeds[name] / 1e3:.1f} k" if name in speeds else "" for name in SIDES]
-                layers, size, lanes, window = text.split("x")
+                layers, size, batch, window = text.split("x")
                 print(
-                    f"| {arch} | {layers}x{size}, {lanes}, {window} | {' | '.join(cells)} | {row['ratio']:.2f} | "
+                    f"| {arch} | {layers}x{size}, {batch}, {window} | {' | '.join(cells)} | {row['ratio']:.2f} | "
                     f"{row['ratio_of_medians']:.2f} | {row['roofline']:.0%} | {row['first_step_seconds']:.1f} s |",
                     flush=True,
                 )

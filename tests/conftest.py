@@ -58,8 +58,8 @@ def heard() -> Heard:
 
 
 @pytest.fixture
-def open_session(project: Path, heard: Heard):
-    """Opens sessions on one workspace, without MLflow; keyword arguments are settings with `__` for the dot."""
+def open_context(project: Path, heard: Heard):
+    """Opens contexts on one workspace, without MLflow; keyword arguments are settings with `__` for the dot."""
 
     def open_one(
         *, force: frozenset[str] = frozenset(), dry_run: bool = False, resume: Any = None, **settings: Any

@@ -94,7 +94,7 @@ def server(shared_server: Server) -> Server:
 
 
 @pytest.fixture
-def session(server: Server, project: Path, heard: Any) -> Callable[..., Context]:
+def context(server: Server, project: Path, heard: Any) -> Callable[..., Context]:
     """Opens sessions on the server's workspace; keyword arguments are settings with `__` for the dot."""
 
     def open_one(**settings: Any) -> Context:

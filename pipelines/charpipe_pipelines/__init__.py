@@ -17,7 +17,7 @@ _DEPLOYMENTS = "charpipe_pipelines.deployments.cli"
 
 @hookimpl
 def charpipe_pipelines() -> Iterable[Pipeline]:
-    """The pipelines that `charpipe run` can run."""
+    """List the pipelines that `charpipe run` can run."""
     yield Pipeline(
         "train-and-sample",
         "From raw text to samples: ingest, vocabulary, encode, train, evaluate, sample.",
@@ -60,7 +60,7 @@ def charpipe_runners() -> Iterable[Runner]:
 def charpipe_commands() -> Iterable[Command]:
     """The commands for serving, deploying, and the servers' pages."""
     yield Command("serve", "Run the deployments of pipelines.toml on schedule.", f"{_DEPLOYMENTS}:serve")
-    yield Command("deploy", "Register the deployments with a work pool instead.", f"{_DEPLOYMENTS}:deploy")
-    yield Command("deployments", "What runs by itself: list, run, pause, resume.", f"{_DEPLOYMENTS}:app")
+    yield Command("deploy", "Register the deployments with a Prefect work pool.", f"{_DEPLOYMENTS}:deploy")
+    yield Command("deployments", "Scheduled runs: list, run, pause, resume.", f"{_DEPLOYMENTS}:app")
     yield Command("ui", "Open MLflow's and Prefect's pages.", "charpipe_pipelines.cli:ui")
     yield Command("down", "Stop the workspace's servers.", "charpipe_pipelines.cli:down")

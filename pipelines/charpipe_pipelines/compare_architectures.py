@@ -64,7 +64,7 @@ def show(result: ComparisonResult, *, dry_run: bool = False) -> Iterator[str | T
     yield ""
     yield f"  {result.folder}"
     for command, meaning in (
-        ("charpipe ui --charts", "see how they learnt, over each other"),
+        ("charpipe ui --charts", "their learning curves in one chart"),
         (f"charpipe runs list --corpus {result.corpus}", "every run"),
     ):
         yield f"  {command:<58} {meaning}"

@@ -29,10 +29,10 @@ class TrainAndSampleOptions(Options):
         description="a corpus of pipelines.toml, a file, a folder, an archive or a URL"
     )
     arch: str = Field("lstm", description="the architecture: see `charpipe plugins list`")
-    from_: str | None = Field(None, description="a run, or champion:CORPUS, to go on from what it learnt")
+    from_: str | None = Field(None, description="a run, or champion:CORPUS, to start from its weights")
     replay: str | None = Field(
         None,
-        description="a finished run whose steps and learning rates are made again, however long that takes",
+        description="a finished run whose steps and learning rates are repeated, however long that takes",
     )
 
 
@@ -44,13 +44,13 @@ class CompareOptions(Options):
     )
     arch: str = Field(
         "rnn,lstm,gru",
-        description="architectures, divided by commas; sizes are those of the first",
+        description="architectures, separated by commas; sizes are those of the first",
     )
-    sizes: str = Field("128", description="units in each layer, divided by commas")
-    layers: str = Field("1", description="numbers of stacked layers, divided by commas")
+    sizes: str = Field("128", description="units in each layer, separated by commas")
+    layers: str = Field("1", description="numbers of stacked layers, separated by commas")
     match: Literal["parameters", "units", "time"] = Field(
         "parameters",
-        description="what all have alike: parameters (other widths are solved for), units, or units and time to train",
+        description="what is equal: parameters (other widths are solved for), units, or units and training time",
     )
     seeds: int = Field(1, ge=1, le=100, description="trainings of each configuration, from train.seed on")
 
@@ -89,5 +89,5 @@ class RetrainOptions(Options):
     )
     arch: str = Field("lstm", description="the architecture: see `charpipe plugins list`")
     start: Literal["champion", "fresh"] = Field(
-        "champion", description="what training begins with: what the champion learnt, or nothing"
+        "champion", description="initial weights: those of the champion, or new ones"
     )

@@ -19,7 +19,7 @@ USER, PASSWORD = "anna", "g'heim/w0rt%1"
 TEXT = b"the quick brown fox jumps over the lazy dog\n" * 200
 
 
-class Handler(BaseHTTPRequestHandler):
+class PasswordHandler(BaseHTTPRequestHandler):
     """Serves one text to whoever knows the password."""
 
     def do_GET(self) -> None:
@@ -37,7 +37,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), PasswordHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"127.0.0.1:{server.server_port}"
     server.shutdown()

@@ -46,17 +46,17 @@ def busy_now_and_then(now: float) -> float:
 
 @pytest.mark.parametrize("name", PIPELINES)
 def test_each_training_ends_when_its_budget_does(
-    name: str, project: Path, open_session, monkeypatch: pytest.MonkeyPatch
+    name: str, project: Path, open_context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (project / "mine.txt").write_text(TEXT, encoding="utf-8")
     recipe, options, count = PIPELINES[name]
     whole = BUDGET * SHARING if name == "reproduce-2015" else BUDGET
     changes = {"train.batch_size": 4, "train.window": 8}
-    session = open_session(train__steps=None, train__budget=f"{whole:g}s", train__max_epochs=1e5, **changes)
+    context = open_context(train__steps=None, train__budget=f"{whole:g}s", train__max_epochs=1e5, **changes)
     simulate(monkeypatch, busy_now_and_then)
     with suppress(Incomplete):  # the text is not War and Peace, whose digest is known
-        recipe(session, options("mine.txt"))
-    runs = [run for run in list_runs(session.workspace.runs) if run.info.is_trained_by_steps]
+        recipe(context, options("mine.txt"))
+    runs = [run for run in list_runs(context.workspace.runs) if run.info.is_trained_by_steps]
     assert len(runs) == count
     for run in runs:
         assert run.status.seconds == pytest.approx(BUDGET, rel=0.1)

@@ -37,7 +37,7 @@ def test_whose_server_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hea
     assert choose(workspace, None, heard).server is not None
 
 
-LOOK = """
+LISTING = """
 import sys
 import charpipe_pipelines, charpipe_pipelines.cli, charpipe.tracking
 list(charpipe_pipelines.charpipe_pipelines()); list(charpipe_pipelines.charpipe_commands())
@@ -46,5 +46,5 @@ print([name for name in ("torch", "prefect", "mlflow", "pyarrow", "numpy") if na
 
 
 def test_listing_the_pipelines_and_commands_imports_nothing_heavy() -> None:
-    done = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", LISTING], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -35,8 +35,8 @@ def compare(
     A terminal or notebook shows a progress bar; `progress` turns it on or off. Calling it again with the same
     arguments trains only what is not finished. Raises CharpipeError.
     """
-    with showing(progress, listen) as told:
-        return _compare(corpus, archs, sizes, layers, match, seeds, preset, settings, told)
+    with showing(progress, listen) as listener:
+        return _compare(corpus, archs, sizes, layers, match, seeds, preset, settings, listener)
 
 
 def _compare(

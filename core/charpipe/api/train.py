@@ -32,8 +32,8 @@ def train(
     `progress` turns it on or off. Calling it again with the same arguments returns the same run. Raises
     CharpipeError.
     """
-    with showing(progress, listen) as told:
-        return _train(corpus, arch, preset, settings, start, replay, told)
+    with showing(progress, listen) as listener:
+        return _train(corpus, arch, preset, settings, start, replay, listener)
 
 
 def _train(

@@ -9,7 +9,7 @@ import typer
 RunName = Annotated[
     str,
     typer.Argument(
-        help="A run: name, unique beginning, short name or title as MLflow shows it, MLflow run id, `last`, "
+        help="A run: name, unique prefix, short name or title as MLflow shows it, MLflow run id, `last`, "
         "`best:CORPUS` or `champion:CORPUS`."
     ),
 ]

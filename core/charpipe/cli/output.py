@@ -115,7 +115,7 @@ def table_lines(
         table.add_column(
             columns[index],
             justify="right" if columns[index] in numbers else "left",
-            no_wrap=_least(index, columns, widths, whole) == widths[index],
+            no_wrap=_min_width(index, columns, widths, whole) == widths[index],
             overflow="fold",
         )
     for row in rows:
@@ -146,14 +146,14 @@ def fitting(
     dropped = [*first, *(index for index in reversed(range(len(columns))) if index not in first)]
     shown, needed = {0}, widths[0]
     for index in reversed(dropped):
-        more = GAP + _least(index, columns, widths, whole)
+        more = GAP + _min_width(index, columns, widths, whole)
         if index and needed + more <= width:
             shown.add(index)
             needed += more
     return sorted(shown)
 
 
-def _least(index: int, columns: Sequence[str], widths: Sequence[int], whole: Sequence[str]) -> int:
+def _min_width(index: int, columns: Sequence[str], widths: Sequence[int], whole: Sequence[str]) -> int:
     """How narrow a column may become: names and short cells not at all."""
     named = index == 0 or columns[index] in whole
     return widths[index] if named or widths[index] <= PROSE else NARROWEST

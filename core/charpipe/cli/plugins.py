@@ -19,7 +19,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.command("list")
 def list_plugins(json: JsonArray = False) -> None:
-    """Every plugin that was found, what it provides, and what is wrong with it."""
+    """List the plugins, what each provides, and its problems."""
     providers = open_registry().providers()
     if json:
         print_json([vars(provider) for provider in providers])

@@ -16,10 +16,12 @@ from charpipe.config.load import BUILT_IN, Resolved, load_config
 from charpipe.config.settings.training import TrainConfig
 from charpipe.config.validation import FLAGS, validate
 from charpipe.errors import RunError, UsageError
+from charpipe.events import Notice
 from charpipe.plugin import Options, Pipeline
 from charpipe.plugins.registry import Registry
+from charpipe.runs import find_run
 
-Preset = Annotated[str | None, typer.Option(help="A named bundle of settings.  [default: none]")]
+Preset = Annotated[str | None, typer.Option(help="A preset: a named set of settings.  [default: none]")]
 Steps = Annotated[
     int | None,
     typer.Option(
@@ -40,9 +42,12 @@ Deterministic = Annotated[
     bool, typer.Option("--deterministic", help="On CUDA, the same numbers bit for bit every time.")
 ]
 Force = Annotated[
-    list[str], typer.Option("--force", metavar="STAGE", help="Do this stage anew; may be repeated.")
+    list[str],
+    typer.Option(
+        "--force", metavar="STAGE", help="Run this stage even if its result exists; may be repeated."
+    ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")]
 
 COMMON: Mapping[str, tuple[Any, Any]] = {
     "preset": (Preset, None),
@@ -178,9 +183,8 @@ def execute(
         typer.echo(f"starting {pipeline.name}: loading PyTorch and Prefect", err=True)
     from charpipe.cli.signals import until_done
     from charpipe.cli.views import open_view
-    from charpipe.events import Notice
     from charpipe.stages import Context, WouldRun
-    from charpipe.stages.recipes import Would, lines_of, load, run
+    from charpipe.stages.recipes import DryRunResult, lines_of, load, run
 
     load(pipeline)  # its stages are known from here on
     with open_view(
@@ -199,7 +203,7 @@ def execute(
             result = until_done(lambda: run(pipeline, options, context), context.stop, view)
         except WouldRun as would:
             view(Notice(str(would)))
-            result = Would(str(would))
+            result = DryRunResult(str(would))
         except Exception as error:
             view.fail(error, printed(lines_of(pipeline, getattr(error, "result", None))))
             raise
@@ -210,15 +214,18 @@ def resume(
     run: Annotated[
         str,
         typer.Argument(
-            help="A run: name, unique beginning, short name, or `last`: the newest that can be resumed."
+            help="A run: name, unique prefix, short name, or `last`: the newest that can be resumed."
         ),
     ] = "last",
     steps: Annotated[
-        int | None, typer.Option(help="Train for so many steps in all.  [default: as it was started]", min=0)
+        int | None,
+        typer.Option(help="Train for this many steps in all.  [default: as it was started]", min=0),
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option(help="Train for so long in all, what is done included.  [default: as it was started]"),
+        typer.Option(
+            help="Train for this long in all, with the time already spent.  [default: as it was started]"
+        ),
     ] = None,
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.  [default: as it was started]")
@@ -229,12 +236,10 @@ def resume(
     set_: Set = [],  # noqa: B006
     json: JsonLines = False,
 ) -> None:
-    """Go on with an interrupted run, from its last checkpoint, with the settings it was started with.
+    """Resume an interrupted run from its last checkpoint, with the settings it was started with.
 
-    Steps, budget, intervals, device, precision and engine may be others from there on.
+    Steps, budget, intervals, device, precision and engine may be changed.
     """
-    from charpipe.runs import find_run
-
     found = find_run(open_workspace().runs, run, use="resume")
     info, status = found.info, found.status
     if status.state == "finished":

@@ -22,6 +22,7 @@ from charpipe.errors import Incomplete
 from charpipe.plugin import PipelineResult
 from charpipe.runs import Run
 from charpipe.stages import Context, WouldRun, stage
+from charpipe.stages.baselines import recorded_baselines
 from charpipe.tracking.comparisons import Board
 
 BOARD, ROWS = "leaderboard.csv", "runs.csv"
@@ -76,8 +77,6 @@ def conclude(context: Context, comparison: Comparison, rows: Sequence[Row]) -> C
 
 def _baselines(context: Context, rows: Sequence[Row]) -> list[Row]:
     """The compressors' baselines for the same text, as recorded with the scores of a training."""
-    from charpipe.stages.baselines import recorded_baselines  # imports torch
-
     scored = next((row for row in rows if row.run and not row.error), None)
     if scored is None:
         return []

@@ -11,7 +11,7 @@ from charpipe.errors import RunError
 from charpipe.evaluation.baselines import is_baseline
 from charpipe.inspection.surprise import Surprise
 from charpipe.pages import render
-from charpipe.pages.charts import Axes, Chart, Level, Line, chart
+from charpipe.pages.charts import Axes, Chart, Line, chart
 from charpipe.reports.history import Point, RunHistory, read_history
 from charpipe.reports.titles import model_title
 from charpipe.runs import Run, RunInfo
@@ -21,7 +21,7 @@ from charpipe.runs.uniform_baseline import warn_about
 BITS, LOSS, RATE = "val/bits_per_char", "train/loss", "train/learning_rate"
 CHARTED = (BITS, LOSS, RATE, "val/loss", "perf/chars_per_second")
 """Metrics with their own charts and figures; every other metric with a curve gets a chart under its name."""
-MOST_SAMPLES = 60
+MAX_SAMPLES = 60
 """Maximum samples shown: evenly spaced ones, with the first and the last."""
 LONGEST_SAMPLE = 4000
 """Maximum characters shown per sample."""
@@ -92,7 +92,7 @@ def _surprise(run: Run) -> dict[str, Any] | None:
 
 def _coloured(bits: float) -> tuple[int, str]:
     if math.isnan(bits):
-        return 0, "not predicted: the first character"
+        return 0, "first character: not predicted"
     if math.isinf(bits):
         return 100, "probability 0"
     return round(100 * min(1.0, max(0.0, bits) / FULL_BITS)), f"{bits:.2f} bits"
@@ -136,11 +136,11 @@ def _charts(
     return [(drawn, caption) for drawn, caption in found if drawn is not None]
 
 
-def _levels(metrics: Mapping[str, float]) -> list[Level]:
+def _levels(metrics: Mapping[str, float]) -> list[ReferenceLine]:
     """The compressors' baselines for the held-out text: the test text, or else the validation text."""
     for split in ("test", "val"):
         found = [
-            Level(name.replace("_", " "), metrics[f"{split}/{name}_bits_per_char"])
+            ReferenceLine(name.replace("_", " "), metrics[f"{split}/{name}_bits_per_char"])
             for name in ("xz", "zstd", "xz_after_training", "zstd_after_training")
             if f"{split}/{name}_bits_per_char" in metrics
         ]
@@ -161,9 +161,9 @@ def _evolution(history: RunHistory, status: Status) -> list[dict[str, Any]]:
     """Samples by step, each with the latest validation score at that step; the final sample has the score of the
     final evaluation, which used the same checkpoint."""
     bits, samples = history.curve(BITS), history.samples
-    if len(samples) > MOST_SAMPLES:
+    if len(samples) > MAX_SAMPLES:
         last = len(samples) - 1
-        samples = [samples[round(n * last / (MOST_SAMPLES - 1))] for n in range(MOST_SAMPLES)]
+        samples = [samples[round(n * last / (MAX_SAMPLES - 1))] for n in range(MAX_SAMPLES)]
     shown = []
     for sample in samples:
         known = [point.value for point in bits if point.step <= sample["step"]]

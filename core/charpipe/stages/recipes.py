@@ -12,7 +12,7 @@ from charpipe.stages.stage import Context
 
 
 @dataclass(frozen=True)
-class Would(PipelineResult):
+class DryRunResult(PipelineResult):
     """The result of a dry run that found work to do."""
 
     would: str
@@ -53,7 +53,7 @@ def lines_of(
     pipeline: Pipeline, result: JsonResult | None, *, dry_run: bool = False
 ) -> Iterator[str | Table]:
     """The lines and tables printed at the end of a pipeline."""
-    if result is not None and not isinstance(result, Would):
+    if result is not None and not isinstance(result, DryRunResult):
         show: Callable[..., Iterable[str | Table]] = (
             _fields if pipeline.show is None else resolve(pipeline.show)
         )

@@ -15,8 +15,7 @@ from charpipe.reports.history import Point
 from charpipe.reports.markdown import cell
 from charpipe.reports.titles import run_title, seeded_title
 from charpipe.runs import Run
-from charpipe.tracking import experiments
-from charpipe.tracking import learning_curves as overlays
+from charpipe.tracking import experiments, learning_curves
 from charpipe.tracking import metadata as describe
 from charpipe.tracking.client import connect, explain
 from charpipe.tracking.corpora import experiment_of
@@ -131,7 +130,7 @@ def _fill(client: MlflowClient, parent: str, board: Board) -> None:
     client.set_tag(parent, TABLES_TAG, json.dumps([{"path": TABLE, "type": "table"}]))
     client.set_tag(parent, NOTE_TAG, _markdown(board))
     for across, path in PARTS:
-        drawn = overlays.draw(board.curves, across)
+        drawn = learning_curves.draw(board.curves, across)
         if drawn is not None:
             client.log_text(parent, drawn, path)
 

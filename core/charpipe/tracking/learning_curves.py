@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from charpipe.pages.charts import Axes, Level, Line, chart, document
+from charpipe.pages.charts import Axes, Line, ReferenceLine, chart, document
 from charpipe.reports.history import Point
 
 AXES = {"step": "step", "seconds": "seconds since the first measurement"}
@@ -24,7 +24,7 @@ def draw(curves: Mapping[str, Sequence[Sequence[Point]]], across: str) -> str | 
         return None
     lines = [_line(title, number, group, across) for number, (title, group) in enumerate(learnt.items(), 1)]
     levels = [
-        Level(f"{title} (counted)", float(np.mean([curve[0].value for curve in group])))
+        ReferenceLine(f"{title} (count-based)", float(np.mean([curve[0].value for curve in group])))
         for title, group in found.items()
         if title not in learnt
     ]
@@ -34,7 +34,7 @@ def draw(curves: Mapping[str, Sequence[Sequence[Point]]], across: str) -> str | 
 
 def _title(found: Mapping[str, Sequence[Sequence[Point]]]) -> str:
     seeds = max(len(group) for group in found.values())
-    return "How they learnt" + (
+    return "Learning curves" + (
         f" (mean over {seeds} seeds, band: ± one standard deviation)" if seeds > 1 else ""
     )
 

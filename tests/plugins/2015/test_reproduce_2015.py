@@ -38,9 +38,9 @@ def options(project: Path) -> ReproduceOptions:
 
 
 def test_a_task_each_text_and_model_and_the_same_again_trains_nothing(
-    session: Open, server: Any, options: ReproduceOptions, heard: Any
+    context: Open, server: Any, options: ReproduceOptions, heard: Any
 ) -> None:
-    opened = session(**{DIGEST: None}, train__steps=2)
+    opened = context(**{DIGEST: None}, train__steps=2)
     found = reproduce_2015(options, opened)
     rows = {row["model"]: row for row in found["results"] if row["corpus"] == "war_and_peace"}
     assert list(rows) == ["lstm 1x8", "rnn 1x8", "gru 1x8", "ngram order 20", "best of the grid"]
@@ -50,7 +50,7 @@ def test_a_task_each_text_and_model_and_the_same_again_trains_nothing(
     assert (Path(found["folder"]) / "reproduction.csv").is_file()
     trained = len(heard.of(TrainingStarted))
 
-    again = reproduce_2015(options, session(**{DIGEST: None}, train__steps=2))
+    again = reproduce_2015(options, context(**{DIGEST: None}, train__steps=2))
     assert again["results"] == found["results"]
     assert len(heard.of(TrainingStarted)) == trained == 4
     flow_run = next(run for run in server.flow_runs() if run["name"].startswith("2015"))
@@ -59,10 +59,10 @@ def test_a_task_each_text_and_model_and_the_same_again_trains_nothing(
 
 
 def test_another_file_than_the_papers_is_a_failed_row_and_the_table_is_there(
-    session: Open, options: ReproduceOptions
+    context: Open, options: ReproduceOptions
 ) -> None:
     with pytest.raises(Incomplete, match="1 row failed") as caught:
-        reproduce_2015(options, session(train__steps=2))
+        reproduce_2015(options, context(train__steps=2))
     assert "not the stated" in caught.value.result.results[0].reason
 
 

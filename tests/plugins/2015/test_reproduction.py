@@ -126,7 +126,7 @@ def test_the_files_hold_both_columns_and_all_that_is_known(tmp_path: Path) -> No
 
 
 @pytest.fixture
-def session(project: Path, heard: Any) -> Callable[..., Context]:
+def context(project: Path, heard: Any) -> Callable[..., Context]:
     def open_one(**settings: Any) -> Context:
         given = {"tracking.enabled": False} | {
             key.replace("__", "."): value for key, value in settings.items()
@@ -144,19 +144,19 @@ def copy(project: Path) -> str:
     return str(path)
 
 
-def carried_out(session: Context, planned: Reproduction) -> list[Result]:
+def carried_out(context: Context, planned: Reproduction) -> list[Result]:
     rows: list[Result] = []
     for share in planned.shares:
-        prepared = prepare(session, share)
-        found = [one for model in prepared.models for one in reproduce(session, model, planned.name)]
+        prepared = prepare(context, share)
+        found = [one for model in prepared.models for one in reproduce(context, model, planned.name)]
         rows += results_of(prepared, found)
     return rows
 
 
 def test_the_budget_is_divided_over_the_models_of_texts_that_there_are(
-    session: Callable[..., Context],
+    context: Callable[..., Context],
 ) -> None:
-    planned = divide(session(train__budget="3m"), ["paper", "blog"], [64, 128], [1], {})
+    planned = divide(context(train__budget="3m"), ["paper", "blog"], [64, 128], [1], {})
     there = [share for share in planned.shares if share.there]
     assert {one.experiment.corpus for one in there} == {
         "war_and_peace",
@@ -170,23 +170,23 @@ def test_the_budget_is_divided_over_the_models_of_texts_that_there_are(
     assert planned.scaled_to == "3 minutes"
 
 
-def test_a_fixed_number_of_steps_is_each_models(session: Callable[..., Context]) -> None:
-    planned = divide(session(train__steps=7), ["paper"], [64], [1], {})
+def test_a_fixed_number_of_steps_is_each_models(context: Callable[..., Context]) -> None:
+    planned = divide(context(train__steps=7), ["paper"], [64], [1], {})
     assert planned.scaled_to == "7 steps each"
     assert {share.budget for share in planned.shares} == {None}
 
 
-def test_unknown_corpora_and_absent_files_are_refused(session: Callable[..., Context], copy: str) -> None:
+def test_unknown_corpora_and_absent_files_are_refused(context: Callable[..., Context], copy: str) -> None:
     with pytest.raises(UsageError, match="did you mean 'war_and_peace'"):
-        divide(session(), ["paper"], [64], [1], {"war_and_piece": copy})
+        divide(context(), ["paper"], [64], [1], {"war_and_piece": copy})
     with pytest.raises(UsageError, match="no such file"):
-        divide(session(), ["paper"], [64], [1], {"war_and_peace": "gone.txt"})
+        divide(context(), ["paper"], [64], [1], {"war_and_peace": "gone.txt"})
 
 
 def test_a_small_one_trains_on_bytes_and_an_absent_text_is_a_row(
-    session: Callable[..., Context], copy: str, heard: Any
+    context: Callable[..., Context], copy: str, heard: Any
 ) -> None:
-    one = session(train__steps=2)
+    one = context(train__steps=2)
     # not the catalogue's war_and_peace, whose file is known by its digest
     planned = divide(one, ["paper"], [8], [1], {"linux_kernel": copy})
     war, linux = planned.shares
@@ -217,9 +217,9 @@ def replaced(share: Any) -> Any:
 
 
 def test_another_file_in_the_place_of_the_papers_fails_and_the_rest_goes_on(
-    session: Callable[..., Context], copy: str, heard: Any
+    context: Callable[..., Context], copy: str, heard: Any
 ) -> None:
-    one = session(train__steps=2)
+    one = context(train__steps=2)
     planned = divide(one, ["paper"], [8], [1], {"war_and_peace": copy, "linux_kernel": copy})
     rows = carried_out(one, planned)
     failed = [row for row in rows if row.failed]
@@ -233,8 +233,8 @@ def test_another_file_in_the_place_of_the_papers_fails_and_the_rest_goes_on(
     assert sorted(path.name for path in folder.iterdir()) == ["reproduction.csv", "reproduction.json"]
 
 
-def test_what_is_asked_for_wins_over_the_settings_of_2015(session: Callable[..., Context], copy: str) -> None:
-    one = session(train__steps=1, train__learning_rate=1e-3, architectures__rnn__dropout=0.25)
+def test_what_is_asked_for_wins_over_the_settings_of_2015(context: Callable[..., Context], copy: str) -> None:
+    one = context(train__steps=1, train__learning_rate=1e-3, architectures__rnn__dropout=0.25)
     planned = divide(one, ["paper"], [8], [1], {"linux_kernel": copy})
     prepared = prepare(one, planned.shares[1])
     reproduce(one, prepared.models[1], planned.name)
@@ -244,10 +244,10 @@ def test_what_is_asked_for_wins_over_the_settings_of_2015(session: Callable[...,
     assert info.settings["train.decay"] == 0.95
 
 
-def test_a_dry_run_says_what_would_be_and_does_nothing(session: Callable[..., Context], copy: str) -> None:
-    one = session(train__steps=2)
+def test_a_dry_run_says_what_would_be_and_does_nothing(context: Callable[..., Context], copy: str) -> None:
+    one = context(train__steps=2)
     planned = divide(one, ["paper"], [8], [1], {"linux_kernel": copy})
-    dry = replace(session(train__steps=2), dry_run=True)
+    dry = replace(context(train__steps=2), dry_run=True)
     (row,) = results_of(prepare(dry, planned.shares[1]), [])
     assert "would run" in row.reason
     prepare(one, planned.shares[1])
@@ -258,8 +258,8 @@ def test_a_dry_run_says_what_would_be_and_does_nothing(session: Callable[..., Co
     assert list_runs(one.workspace.runs) == []
 
 
-def test_a_wish_to_stop_stops(session: Callable[..., Context], copy: str) -> None:
-    one = session(train__steps=2)
+def test_a_wish_to_stop_stops(context: Callable[..., Context], copy: str) -> None:
+    one = context(train__steps=2)
     planned = divide(one, ["paper"], [8], [1], {"linux_kernel": copy})
     prepared = prepare(one, planned.shares[1])
     one.stop.request(15)
@@ -268,11 +268,11 @@ def test_a_wish_to_stop_stops(session: Callable[..., Context], copy: str) -> Non
 
 
 def test_mlflow_has_a_parent_run_with_the_table_and_the_models_below_it(
-    session: Callable[..., Context], copy: str
+    context: Callable[..., Context], copy: str
 ) -> None:
     from mlflow.tracking import MlflowClient
 
-    one = session(train__steps=2, tracking__enabled=True)
+    one = context(train__steps=2, tracking__enabled=True)
     planned = divide(one, ["paper"], [8], [1], {"linux_kernel": copy})
     rows = carried_out(one, Reproduction(planned.name, planned.shares[1:], planned.scaled_to))
     tabulate(one, planned, rows)

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console, Group
-from rich.live import Live as RichLive
+from rich.live import Live
 from rich.text import Text
 
 from charpipe.cli.views.base import View
@@ -28,14 +28,14 @@ CHROME = 6
 """Lines beside those of stages."""
 
 
-class Live(View):
+class LiveView(View):
     """Draws the stages ten times a second while they change."""
 
     def __init__(self, progress: Progress, console: Console | None = None) -> None:
         self.progress = progress
         self._console = console or Console(highlight=False)
         self._lock = threading.Lock()
-        self._live = RichLive(get_renderable=self._draw, console=self._console, refresh_per_second=10)
+        self._live = Live(get_renderable=self._draw, console=self._console, refresh_per_second=10)
 
     def __enter__(self) -> Self:
         if not self._console.is_terminal:

@@ -5,7 +5,7 @@ file (`document`) they have the same style within them.
 """
 
 from charpipe.pages.charts.chart import Chart, chart
-from charpipe.pages.charts.curves import Axes, Level, Line
+from charpipe.pages.charts.curves import Axes, Line, ReferenceLine
 from charpipe.pages.charts.document import document
 
-__all__ = ["Axes", "Chart", "Level", "Line", "chart", "document"]
+__all__ = ["Axes", "Chart", "Line", "ReferenceLine", "chart", "document"]

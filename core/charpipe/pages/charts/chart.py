@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import escape
 
-from charpipe.pages.charts.curves import Axes, Level, Line, drawable
+from charpipe.pages.charts.curves import Axes, Line, ReferenceLine, drawable
 from charpipe.pages.charts.names import GAP, beside, fit_beside, legend, names_of
 from charpipe.pages.charts.scales import Scale, written
 
@@ -41,7 +41,7 @@ class Chart:
         )
 
 
-def chart(lines: Sequence[Line], axes: Axes, levels: Sequence[Level] = ()) -> Chart | None:
+def chart(lines: Sequence[Line], axes: Axes, levels: Sequence[ReferenceLine] = ()) -> Chart | None:
     """The chart; None if no curve has a finite point."""
     lines = [drawn for line in lines if (drawn := drawable(line, axes.logarithmic)).points]
     if not lines:
@@ -68,7 +68,7 @@ def chart(lines: Sequence[Line], axes: Axes, levels: Sequence[Level] = ()) -> Ch
     return Chart("".join([*parts, *listed]), height, f"{axes.y} over {axes.x}: {told}")
 
 
-def _range(lines: Sequence[Line], levels: Sequence[Level]) -> tuple[float, float]:
+def _range(lines: Sequence[Line], levels: Sequence[ReferenceLine]) -> tuple[float, float]:
     """The least and the greatest y."""
     ys = [y for line in lines for _, y in line.points]
     ys += [y for line in lines for _, *ends in line.band for y in ends]
@@ -105,7 +105,7 @@ def _grid(across: Scale, up: Scale, axes: Axes) -> list[str]:
     return parts
 
 
-def _levels(levels: Sequence[Level], across: Scale, up: Scale) -> list[str]:
+def _levels(levels: Sequence[ReferenceLine], across: Scale, up: Scale) -> list[str]:
     heights = [up(level.value) for level in levels]
     return [f'<line class="level" x1="{across.start}" x2="{across.end}" y1="{y}" y2="{y}"/>' for y in heights]
 

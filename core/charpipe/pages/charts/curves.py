@@ -34,7 +34,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Level:
+class ReferenceLine:
     """A horizontal reference line."""
 
     name: str

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from markupsafe import escape
 
-from charpipe.pages.charts.curves import Level, Line
+from charpipe.pages.charts.curves import Line, ReferenceLine
 
 LETTER, BOLD = 10, 11.5
 """The widths of a letter of a level's name, and of a curve's, at their largest size, on a phone."""
@@ -37,7 +37,7 @@ class Name:
     style: str
 
 
-def names_of(lines: Sequence[Line], levels: Sequence[Level]) -> list[Name]:
+def names_of(lines: Sequence[Line], levels: Sequence[ReferenceLine]) -> list[Name]:
     """The names of the curves, then of the levels."""
     lines = [replace(one, name=_cut(one.name)) for one in lines]
     levels = [replace(one, name=_cut(one.name)) for one in levels]

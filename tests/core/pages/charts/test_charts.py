@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charpipe.pages.charts import Axes, Level, Line, chart, document
+from charpipe.pages.charts import Axes, Line, ReferenceLine, chart, document
 
 AXES = Axes("step", "bits & pieces")
 numbers = st.floats(allow_nan=True, allow_infinity=True) | st.integers(-5, 5).map(float)
@@ -23,7 +23,7 @@ def test_any_points_make_a_whole_drawing_or_none(points):
 
 
 def test_a_curve_and_a_level_are_drawn_and_named():
-    drawn = str(chart([Line("val", 1, [(1, 4.0), (2, 2.0)])], AXES, [Level("xz", 3.0)]))
+    drawn = str(chart([Line("val", 1, [(1, 4.0), (2, 2.0)])], AXES, [ReferenceLine("xz", 3.0)]))
     assert "polyline" in drawn and ">xz<" in drawn and "bits &amp; pieces" in drawn
 
 
@@ -59,7 +59,7 @@ def test_a_band_of_many_points_is_thinned():
 
 def test_many_curves_differ_in_their_style_and_have_a_legend_below():
     lines = [Line(f"lstm {n}", n, [(1, 4.0), (2, 2.0 + n)]) for n in range(1, 38)]
-    drawn = chart(lines, AXES, [Level("ngram", 3.0)])
+    drawn = chart(lines, AXES, [ReferenceLine("ngram", 3.0)])
     svg = ElementTree.fromstring(str(drawn))
     assert len({line.style for line in lines}) == len(lines) == len(svg.findall("polyline"))
     names = [text for text in svg.findall("text") if "listed" in text.attrib["class"]]
@@ -107,7 +107,7 @@ def test_a_time_axis_has_few_and_equal_steps(seconds):
 
 
 def test_a_label_that_was_moved_is_tied_to_its_line():
-    levels = [Level("xz", 1.44), Level("zstd", 1.48), Level("far", 5.0)]
+    levels = [ReferenceLine("xz", 1.44), ReferenceLine("zstd", 1.48), ReferenceLine("far", 5.0)]
     drawn = str(chart([Line("val", 1, [(1, 7.0), (2, 2.8)])], AXES, levels))
     leaders = [float(y) for y in re.findall(r'class="leader"[^>]* y1="([\d.]+)"', drawn)]
     heights = [float(y) for y in re.findall(r'class="level"[^>]* y1="([\d.]+)"', drawn)]

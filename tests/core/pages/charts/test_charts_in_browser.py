@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import charpipe.pages
-from charpipe.pages.charts import Axes, Level, Line, chart
+from charpipe.pages.charts import Axes, Line, chart
 
 pytestmark = pytest.mark.e2e
 STYLES = Path(charpipe.pages.__file__).parent / "templates"
@@ -22,7 +22,7 @@ BOXES = """all => all.map(one => { const svg = one.ownerSVGElement.getBoundingCl
 
 @pytest.mark.parametrize("width", [1200, 390])
 def test_labels_are_whole_and_apart(browser, width):
-    levels = [Level(name, 1.5 + n / 100) for n, name in enumerate(NAMES)]
+    levels = [ReferenceLine(name, 1.5 + n / 100) for n, name in enumerate(NAMES)]
     drawn = chart([Line("validation", 1, [(1, 4.0), (20, 1.5)])], Axes("step", "bits per character"), levels)
     style = "".join((STYLES / name).read_text() for name in ("base.css", "charts.css", "report.css"))
     page = browser.new_page(viewport={"width": width, "height": 900})

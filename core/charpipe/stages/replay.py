@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from charpipe.config.settings.training import TrainConfig
 from charpipe.errors import RunError, UsageError
 from charpipe.runs import Run, RunInfo, find_run
+from charpipe.training.checkpoints import plan_of
 
 if TYPE_CHECKING:
-    from charpipe.config.settings.training import TrainConfig
     from charpipe.stages.stage import Context
     from charpipe.stages.warm_start import WarmStart
 
@@ -91,7 +92,7 @@ def find_replay(
     if run.info.inputs.get("tokens") != tokens:
         raise UsageError(
             f"the text that {run.name} was trained on is not that of {run.info.corpus} today, so its plan would not "
-            "give its weights; name the old text as the corpus, or train anew without --replay"
+            "give its weights; name the old text as the corpus, or train without --replay"
         )
     found = _recorded(run)
     context.notice(f"replays the plan of {run.name}: {found.steps:,} steps")
@@ -115,16 +116,15 @@ def _resumed(context: Context, run: Run) -> Replay | None:
 
 def _recorded(run: Run) -> Replay:
     """The plan of a finished run, from its last checkpoint. Raises RunError if there is none to replay."""
-    from charpipe.training.checkpoints import plan_of
-
     status = run.status
     if not run.info.is_trained_by_steps:
         raise RunError(
-            f"{run.name} is counted and has no plan of steps to replay; leave --replay out: it is the same every time"
+            f"{run.name} is a count-based model without a plan of steps; leave --replay out: "
+            "every training gives the same model"
         )
     if status.state != "finished":
         raise RunError(
-            f"{run.name} is {status.state}, and its plan is whole when it has finished; "
+            f"{run.name} is {status.state}, and its plan is complete when it has finished; "
             f"type: charpipe resume {run.name}"
         )
     folder = run.checkpoint("last")
@@ -148,7 +148,7 @@ def _changes(context: Context, before: RunInfo, warm_start: WarmStart | None) ->
     if started != before.parent:
         yield f"it started from {before.parent or 'nothing'}, here from {started or 'nothing'}"
     if "changes" in before.facts:
-        yield "it was gone on with by other settings"
+        yield "it was resumed with other settings"
 
 
 def _differing(table: str, now: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[str]:

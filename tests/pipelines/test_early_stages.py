@@ -19,7 +19,7 @@ from charpipe.servers.managed import ManagedServer
 from charpipe.stages import Context
 from charpipe.workspace import Workspace
 from charpipe_pipelines import orchestration
-from charpipe_pipelines.ahead import Ahead
+from charpipe_pipelines.early_stages import EarlyStages
 from charpipe_pipelines.options import TrainAndSampleOptions
 from charpipe_pipelines.train_and_sample import recipe
 from charpipe_pipelines.training_result import TrainingResult
@@ -31,7 +31,7 @@ FLOW_RUN = {"flow_run_id": "an id", "url": "a page"}
 
 @pytest.fixture
 def alone(project: Path, tmp_path: Path, heard: Any) -> Context:
-    """A session on a workspace of its own."""
+    """A context on a workspace of its own."""
     settings = {"tracking.enabled": False, "train.steps": 12, "sample.length": 40}
     settings |= {"architectures.rnn.hidden_size": 8}
     return Context(Workspace(tmp_path / "workspace"), load_config(settings=settings), Registry(), emit=heard)
@@ -42,22 +42,22 @@ def ignore(event: Event) -> None:
 
 
 def test_without_a_hand_over_the_result_is_the_pipelines(alone: Context) -> None:
-    ahead = Ahead(recipe, OPTIONS, alone)
+    ahead = EarlyStages(recipe, OPTIONS, alone)
     ahead.start()
     result = ahead.result()
     assert result == recipe(alone, OPTIONS)
 
 
 def test_results_and_events_are_taken_in_order(alone: Context, heard: Any) -> None:
-    ahead = Ahead(recipe, OPTIONS, alone)
+    ahead = EarlyStages(recipe, OPTIONS, alone)
     ahead.start()
     result = ahead.result()
     seen: list[Event] = []
     for stage in STAGES:
-        assert ahead.has_begun(stage)
+        assert ahead.has_started(stage)
         taken = ahead.take(seen.append, FLOW_RUN)
     assert taken.text in result.sample
-    assert not any(ahead.has_begun(stage) for stage in STAGES)
+    assert not any(ahead.has_started(stage) for stage in STAGES)
     told = [event.stage for event in seen if isinstance(event, StageFinished)]
     assert told == [event.stage for event in heard.of(StageFinished)] == STAGES
     [run] = list_runs(alone.workspace.runs)
@@ -74,7 +74,7 @@ def test_after_the_hand_over_no_stage_begins(alone: Context, heard: Any) -> None
             go_on.wait()
 
     alone = replace(alone, emit=emit)
-    ahead = Ahead(recipe, OPTIONS, alone)
+    ahead = EarlyStages(recipe, OPTIONS, alone)
     ahead.start()
     reached.wait()
     ahead.hand_over()
@@ -85,20 +85,20 @@ def test_after_the_hand_over_no_stage_begins(alone: Context, heard: Any) -> None
     seen: list[Event] = []
     assert ahead.take(seen.append, FLOW_RUN).steps == 12
     assert [event.step for event in seen if isinstance(event, Step)][-1] == 12
-    assert not ahead.has_begun("evaluate")
+    assert not ahead.has_started("evaluate")
     assert "evaluate" not in {event.stage for event in heard.of(StageStarted)}
 
 
 def test_an_error_is_raised_where_its_result_is_taken(alone: Context, tmp_path: Path) -> None:
     empty = tmp_path / "empty.txt"
     empty.write_text("")
-    ahead = Ahead(recipe, TrainAndSampleOptions(corpus=str(empty), arch="rnn"), alone)
+    ahead = EarlyStages(recipe, TrainAndSampleOptions(corpus=str(empty), arch="rnn"), alone)
     ahead.start()
     with pytest.raises(CorpusError):
         ahead.result()
     with pytest.raises(CorpusError):
         ahead.take(ignore, FLOW_RUN)
-    assert not ahead.has_begun("vocabulary")
+    assert not ahead.has_started("vocabulary")
 
 
 def test_a_stop_does_not_wait_for_the_server(alone: Context, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,9 +133,9 @@ def stopped_server(server: Any) -> Iterator[Any]:
 @pytest.mark.e2e
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
 def test_stages_done_while_the_server_starts_are_tasks(
-    session: Callable[..., Context], stopped_server: Any
+    context: Callable[..., Context], stopped_server: Any
 ) -> None:
-    opened = session(train__seed=41)
+    opened = context(train__seed=41)
     result = orchestration.run(opened.registry.pipeline("train-and-sample"), OPTIONS, opened)
     assert isinstance(result, TrainingResult)
     flow_run = stopped_server.flow_runs()[0]

@@ -28,7 +28,7 @@ class _HandOver(BaseException):
     """The server answers: the flow runs the next stage."""
 
 
-class _Begun:
+class _StartedStage:
     """A stage that was started: the events its task has not received yet, and its outcome once it has ended."""
 
     def __init__(self, name: str) -> None:
@@ -65,7 +65,7 @@ class _Begun:
             listener(event)
 
 
-class Ahead:
+class EarlyStages:
     """An executor that runs a recipe's stages in a thread until `hand_over`; `take` passes their results to the
     flow."""
 
@@ -73,8 +73,8 @@ class Ahead:
         self._recipe, self._options = recipe, options
         self._tell, self._runs = context.emit, context.workspace.runs
         self._context = dataclasses.replace(context, emit=self._emit, executor=self)
-        self._begun: deque[_Begun] = deque()
-        self._at: _Begun | None = None
+        self._started: deque[_StartedStage] = deque()
+        self._at: _StartedStage | None = None
         self._lock = threading.Lock()
         self._closed = False
         self._result: PipelineResult | None = None
@@ -87,8 +87,8 @@ class Ahead:
         with self._lock:
             if self._closed:
                 raise _HandOver
-            at = self._at = _Begun(stage.name)
-            self._begun.append(at)
+            at = self._at = _StartedStage(stage.name)
+            self._started.append(at)
         try:
             result = at.result = stage.carry_out(context, *args, **kwargs)
         except BaseException as error:
@@ -125,9 +125,9 @@ class Ahead:
         if self._thread.ident is not None:
             self._thread.join()
 
-    def has_begun(self, stage: str) -> bool:
+    def has_started(self, stage: str) -> bool:
         """Whether the next result to take is that of `stage`."""
-        return bool(self._begun) and self._begun[0].name == stage
+        return bool(self._started) and self._started[0].name == stage
 
     def take(self, listener: Listener, flow_run: Mapping[str, Any]) -> Any:
         """The result of the next stage that was started, once it has ended; raises what the stage raised.
@@ -135,9 +135,9 @@ class Ahead:
         The listener receives its events in this thread; the flow run is stored with its training run.
         """
         self._flow_run = flow_run
-        stage = self._begun.popleft()
+        stage = self._started.popleft()
         stage.follow(listener)
-        if not self._begun:
+        if not self._started:
             self._thread.join()
             self._remember_flow_run()
         if stage.error is not None:
