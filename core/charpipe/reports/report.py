@@ -11,7 +11,7 @@ from charpipe.errors import RunError
 from charpipe.evaluation.baselines import is_baseline
 from charpipe.inspection.surprise import Surprise
 from charpipe.pages import render
-from charpipe.pages.charts import Axes, Chart, Line, chart
+from charpipe.pages.charts import Axes, Chart, Line, ReferenceLine, chart
 from charpipe.reports.history import Point, RunHistory, read_history
 from charpipe.reports.titles import model_title
 from charpipe.runs import Run, RunInfo

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import charpipe.pages
-from charpipe.pages.charts import Axes, Line, chart
+from charpipe.pages.charts import Axes, Line, ReferenceLine, chart
 
 pytestmark = pytest.mark.e2e
 STYLES = Path(charpipe.pages.__file__).parent / "templates"
