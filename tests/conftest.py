@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from charpipe.events import Event
 from charpipe.plugins.registry import Registry
 from charpipe.stages import Context
 from charpipe.workspace import Workspace
+from databases import make_prefect, once
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +80,17 @@ def open_session(project: Path, heard: Heard):
         )
 
     return open_one
+
+
+@pytest.fixture(scope="session")
+def copy_prefect(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Workspace], None]:
+    """Gives a workspace the database of a Prefect server that has been started once."""
+    made = once(tmp_path_factory, "prefect", make_prefect)
+
+    def copy(workspace: Workspace) -> None:
+        shutil.copytree(made, workspace.prefect, dirs_exist_ok=True)
+
+    return copy
 
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")

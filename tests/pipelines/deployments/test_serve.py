@@ -94,8 +94,9 @@ class Place:
 
 
 @pytest.fixture
-def place(project: Path) -> Iterator[Place]:
+def place(project: Path, copy_prefect: Callable[[Workspace], None]) -> Iterator[Place]:
     made = Place(project)
+    copy_prefect(Workspace(project / ".charpipe"))
     yield made
     managed_server(Workspace(project / ".charpipe")).stop()
 
