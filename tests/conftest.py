@@ -12,6 +12,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small networks gain nothing, and tests run side by side
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from charpipe.config import load_config
 from charpipe.events import Event
@@ -19,6 +20,23 @@ from charpipe.plugins.registry import Registry
 from charpipe.stages import Context
 from charpipe.workspace import Workspace
 from databases import make_prefect, once
+
+# Hypothesis measures the time of examples unless told otherwise, and a busy machine would fail them.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run modules with end-to-end tests first, then those with the most tests, so that no long module is left to one
+    worker at the end. A module stays together, in its order."""
+    modules: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        modules.setdefault(item.path, []).append(item)
+
+    def rank(tests: list[pytest.Item]) -> tuple[bool, int]:
+        return all(test.get_closest_marker("e2e") is None for test in tests), -len(tests)
+
+    items[:] = [test for tests in sorted(modules.values(), key=rank) for test in tests]
 
 
 @pytest.fixture(autouse=True)
