@@ -81,8 +81,11 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def shared_server(
+    tmp_path_factory: pytest.TempPathFactory, copy_prefect: Callable[[Workspace], None]
+) -> Iterator[Server]:
     server = Server(Workspace(tmp_path_factory.mktemp("pipelines") / "mein Prüfstand"))
+    copy_prefect(server.workspace)
     yield server
     server.managed.stop()
 

@@ -22,6 +22,8 @@ import folders  # isort: skip
 from documented import ROOT, Block, ShownCommand, commands, commands_of  # isort: skip
 from not_run import NOT_RUN, reason  # isort: skip
 
+pytestmark = pytest.mark.e2e
+
 PAGES = list(dict.fromkeys(command.page for command in commands() if reason(command.text) is None))
 
 

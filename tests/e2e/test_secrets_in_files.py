@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+
+from charpipe.workspace import Workspace
 
 pytestmark = pytest.mark.e2e
 USER, PASSWORD = "anna", "g'heim/w0rt%1"
@@ -68,7 +70,10 @@ def holders(folder: Path) -> list[Path]:
     return [path for path in files if any(form.encode() in path.read_bytes() for form in forms)]
 
 
-def test_password_is_found_nowhere_in_what_was_written(project: Path, address: str) -> None:
+def test_password_is_found_nowhere_in_what_was_written(
+    project: Path, address: str, copy_prefect: Callable[[Workspace], None]
+) -> None:
+    copy_prefect(Workspace(project / ".charpipe"))
     netrc = project.parent / "netrc"
     netrc.write_text(f"machine 127.0.0.1 login {USER} password {PASSWORD}\n")
     netrc.chmod(0o600)

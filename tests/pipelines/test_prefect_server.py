@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,9 +21,11 @@ def test_the_server_is_private(server: Any) -> None:
     settings = server.ask("/admin/settings")
     assert settings["server"]["analytics_enabled"] is False
     pid = json.loads((server.managed.folder / STATE).read_text())["pid"]
-    listening = [c.laddr.ip for c in psutil.Process(pid).net_connections() if c.status == "LISTEN"]
+    process = psutil.Process(pid)
+    listening = [c.laddr.ip for c in process.net_connections() if c.status == "LISTEN"]
     assert set(listening) == {"127.0.0.1"}
-    assert (server.workspace.prefect / "prefect.db").is_file()
+    databases = {file.path for file in process.open_files() if file.path.endswith(".db")}
+    assert databases == {os.path.realpath(server.workspace.prefect / "prefect.db")}
 
 
 def test_whose_server_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: Any) -> None:

@@ -15,6 +15,8 @@ from charpipe.events import Notice, TrainingStarted
 from charpipe.runs import Run, read_metrics
 from charpipe.training.checkpoints import damage
 
+pytestmark = pytest.mark.e2e
+
 TEXT = "the quick brown fox jumps over the lazy dog. " * 40
 KILLED = [place for place, step in PLACES.items() if step is not None]
 

@@ -16,6 +16,8 @@ from charpipe.events import Checkpointed, Finished, Step
 from charpipe.training import last_checkpoint, train
 from charpipe.training.checkpoints import damage
 
+pytestmark = pytest.mark.e2e
+
 SPARE = {"plain": 150 << 20, "fast": 60 << 20}
 """Bytes left, too few for the windows in starving.py."""
 

@@ -94,8 +94,9 @@ class ServedWorkspace:
 
 
 @pytest.fixture
-def place(project: Path) -> Iterator[ServedWorkspace]:
+def place(project: Path, copy_prefect: Callable[[Workspace], None]) -> Iterator[ServedWorkspace]:
     made = ServedWorkspace(project)
+    copy_prefect(Workspace(project / ".charpipe"))
     yield made
     managed_server(Workspace(project / ".charpipe")).stop()
 
