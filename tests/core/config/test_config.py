@@ -78,7 +78,7 @@ def test_a_project_changes_one_key_of_a_corpus(project) -> None:
         ("[trian]\nx = 1", "trian is not a setting; did you mean 'train'?"),
         ("[corpora.x]\nsource = ['a']", "corpora.x.source is not a setting; did you mean 'sources'?"),
         ("[train\n", "is not TOML"),
-        ("[corpora.x]\nsources = ['a']\nsplit = {train = 0.5}", "corpora.x.split: the shares"),
+        ("[corpora.x]\nsources = ['a']\nsplit = {train = 0.5}", "corpora.x.split: the fractions"),
     ],
 )
 def test_a_mistake_names_its_key(project, text: str, said: str) -> None:
