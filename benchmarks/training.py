@@ -171,8 +171,9 @@ def measured_apart(arch: str, text: str) -> dict[str, Any]:
             [sys.executable, __file__, *sys.argv[1:], "--one", arch, text],
             env={**os.environ, "NUMBA_CACHE_DIR": folder},
             stdout=subprocess.PIPE,
-            check=True,
         )
+    if done.returncode:
+        sys.exit(f"{arch} at {text} could not be measured; its own message is above")
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

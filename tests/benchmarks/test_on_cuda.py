@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -100,3 +101,16 @@ def test_rows_of_a_timing():
     assert row["failed"].keys() == {"charpipe cuda-graphs"}  # it is for CUDA
     assert row["ratio"].keys() == {"charpipe plain"}
     assert "1x8, 2, 4" in "\n".join(on_cuda.speeds([row]))
+
+
+def test_timing_in_a_process_of_its_own(tmp_path):
+    import on_cuda
+
+    given = SimpleNamespace(device="cpu", shapes=["1x8x2x4", "one-by-eight"], seconds=600.0)
+    found = on_cuda.run_parts([on_cuda.Part("timing", "minimal-gated")], given, CPU)
+    assert [row["shape"] for row in found["timing"]] == ["1x8x2x4"]
+    assert [each.partition(":")[0] for each in found["left out"]] == ["timing of minimal-gated one-by-eight"]
+    on_cuda.write(tmp_path / "found.md", on_cuda.machine(CPU) | {"cuda": None, "cudnn": None}, found)
+    told = (tmp_path / "found.md").read_text()
+    assert "| minimal-gated | 1x8, 2, 4 |" in told
+    assert "* timing of minimal-gated one-by-eight: ValueError" in told

@@ -55,7 +55,7 @@ class NetworkModules:
     @property
     def hidden_size(self) -> int:
         """H, the units of a layer."""
-        found: int = self.layer.hidden_size  # type: ignore[assignment]
+        found: int = self.layer.hidden_size
         return found
 
     def parameters(self) -> list[nn.Parameter]:

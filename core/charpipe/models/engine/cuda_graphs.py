@@ -39,8 +39,8 @@ def forward_on_cuda(
 
 def _has_inner_dropout(network: LanguageModel) -> bool:
     """Whether cuDNN would apply dropout between layers: from its own generator, which charpipe's seeds do not set."""
-    layer = network.recurrence.layer
-    return isinstance(layer, nn.RNNBase) and layer.num_layers > 1 and layer.dropout > 0
+    layer: nn.RNNBase = network.recurrence.layer  # type: ignore[assignment]
+    return layer.num_layers > 1 and layer.dropout > 0
 
 
 def fitting_precision(network: nn.Module, batch_size: int) -> Precision:
