@@ -157,7 +157,7 @@ def lstm_kernels():
 
 @pytest.mark.parametrize(("kernel", "spec"), [(first, rest) for first, *rest in lstm_kernels()])
 def test_kernels_compile_to_instructions_of_amx(kernel, spec):
-    """For a processor with AMX, on any. The tiles are configured and released once, and no product is left to AVX-512."""
+    """For a processor with AMX, on any. Tiles are configured and released once; no product is left to AVX-512."""
     machine = target_machine(SAPPHIRE_RAPIDS)
     text = machine.emit_assembly(optimized(machine, kernel(SAPPHIRE_RAPIDS, *spec).llvm_ir()))
     for name in ("tileloadd", "tdpbf16ps", "tilestored"):
