@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+PURELIB := 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 .PHONY: help run test coverage lint docs build bench ui clean
 
@@ -38,11 +39,17 @@ lint: $(VENV)/dev
 docs: $(VENV)/dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# What a release publishes, built and checked, without publishing it.
+# What a release publishes, built and checked, without publishing it. The wheel is run in an environment of its own that
+# has the installed dependencies, but not the source tree.
 build: $(VENV)/dev
-	rm -rf dist
+	rm -rf dist build/wheel
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/twine check --strict dist/*
+	$(BIN)/python -m venv build/wheel
+	build/wheel/bin/python -m pip --disable-pip-version-check install --quiet --no-deps dist/*.whl
+	$(BIN)/python -c $(PURELIB) > `build/wheel/bin/python -c $(PURELIB)`/dependencies.pth
+	cd build/wheel && bin/charpipe --help >help.txt && bin/charpipe plugins list && bin/charpipe corpora list
+	cd build/wheel && bin/charpipe run train-and-sample --corpus hello --dry-run
 
 bench: $(VENV)/dev
 	$(BIN)/python benchmarks/orchestration.py

@@ -50,7 +50,7 @@ HELD_OUT = 0.1
 
 
 @dataclass
-class Result:
+class Measurement:
     """What one training did."""
 
     condition: str
@@ -98,7 +98,7 @@ def trained(text: str, budget: str, folder: Path, heard: Callable[[Event], None]
         heard(event)
 
 
-def measure(text: str, condition: str, budget: str) -> Result:
+def measure(text: str, condition: str, budget: str) -> Measurement:
     """One row of the table."""
     wanted, seconds, load = CONDITIONS[condition], parse_budget(budget), Load()
     events: list[Event] = []
@@ -120,7 +120,7 @@ def measure(text: str, condition: str, budget: str) -> Result:
     started, finished = events[0], events[-1]
     assert isinstance(started, TrainingStarted)
     assert isinstance(finished, Finished)
-    return Result(
+    return Measurement(
         condition,
         budget,
         started.steps,
@@ -140,7 +140,7 @@ def where() -> dict[str, Any]:
     return {"processor": kind, "cores": os.cpu_count(), "torch": torch.__version__, "date": str(date.today())}
 
 
-def table(results: list[Result], machine: dict[str, Any], name: str) -> str:
+def table(results: list[Measurement], machine: dict[str, Any], name: str) -> str:
     """The results as markdown."""
     lines = [
         f"# Budgets of time, {machine['date']}",

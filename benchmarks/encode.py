@@ -29,7 +29,7 @@ TOKENIZERS = {
 }
 
 
-class Clock:
+class Stopwatch:
     """Prints megabytes a second, by the clock and by processor time."""
 
     def __init__(self, size: int) -> None:
@@ -57,7 +57,7 @@ def main() -> None:
         documents = Path(scratch, "documents")
         documents.mkdir()
         facts = ingest(Fetched("corpus", path=arguments.path), config, documents)
-        clock = Clock(facts["bytes"])
+        clock = Stopwatch(facts["bytes"])
         for name, tokenizer in TOKENIZERS.items():
             vocabulary, tokens = Path(scratch, f"{name}-vocabulary"), Path(scratch, f"{name}-tokens")
             vocabulary.mkdir()

@@ -44,7 +44,7 @@ CHARACTERS = "\n !$&',-.3:;?" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ" + "abcdefghijklmnop
 TEMPERATURE = 0.8
 
 
-class Unknown:
+class TorchPredictor:
     """A predictor that takes the path through PyTorch."""
 
     def __init__(self, inner: Predictor) -> None:
@@ -134,7 +134,7 @@ def measure(model: Model, encoding: Any, length: int, rounds: int, engine: str) 
             rates[f"plain {threads}"].append(rate(lambda: plain(model, short), short))
             torch.set_num_threads(default)
     compared = settings.model_copy(update={"length": min(length, 2000)})
-    same = sample(predictor, encoding, compared) == sample(Unknown(predictor), encoding, compared)
+    same = sample(predictor, encoding, compared) == sample(TorchPredictor(predictor), encoding, compared)
     return {**{name: max(found) for name, found in rates.items()}, "same": same}
 
 

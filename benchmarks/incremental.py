@@ -28,9 +28,9 @@ def ingest(
     workspace: Path, corpus: Path, settings: dict[str, object]
 ) -> tuple[dict[str, float], stages.Made]:
     """Seconds of the clock, and of the processor, which other work on the machine disturbs less."""
-    session = Context(Workspace(workspace), load_config(settings=settings), Registry())
+    context = Context(Workspace(workspace), load_config(settings=settings), Registry())
     clock, processor = time.perf_counter(), time.process_time()
-    made = stages.ingest(session, str(corpus))
+    made = stages.ingest(context, str(corpus))
     seconds = {"clock": time.perf_counter() - clock, "processor": time.process_time() - processor}
     return {name: round(value, 2) for name, value in seconds.items()}, made
 

@@ -1,7 +1,7 @@
 """Peak memory of training: charpipe's update and a plain PyTorch loop's, each in a process of its own.
 
     python benchmarks/memory.py
-    python benchmarks/memory.py --arch gru --shapes 3x1024x32x64    # layers x units x lanes x window
+    python benchmarks/memory.py --arch gru --shapes 3x1024x32x64    # layers x units x batch x window
 
 The largest resident set of the process after three updates, and what it had before the model was made: Python, PyTorch
 and charpipe. The sides are those of `training.py`. Where charpipe has no kernels for a shape yet, its process compiles

@@ -3,17 +3,17 @@
     python benchmarks/quality.py tiny_shakespeare.txt war_and_peace.txt                # an hour and three quarters
     python benchmarks/quality.py tiny_shakespeare.txt --seconds 5 60 --seeds 1         # a part of it
     python benchmarks/quality.py war_and_peace.txt --preset fast --set train.average=0.999
-    python benchmarks/quality.py war_and_peace.txt --lanes 100 --ngram 20              # divided as char-rnn does
+    python benchmarks/quality.py war_and_peace.txt --sections 100 --ngram 20              # divided as char-rnn does
     python benchmarks/quality.py tiny_shakespeare.txt --preset best --steps 9800 --seeds 1    # whatever else runs
 
 With the defaults where they reach a goal; what is set for the others stands at the goals below, and in the table,
 unless `--preset` or `--set` say otherwise.
 
-Training time alone: from the first step to the last, without looks at validation, samples and checkpoints. How many
+Training time alone: from the first step to the last, without evaluations, samples and checkpoints. How many
 steps fit into it is measured before, in a training that is thrown away; the time they took stands in the table.
 tiny_shakespeare: first nine tenths train, last tenth scored, whole, with carried state, and the same model on random
 windows of 256 characters that each begin with nothing, as nanoGPT scores. war_and_peace: its bytes, 80/10/10, the test
-tenth. With `--lanes 100` each hundredth of the text is divided so, and the parts of one kind are put together: that is
+tenth. With `--sections 100` each hundredth of the text is divided so, and the parts of one kind are joined: that is
 how char-rnn divides a text for its batches of a hundred. `--ngram 20` counts n-grams on the same division beside it.
 Needs a machine that does nothing else, but with `--steps`: then the updates are given, and the losses are the same with
 any number of threads (`OMP_NUM_THREADS=1`, one of these on each core, is how presets are compared).
@@ -126,7 +126,9 @@ TASKS = {
 DEFAULT = Task("char", 0.9, 0.9, True, ())
 
 
-def read(path: Path, task: Task, lanes: int) -> tuple[Encoding, dict[str, Any], NDArray[Any], NDArray[Any]]:
+def read(
+    path: Path, task: Task, sections: int
+) -> tuple[Encoding, dict[str, Any], NDArray[Any], NDArray[Any]]:
     """The vocabulary, the tokens to train on and those to score."""
     registry = Registry()
     text = path.read_bytes().decode("utf-8")
@@ -134,8 +136,8 @@ def read(path: Path, task: Task, lanes: int) -> tuple[Encoding, dict[str, Any], 
     vocabulary = resolve(tokenizer.learn)(dict.fromkeys(sorted(set(text)), 1), tokenizer.config())
     encoding = resolve(tokenizer.load)(vocabulary)
     tokens = encoding.encode(text)
-    length = len(tokens) // lanes
-    rows = tokens[: lanes * length].reshape(lanes, length)
+    length = len(tokens) // sections
+    rows = tokens[: sections * length].reshape(sections, length)
     return (
         encoding,
         vocabulary,
@@ -144,9 +146,9 @@ def read(path: Path, task: Task, lanes: int) -> tuple[Encoding, dict[str, Any], 
     )
 
 
-def counted(path: Path, task: Task, lanes: int, order: int) -> float:
+def ngram_nats(path: Path, task: Task, sections: int, order: int) -> float:
     """Nats of n-grams counted in the same text, smoothed as KenLM does (modified Kneser-Ney)."""
-    encoding, _, tokens, held = read(path, task, lanes)
+    encoding, _, tokens, held = read(path, task, sections)
     architecture = Registry().architecture("ngram")
     fitting = fit(
         architecture,
@@ -163,7 +165,7 @@ def counted(path: Path, task: Task, lanes: int, order: int) -> float:
 
 def trained(chosen: argparse.Namespace, path: Path, task: Task, length: float, seed: int) -> dict[str, float]:
     """One training of so many seconds, or steps, and its scores."""
-    encoding, vocabulary, tokens, held = read(path, task, chosen.lanes)
+    encoding, vocabulary, tokens, held = read(path, task, chosen.sections)
     settings = {"train.seed": seed, "train.evaluate_every": 10**9, "train.checkpoint_every": 10**9}
     config = load_config(
         preset=chosen.preset, settings=settings, overrides=changes(chosen, task, length)
@@ -232,9 +234,9 @@ def measured(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
     for path in chosen.texts:
         task = TASKS.get(path.stem, DEFAULT)
         if chosen.ngram:
-            nats = counted(path, task, chosen.lanes, chosen.ngram)
+            nats = ngram_nats(path, task, chosen.sections, chosen.ngram)
             print(
-                f"{path.stem}, {chosen.lanes} lanes: n-grams of order {chosen.ngram}: {nats:.4f} nats",
+                f"{path.stem}, {chosen.sections} sections: n-grams of order {chosen.ngram}: {nats:.4f} nats",
                 flush=True,
             )
         for length in chosen.steps or chosen.seconds or [goal.seconds for goal in task.goals]:
@@ -290,7 +292,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, nargs="*", help="instead of seconds")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument(
-        "--lanes", type=int, default=1, help="parts of the text that are divided each by itself"
+        "--sections", type=int, default=1, help="parts of the text that are divided each by itself"
     )
     parser.add_argument("--ngram", type=int, help="the order of n-grams to count too")
     parser.add_argument("--arch", default="lstm")
@@ -301,7 +303,7 @@ def main() -> None:
     print(
         f"\n{date.today()}, {platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     )
-    print(f"preset {chosen.preset}, {chosen.lanes} lanes\n\n{table(found, bool(chosen.steps))}")
+    print(f"preset {chosen.preset}, {chosen.sections} sections\n\n{table(found, bool(chosen.steps))}")
 
 
 if __name__ == "__main__":

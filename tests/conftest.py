@@ -5,19 +5,38 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small networks gain nothing, and tests run side by side
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from charpipe.config import load_config
 from charpipe.events import Event
 from charpipe.plugins.registry import Registry
 from charpipe.stages import Context
 from charpipe.workspace import Workspace
+from databases import make_prefect, once
+
+# Hypothesis measures the time of examples unless told otherwise, and a busy machine would fail them.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run modules with end-to-end tests first, then those with the most tests, so that no long module is left to one
+    worker at the end. A module stays together, in its order."""
+    modules: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        modules.setdefault(item.path, []).append(item)
+
+    def rank(tests: list[pytest.Item]) -> tuple[bool, int]:
+        return all(test.get_closest_marker("e2e") is None for test in tests), -len(tests)
+
+    items[:] = [test for tests in sorted(modules.values(), key=rank) for test in tests]
 
 
 @pytest.fixture(autouse=True)
@@ -58,8 +77,8 @@ def heard() -> Heard:
 
 
 @pytest.fixture
-def open_session(project: Path, heard: Heard):
-    """Opens sessions on one workspace, without MLflow; keyword arguments are settings with `__` for the dot."""
+def open_context(project: Path, heard: Heard):
+    """Opens contexts on one workspace, without MLflow; keyword arguments are settings with `__` for the dot."""
 
     def open_one(
         *, force: frozenset[str] = frozenset(), dry_run: bool = False, resume: Any = None, **settings: Any
@@ -79,6 +98,17 @@ def open_session(project: Path, heard: Heard):
         )
 
     return open_one
+
+
+@pytest.fixture(scope="session")
+def copy_prefect(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Workspace], None]:
+    """Gives a workspace the database of a Prefect server that has been started once."""
+    made = once(tmp_path_factory, "prefect", make_prefect)
+
+    def copy(workspace: Workspace) -> None:
+        shutil.copytree(made, workspace.prefect, dirs_exist_ok=True)
+
+    return copy
 
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")

@@ -77,3 +77,11 @@ def near_match(name: str, candidates: Iterable[str]) -> str:
     if close:
         return f"; did you mean {plain[close[0]]!r}?"
     return f"; known: {', '.join(known)}" if known else ""
+
+
+def one_line(error: Exception) -> str:
+    """An error in one line of at most 300 characters; one that is not charpipe's own with its type."""
+    text = " ".join(str(error).split())[:300]
+    return (
+        text if isinstance(error, CharpipeError) and text else f"{type(error).__name__}: {text}".rstrip(": ")
+    )

@@ -25,7 +25,8 @@ def names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
 class EarlierModules(MetaPathFinder, Loader):
     """Imports modules of earlier releases by the names they had then, from where their content is now.
 
-    The code that MLflow keeps beside a registered model to serve it imports charpipe's modules by these names.
+    The code that MLflow keeps beside a registered model to serve it imports charpipe's modules by these names, and
+    so do Prefect's deployments.
     """
 
     def __init__(self, moved: Mapping[str, str]) -> None:
@@ -33,8 +34,14 @@ class EarlierModules(MetaPathFinder, Loader):
 
     def install(self) -> None:
         """Make `import` find these modules; once, however often it is called."""
-        if not any(isinstance(finder, EarlierModules) for finder in sys.meta_path):
+        if self not in sys.meta_path:
             sys.meta_path.append(self)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, EarlierModules) and other._moved == self._moved
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._moved.items()))
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
         return ModuleSpec(fullname, self) if fullname in self._moved else None
@@ -44,4 +51,7 @@ class EarlierModules(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         moved = vars(import_module(self._moved[module.__name__]))
-        vars(module).update({name: value for name, value in moved.items() if not name.startswith("__")})
+        kept = {name: value for name, value in moved.items() if not name.startswith("__")}
+        if "__getattr__" in moved:
+            kept["__getattr__"] = moved["__getattr__"]
+        vars(module).update(kept)

@@ -19,7 +19,7 @@ from charpipe.cells import (
     tanh,
     where,
 )
-from charpipe.errors import CharpipeError, CorpusError, PluginError, UsageError
+from charpipe.errors import CharpipeError, CorpusError, PluginError, UsageError, near_match
 from charpipe.events import Event, Notice, StageProgress
 from charpipe.plugins.contracts import (
     Announcement,
@@ -29,7 +29,9 @@ from charpipe.plugins.contracts import (
     Fetcher,
     IncrementalDecoder,
     PipelineResult,
+    Table,
 )
+from charpipe.plugins.lists import NAME_LIST, NUMBER_LIST, comma_separated
 from charpipe.plugins.options import (
     ArchitectureConfig,
     Dropout,
@@ -48,6 +50,8 @@ __all__ = [
     "BOTH",
     "HIDDEN",
     "INPUT",
+    "NAME_LIST",
+    "NUMBER_LIST",
     "Announcement",
     "Architecture",
     "ArchitectureConfig",
@@ -76,14 +80,17 @@ __all__ = [
     "Runner",
     "Source",
     "StageProgress",
+    "Table",
     "Tokenizer",
     "UsageError",
+    "comma_separated",
     "existing",
     "exp",
     "hookimpl",
     "log",
     "maximum",
     "minimum",
+    "near_match",
     "printable",
     "redact",
     "relu",

@@ -51,7 +51,7 @@ class Workspace:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CharpipeError(
-                f"the workspace cannot be written: {folder} ({error.strerror}); set {VARIABLE} to a folder that can"
+                f"the workspace cannot be written: {folder} ({error.strerror}); set {VARIABLE} to a writable folder"
             ) from error
         return folder
 

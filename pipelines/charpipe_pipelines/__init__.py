@@ -5,8 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from charpipe.lazy import EarlierModules
 from charpipe.plugin import Command, Pipeline, Runner, hookimpl
-from charpipe_pipelines.options import CompareOptions, ReproduceOptions, RetrainOptions, TrainAndSampleOptions
+from charpipe_pipelines.options import CompareOptions, RetrainOptions, TrainAndSampleOptions
+
+EarlierModules({"charpipe_pipelines.reproduce_2015": "charpipe_pipelines.flows"}).install()
 
 _TO_SAMPLES = ("ingest", "vocabulary", "encode", "train", "evaluate", "sample")
 _DEPLOYMENTS = "charpipe_pipelines.deployments.cli"
@@ -14,7 +17,7 @@ _DEPLOYMENTS = "charpipe_pipelines.deployments.cli"
 
 @hookimpl
 def charpipe_pipelines() -> Iterable[Pipeline]:
-    """The pipelines that `charpipe run` can run."""
+    """List the pipelines that `charpipe run` can run."""
     yield Pipeline(
         "train-and-sample",
         "From raw text to samples: ingest, vocabulary, encode, train, evaluate, sample.",
@@ -45,15 +48,6 @@ def charpipe_pipelines() -> Iterable[Pipeline]:
         title="charpipe_pipelines.retrain:title",
         show="charpipe_pipelines.retrain:show",
     )
-    yield Pipeline(
-        "reproduce-2015",
-        "The experiments of the blog and the paper of 2015, scaled to a budget, beside what was published.",
-        "charpipe_pipelines.reproduce_2015:recipe",
-        ReproduceOptions,
-        check="charpipe_pipelines.reproduce_2015:check",
-        title="charpipe_pipelines.reproduce_2015:title",
-        show="charpipe_pipelines.reproduce_2015:show",
-    )
 
 
 @hookimpl
@@ -66,7 +60,7 @@ def charpipe_runners() -> Iterable[Runner]:
 def charpipe_commands() -> Iterable[Command]:
     """The commands for serving, deploying, and the servers' pages."""
     yield Command("serve", "Run the deployments of pipelines.toml on schedule.", f"{_DEPLOYMENTS}:serve")
-    yield Command("deploy", "Register the deployments with a work pool instead.", f"{_DEPLOYMENTS}:deploy")
-    yield Command("deployments", "What runs by itself: list, run, pause, resume.", f"{_DEPLOYMENTS}:app")
+    yield Command("deploy", "Register the deployments with a Prefect work pool.", f"{_DEPLOYMENTS}:deploy")
+    yield Command("deployments", "Scheduled runs: list, run, pause, resume.", f"{_DEPLOYMENTS}:app")
     yield Command("ui", "Open MLflow's and Prefect's pages.", "charpipe_pipelines.cli:ui")
     yield Command("down", "Stop the workspace's servers.", "charpipe_pipelines.cli:down")

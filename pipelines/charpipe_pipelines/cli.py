@@ -10,6 +10,8 @@ import typer
 
 from charpipe.cli.environment import open_workspace, settings
 from charpipe.runs import Run, find_run, list_runs
+from charpipe.tracking import TrackingConfig, locate
+from charpipe.tracking.pages import base_url, comparison_link, experiment_link, link, mlflow_server
 from charpipe_pipelines.orphans import mark_killed_runs
 from charpipe_pipelines.server import become_client, choose, managed_server
 
@@ -17,16 +19,14 @@ from charpipe_pipelines.server import become_client, choose, managed_server
 def ui(
     browser: Annotated[bool, typer.Option(help="Open the pages in a browser.")] = True,
     run: Annotated[
-        list[str], typer.Option("--run", help="Open the page of this run; of several: them side by side.")
+        list[str],
+        typer.Option("--run", help="Open the page of this run; for several: the page that compares them."),
     ] = [],  # noqa: B006
     charts: Annotated[
         bool, typer.Option("--charts", help="Open the runs' charts instead of their table.")
     ] = False,
 ) -> None:
     """Start MLflow's and Prefect's servers if need be, and open their pages."""
-    from charpipe.tracking import locate
-    from charpipe.tracking.pages import base_url, comparison_link, experiment_link, link
-
     workspace, config = open_workspace(), settings().config
     location = locate(config.tracking, workspace.mlflow)
     chosen = [find_run(workspace.runs, name) for name in run]
@@ -48,14 +48,11 @@ def ui(
         if browser:
             with contextlib.suppress(webbrowser.Error):  # no browser here: the address is enough
                 webbrowser.open(url)
-    typer.echo("Both stop by themselves when nobody has looked for 15 minutes; at once: charpipe down")
+    typer.echo("Both stop after 15 minutes without a visitor; to stop them now, type: charpipe down")
 
 
 def down() -> None:
     """Stop the servers that charpipe started for this workspace."""
-    from charpipe.tracking import TrackingConfig, locate
-    from charpipe.tracking.pages import mlflow_server
-
     workspace = open_workspace()
     location = locate(TrackingConfig(), workspace.mlflow, {})
     for server in (managed_server(workspace), mlflow_server(location, workspace.logs)):

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from charpipe.cli.output import table_lines, terminal_width
 from charpipe.comparison.configurations import check_match, settle
 from charpipe.comparison.leaderboard import HEAD, Standing, cells_of
 from charpipe.comparison.results import ComparisonResult, conclude
 from charpipe.comparison.training import train_trial
+from charpipe.plugin import Table
 from charpipe.stages import Context, check_here, encode, ingest, learn_vocabulary
 from charpipe_pipelines.options import CompareOptions
 
-INDENT = "  "
 SPLITS = {"test": "test text", "val": "validation text"}
 
 
@@ -48,13 +47,13 @@ def title(options: CompareOptions) -> str:
     return f"{options.corpus} {', '.join(options.archs)}"
 
 
-def show(result: ComparisonResult, *, dry_run: bool = False) -> Iterator[str]:
+def show(result: ComparisonResult, *, dry_run: bool = False) -> Iterator[str | Table]:
     """The closing lines of a comparison, best configuration first."""
     if dry_run:
         return
     standings = result.leaderboard
     yield ""
-    yield from _table(standings)
+    yield _table(standings)
     yield ""
     split = SPLITS[standings[0].split] if standings else ""
     seeds = max((one.seeds for one in standings), default=0)
@@ -65,20 +64,16 @@ def show(result: ComparisonResult, *, dry_run: bool = False) -> Iterator[str]:
     yield ""
     yield f"  {result.folder}"
     for command, meaning in (
-        ("charpipe ui --charts", "see how they learnt, over each other"),
+        ("charpipe ui --charts", "their learning curves in one chart"),
         (f"charpipe runs list --corpus {result.corpus}", "every run"),
     ):
         yield f"  {command:<58} {meaning}"
 
 
-def _table(standings: Sequence[Standing]) -> Iterator[str]:
-    width = terminal_width()
-    rows = [cells_of(one) for one in standings]
+def _table(standings: Sequence[Standing]) -> Table:
     # the last column also holds the reason why a configuration failed: it follows only after these
     drop = ("seconds", "chars/s", "val loss", "±", "parameters", "test loss")
-    room = None if width is None else width - len(INDENT)
-    for line in table_lines(HEAD, rows, room, numbers=HEAD[1:-1], drop=drop):
-        yield f"{INDENT}{line}".rstrip()
+    return Table(HEAD, [cells_of(one) for one in standings], numbers=HEAD[1:-1], drop=drop)
 
 
 def __getattr__(name: str) -> Any:

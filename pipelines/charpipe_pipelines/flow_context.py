@@ -19,6 +19,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import prefect.runtime
+from prefect.context import SyncClientContext
+
 from charpipe.cli.environment import open_registry, open_workspace
 from charpipe.config import load_config
 from charpipe.config.schema import SETTINGS
@@ -27,7 +30,8 @@ from charpipe.plugin import PipelineResult
 from charpipe.runs import Run
 from charpipe.stages import Context
 from charpipe.workspace import VARIABLE, Workspace
-from charpipe_pipelines.ahead import Ahead
+from charpipe_pipelines.early_stages import EarlyStages
+from charpipe_pipelines.orphans import whose
 from charpipe_pipelines.progress import FlowProgress
 from charpipe_pipelines.server import Api, choose
 
@@ -41,7 +45,7 @@ class FlowContext:
     context: Context
     progress: FlowProgress
     api: Api
-    ahead: Ahead | None = None
+    ahead: EarlyStages | None = None
     """What was begun before the server answered."""
     result: PipelineResult | None = None
     error: BaseException | None = None
@@ -118,11 +122,6 @@ def _stopped_by_signals(context: Context) -> Iterator[None]:
 
 def _sign() -> None:
     """Record this process in the flow run, so that other processes can detect its death."""
-    import prefect.runtime
-    from prefect.context import SyncClientContext
-
-    from charpipe_pipelines.orphans import whose
-
     client_context, id_ = SyncClientContext.get(), prefect.runtime.flow_run.id
     if client_context is not None and id_ is not None:
         with suppress(Exception):  # best effort, only for later inspection

@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 ENGINE = "charpipe_pipelines.deployments.engine"
 LOG_BYTES = 1_000_000
-"""A deployment's log is begun anew beyond this; the one before is kept."""
+"""A deployment's log larger than this is replaced by a new one; the previous one is kept."""
 
 
 @dataclass
 class FlowProcess:
     """The process of a flow run. `process` is None if it was already running when this process started.
 
-    `why_stopped` is "cancel", "replace" or "shutdown" once it was told to save and exit."""
+    `why_stopped` is "cancel", "replace" or "shutdown" once it was requested to save and exit."""
 
     flow_run: UUID
     deployment: UUID | None
     pid: int
     process: subprocess.Popen[bytes] | None = None
     why_stopped: str | None = None
-    told: float = 0.0
+    stop_requested: float = 0.0
     began: float = field(default_factory=time.monotonic)
 
     def ended(self) -> bool:
@@ -58,7 +58,7 @@ class FlowProcess:
 
     def stop(self, why: str) -> None:
         """Ask the process to save and exit."""
-        self.why_stopped, self.told = why, time.monotonic()
+        self.why_stopped, self.stop_requested = why, time.monotonic()
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGTERM)
 

@@ -41,11 +41,14 @@ def flow_named(name: str) -> Flow[Any, Any]:
 
 
 def __getattr__(name: str) -> Any:
-    """The flow of the pipeline with this name, for whoever imports it by its path."""
+    """The flow of the pipeline with this name, for whoever imports it by its path; with `_` for `-`, as deployments of
+    earlier releases have it."""
     if name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    known = open_registry().all("pipeline")
+    earlier = name.replace("_", "-")
     try:
-        return flow_named(name)
+        return flow_named(earlier if name not in known and earlier in known else name)
     except UsageError as error:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}: {error}") from error
 

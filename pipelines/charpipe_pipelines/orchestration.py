@@ -11,7 +11,7 @@ from charpipe.errors import InterruptedRun
 from charpipe.plugin import Options, Pipeline, PipelineResult
 from charpipe.stages import Context
 from charpipe.stages.recipes import check_request, load, title_of
-from charpipe_pipelines.ahead import Ahead
+from charpipe_pipelines.early_stages import EarlyStages
 from charpipe_pipelines.orphans import mark_killed_runs
 from charpipe_pipelines.server import Api, become_client, choose, point_client_at
 
@@ -19,7 +19,7 @@ SETTLE_SECONDS = 10.0
 POLL_SECONDS = 0.1
 SOON_SECONDS = 1.0
 """How long a server that runs already may take to answer before the work begins without it."""
-WITHOUT = "going on without its page; nothing else changes"
+WITHOUT = "the run continues without Prefect's page; nothing else changes"
 
 
 def run(pipeline: Pipeline, options: Options, context: Context) -> PipelineResult:
@@ -28,19 +28,19 @@ def run(pipeline: Pipeline, options: Options, context: Context) -> PipelineResul
     recipe = load(pipeline)
     if context.dry_run:
         return recipe(context, options)
-    ahead = Ahead(recipe, options, context)
+    ahead = EarlyStages(recipe, options, context)
     try:
         api = _open_prefect(context, ahead)
     except InterruptedRun:
         raise
     except Exception as error:  # includes a Prefect that cannot be imported
-        context.notice(f"Prefect does not take part: {_first_line(error)}; {WITHOUT}", level="warning")
+        context.notice(f"Prefect is unavailable ({_first_line(error)}); {WITHOUT}", level="warning")
         ahead.start()
         return ahead.result()
     return _as_flow(pipeline, options, context, api, ahead)
 
 
-def _open_prefect(context: Context, ahead: Ahead) -> Api:
+def _open_prefect(context: Context, ahead: EarlyStages) -> Api:
     """Connect this process to a running server.
 
     Prefect is imported while the server starts; until it answers, `ahead` runs the first stages.
@@ -50,7 +50,7 @@ def _open_prefect(context: Context, ahead: Ahead) -> Api:
     api = choose(context.workspace, context.config.prefect.api_url, context.emit)
     runs = api.server is None or api.server.running() is not None
     if not runs:
-        context.notice("starting this workspace's Prefect server; the work begins meanwhile")
+        context.notice("starting this workspace's Prefect server; the first stages run meanwhile")
     outcome: list[str | Exception] = []
     starting = threading.Thread(target=lambda: outcome.append(_answering(api)), daemon=True)
     starting.start()
@@ -81,7 +81,7 @@ def _answering(api: Api) -> str | Exception:
 
 
 def _as_flow(
-    pipeline: Pipeline, options: Options, context: Context, api: Api, ahead: Ahead
+    pipeline: Pipeline, options: Options, context: Context, api: Api, ahead: EarlyStages
 ) -> PipelineResult:
     from charpipe_pipelines.flow_context import FlowContext, linked, waiting
     from charpipe_pipelines.progress import FlowProgress
@@ -96,11 +96,13 @@ def _as_flow(
             raise found.error from None  # the engine's own error: Prefect's account of it adds nothing
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise
-        context.notice(f"Prefect was lost in mid-run ({_first_line(error)}); {WITHOUT}", level="warning")
+        context.notice(
+            f"Prefect became unavailable during the run ({_first_line(error)}); {WITHOUT}", level="warning"
+        )
     finally:
         ahead.wait()
         waiting.reset(token)
-        _settle(api)
+        _flush_events(api)
     if found.error is not None:
         raise found.error
     return found.result or load(pipeline)(context, options)
@@ -120,7 +122,7 @@ def _call_flow(pipeline: Pipeline, options: Options, context: Context) -> None:
         named(options=asked, settings=settings, workspace=str(context.workspace.root))
 
 
-def _settle(api: Api) -> None:
+def _flush_events(api: Api) -> None:
     """Flush what Prefect has queued for its server now, not at process exit; drop it if the server is gone."""
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker

@@ -91,7 +91,7 @@ def cancelling(client: SyncPrefectClient, runs: Mapping[UUID, Any]) -> list[UUID
     return [run.id for run in _runs(client, ("CANCELLING",), id={"any_": list(runs)})]
 
 
-def mark_crashed(client: SyncPrefectClient, watched: set[UUID], tell: Callable[..., None]) -> None:
+def mark_crashed(client: SyncPrefectClient, watched: set[UUID], report: Callable[..., None]) -> None:
     """Mark manually started runs as crashed if their process died without a final state."""
     from prefect.states import Crashed
 
@@ -100,7 +100,7 @@ def mark_crashed(client: SyncPrefectClient, watched: set[UUID], tell: Callable[.
             state: Any = Crashed(message="its process was killed; type: charpipe resume, or retry it here")
             client.set_flow_run_state(run.id, state, force=True)
             end_tasks(client, run.id)
-            tell("crashed", deployment="by-hand", flow_run=run.name, id=str(run.id))
+            report("crashed", deployment="by-hand", flow_run=run.name, id=str(run.id))
 
 
 def _was_killed(run: FlowRun) -> bool:

@@ -14,6 +14,12 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
+import prefect.runtime
+from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
+from prefect.context import SyncClientContext, TaskRunContext
+from prefect.exceptions import MissingContextError
+from prefect.logging import get_run_logger
+
 from charpipe.events import (
     Evaluated,
     Event,
@@ -55,8 +61,6 @@ class FlowProgress:
 
     def enter(self, stage: str) -> None:
         """Begin a stage's task, in this thread."""
-        from prefect.context import TaskRunContext
-
         if (context := TaskRunContext.get()) is not None:
             self._tasks[stage] = context.task_run.id
             self._flow_run = context.task_run.flow_run_id
@@ -95,8 +99,6 @@ class FlowProgress:
 
     def flow_run(self) -> dict[str, Any]:
         """The id and URL of the flow run that this thread works for, as stored with a training run."""
-        import prefect.runtime
-
         return {"flow_run_id": str(prefect.runtime.flow_run.id), "url": prefect.runtime.flow_run.ui_url}
 
     def finish(self, result: PipelineResult | None) -> None:
@@ -112,22 +114,17 @@ class FlowProgress:
 
     def _finished(self, event: StageFinished) -> None:
         if event.skipped:
-            self._log(logging.INFO, f"{event.stage}: done already: {event.summary}")
+            self._log(logging.INFO, f"{event.stage}: already done: {event.summary}")
         else:
             self._log(logging.INFO, f"{event.stage}: {event.summary} ({event.seconds:.1f} s)")
             if event.stage in self._progress:
                 self._progress[event.stage] = 1.0
 
     def _log(self, level: int, message: str) -> None:
-        from prefect.exceptions import MissingContextError
-        from prefect.logging import get_run_logger
-
         with suppress(MissingContextError):
             get_run_logger().log(level, message)
 
     def _work(self) -> None:
-        from prefect.context import SyncClientContext
-
         rounds = 0
         with suppress(Exception), SyncClientContext():
             while not self._closing.wait(INTERVAL):
@@ -144,7 +141,7 @@ class FlowProgress:
                 percent = round(100 * share, 1)
                 self._artifact(f"{stage}-progress", "progress", percent, f"{stage}: {percent} %", stage)
             if self._text is not None:
-                self._artifact("latest-sample", "markdown", self._text, "what the model writes", "train")
+                self._artifact("latest-sample", "markdown", self._text, "samples of the model", "train")
 
     def _rename(self) -> None:
         if self._many:  # the flow run gets the name that all of them share
@@ -154,8 +151,6 @@ class FlowProgress:
             self._told["name"] = self.run
 
     def _artifact(self, key: str, kind: str, data: Any, description: str, stage: str) -> None:
-        from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
-
         if self._told.get(key) == data:
             return
         if key in self._made:
@@ -183,8 +178,6 @@ class FlowProgress:
 
 def _client() -> Any:
     """This thread's client: the flow's own, or the publishing thread's."""
-    from prefect.context import SyncClientContext
-
     context = SyncClientContext.get()
     if context is None:
         raise LookupError("no client: neither in a flow nor in the page's thread")

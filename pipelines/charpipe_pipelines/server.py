@@ -18,6 +18,7 @@ from charpipe.store.secrets import redact, without_secret
 from charpipe.store.sqlite import database_url
 from charpipe.workspace import Workspace
 from charpipe_pipelines.isolation import forget_user_files
+from charpipe_pipelines.orphans import mark_killed_runs
 
 LOG_FILE = "CHARPIPE_PREFECT_LOG"
 CHECK_SECONDS = 20.0
@@ -110,8 +111,6 @@ def application(url: str, home: str, log: str) -> Any:
 
 def _check_runs(url: str) -> None:
     """Mark runs whose process was killed as crashed, while this server is up."""
-    from charpipe_pipelines.orphans import mark_killed_runs
-
     while True:
         time.sleep(CHECK_SECONDS)
         mark_killed_runs(url)

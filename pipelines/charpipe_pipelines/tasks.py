@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from prefect import task
+from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Cancelled, Completed
 
@@ -21,10 +22,7 @@ from charpipe.events import Event, Listener, StageFailed, StageFinished
 from charpipe.stages import Context, Stage
 
 if TYPE_CHECKING:
-    from prefect import Task
-    from prefect.client.schemas.objects import State
-
-    from charpipe_pipelines.ahead import Ahead
+    from charpipe_pipelines.early_stages import EarlyStages
     from charpipe_pipelines.progress import FlowProgress
     from charpipe_pipelines.server import Api
 
@@ -39,7 +37,7 @@ class TaskExecutor:
     """
 
     def __init__(
-        self, progress: FlowProgress, api: Api, settings: ExitStack, ahead: Ahead | None = None
+        self, progress: FlowProgress, api: Api, settings: ExitStack, ahead: EarlyStages | None = None
     ) -> None:
         self.error: BaseException | None = None
         """What the last stage raised, whatever Prefect makes of it."""
@@ -50,7 +48,7 @@ class TaskExecutor:
         if not self._api.is_there():
             # keep Prefect from waiting for a server that is gone
             self._settings.enter_context(temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}))
-            raise CharpipeError(f"the server at {self._api.url} does not answer any more")
+            raise CharpipeError(f"the server at {self._api.url} no longer answers")
         call = _Call(self, stage, context, args, kwargs)
         self.error = None
         try:
@@ -68,7 +66,7 @@ class TaskExecutor:
         stage, context = call.stage, call.context
         self._progress.enter(stage.name)
         outcome = _Outcome(context.emit)
-        if self._ahead is not None and self._ahead.has_begun(stage.name):
+        if self._ahead is not None and self._ahead.has_started(stage.name):
             call.result = self._ahead.take(outcome.following(self._progress), self._progress.flow_run())
         else:
             call.result = stage.carry_out(replace(context, emit=outcome), *call.args, **call.kwargs)
@@ -107,18 +105,18 @@ class _Call:
 class _Outcome:
     """A listener that forwards events, and remembers how the most recently reported stage ended."""
 
-    def __init__(self, tell: Listener) -> None:
-        self._tell = tell
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
         self._last: StageFinished | StageFailed | None = None
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, StageFinished | StageFailed):
             self._last = event
-        self._tell(event)
+        self._listener(event)
 
-    def following(self, tell: Listener) -> _Outcome:
+    def following(self, listener: Listener) -> _Outcome:
         """Forward events that come from elsewhere."""
-        self._tell = tell
+        self._listener = listener
         return self
 
     def state(self, result: Any) -> State[Any]:
@@ -128,7 +126,7 @@ class _Outcome:
             return Completed(name="Failed", message=last.reason, data=result)
         summary = last.summary if last is not None else ""
         if last is not None and last.skipped:
-            return Completed(name="Cached", message=f"{summary}: was done already", data=result)
+            return Completed(name="Cached", message=f"{summary}: already done", data=result)
         return Completed(message=summary, data=result)
 
 

@@ -65,7 +65,7 @@ def _scores(metrics: Mapping[str, float]) -> Iterator[str]:
 def _predictions(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if not rows:
         return
-    yield "  what it expects next:"
+    yield "  predicted next characters:"
     for row in rows:
         chances = "  ".join(f"{label} {share:.3f}" for label, share in row["next"].items())
         yield f"    after {row['text']!r:<12} {chances}"
@@ -91,8 +91,8 @@ def _wrapped(line: str) -> list[str]:
 
 
 def _next(run: str) -> Iterator[tuple[str, str]]:
-    yield f"charpipe sample {run}", "let it write more"
+    yield f"charpipe sample {run}", "generate more text"
     yield f"charpipe report {run}", "its report, as a web page"
-    yield f"charpipe inspect {run}", "what its units respond to"
+    yield f"charpipe inspect {run}", "which features its units detect"
     yield f"charpipe runs show {run}", "everything about the run"
     yield "charpipe ui", "see it in MLflow and Prefect"

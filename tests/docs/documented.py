@@ -38,7 +38,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Command:
+class ShownCommand:
     """A command of a shell block, comments left out and continued lines joined."""
 
     page: str
@@ -69,7 +69,7 @@ def blocks(language: str) -> list[Block]:
     return [block for block in all_blocks() if block.language == language]
 
 
-def commands_of(block: Block) -> Iterator[Command]:
+def commands_of(block: Block) -> Iterator[ShownCommand]:
     """The commands of a shell block. Raises ValueError for a quote that is never closed."""
     kept, first = "", 0
     for number, line in enumerate(block.text.splitlines(), start=block.line + 1):
@@ -84,7 +84,7 @@ def commands_of(block: Block) -> Iterator[Command]:
             kept += "\n"
             continue
         if words:
-            yield Command(block.page, first, without_comment(kept))
+            yield ShownCommand(block.page, first, without_comment(kept))
         kept = ""
     if kept.strip():
         raise ValueError(f"{block.name}: {kept.strip()} is no whole command")
@@ -104,6 +104,6 @@ def _words(text: str) -> list[str] | None:
         return None
 
 
-def commands() -> list[Command]:
+def commands() -> list[ShownCommand]:
     """All commands of all pages."""
     return [command for block in blocks("sh") for command in commands_of(block)]

@@ -14,6 +14,8 @@ from documented import ROOT
 from charpipe.cli import main
 from charpipe.stages import recipes
 
+pytestmark = pytest.mark.e2e
+
 SMALL = [
     "--set",
     "train.steps=2",

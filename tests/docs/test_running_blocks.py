@@ -19,6 +19,8 @@ from charpipe.cli import main
 import folders  # isort: skip
 from documented import Block, all_blocks, blocks, blocks_of  # isort: skip
 
+pytestmark = pytest.mark.e2e
+
 MOST_NOT_RUN = 2
 CHAMPION = "mine.txt"
 """The corpus whose champion the blocks begin at."""

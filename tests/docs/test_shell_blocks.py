@@ -19,8 +19,10 @@ from charpipe.cli import main
 from charpipe.stages import recipes
 
 import folders  # isort: skip
-from documented import ROOT, Block, Command, commands, commands_of  # isort: skip
+from documented import ROOT, Block, ShownCommand, commands, commands_of  # isort: skip
 from not_run import NOT_RUN, reason  # isort: skip
+
+pytestmark = pytest.mark.e2e
 
 PAGES = list(dict.fromkeys(command.page for command in commands() if reason(command.text) is None))
 
@@ -63,7 +65,7 @@ def test_the_commands_of_a_page_run_in_order(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     folders.make(project, page)
-    before = [Command(page, 0, text) for text in folders.BEFORE.get(page, ())]
+    before = [ShownCommand(page, 0, text) for text in folders.BEFORE.get(page, ())]
     for command in [*before, *(one for one in commands() if one.page == page)]:
         if reason(command.text) is None:
             code = run(command.text, monkeypatch)

@@ -44,7 +44,7 @@ class Project:
         done = subprocess.run(command, cwd=self.folder, capture_output=True, timeout=LIMIT, check=False)
         out, err = (stream.decode("utf-8", "backslashreplace") for stream in (done.stdout, done.stderr))
         assert done.returncode == 0, f"{out}\n{err}"
-        assert "Traceback" not in out + err and "Prefect was lost" not in out + err, f"{out}\n{err}"
+        assert "Traceback" not in out + err and "Prefect became unavailable" not in out + err, f"{out}\n{err}"
         assert "tracking is incomplete" not in out + err, f"{out}\n{err}"
         return out
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,14 @@ def ask(url: str, what: str) -> list[dict[str, Any]]:
         return found
 
 
-def test_next_command_marks_a_killed_run_as_crashed_and_no_other(project: Path) -> None:
+def test_next_command_marks_a_killed_run_as_crashed_and_no_other(
+    project: Path, copy_prefect: Callable[[Workspace], None]
+) -> None:
     corpus = project / "a.txt"
     corpus.write_text("the quick brown fox jumps over the lazy dog\n" * 300)
-    server = managed_server(Workspace(project / ".charpipe"))
+    workspace = Workspace(project / ".charpipe")
+    copy_prefect(workspace)
+    server = managed_server(workspace)
     url = server.start()
     output = (project / "output.txt").open("wb")
     killed = subprocess.Popen(command(corpus, 10**7), stdout=output, stderr=output)

@@ -40,7 +40,7 @@ sys.addaudithook(watch)
 """
 
 
-class Place:
+class ProjectFolder:
     """A project folder and an environment: another time zone, no UTF-8 locale, every connection watched."""
 
     def __init__(self, folder: Path) -> None:
@@ -83,8 +83,8 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    made = Place(tmp_path_factory.mktemp("job"))
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProjectFolder]:
+    made = ProjectFolder(tmp_path_factory.mktemp("job"))
     yield made
     made.run("down")
 
@@ -94,7 +94,7 @@ def events(out: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def done(place: Place) -> dict[str, Any]:
+def done(place: ProjectFolder) -> dict[str, Any]:
     """The last line of the main job, run with `--json` beside a stray ./mlruns."""
     (place.folder / "mlruns").mkdir()
     code, out, err = place.run(*JOB, *SMALL, "--steps", "25", "--json")
@@ -109,7 +109,7 @@ def test_it_ends_with_scores_and_a_sample(done: dict[str, Any]) -> None:
     assert len(done["sample"]) == 50
 
 
-def test_no_connection_leaves_the_machine(place: Place, done: dict[str, Any]) -> None:
+def test_no_connection_leaves_the_machine(place: ProjectFolder, done: dict[str, Any]) -> None:
     lines = place.watched.read_text().splitlines()
     assert any(line.startswith("socket.connect (") for line in lines)
     for line in lines:
@@ -118,12 +118,12 @@ def test_no_connection_leaves_the_machine(place: Place, done: dict[str, Any]) ->
             assert ipaddress.ip_address(address[1:].split(",")[0].strip("'")).is_loopback, line
 
 
-def test_a_stray_mlruns_is_left_alone(place: Place, done: dict[str, Any]) -> None:
+def test_a_stray_mlruns_is_left_alone(place: ProjectFolder, done: dict[str, Any]) -> None:
     assert list((place.folder / "mlruns").iterdir()) == []
     assert (place.folder / ".charpipe" / "mlflow" / "mlflow.db").is_file()
 
 
-def test_the_same_command_again_finds_everything_done(place: Place, done: dict[str, Any]) -> None:
+def test_the_same_command_again_finds_everything_done(place: ProjectFolder, done: dict[str, Any]) -> None:
     code, out, err = place.run(*JOB, *SMALL, "--steps", "25")
     assert code == 0
     assert err.startswith("starting train-and-sample") and err.count("\n") == 1
@@ -131,7 +131,7 @@ def test_the_same_command_again_finds_everything_done(place: Place, done: dict[s
     assert done["run"] in out
 
 
-def test_a_model_answers_in_the_awkward_place(place: Place, done: dict[str, Any]) -> None:
+def test_a_model_answers_in_the_awkward_place(place: ProjectFolder, done: dict[str, Any]) -> None:
     code, out, _ = place.run("sample", done["run"], "--length", "20", "--json")
     assert code == 0
     assert len(json.loads(out)["text"]) == 20
@@ -139,7 +139,7 @@ def test_a_model_answers_in_the_awkward_place(place: Place, done: dict[str, Any]
     assert json.loads(out)[0]["run"] == done["run"]
 
 
-def test_mlflow_has_the_final_scores(place: Place, done: dict[str, Any]) -> None:
+def test_mlflow_has_the_final_scores(place: ProjectFolder, done: dict[str, Any]) -> None:
     with closing(sqlite3.connect(place.folder / ".charpipe" / "mlflow" / "mlflow.db")) as database:
         latest = dict(database.execute("select key, value from latest_metrics").fetchall())
     for name in ("val/loss", "val/bits_per_char", "test/loss", "test/bits_per_char"):
@@ -147,7 +147,7 @@ def test_mlflow_has_the_final_scores(place: Place, done: dict[str, Any]) -> None
 
 
 def test_another_machine_needs_only_the_tracking_uri(
-    place: Place, done: dict[str, Any], tmp_path: Path
+    place: ProjectFolder, done: dict[str, Any], tmp_path: Path
 ) -> None:
     code, out, err = place.run("ui", "--no-browser")
     assert code == 0, err
@@ -164,7 +164,9 @@ def test_another_machine_needs_only_the_tracking_uri(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_saves_and_says_how_to_go_on(place: Place, number: signal.Signals, code: int) -> None:
+def test_a_signal_saves_and_says_how_to_go_on(
+    place: ProjectFolder, number: signal.Signals, code: int
+) -> None:
     process = place.start(*JOB, *SMALL, "--set", f"train.seed={code}", "--steps", "2000", "--json")
     assert process.stdout is not None
     for line in process.stdout:

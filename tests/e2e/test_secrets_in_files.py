@@ -7,19 +7,21 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+from charpipe.workspace import Workspace
+
 pytestmark = pytest.mark.e2e
 USER, PASSWORD = "anna", "g'heim/w0rt%1"
 TEXT = b"the quick brown fox jumps over the lazy dog\n" * 200
 
 
-class Handler(BaseHTTPRequestHandler):
+class PasswordHandler(BaseHTTPRequestHandler):
     """Serves one text to whoever knows the password."""
 
     def do_GET(self) -> None:
@@ -37,7 +39,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), PasswordHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -68,7 +70,10 @@ def holders(folder: Path) -> list[Path]:
     return [path for path in files if any(form.encode() in path.read_bytes() for form in forms)]
 
 
-def test_password_is_found_nowhere_in_what_was_written(project: Path, address: str) -> None:
+def test_password_is_found_nowhere_in_what_was_written(
+    project: Path, address: str, copy_prefect: Callable[[Workspace], None]
+) -> None:
+    copy_prefect(Workspace(project / ".charpipe"))
     netrc = project.parent / "netrc"
     netrc.write_text(f"machine 127.0.0.1 login {USER} password {PASSWORD}\n")
     netrc.chmod(0o600)

@@ -12,8 +12,10 @@ import pytest
 from charpipe.errors import Incomplete
 from charpipe.runs import list_runs
 from charpipe.runs.recorder import read_metrics
-from charpipe_pipelines import compare_architectures, reproduce_2015, retrain, train_and_sample
-from charpipe_pipelines.options import CompareOptions, ReproduceOptions, RetrainOptions, TrainAndSampleOptions
+from charpipe_2015 import pipeline as reproduce_2015
+from charpipe_2015.options import ReproduceOptions
+from charpipe_pipelines import compare_architectures, retrain, train_and_sample
+from charpipe_pipelines.options import CompareOptions, RetrainOptions, TrainAndSampleOptions
 from simulated_clock import simulate
 
 BUDGET = 10.0
@@ -44,17 +46,17 @@ def busy_now_and_then(now: float) -> float:
 
 @pytest.mark.parametrize("name", PIPELINES)
 def test_each_training_ends_when_its_budget_does(
-    name: str, project: Path, open_session, monkeypatch: pytest.MonkeyPatch
+    name: str, project: Path, open_context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (project / "mine.txt").write_text(TEXT, encoding="utf-8")
     recipe, options, count = PIPELINES[name]
     whole = BUDGET * SHARING if name == "reproduce-2015" else BUDGET
     changes = {"train.batch_size": 4, "train.window": 8}
-    session = open_session(train__steps=None, train__budget=f"{whole:g}s", train__max_epochs=1e5, **changes)
+    context = open_context(train__steps=None, train__budget=f"{whole:g}s", train__max_epochs=1e5, **changes)
     simulate(monkeypatch, busy_now_and_then)
     with suppress(Incomplete):  # the text is not War and Peace, whose digest is known
-        recipe(session, options("mine.txt"))
-    runs = [run for run in list_runs(session.workspace.runs) if run.info.is_trained_by_steps]
+        recipe(context, options("mine.txt"))
+    runs = [run for run in list_runs(context.workspace.runs) if run.info.is_trained_by_steps]
     assert len(runs) == count
     for run in runs:
         assert run.status.seconds == pytest.approx(BUDGET, rel=0.1)

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,9 +39,12 @@ def test_ui_brings_both_pages_up_and_down_ends_them(project: Path) -> None:
 
 
 @pytest.mark.e2e
-def test_ui_opens_a_run_or_several_side_by_side(project: Path) -> None:
+def test_ui_opens_a_run_or_several_side_by_side(
+    project: Path, copy_prefect: Callable[[Workspace], None]
+) -> None:
     from charpipe import train
 
+    copy_prefect(Workspace(project / ".charpipe"))
     (project / "mine.txt").write_text("the quick brown fox jumps over the lazy dog. " * 100)
     settings = {"train.steps": 6, "architectures.rnn.hidden_size": 8, "sample.length": 10}
     one, two = (train("mine.txt", "rnn", settings=settings | {"train.seed": seed}).name for seed in (1, 2))

@@ -41,10 +41,10 @@ def text(project: Path) -> str:
 
 
 def test_four_trainings_below_one_parent_and_the_same_again(
-    session: Open, server: Any, heard: Any, text: str
+    context: Open, server: Any, heard: Any, text: str
 ) -> None:
     options = CompareOptions(corpus=text, arch="rnn, gru", sizes="8", seeds=2)
-    open_one = lambda: session(tracking__enabled=True, **TINY)  # noqa: E731
+    open_one = lambda: context(tracking__enabled=True, **TINY)  # noqa: E731
     result = compare_architectures(options, open_one())
     flow_run = server.flow_runs()[0]
     assert (flow_run["name"], flow_run["state_name"]) == (f"{text} rnn, gru", "Completed")
@@ -65,8 +65,8 @@ def test_four_trainings_below_one_parent_and_the_same_again(
         "leaderboard.csv",
         "leaderboard.json",
         "runs.csv",
-        "plots/bits_per_char_by_step.png",
-        "plots/bits_per_char_by_time.png",
+        "plots/bits_per_char_by_step.svg",
+        "plots/bits_per_char_by_time.svg",
     }
 
     heard.clear()
@@ -77,11 +77,11 @@ def test_four_trainings_below_one_parent_and_the_same_again(
     assert len(in_mlflow(open_one(), text)) == len(told)
 
 
-def test_a_failure_fails_the_flow_and_the_rest_is_ranked(session: Open, server: Any, text: str) -> None:
+def test_a_failure_fails_the_flow_and_the_rest_is_ranked(context: Open, server: Any, text: str) -> None:
     broken = {"architectures__gru__tie_weights": True, "architectures__gru__embedding_size": 5}
     options = CompareOptions(corpus=text, arch="gru,rnn", sizes="8", match="units")
     with pytest.raises(Incomplete) as caught:
-        compare_architectures(options, session(**TINY, **broken, train__seed=5))
+        compare_architectures(options, context(**TINY, **broken, train__seed=5))
     assert [bool(row.error) for row in caught.value.result.rows] == [True, False]
     flow_run = server.flow_runs()[0]
     assert flow_run["state_name"] == "Failed"
@@ -89,31 +89,31 @@ def test_a_failure_fails_the_flow_and_the_rest_is_ranked(session: Open, server: 
     assert (states["gru 1x8 seed 5"], states["rnn 1x8 seed 5"]) == ("Failed", "Completed")
 
 
-def test_an_mlflow_that_is_gone_is_told_once(session: Open, heard: Any, text: str, project: Path) -> None:
+def test_an_mlflow_that_is_gone_is_told_once(context: Open, heard: Any, text: str, project: Path) -> None:
     gone = {"tracking__enabled": True, "tracking__uri": "http://127.0.0.1:9", "tracking__patience": 1}
     options = CompareOptions(corpus=text, arch="rnn,gru", sizes="8", match="units")
-    result = compare_architectures(options, session(**TINY, **gone, train__seed=7))
+    result = compare_architectures(options, context(**TINY, **gone, train__seed=7))
     assert not any(row["error"] for row in result["rows"])
     assert len([event for event in heard.of(Notice) if event.level == "warning"]) == 1
     assert (
-        len([run for run in list_runs(session().workspace.runs) if run.info.settings["train.seed"] == 7]) == 2
+        len([run for run in list_runs(context().workspace.runs) if run.info.settings["train.seed"] == 7]) == 2
     )
 
 
-def test_an_unknown_architecture_is_refused_before_anything_is_begun(session: Open, text: str) -> None:
+def test_an_unknown_architecture_is_refused_before_anything_is_begun(context: Open, text: str) -> None:
     with pytest.raises(UsageError, match="gru"):
-        compare_architectures(CompareOptions(corpus=text, arch="rnn,gruu"), session())
+        compare_architectures(CompareOptions(corpus=text, arch="rnn,gruu"), context())
 
 
-def in_mlflow(session: Context, corpus: str) -> list[Any]:
-    client = connect(locate(session.config.tracking, session.workspace.mlflow, {}))
-    experiment = client.get_experiment_by_name(session.corpus(corpus)[0])
+def in_mlflow(context: Context, corpus: str) -> list[Any]:
+    client = connect(locate(context.config.tracking, context.workspace.mlflow, {}))
+    experiment = client.get_experiment_by_name(context.corpus(corpus)[0])
     assert experiment is not None
     return list(client.search_runs([experiment.experiment_id]))
 
 
-def files(session: Context, run_id: str) -> set[str]:
-    client = connect(locate(session.config.tracking, session.workspace.mlflow, {}))
+def files(context: Context, run_id: str) -> set[str]:
+    client = connect(locate(context.config.tracking, context.workspace.mlflow, {}))
     top = client.list_artifacts(run_id)
     inner = [file for item in top if item.is_dir for file in client.list_artifacts(run_id, item.path)]
     assert json.loads(client_text(client, run_id))["columns"][0] == "configuration"

@@ -13,7 +13,7 @@ from charpipe.config import load_config
 from charpipe.plugin import Options, Pipeline, PipelineResult
 from charpipe.plugins.registry import Registry
 from charpipe.stages import Context, Made, ingest, learn_vocabulary, stage
-from charpipe.stages.recipes import Would, lines_of, run_directly
+from charpipe.stages.recipes import DryRunResult, lines_of, run_directly
 from charpipe.workspace import Workspace
 from charpipe_pipelines.deployments.catalogue import entrypoint
 from charpipe_pipelines.orchestration import run
@@ -64,9 +64,9 @@ def toy(context: Context, word: str, *, documents: Made) -> Made:
 
 @pytest.mark.e2e
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
-def test_a_stage_of_ones_own_is_a_task_like_any_other(session: Callable[..., Context], server: Any) -> None:
+def test_a_stage_of_ones_own_is_a_task_like_any_other(context: Callable[..., Context], server: Any) -> None:
     pipeline = Pipeline("shout", "Shouts.", shout, ShoutOptions, title=lambda options: "{a} title")
-    assert run(pipeline, ShoutOptions(), session()) == PipelineResult()
+    assert run(pipeline, ShoutOptions(), context()) == PipelineResult()
     flow_run = server.flow_runs()[0]
     assert (flow_run["name"], flow_run["state_name"]) == ("{a} title", "Completed")
     names = {"ingest", "vocabulary", "{first} 100 %", "second"}
@@ -89,7 +89,7 @@ def test_a_stage_of_ones_own_is_a_task_like_any_other(session: Callable[..., Con
 def test_without_a_runner_a_plugins_recipe_is_carried_out_here(session_here: Context, heard: Any) -> None:
     pipeline = Pipeline("shout", "Shouts.", shout, ShoutOptions)
     assert run_directly(pipeline, ShoutOptions(), session_here) == PipelineResult()
-    assert list(lines_of(pipeline, Would("ingest: would run"), dry_run=True)) == [
+    assert list(lines_of(pipeline, DryRunResult("ingest: would run"), dry_run=True)) == [
         "\nNothing was done (--dry-run)."
     ]
 

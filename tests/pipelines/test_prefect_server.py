@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,9 +21,11 @@ def test_the_server_is_private(server: Any) -> None:
     settings = server.ask("/admin/settings")
     assert settings["server"]["analytics_enabled"] is False
     pid = json.loads((server.managed.folder / STATE).read_text())["pid"]
-    listening = [c.laddr.ip for c in psutil.Process(pid).net_connections() if c.status == "LISTEN"]
+    process = psutil.Process(pid)
+    listening = [c.laddr.ip for c in process.net_connections() if c.status == "LISTEN"]
     assert set(listening) == {"127.0.0.1"}
-    assert (server.workspace.prefect / "prefect.db").is_file()
+    databases = {file.path for file in process.open_files() if file.path.endswith(".db")}
+    assert databases == {os.path.realpath(server.workspace.prefect / "prefect.db")}
 
 
 def test_whose_server_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: Any) -> None:
@@ -37,7 +40,7 @@ def test_whose_server_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hea
     assert choose(workspace, None, heard).server is not None
 
 
-LOOK = """
+LISTING = """
 import sys
 import charpipe_pipelines, charpipe_pipelines.cli, charpipe.tracking
 list(charpipe_pipelines.charpipe_pipelines()); list(charpipe_pipelines.charpipe_commands())
@@ -46,5 +49,5 @@ print([name for name in ("torch", "prefect", "mlflow", "pyarrow", "numpy") if na
 
 
 def test_listing_the_pipelines_and_commands_imports_nothing_heavy() -> None:
-    done = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", LISTING], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

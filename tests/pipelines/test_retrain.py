@@ -38,11 +38,11 @@ def _told(server: Any, event: str) -> list[str]:
     return [one["payload"]["run"] for one in until(lambda: server.ask("/events/filter", wanted)["events"])]
 
 
-def test_nights_in_prefect(session: Open, server: Any, tmp_path: Path) -> None:
+def test_nights_in_prefect(context: Open, server: Any, tmp_path: Path) -> None:
     text = tmp_path / "nights.txt"
     text.write_text("the quick brown fox jumps over the lazy dog. " * 90)
     options = RetrainOptions(corpus=str(text), arch="rnn")
-    first = retrain(options, session())
+    first = retrain(options, context())
     assert first["promoted"]
     assert first["run"] in _told(server, "charpipe.model.promoted")
     stages = {
@@ -50,13 +50,13 @@ def test_nights_in_prefect(session: Open, server: Any, tmp_path: Path) -> None:
     }  # fmt: skip
     assert server.states(server.flow_runs()[0], stages).keys() == stages
 
-    skipped = retrain(options, session())
+    skipped = retrain(options, context())
     assert skipped["skipped"] and skipped["champion"] == first["run"]
     run = server.flow_runs()[0]
     assert (run["state_name"], run["state_type"]) == ("Skipped", "COMPLETED")
 
     text.write_text("the quick brown fox jumps over the lazy dog. " * 100 + "Ž")
-    stopped = session()
+    stopped = context()
     tell = stopped.emit
 
     def stop(event: Any) -> None:
@@ -68,7 +68,7 @@ def test_nights_in_prefect(session: Open, server: Any, tmp_path: Path) -> None:
     with pytest.raises(InterruptedRun):
         retrain(options, stopped)
     assert server.flow_runs()[0]["state_type"] == "CANCELLED"
-    resumed = retrain(options, session())
+    resumed = retrain(options, context())
     assert resumed["resumed"] and resumed["started_from"] == first["run"]
-    info = find_run(session().workspace.runs, resumed["run"]).info
+    info = find_run(context().workspace.runs, resumed["run"]).info
     assert info.parent == first["run"]

@@ -16,7 +16,7 @@ from charpipe.runs import list_runs
 from charpipe.servers.managed import STATE
 from charpipe.stages import Context
 from charpipe_pipelines import orchestration
-from charpipe_pipelines.ahead import Ahead
+from charpipe_pipelines.early_stages import EarlyStages
 from charpipe_pipelines.options import TrainAndSampleOptions
 from charpipe_pipelines.orchestration import run
 from charpipe_pipelines.training_result import TrainingResult
@@ -41,22 +41,22 @@ def train_and_sample(options: TrainAndSampleOptions, context: Context) -> Traini
     return result
 
 
-def on(session: Context, kind: type[Event], act: Callable[[], None]) -> Context:
+def on(context: Context, kind: type[Event], act: Callable[[], None]) -> Context:
     """The context, in which something is done once, when the first event of a kind comes."""
-    tell, left = session.emit, [act]
+    tell, left = context.emit, [act]
 
     def emit(event: Event) -> None:
         if isinstance(event, kind) and left:
             left.pop()()
         tell(event)
 
-    return replace(session, emit=emit)
+    return replace(context, emit=emit)
 
 
 def test_a_run_and_the_same_run_again(
-    session: Open, server: Any, heard: Any, capfd: pytest.CaptureFixture[str]
+    context: Open, server: Any, heard: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    result = train_and_sample(OPTIONS, session())
+    result = train_and_sample(OPTIONS, context())
     assert set(result.to_json()) == {"run", "corpus", "metrics", "predictions", "sample", "warning"}
     flow_run = server.flow_runs()[0]
     assert flow_run["name"] == result.run
@@ -64,7 +64,7 @@ def test_a_run_and_the_same_run_again(
     assert flow_run["tags"] == [f"charpipe.run:{result.run}"]
     assert flow_run["parameters"]["options"]["corpus"] == "hello"
     assert flow_run["parameters"]["settings"]["train.steps"] == 12
-    [run] = list_runs(session().workspace.runs)
+    [run] = list_runs(context().workspace.runs)
     assert run.status.prefect["flow_run_id"] == flow_run["id"]
     assert server.states(flow_run, STAGES) == dict.fromkeys(STAGES, "Completed")
     artifacts = server.artifacts(flow_run)
@@ -72,7 +72,7 @@ def test_a_run_and_the_same_run_again(
     assert result.sample[:20] in artifacts["latest-sample"]["data"]
 
     heard.clear()
-    assert train_and_sample(OPTIONS, session()) == result
+    assert train_and_sample(OPTIONS, context()) == result
     assert all(event.skipped for event in heard.of(StageFinished))
     again = server.flow_runs()[0]
     assert again["id"] != flow_run["id"]
@@ -81,18 +81,18 @@ def test_a_run_and_the_same_run_again(
 
 
 def test_a_server_that_runs_already_has_the_whole_flow(
-    session: Open, server: Any, monkeypatch: pytest.MonkeyPatch
+    context: Open, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(orchestration, "SOON_SECONDS", LIMIT)
-    monkeypatch.setattr(Ahead, "start", lambda ahead: pytest.fail("the work began without the flow"))
-    assert train_and_sample(OPTIONS, session(train__seed=6)).run == server.flow_runs()[0]["name"]
+    monkeypatch.setattr(EarlyStages, "start", lambda ahead: pytest.fail("the work began without the flow"))
+    assert train_and_sample(OPTIONS, context(train__seed=6)).run == server.flow_runs()[0]["name"]
 
 
 def test_a_server_killed_in_mid_run_is_started_again_and_nothing_is_lost(
-    session: Open, server: Any, heard: Any, monkeypatch: pytest.MonkeyPatch
+    context: Open, server: Any, heard: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(orchestration, "SOON_SECONDS", LIMIT)  # the kill is to come after the flow's start
-    opened = session(train__seed=2)
+    opened = context(train__seed=2)
     pid = json.loads((server.managed.folder / STATE).read_text())["pid"]
     opened = on(opened, Step, lambda: os.kill(pid, signal.SIGKILL))
     result = train_and_sample(OPTIONS, opened)
@@ -102,19 +102,19 @@ def test_a_server_killed_in_mid_run_is_started_again_and_nothing_is_lost(
     assert (flow_run["name"], flow_run["state_name"]) == (result.run, "Completed")
 
 
-def test_without_any_server_the_work_is_done_all_the_same(session: Open, heard: Any) -> None:
-    result = train_and_sample(OPTIONS, session(train__seed=3, prefect__api_url="http://127.0.0.1:9/api"))
+def test_without_any_server_the_work_is_done_all_the_same(context: Open, heard: Any) -> None:
+    result = train_and_sample(OPTIONS, context(train__seed=3, prefect__api_url="http://127.0.0.1:9/api"))
     assert result.sample
     [notice] = [notice for notice in heard.of(Notice) if notice.level == "warning"]
     assert "http://127.0.0.1:9/api does not answer" in notice.message
 
 
 def test_what_the_engine_raises_comes_out_as_it_was(
-    session: Open, server: Any, heard: Any, project: Path
+    context: Open, server: Any, heard: Any, project: Path
 ) -> None:
     (project / "one.txt").write_text("x")  # too little to train on
     with pytest.raises(CharpipeError) as caught:
-        train_and_sample(TrainAndSampleOptions(corpus="one.txt", arch="rnn"), session())
+        train_and_sample(TrainAndSampleOptions(corpus="one.txt", arch="rnn"), context())
     assert not str(caught.value).startswith("Prefect")
     assert not [notice for notice in heard.of(Notice) if "Prefect" in notice.message]
     flow_run = server.flow_runs()[0]
@@ -122,8 +122,8 @@ def test_what_the_engine_raises_comes_out_as_it_was(
     assert server.states(flow_run, {"ingest", "train"})["train"] == "Failed"
 
 
-def test_a_stop_is_a_cancelled_run_that_was_saved(session: Open, server: Any) -> None:
-    opened = session(train__seed=4, train__steps=4000)
+def test_a_stop_is_a_cancelled_run_that_was_saved(context: Open, server: Any) -> None:
+    opened = context(train__seed=4, train__steps=4000)
     stop = opened.stop
     opened = on(opened, Step, lambda: stop.request(2))
     with pytest.raises(InterruptedRun, match="charpipe resume") as caught:
@@ -137,9 +137,9 @@ def test_a_stop_is_a_cancelled_run_that_was_saved(session: Open, server: Any) ->
     assert flow_run["name"] == run.name
 
 
-def test_cancel_in_the_page_saves_first(session: Open, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cancel_in_the_page_saves_first(context: Open, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charpipe_pipelines.progress.INTERVAL", 0.1)
-    opened = session(train__seed=5, train__steps=1_000_000, train__max_epochs=1e9)
+    opened = context(train__seed=5, train__steps=1_000_000, train__max_epochs=1e9)
 
     def cancel() -> None:
         state = {"state": {"type": "CANCELLING"}, "force": True}

@@ -77,7 +77,7 @@ def _life(log: list[dict[str, Any]], wrong: list[str]) -> list[str]:
         f"{sum(strikes.values())} faults, {starved} of them killed or starved something: {_counted(strikes)}",
         f"documents: {_counted(changes)}",
         f"skipped by policy: {sum(line['runs'] for line in said if line['event'] == 'skipped')}; "
-        f"gone on with by themselves: {sum('next' in line for line in ended)}",
+        f"resumed automatically: {sum('next' in line for line in ended)}",
     ]
 
 
@@ -183,7 +183,7 @@ def _unfounded(line: dict[str, Any]) -> Iterator[str]:
             yield f"promoted without a comparison: {line['reason']}"
         return
     if line["difference"] >= 0 or line["probability"] < line["confidence"]:
-        yield f"promoted although it was not surely better ({line['difference']}, {line['probability']})"
+        yield f"promoted although it was not significantly better ({line['difference']}, {line['probability']})"
     scores = line["validation"]
     if not scores["challenger"] < scores["champion"]:
         yield f"promoted with the worse score ({scores})"
@@ -328,12 +328,12 @@ def _digest_json(value: Any) -> str:
 def _kind(line: dict[str, Any]) -> str:
     reason = str(line["reason"])
     for mark in (
-        "not surely",
+        "not significantly",
         "worse",
         "no better",
-        "nothing to compare",
+        "too few texts",
         "not finite",
-        "divided otherwise",
+        "other splits",
         "rolled back",
     ):
         if mark in reason:

@@ -12,7 +12,7 @@ TEXT = (
 WORDS = TEXT.split()
 START = 120
 """Documents to begin with: from a hundred on, splits are by document."""
-LEAST, MOST = 105, 160
+MIN_DOCUMENTS, MAX_DOCUMENTS = 105, 160
 RARE = "éüßñøλж€"
 
 
@@ -38,7 +38,7 @@ class World:
         return sorted(self.folder.glob("*.txt"))
 
     def _add(self) -> str:
-        if len(self._documents()) >= MOST:
+        if len(self._documents()) >= MAX_DOCUMENTS:
             return self._remove()
         self.number += 1
         path = self.folder / f"page-{self.number:04d}.txt"
@@ -52,7 +52,7 @@ class World:
 
     def _remove(self) -> str:
         found = self._documents()
-        if len(found) <= LEAST:
+        if len(found) <= MIN_DOCUMENTS:
             return self._add()
         path = self.random.choice(found)
         path.unlink()

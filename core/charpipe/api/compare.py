@@ -18,7 +18,7 @@ Match = Literal["parameters", "units", "time"]
 
 def compare(
     corpus: str,
-    archs: Sequence[str] = ("rnn", "lstm", "gru"),
+    archs: Sequence[str] | None = None,
     *,
     sizes: Sequence[int] = (128,),
     layers: Sequence[int] = (1,),
@@ -29,19 +29,19 @@ def compare(
     listen: Listener = ignore,
     progress: bool | None = None,
 ) -> Compared:
-    """Train architectures on one corpus, one after another, and rank them; see `charpipe run compare-architectures`.
-    If a training fails, its row holds the error and the others continue.
+    """Train architectures on one corpus, one after another, and rank them; see `charpipe run compare-architectures`,
+    whose architectures are the default. If a training fails, its row holds the error and the others continue.
 
     A terminal or notebook shows a progress bar; `progress` turns it on or off. Calling it again with the same
     arguments trains only what is not finished. Raises CharpipeError.
     """
-    with showing(progress, listen) as told:
-        return _compare(corpus, archs, sizes, layers, match, seeds, preset, settings, told)
+    with showing(progress, listen) as listener:
+        return _compare(corpus, archs, sizes, layers, match, seeds, preset, settings, listener)
 
 
 def _compare(
     corpus: str,
-    archs: Sequence[str],
+    archs: Sequence[str] | None,
     sizes: Sequence[int],
     layers: Sequence[int],
     match: Match,
@@ -50,14 +50,15 @@ def _compare(
     settings: Mapping[str, Any] | None,
     listen: Listener,
 ) -> Compared:
-    options = {
+    options: dict[str, Any] = {
         "corpus": corpus,
-        "arch": ",".join(archs),
         "sizes": ",".join(map(str, sizes)),
         "layers": ",".join(map(str, layers)),
         "match": match,
         "seeds": seeds,
     }
+    if archs is not None:
+        options["arch"] = ",".join(archs)
     try:
         _, found = run_pipeline("compare-architectures", options, preset, settings, listen)
     except Incomplete as error:

@@ -32,6 +32,7 @@ from charpipe.runs.uniform_baseline import warn_about_text
 from charpipe.store.atomic import write_text
 from charpipe.text import open_tokens
 from charpipe.tracking import locate
+from charpipe.tracking.attachments import attach
 from charpipe.tracking.models import find_model
 from charpipe.workspace import Workspace, find_workspace
 
@@ -100,7 +101,7 @@ def inspect(
     strict: bool = False,
     kind: str | None = None,
     resolved: Resolved | None = None,
-    tell: Callable[[str], None] = lambda sentence: None,
+    report: Callable[[str], None] = lambda sentence: None,
 ) -> Inspection:
     """Inspect the model of a run on a text of your own (`file`), or on the run's validation text.
 
@@ -112,8 +113,8 @@ def inspect(
     """
     resolved = resolved or load_config()
     workspace, registry = find_workspace(find_project_file()), open_plugins(resolved)
-    if searched and searched < inspection.LEAST_SEARCHED:
-        raise UsageError(f"a search needs {inspection.LEAST_SEARCHED:,} characters; 0 leaves it out")
+    if searched and searched < inspection.MIN_SEARCHED:
+        raise UsageError(f"a search needs {inspection.MIN_SEARCHED:,} characters; 0 leaves it out")
     if kind is not None and not searched:
         raise UsageError(
             f"the kind {kind!r} says which units to search for, but nothing is searched; leave one out"
@@ -128,7 +129,7 @@ def inspect(
     if file is not None:
         given = read_given_text(file, loaded, workspace, resolved, strict=strict, most=max(shown, searched))
     texts = _texts(workspace, known, loaded, given, shown, searched)
-    tell(f"reading {len(texts.shown):,} characters of {texts.source}, {units:,} units")
+    report(f"reading {len(texts.shown):,} characters of {texts.source}, {units:,} units")
     reading = inspection.read(predictor, loaded.encoding, texts.shown)
     found, notices = None, [*texts.notices, *_warnings(workspace, loaded, reading)]
     if searched and units and texts.choosing is not None and texts.held_out is not None:
@@ -139,12 +140,12 @@ def inspect(
             texts.choosing,
             texts.held_out,
             searched,
-            tell,
+            report,
             asked,
         )
     elif searched and units:
         notices.append(
-            f"too little text to search for units: {inspection.LEAST_SEARCHED:,} characters are needed"
+            f"too little text to search for units: {inspection.MIN_SEARCHED:,} characters are needed"
         )
     written = page(
         reading,
@@ -253,8 +254,6 @@ def _log(
     known = run.status.mlflow.get("run_id") if run is not None else None
     if not resolved.config.tracking.enabled or (run is not None and not known):
         return None, None
-    from charpipe.tracking.attachments import attach
-
     try:
         location = locate(resolved.config.tracking, workspace.root / "mlflow")
         return attach(location, name, file, FOLDER, known), None

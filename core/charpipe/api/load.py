@@ -21,6 +21,6 @@ def load(run: str = "last", which: str = "best", *, device: str = "auto") -> Loa
     workspace = find_workspace(find_project_file())
     registry = open_plugins(resolved)
     if which not in ("best", "last"):
-        raise UsageError(f"there is no {which!r} checkpoint; say best or last")
+        raise UsageError(f"there is no {which!r} checkpoint; give best or last")
     loaded = find_model(run, workspace, registry, resolved.config.tracking, which)
     return LoadedModel(loaded, registry.all("decoder"), device)

@@ -10,23 +10,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
 from pydantic import ValidationError
+from torch import Tensor
 
 from charpipe.api.distribution import Distribution
 from charpipe.errors import UsageError, near_match
-from charpipe.generation import SampleConfig
+from charpipe.evaluation import score_text
+from charpipe.generation import Position, SampleConfig, generate
+from charpipe.generation.sampling import read_prompt
+from charpipe.models import Model, Predictor
+from charpipe.models.fitted import FittedModel
 from charpipe.models.loaded import Loaded
 from charpipe.pages.notebook import escaped, shortened, table
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from charpipe.generation import Position
-    from charpipe.models import Model, Predictor
-    from charpipe.models.fitted import FittedModel
-    from charpipe.plugin import Decoder, Encoding
+from charpipe.plugin import Decoder, Encoding
+from charpipe.text.coverage import fit
 
 LENGTH = 200
 
@@ -117,15 +117,11 @@ class LoadedModel:
         Raises UsageError for an empty text, and for a character that is not in the vocabulary, which the message
         names; unless `strict`, such characters are skipped with a warning.
         """
-        import torch
-
-        from charpipe.generation.sampling import begin
-
         text = self._known(text, strict)
         if not text:
             raise UsageError("there is nothing to read in an empty text; give step() at least one character")
         position = self._position
-        before, token = begin(self._predictor, self.encoding, text, position)
+        before, token = read_prompt(self._predictor, self.encoding, text, position)
         assert token is not None
         logits, after = self._predictor.step(torch.tensor([token]), before)
         position.state, position.token, self._after = before, token, after
@@ -145,8 +141,6 @@ class LoadedModel:
         self, prompt: str = "", length: int = LENGTH, *, strict: bool = True, **settings: Any
     ) -> Iterator[str]:
         """Like `sample`, but yields the text piece by piece; the model has read exactly the pieces that were taken."""
-        from charpipe.generation import generate
-
         wanted = _settings(prompt=prompt, length=length, **settings)
         if prompt:
             wanted = wanted.model_copy(update={"prompt": self._known(prompt, strict)})
@@ -162,12 +156,11 @@ class LoadedModel:
         Raises UsageError for a text of fewer than two characters, and for a character that is not in the vocabulary,
         which the message names; unless `strict`, such characters are skipped with a warning, and are not scored.
         """
-        from charpipe.evaluation import score_text
-
         text = self._known(text, strict)
         if len(text) < 2:
             raise UsageError(
-                f"a text of {len(text)} characters has nothing to foresee; bits_per_char needs two or more"
+                f"a text of {len(text)} characters leaves nothing to predict; "
+                "give bits_per_char() two characters or more"
             )
         found = score_text(self._predictor, self.encoding, text, full=True).bits_per_char
         assert found is not None
@@ -184,8 +177,6 @@ class LoadedModel:
 
     @state.setter
     def state(self, state: Mapping[str, Tensor]) -> None:
-        from charpipe.generation import Position
-
         position = state.position if isinstance(state, ModelState) else None
         if position is None:
             position = Position({name: value.clone() for name, value in self._checked(state).items()})
@@ -194,15 +185,11 @@ class LoadedModel:
 
     def reset(self) -> None:
         """Return to the initial state and restart the random numbers."""
-        from charpipe.generation import Position
-
         self._position = Position()
         self._after = None
 
     def _known(self, text: str, strict: bool) -> str:
         """The text without characters that are not in the vocabulary. Raises UsageError if `strict`."""
-        from charpipe.text.coverage import fit
-
         fitted = fit(text, self.encoding, "the text", strict=strict, typed=True)
         for notice in fitted.notices:
             warnings.warn(notice, UserWarning, stacklevel=3)
@@ -210,8 +197,6 @@ class LoadedModel:
 
     def _read(self) -> dict[str, Tensor]:
         """The state after all characters, including the last."""
-        import torch
-
         position = self._position
         if position.state is None:
             return self._predictor.initial_state(1)

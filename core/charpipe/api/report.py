@@ -11,6 +11,8 @@ from charpipe.errors import CharpipeError, UsageError
 from charpipe.reports.report import report as page_of
 from charpipe.runs import Run, find_run
 from charpipe.store.atomic import write_text
+from charpipe.tracking import locate
+from charpipe.tracking.attachments import attach
 from charpipe.workspace import find_workspace
 
 FILE, FOLDER = "report.html", "report"
@@ -47,9 +49,6 @@ def _attach(run: Run, page: Path, resolved: Resolved, folder: Path) -> str | Non
     ids = run.status.mlflow
     if not tracking.enabled or not ids.get("run_id"):
         return None
-    from charpipe.tracking import locate
-    from charpipe.tracking.attachments import attach
-
     location = locate(tracking, folder)
     if not location.is_where(ids):
         return None

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from charpipe.comparison.leaderboard import HEAD, Standing, cells_of
+from charpipe.comparison.leaderboard import table as aligned
 from charpipe.pages.notebook import block, escaped, shortened, table
 
 SCORES = (
@@ -56,9 +58,6 @@ class Leaderboard(tuple[Mapping[str, Any], ...]):
 
     def __str__(self) -> str:
         """The table that `charpipe run compare-architectures` prints."""
-        from charpipe.comparison.leaderboard import Standing
-        from charpipe.comparison.leaderboard import table as aligned
-
         return aligned([Standing(**row) for row in self])
 
     def _repr_html_(self) -> str:
@@ -93,8 +92,6 @@ def _shown(row: Mapping[str, Any]) -> str:
 
 def _columns(rows: Leaderboard) -> tuple[list[str], list[list[str]]]:
     """Headers and cells as the command prints them, without empty columns."""
-    from charpipe.comparison.leaderboard import HEAD, Standing, cells_of
-
     lines = [cells_of(Standing(**row)) for row in rows]
     kept = [place for place in range(len(HEAD)) if not lines or any(line[place] for line in lines)]
     return [HEAD[place] for place in kept], [list(_chosen(line, kept)) for line in lines]

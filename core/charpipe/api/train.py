@@ -14,7 +14,7 @@ from charpipe.stages.stage import ignore
 
 def train(
     corpus: str,
-    arch: str = "lstm",
+    arch: str | None = None,
     *,
     preset: str | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -25,26 +25,27 @@ def train(
 ) -> Trained:
     """Train `arch` on a corpus (a catalogue name, a path or a URL), evaluate it and generate a sample.
 
+    `arch` is an architecture's name; None: that of `charpipe run train-and-sample`.
     `start`, the name of a run or `champion:CORPUS`, is a warm start from that model. `replay`, the name of a finished
     run, repeats that run's steps with its learning rates, however long that takes. `settings` has dotted keys, as in
     `{"train.steps": 500}`; `listen` is called with every event. A terminal or notebook shows a progress bar;
     `progress` turns it on or off. Calling it again with the same arguments returns the same run. Raises
     CharpipeError.
     """
-    with showing(progress, listen) as told:
-        return _train(corpus, arch, preset, settings, start, replay, told)
+    with showing(progress, listen) as listener:
+        return _train(corpus, arch, preset, settings, start, replay, listener)
 
 
 def _train(
     corpus: str,
-    arch: str,
+    arch: str | None,
     preset: str | None,
     settings: Mapping[str, Any] | None,
     start: str | None,
     replay: str | None,
     listen: Listener,
 ) -> Trained:
-    options = {"corpus": corpus, "arch": arch, "from_": start, "replay": replay}
+    options = {"corpus": corpus, "from_": start, "replay": replay} | ({} if arch is None else {"arch": arch})
     context, found = run_pipeline("train-and-sample", options, preset, settings, listen)
     folder = context.workspace.runs / found.run
     return Trained(found.run, folder, found.metrics, found.sample, found.predictions, found.warning)

@@ -95,27 +95,27 @@ def decide(
     validation = _compared(ours, theirs, characters, unspelled)
     test = _report(challenger, champion, held.test)
     unseen = _report(challenger, champion, held.unseen)
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "validation": validation,
         "test": test,
         "unseen": unseen,
         "unseen_are": held.unseen_are,
     }
-    told |= {"confidence": config.confidence, "unit": held.unit, "seen": held.seen}
-    told["finite"] = bool(np.isfinite(ours).all())
+    fields |= {"confidence": config.confidence, "unit": held.unit, "seen": held.seen}
+    fields["finite"] = bool(np.isfinite(ours).all())
     if (refusal := _refusal(ours, held, validation, config)) is not None:
-        return Decision(promoted=False, reason=refusal, **told)
+        return Decision(promoted=False, reason=refusal, **fields)
     if not np.isfinite(theirs).all():
         reason = "the champion's score of the text as it is now is not finite"
-        return Decision(promoted=True, reason=reason, probability=1.0, **told)
+        return Decision(promoted=True, reason=reason, probability=1.0, **fields)
     probability, interval = bootstrap(ours - theirs, characters, config)
     difference = float((ours - theirs).sum() / characters.sum() / math.log(2))
     better = difference < 0 and probability >= config.confidence
-    told |= {"probability": probability, "interval": interval, "difference": difference}
-    return Decision(better, _reason(better, difference, probability, config), **told)
+    fields |= {"probability": probability, "interval": interval, "difference": difference}
+    return Decision(better, _reason(better, difference, probability, config), **fields)
 
 
-def least_passages(confidence: float) -> int:
+def min_passages(confidence: float) -> int:
     """The minimum number of texts for this confidence: if both models were equal, one would be better on all n texts
     with a probability of 2^-n."""
     return max(2, math.ceil(math.log2(1 / (1 - confidence))))
@@ -153,14 +153,14 @@ def _refusal(
 ) -> str | None:
     if not np.isfinite(ours).all():
         return "the challenger's scores are not finite"
-    least = least_passages(config.confidence)
+    least = min_passages(config.confidence)
     if validation.passages >= least:
         return None
-    left_out = [f"{held.seen} the champion was trained on"] if held.seen else []
-    left_out += [f"{validation.unspelled} one of them cannot spell"] if validation.unspelled else []
+    left_out = [f"{held.seen} on which the champion was trained"] if held.seen else []
+    left_out += [f"{validation.unspelled} one of the models cannot encode"] if validation.unspelled else []
     without = f", without {' and '.join(left_out)}" if left_out else ""
     return (
-        f"nothing to compare them by: {validation.passages} held-out texts{without}; at least {least} are needed "
+        f"too few texts to compare them: {validation.passages} held-out texts{without}; at least {least} are needed "
         f"at confidence {config.confidence:g}"
     )
 
@@ -169,8 +169,8 @@ def _reason(better: bool, difference: float, probability: float, config: Promoti
     amount = f"{abs(difference):.4f} bits per character {'better' if difference < 0 else 'worse'}"
     if difference == 0:
         return "it is no better: the scores are equal"
-    sure = f"{probability:.1%} of resamples, {config.confidence:.1%} wanted"
-    return f"{amount} ({sure})" if better or difference > 0 else f"{amount}, but not surely ({sure})"
+    sure = f"{probability:.1%} of resamples, {config.confidence:.1%} required"
+    return f"{amount} ({sure})" if better or difference > 0 else f"{amount}, but not significantly ({sure})"
 
 
 def _report(

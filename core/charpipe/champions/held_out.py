@@ -13,17 +13,17 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
-from charpipe.champions.overlap import Overlap, Place, places, text_of
+from charpipe.champions.overlap import DocumentSpan, Overlap, document_spans, text_of
 from charpipe.plugin import Encoding
 from charpipe.text import open_tokens
 
-LONGEST, SHORTEST = 2048, 64
+MAX_LENGTH, MIN_LENGTH = 2048, 64
 """Maximum characters of a passage, and minimum characters of a block of a small text."""
 RUN_UP = 256
 ENOUGH = 30
 """The minimum number of documents for a document to be the unit."""
 BLOCKS = 64
-"""The number of blocks into which a small held-out text is cut, unless they would be shorter than `SHORTEST`."""
+"""The number of blocks into which a small held-out text is cut, unless they would be shorter than `MIN_LENGTH`."""
 WHOLE = 1_000_000
 """Maximum tokens decoded per document if tokens are not characters."""
 KEY = b"charpipe.passages/1"
@@ -60,7 +60,7 @@ def held_out(tokens: Path, encoding: Encoding, characters: int, seen: Overlap | 
     `seen` describes the champion's text. Unseen texts are documents of the test split that are new since the
     champion, or the whole test split if there are none: no model was trained on it or selected by it.
     """
-    found, texts = list(places(tokens)), _Texts(tokens, encoding)
+    found, texts = list(document_spans(tokens)), _Texts(tokens, encoding)
     validation = [place for place in found if place.split == "val"]
     test = [place for place in found if place.split == "test"]
     if seen is None:
@@ -87,13 +87,13 @@ class _Texts:
         self._held = {split: open_tokens(tokens, split).tokens for split in ("val", "test")}
         self._decoded: dict[tuple[str, int], str] = {}
 
-    def choose(self, found: list[Place], characters: int) -> tuple[str, tuple[Passage, ...]]:
+    def choose(self, found: list[DocumentSpan], characters: int) -> tuple[str, tuple[Passage, ...]]:
         """The unit, and passages from these places in the order of their hashes, until there are enough characters."""
         whole = [place for place in found if place.characters > 1]
         unit = "documents" if len(whole) >= ENOUGH else "blocks"
-        pieces: Iterable[Place] = whole
+        pieces: Iterable[DocumentSpan] = whole
         if unit == "blocks":
-            size = max(SHORTEST, min(LONGEST, sum(place.characters for place in whole) // BLOCKS))
+            size = max(MIN_LENGTH, min(MAX_LENGTH, sum(place.characters for place in whole) // BLOCKS))
             pieces = [block for place in whole for block in _blocks(place, size)]
         chosen, total = [], 0
         for piece in sorted(pieces, key=lambda piece: _hash(f"{piece.path}\n{piece.start + piece.at}")):
@@ -105,10 +105,10 @@ class _Texts:
                 break
         return unit, tuple(chosen)
 
-    def _passage(self, piece: Place) -> Passage | None:
+    def _passage(self, piece: DocumentSpan) -> Passage | None:
         at, length = piece.at, piece.length or piece.characters
-        if not piece.length and length > LONGEST:
-            at, length = 1 + _hash(piece.path) % (length - LONGEST), LONGEST
+        if not piece.length and length > MAX_LENGTH:
+            at, length = 1 + _hash(piece.path) % (length - MAX_LENGTH), MAX_LENGTH
         end = min(at + length, piece.characters)
         at = max(at, 1)
         start = max(0, at - RUN_UP)
@@ -116,7 +116,7 @@ class _Texts:
         before, scored = text[: at - start], text[at - start :]
         return Passage(piece.path, before, scored) if before and scored else None
 
-    def _slice(self, place: Place, start: int, end: int) -> str:
+    def _slice(self, place: DocumentSpan, start: int, end: int) -> str:
         """Characters `start` to `end` of a place."""
         held = self._held[place.split]
         if place.tokens == place.characters:
@@ -130,7 +130,7 @@ class _Texts:
         return self._decoded[key][start:end]
 
 
-def _blocks(place: Place, size: int) -> Iterator[Place]:
+def _blocks(place: DocumentSpan, size: int) -> Iterator[DocumentSpan]:
     """The place cut into blocks; a remainder at its end is too short for a block and is dropped."""
     for at in range(0, max(place.characters - size, 0) + 1, size):
         yield replace(place, at=at, length=min(size, place.characters - at))

@@ -20,7 +20,7 @@ CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Place:
+class DocumentSpan:
     """A document's piece in a split, as listed in splits.parquet; `at` and `length` describe a block of it, in
     characters."""
 
@@ -40,7 +40,7 @@ class Place:
         return self.start + self.characters
 
 
-def places(folder: Path) -> Iterator[Place]:
+def document_spans(folder: Path) -> Iterator[DocumentSpan]:
     """The places listed in `folder`'s splits.parquet. Raises StoreError if the file is missing or invalid."""
     path = folder / "splits.parquet"
     try:
@@ -48,11 +48,11 @@ def places(folder: Path) -> Iterator[Place]:
     except (OSError, ValueError) as error:  # pyarrow's exceptions are subclasses of these
         raise StoreError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
     for row in table.to_pylist():
-        yield Place(**row)
+        yield DocumentSpan(**row)
 
 
 def text_of(
-    held: np.ndarray[Any, Any], encoding: Encoding, place: Place, most: int | None = None
+    held: np.ndarray[Any, Any], encoding: Encoding, place: DocumentSpan, most: int | None = None
 ) -> Iterator[str]:
     """Yield the text of a place in chunks, from at most its first `most` tokens."""
     decoder = encoding.decoder()
@@ -71,32 +71,32 @@ class Overlap:
     ) -> None:
         self._old, self._old_encoding = tokens, encoding
         self._now, self._now_encoding = now, now_encoding
-        self._contents: dict[str, list[Place]] = defaultdict(list)
-        self._paths: dict[str, list[Place]] = defaultdict(list)
-        for place in places(splits):
+        self._contents: dict[str, list[DocumentSpan]] = defaultdict(list)
+        self._paths: dict[str, list[DocumentSpan]] = defaultdict(list)
+        for place in document_spans(splits):
             self._contents[place.sha256].append(place)
             self._paths[place.path].append(place)
         self._grown: dict[str, bool] = {}
 
-    def trained_on(self, place: Place) -> bool:
+    def trained_on(self, place: DocumentSpan) -> bool:
         """Whether any of this text was in the champion's training split, as far as is known: a document that changed
         counts as trained on, unless it only grew."""
         return any(old.split == "train" and self._overlaps(old, place) for old in self._versions(place))
 
-    def knows(self, place: Place) -> bool:
+    def knows(self, place: DocumentSpan) -> bool:
         """Whether any of this text was in any of the champion's splits. A document that was assigned to a split as a
         whole and has changed counts as another text."""
         return any(self._overlaps(old, place) for old in self._versions(place))
 
-    def shares(self, found: Iterable[Place]) -> bool:
+    def shares(self, found: Iterable[DocumentSpan]) -> bool:
         """Whether any of these documents is in the champion's splits, by path or by content."""
         return any(place.path in self._paths or place.sha256 in self._contents for place in found)
 
-    def _versions(self, place: Place) -> list[Place]:
+    def _versions(self, place: DocumentSpan) -> list[DocumentSpan]:
         """The pieces that may hold the same text: those of equal content, or else those of the same path."""
         return self._contents.get(place.sha256) or self._paths.get(place.path, [])
 
-    def _overlaps(self, old: Place, place: Place) -> bool:
+    def _overlaps(self, old: DocumentSpan, place: DocumentSpan) -> bool:
         same = old.sha256 == place.sha256
         if not same and old.split != "train" and place.start == 0 == old.start:
             return False  # a whole document that changed, held out both then and now
@@ -114,14 +114,14 @@ class Overlap:
         return self._grown[path]
 
     def _compare(self, path: str) -> bool:
-        now = [place for place in places(self._now) if place.path == path]
+        now = [place for place in document_spans(self._now) if place.path == path]
         return all(
             any(self._within(old, place) for place in now)
             for old in self._paths[path]
             if old.split == "train"
         )
 
-    def _within(self, old: Place, place: Place) -> bool:
+    def _within(self, old: DocumentSpan, place: DocumentSpan) -> bool:
         if not (place.start <= old.start and old.stop <= place.stop):
             return False
         theirs = text_of(open_tokens(self._old, old.split).tokens, self._old_encoding, old)

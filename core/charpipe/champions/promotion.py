@@ -107,7 +107,7 @@ def promote(
         raise RunError(
             f"{candidate.run} could not be kept as champion of {corpus}: {reason}; "
             f"{'the champion is still ' + before.run if before else 'there is still no champion'}; its run is "
-            f"whole: make room and type: charpipe models promote {candidate.run}"
+            f"intact: make room, then type: charpipe models promote {candidate.run}"
         ) from error
     append(workspace, corpus, line)
     return kept(workspace, version)
@@ -141,7 +141,7 @@ def roll_back(workspace: Workspace, corpus: str, to: int | None = None, *, by: s
     if (wrong := damage(kept(workspace, target))) is not None:
         raise RunError(
             f"version {target.version} of {corpus} is damaged: {wrong}; the champion stays as it is; "
-            f"another may be whole: charpipe models list --corpus {corpus}"
+            f"another version may be intact: charpipe models list --corpus {corpus}"
         )
     before = state.champion if state else None
     reason = f"rolled back from version {before.version}" if before else "the record was damaged"

@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from charpipe.champions.audit import decisions
 from charpipe.champions.references import parse_reference
@@ -133,8 +134,6 @@ def meant(workspace: Workspace, wanted: str) -> str:
 
 def corpora(workspace: Workspace) -> list[str]:
     """The corpora that have a champion, by name; a damaged record is listed by its folder's name."""
-    from urllib.parse import unquote
-
     found = []
     for path in sorted((workspace.root / "champions").glob("*/champion.json")):
         try:
@@ -160,7 +159,7 @@ def _way_out(workspace: Workspace, state: ChampionState) -> str:
     """What to type if the champion's files are unusable."""
     last = state.previous
     if last is not None and damage(kept(workspace, last)) is None:
-        return f"version {last.version} is whole: charpipe models rollback {state.corpus}"
+        return f"version {last.version} is intact: charpipe models rollback {state.corpus}"
     run = workspace.root / "runs" / state.champion.run
     if run.is_dir():
         return f"its run is still here: charpipe models promote {state.champion.run} --anyway"

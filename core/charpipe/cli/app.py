@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib import metadata
 from typing import Annotated, Any
 
 import typer
@@ -92,9 +93,7 @@ def _add_unusable(app: typer.Typer, name: str, problem: str) -> None:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"charpipe {version('charpipe')}")
+        typer.echo(f"charpipe {metadata.version('charpipe')}")
         raise typer.Exit
 
 
@@ -102,13 +101,13 @@ def _global(
     version: bool = typer.Option(
         False, "--version", help="Print the version.", callback=_version, is_eager=True
     ),
-    debug: bool = typer.Option(False, "--debug", help="Show tracebacks; may stand anywhere."),
+    debug: bool = typer.Option(False, "--debug", help="Show tracebacks; may be given anywhere."),
 ) -> None:
     pass
 
 
 def _speak_utf8() -> None:
-    """Where the locale is not UTF-8, begin anew in Python's UTF-8 mode: corpora and file names are UTF-8 everywhere."""
+    """If the locale is not UTF-8, restart in Python's UTF-8 mode: corpora and file names are UTF-8 everywhere."""
     if sys.getfilesystemencoding().lower() != "utf-8" and sys.flags.utf8_mode == 0:
         os.environ["PYTHONUTF8"] = "1"
         words = [os.fsencode(word) for word in (sys.executable, "-P", "-m", "charpipe", *sys.argv[1:])]
@@ -117,7 +116,7 @@ def _speak_utf8() -> None:
 
 def _own_process() -> None:
     """Set what libraries read from the user's environment and what is not meant for this program."""
-    os.environ["MPLBACKEND"] = "agg"  # charts are written to files
+    os.environ["MPLBACKEND"] = "agg"  # MLflow and plugins may draw, and there may be no display
     warnings.filterwarnings("ignore", category=UserWarning, module=r"mlflow\b")
 
 

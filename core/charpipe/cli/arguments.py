@@ -9,7 +9,7 @@ import typer
 RunName = Annotated[
     str,
     typer.Argument(
-        help="A run: name, unique beginning, short name or title as MLflow shows it, MLflow run id, `last`, "
+        help="A run: name, unique prefix, short name or title as MLflow shows it, MLflow run id, `last`, "
         "`best:CORPUS` or `champion:CORPUS`."
     ),
 ]
@@ -23,3 +23,8 @@ Strict = Annotated[
     bool,
     typer.Option("--strict", help="Refuse a file with characters that the vocabulary lacks, not skip them."),
 ]
+
+
+def flag_of(name: str) -> str:
+    """What the command line calls an option of a pipeline: `from_` is `--from`."""
+    return f"--{name.strip('_').replace('_', '-')}"

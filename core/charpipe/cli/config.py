@@ -18,7 +18,9 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.command("show")
 def show(
-    pipeline: Annotated[str | None, typer.Option(help="As this pipeline sees them.  [default: none]")] = None,
+    pipeline: Annotated[
+        str | None, typer.Option(help="The settings of this pipeline.  [default: none]")
+    ] = None,
     preset: Annotated[str | None, typer.Option(help="With this preset.  [default: none]")] = None,
     set_: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="With this setting.")] = [],  # noqa: B006
     everything: Annotated[
@@ -26,7 +28,7 @@ def show(
     ] = False,
     json: JsonArray = False,
 ) -> None:
-    """Print the settings that are set, and where; with --all every setting and the catalogue."""
+    """Print the settings that are not defaults, and where each is set; with --all every setting and the catalogue."""
     registry = open_registry()
     if pipeline is not None:
         registry.pipeline(pipeline)

@@ -10,15 +10,17 @@ from charpipe.cli.arguments import JsonArray, JsonObject
 from charpipe.cli.defaults import spelled
 from charpipe.cli.environment import open_registry, open_workspace, settings
 from charpipe.cli.output import print_json, print_pairs, print_table
+from charpipe.config import resolve_corpus
+from charpipe.config.load import leaves
+from charpipe.corpus import fetched_here
+from charpipe.store import Store
 
 app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")
 def list_corpora(json: JsonArray = False) -> None:
-    """The corpora of the catalogue; those marked here need no network."""
-    from charpipe.corpus import fetched_here
-
+    """List the corpora of the catalogue; those marked `here` need no network."""
     config, cache, sources = (
         settings().config,
         open_workspace().root / "downloads",
@@ -39,11 +41,7 @@ def list_corpora(json: JsonArray = False) -> None:
 
 @app.command("show")
 def show_corpus(name: str, json: JsonObject = False) -> None:
-    """A corpus: its sources, which of them have been fetched here, its settings, which of its files were rejected."""
-    from charpipe.config import resolve_corpus
-    from charpipe.config.load import leaves
-    from charpipe.corpus import fetched_here
-
+    """Show a corpus: its sources, which of them are fetched, its settings, and the files that were rejected."""
     found, corpus = resolve_corpus(settings().config, name, open_workspace().root, settings().project_file)
     here = fetched_here(corpus, open_workspace().root / "downloads", open_registry().all("source"))
     rejected, notes = _read_before(found)
@@ -70,12 +68,10 @@ def show_corpus(name: str, json: JsonObject = False) -> None:
 
 def _read_before(corpus: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Which files of the corpus were rejected when it was last ingested, and which were read with a notice."""
-    from charpipe.store import Store
-
     store = Store(open_workspace().root / "store")
     folder = store.last(corpus, "ingest")
     if folder is None:
         return [], []
-    from charpipe.corpus.documents import read_notes, read_rejected
+    from charpipe.corpus.file_lists import read_notes, read_rejected
 
     return read_rejected(folder), read_notes(folder)

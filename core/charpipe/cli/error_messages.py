@@ -8,6 +8,7 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
+from charpipe.config.files import find_project_file
 from charpipe.errors import CharpipeError, InterruptedRun
 from charpipe.store.secrets import redact, without_secret
 from charpipe.workspace import find_workspace
@@ -40,8 +41,6 @@ def report(error: BaseException, *, debug: bool) -> int:
 
 
 def _log(error: BaseException) -> Path | None:
-    from charpipe.config.files import find_project_file
-
     with contextlib.suppress(OSError, CharpipeError):
         root = find_workspace(find_project_file()).root
         if not root.is_dir():

@@ -12,6 +12,8 @@ from charpipe.cli.environment import open_registry, open_workspace, settings
 from charpipe.cli.model_input import find_model, read_text, skipped_json
 from charpipe.cli.output import print_json, print_pairs
 from charpipe.errors import UsageError
+from charpipe.runs import find_run
+from charpipe.runs.uniform_baseline import warn_about, warn_about_text
 from charpipe.store.paths import printable
 
 
@@ -30,7 +32,7 @@ def evaluate(
     dynamic: Annotated[
         bool,
         typer.Option(
-            "--dynamic", help="Score it also as a model that goes on learning from what it has read, apart."
+            "--dynamic", help="Also compute dynamic evaluation: the model trains on the text as it is scored."
         ),
     ] = False,
     which: Checkpoint = "best",
@@ -67,7 +69,6 @@ def _score_file(
         )
     from charpipe.evaluation import score_text
     from charpipe.evaluation.baselines import baselines, named
-    from charpipe.runs.uniform_baseline import warn_about_text
 
     predictor = loaded.predictor(device)
     scores = score_text(predictor, loaded.encoding, text, full=full)
@@ -91,8 +92,6 @@ def _score_file(
 
 def _tokens_of(run: str) -> tuple[Any, Path]:
     """A run, and the folder of the tokens it was trained on."""
-    from charpipe.runs import find_run
-
     workspace = open_workspace()
     found = find_run(workspace.runs, run, use="model")
     return found, workspace.store / "objects" / found.info.inputs["tokens"]
@@ -111,7 +110,6 @@ def _trained_on(run: str) -> Any:
 def _score_splits(run: str, which: str, device: str, full: bool, dynamic: bool) -> dict[str, Any]:
     from charpipe.evaluation import score
     from charpipe.runs.models import load_run
-    from charpipe.runs.uniform_baseline import warn_about
     from charpipe.stages.baselines import recorded_baselines
     from charpipe.text import open_tokens
 

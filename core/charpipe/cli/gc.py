@@ -17,7 +17,7 @@ def gc(
     set_: Set = [],  # noqa: B006
     json: JsonObject = False,
 ) -> None:
-    """Remove old runs, results and leftovers that nothing refers to, as the [retention] table says."""
+    """Remove old runs, results and temporary files that nothing refers to, by the rules of the [retention] table."""
     from charpipe.retention.collection import collect
     from charpipe.stages.units import size
 

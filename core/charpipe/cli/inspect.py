@@ -58,7 +58,7 @@ def inspect(
     kind: Annotated[
         str | None,
         typer.Option(
-            help="code, prose, verse or mixed (all signals): what the text is.  [default: told by the text]"
+            help="code, prose, verse or mixed (all signals): the kind of text.  [default: detected]"
         ),
     ] = None,
     which: Checkpoint = "best",
@@ -68,13 +68,13 @@ def inspect(
     set_: Set = [],  # noqa: B006
     json: JsonObject = False,
 ) -> None:
-    """Look inside a trained model: a page that colours a text by any unit, and the units that can be interpreted."""
+    """Inspect a trained model: a page that colours a text by any unit's activation, and the interpretable units."""
     resolved = settings(set_)
     if which not in ("best", "last"):
         raise UsageError(f"--checkpoint {which!r} is neither best nor last")
-    from charpipe.api.inspect import inspect as look
+    from charpipe.api.inspect import inspect as inspect_run
 
-    found = look(
+    found = inspect_run(
         run,
         file,
         output=output,
@@ -85,7 +85,7 @@ def inspect(
         strict=strict,
         kind=kind,
         resolved=resolved,
-        tell=_say,
+        report=_say,
     )
     if open_:
         open_page(found.page)
@@ -115,7 +115,7 @@ def _show(found: Inspection) -> None:
 def _show_search(search: Search) -> None:
     if search.kind_was_given:
         typer.echo(
-            f"signals of {'all kinds' if search.kind == 'mixed' else search.kind} were tried, as asked for"
+            f"signals of {'all kinds' if search.kind == 'mixed' else search.kind} were tried, as requested"
         )
     elif search.kind != "mixed":
         typer.echo(

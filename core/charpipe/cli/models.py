@@ -6,6 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
+from charpipe.champions import corpora, decisions, kept, versions
+from charpipe.champions.records import damage, meant
+from charpipe.champions.references import corpus_of
+from charpipe.champions.state import read_state
 from charpipe.cli.arguments import JsonArray, JsonObject
 from charpipe.cli.defaults import with_default
 from charpipe.cli.environment import open_registry, open_workspace, settings
@@ -13,6 +17,7 @@ from charpipe.cli.output import print_json, print_pairs, print_table
 from charpipe.config.settings.training import TrainConfig
 from charpipe.errors import RunError, UsageError, near_match
 from charpipe.events import Event, Notice
+from charpipe.runs import find_run
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -37,10 +42,7 @@ def show_all(
     corpus: Annotated[str | None, typer.Option(help="Only models of this corpus.  [default: of all]")] = None,
     json: JsonArray = False,
 ) -> None:
-    """Every model that became champion of its corpus and is still kept."""
-    from charpipe.champions import corpora
-    from charpipe.champions.records import meant
-
+    """List the models that became champion of their corpus and are kept."""
     workspace = open_workspace()
     known = corpora(workspace)
     corpus = meant(workspace, corpus) if corpus is not None else None
@@ -56,10 +58,6 @@ def show_all(
 
 
 def _rows(workspace: Any, corpus: str) -> list[dict[str, Any]]:
-    from charpipe.champions import kept, versions
-    from charpipe.champions.records import damage
-    from charpipe.champions.state import read_state
-
     try:
         state = read_state(workspace, corpus)
     except RunError as error:
@@ -87,12 +85,7 @@ def _rows(workspace: Any, corpus: str) -> list[dict[str, Any]]:
 
 @app.command("show")
 def show(corpus: Corpus, json: JsonObject = False) -> None:
-    """A corpus's champion: where it came from, what it scores, and the decisions that led to it."""
-    from charpipe.champions import corpora, decisions
-    from charpipe.champions.records import meant
-    from charpipe.champions.references import corpus_of
-    from charpipe.champions.state import read_state
-
+    """Show the champion of a corpus: its run, its scores, and the decisions that led to it."""
     workspace = open_workspace()
     corpus = meant(workspace, corpus_of(corpus))
     state = read_state(workspace, corpus)
@@ -121,12 +114,12 @@ def show(corpus: Corpus, json: JsonObject = False) -> None:
 @app.command("promote")
 def promote(
     run: Annotated[
-        str, typer.Argument(help="A finished run: name, unique beginning, short name, `last`, `best:CORPUS`.")
+        str, typer.Argument(help="A finished run: name, unique prefix, short name, `last`, `best:CORPUS`.")
     ],
     anyway: Annotated[
         bool,
         typer.Option(
-            "--anyway", help="Even if the comparison says no (never with scores that are no numbers)."
+            "--anyway", help="Promote it even if the comparison says no (never if its scores are not finite)."
         ),
     ] = False,
     device: Annotated[
@@ -134,8 +127,7 @@ def promote(
     ] = None,
     json: JsonObject = False,
 ) -> None:
-    """Let a run challenge its corpus's champion, and make it champion if it is better."""
-    from charpipe.runs import find_run
+    """Compare a run with its corpus's champion, and promote it if it is better."""
     from charpipe.stages.promote import promote_run
 
     context = _context(device)
@@ -151,28 +143,23 @@ def promote(
         print_json(dict(decided.line))
     if not decided.promoted:
         finite = decided.line.get("finite", True)
-        hint = (
-            f"; to promote it all the same: charpipe models promote {found.name} --anyway" if finite else ""
-        )
+        hint = f"; to promote it anyway: charpipe models promote {found.name} --anyway" if finite else ""
         raise RunError(f"{found.name} is not promoted: {decided.reason}; the champion stays{hint}")
     if not json:
         typer.echo(
             f"champion:{decided.corpus} is version {decided.version}, {decided.run}: {decided.reason}\n"
-            f"Back: charpipe models rollback {decided.corpus}"
+            f"To go back, type: charpipe models rollback {decided.corpus}"
         )
 
 
 @app.command("rollback")
 def rollback(
     corpus: Corpus,
-    to: Annotated[int | None, typer.Option(help="A kept version.  [default: the one before]")] = None,
+    to: Annotated[int | None, typer.Option(help="A kept version.  [default: the previous one]")] = None,
     json: JsonObject = False,
 ) -> None:
-    """Make the champion before the present one champion again. The model rolled back from is not promoted again but
-    by hand."""
-    from charpipe.champions import corpora
-    from charpipe.champions.records import meant
-    from charpipe.champions.references import corpus_of
+    """Make the previous champion the champion again. The model rolled back from is not promoted again
+    automatically."""
     from charpipe.stages.promote import roll_back
 
     context = _context(None)
@@ -190,9 +177,9 @@ def _context(device: str | None) -> Any:
     from charpipe.stages import Context
 
     resolved = settings(train__device=device)
-    return Context(open_workspace(), resolved, open_registry(), emit=_tell)
+    return Context(open_workspace(), resolved, open_registry(), emit=_print_notice)
 
 
-def _tell(event: Event) -> None:
+def _print_notice(event: Event) -> None:
     if isinstance(event, Notice):
         typer.echo(f"charpipe: {event.message}", err=True)

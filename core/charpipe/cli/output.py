@@ -7,12 +7,13 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import typer
 
 from charpipe.cli.defaults import spelled
+from charpipe.plugin import Table
 
 
 def speak_safely() -> None:
@@ -77,6 +78,18 @@ def print_table(
         typer.echo(line)
 
 
+def printed(lines: Iterable[str | Table], indent: str = "  ") -> Iterator[str]:
+    """The lines that a pipeline shows, its tables as text as wide as the terminal has room for."""
+    for line in lines:
+        if isinstance(line, str):
+            yield line
+            continue
+        width = terminal_width()
+        room = None if width is None else width - len(indent)
+        for row in table_lines(line.columns, line.rows, room, line.numbers, line.drop, line.whole):
+            yield f"{indent}{row}".rstrip()
+
+
 def table_lines(
     columns: Sequence[str],
     rows: Sequence[Sequence[str]],
@@ -91,18 +104,18 @@ def table_lines(
     """
     from rich import box
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Table as RichTable
 
     widths = [max(map(cell_len, cells)) for cells in zip(columns, *rows, strict=True)]
     if width is not None and widths[0] > width:
         return [row[0] for row in rows]
     shown = list(range(len(columns))) if width is None else fitting(columns, widths, width, drop, whole)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for index in shown:
         table.add_column(
             columns[index],
             justify="right" if columns[index] in numbers else "left",
-            no_wrap=_least(index, columns, widths, whole) == widths[index],
+            no_wrap=_min_width(index, columns, widths, whole) == widths[index],
             overflow="fold",
         )
     for row in rows:
@@ -133,14 +146,14 @@ def fitting(
     dropped = [*first, *(index for index in reversed(range(len(columns))) if index not in first)]
     shown, needed = {0}, widths[0]
     for index in reversed(dropped):
-        more = GAP + _least(index, columns, widths, whole)
+        more = GAP + _min_width(index, columns, widths, whole)
         if index and needed + more <= width:
             shown.add(index)
             needed += more
     return sorted(shown)
 
 
-def _least(index: int, columns: Sequence[str], widths: Sequence[int], whole: Sequence[str]) -> int:
+def _min_width(index: int, columns: Sequence[str], widths: Sequence[int], whole: Sequence[str]) -> int:
     """How narrow a column may become: names and short cells not at all."""
     named = index == 0 or columns[index] in whole
     return widths[index] if named or widths[index] <= PROSE else NARROWEST

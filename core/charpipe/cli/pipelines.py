@@ -13,7 +13,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.command("list")
 def list_pipelines(json: JsonArray = False) -> None:
-    """What `charpipe run` can run."""
+    """List the pipelines that `charpipe run` can run."""
     found = open_registry().all("pipeline")
     if json:
         print_json([{"name": name, "summary": spec.summary} for name, spec in found.items()])

@@ -21,7 +21,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.command("list")
 def list_plugins(json: JsonArray = False) -> None:
-    """Every plugin that was found, what it provides, and what is wrong with it."""
+    """List the plugins, what each provides, and its problems."""
     providers = open_registry().providers()
     if json:
         print_json([vars(provider) for provider in providers])
@@ -35,20 +35,21 @@ def list_plugins(json: JsonArray = False) -> None:
 
 @app.command("info")
 def plugin_info(name: str, json: JsonObject = False) -> None:
-    """A plugin, or an architecture, tokenizer, source or pipeline by name: its summary and settings."""
+    """A plugin (`charpipe_ngram`, or `ngram`), or an architecture, tokenizer, source or pipeline by name: its summary
+    and settings."""
     registry = open_registry()
     found = [registry.find(kind, name) for kind in KINDS if name in registry.all(kind)]
     modules = {provider.module: provider for provider in registry.providers()}
-    if name in modules and modules[name].problems:
-        raise PluginError(
-            f"the plugin {name} ({modules[name].origin}) is broken: {modules[name].problems[0]}"
-        )
+    plugin = modules.get(name)
+    if plugin is None and not found:
+        plugin = modules.get(f"charpipe_{name}")
+    if plugin is not None and plugin.problems:
+        raise PluginError(f"the plugin {plugin.module} ({plugin.origin}) is broken: {plugin.problems[0]}")
     if not found:
-        given = modules[name].provides if name in modules else None
-        if given is None:
+        if plugin is None:
             known = [*modules, *(known for kind in KINDS for known in registry.all(kind))]
             raise UsageError(f"there is no plugin {name!r}{near_match(name, known)}")
-        found = [registry.find(kind, one) for kind, names in given.items() for one in names]
+        found = [registry.find(kind, one) for kind, names in plugin.provides.items() for one in names]
     described = [_describe(one) for one in found]
     if json:
         print_json(described)

@@ -34,4 +34,4 @@ def report(
     if missing:
         typer.echo(f"note: {missing}")
     else:
-        typer.echo(f"MLflow  {FOLDER}/{page.name}, among the run's artifacts where it is tracked")
+        typer.echo(f"MLflow  {FOLDER}/{page.name}, among the run's artifacts if the run is tracked")

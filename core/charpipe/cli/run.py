@@ -8,17 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
-from charpipe.cli.arguments import JsonLines, Set
+from charpipe.cli.arguments import JsonLines, Set, flag_of
 from charpipe.cli.defaults import with_default
 from charpipe.cli.environment import chosen, open_registry, open_workspace
-from charpipe.config.load import Resolved, load_config
+from charpipe.cli.output import printed
+from charpipe.config.load import BUILT_IN, Resolved, load_config
 from charpipe.config.settings.training import TrainConfig
 from charpipe.config.validation import FLAGS, validate
 from charpipe.errors import RunError, UsageError
+from charpipe.events import Notice
 from charpipe.plugin import Options, Pipeline
 from charpipe.plugins.registry import Registry
+from charpipe.runs import find_run
 
-Preset = Annotated[str | None, typer.Option(help="A named bundle of settings.  [default: none]")]
+Preset = Annotated[str | None, typer.Option(help="A preset: a named set of settings.  [default: none]")]
 Steps = Annotated[
     int | None,
     typer.Option(
@@ -39,9 +42,12 @@ Deterministic = Annotated[
     bool, typer.Option("--deterministic", help="On CUDA, the same numbers bit for bit every time.")
 ]
 Force = Annotated[
-    list[str], typer.Option("--force", metavar="STAGE", help="Do this stage anew; may be repeated.")
+    list[str],
+    typer.Option(
+        "--force", metavar="STAGE", help="Run this stage even if its result exists; may be repeated."
+    ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")]
 
 COMMON: Mapping[str, tuple[Any, Any]] = {
     "preset": (Preset, None),
@@ -80,7 +86,7 @@ def _command(pipeline: Pipeline, registry: Registry) -> Any:
             if field.is_required()
             else f"default: {'none' if field.default in (None, '') else field.default}"
         )
-        flag = _flag(name)
+        flag = flag_of(name)
         option = typer.Option(None, flag, help=f"{field.description}  [{shown}]")
         annotation: Any = field.annotation
         parameters.append(inspect.Parameter(name, keyword, default=option, annotation=annotation | None))
@@ -89,11 +95,6 @@ def _command(pipeline: Pipeline, registry: Registry) -> Any:
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__name__ = pipeline.name.replace("-", "_")
     return command
-
-
-def _flag(name: str) -> str:
-    """What the command line calls an option of a pipeline: `from_` is `--from`."""
-    return f"--{name.strip('_').replace('_', '-')}"
 
 
 def _run(
@@ -122,7 +123,7 @@ def _run(
     for name, field in pipeline.options.model_fields.items():
         if field.is_required() and name not in options:
             raise UsageError(
-                f"{_flag(name)} is needed; for all flags, type: charpipe run {pipeline.name} --help"
+                f"{flag_of(name)} is needed; for all flags, type: charpipe run {pipeline.name} --help"
             )
     checked = _options(pipeline, options, resolved, frozenset(given))
     execute(pipeline, registry, checked, resolved, force=force, dry_run=dry_run, json=json)
@@ -133,7 +134,7 @@ def _options(
 ) -> Options:
     """A pipeline's options; those `given` on the command line are called by their flags where one is wrong."""
     table = f"pipelines.{pipeline.name}"
-    flags = {f"{table}.{name}": _flag(name) for name in given}
+    flags = {f"{table}.{name}": flag_of(name) for name in given}
     origins = {**resolved.origins, **dict.fromkeys(flags, "flag")}
     return validate(pipeline.options, values, table, origins, flags)
 
@@ -151,11 +152,19 @@ def _flags(steps: int | None, budget: str | None, device: str | None, engine: st
 
 
 def _check_tables(resolved: Resolved, registry: Registry) -> None:
-    """Tables named after a pipeline or an architecture must be of one, and hold only settings that it has."""
+    """Tables named after a pipeline or an architecture must be of one, and hold only settings that it has. A built-in
+    table may be of a plugin that is not installed or broken: the other pipelines work without it."""
     for name in resolved.config.pipelines:
-        registry.pipeline(name)
+        if not _is_built_in(resolved, f"pipelines.{name}."):
+            registry.pipeline(name)
     for name, table in resolved.config.architectures.items():
         validate(registry.architecture(name).config, table, f"architectures.{name}", resolved.origins)
+
+
+def _is_built_in(resolved: Resolved, prefix: str) -> bool:
+    """Whether only the built-in catalogue has settings in this table."""
+    origins = {origin for key, origin in resolved.origins.items() if key.startswith(prefix)}
+    return origins == {BUILT_IN}
 
 
 def execute(
@@ -174,9 +183,8 @@ def execute(
         typer.echo(f"starting {pipeline.name}: loading PyTorch and Prefect", err=True)
     from charpipe.cli.signals import until_done
     from charpipe.cli.views import open_view
-    from charpipe.events import Notice
     from charpipe.stages import Context, WouldRun
-    from charpipe.stages.recipes import Would, lines_of, load, run
+    from charpipe.stages.recipes import DryRunResult, lines_of, load, run
 
     load(pipeline)  # its stages are known from here on
     with open_view(
@@ -195,26 +203,29 @@ def execute(
             result = until_done(lambda: run(pipeline, options, context), context.stop, view)
         except WouldRun as would:
             view(Notice(str(would)))
-            result = Would(str(would))
+            result = DryRunResult(str(would))
         except Exception as error:
-            view.fail(error, lines_of(pipeline, getattr(error, "result", None)))
+            view.fail(error, printed(lines_of(pipeline, getattr(error, "result", None))))
             raise
-        view.finish(result, lines_of(pipeline, result, dry_run=dry_run), dry_run=dry_run)
+        view.finish(result, printed(lines_of(pipeline, result, dry_run=dry_run)), dry_run=dry_run)
 
 
 def resume(
     run: Annotated[
         str,
         typer.Argument(
-            help="A run: name, unique beginning, short name, or `last`: the newest that can be resumed."
+            help="A run: name, unique prefix, short name, or `last`: the newest that can be resumed."
         ),
     ] = "last",
     steps: Annotated[
-        int | None, typer.Option(help="Train for so many steps in all.  [default: as it was started]", min=0)
+        int | None,
+        typer.Option(help="Train for this many steps in all.  [default: as it was started]", min=0),
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option(help="Train for so long in all, what is done included.  [default: as it was started]"),
+        typer.Option(
+            help="Train for this long in all, with the time already spent.  [default: as it was started]"
+        ),
     ] = None,
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.  [default: as it was started]")
@@ -225,12 +236,10 @@ def resume(
     set_: Set = [],  # noqa: B006
     json: JsonLines = False,
 ) -> None:
-    """Go on with an interrupted run, from its last checkpoint, with the settings it was started with.
+    """Resume an interrupted run from its last checkpoint, with the settings it was started with.
 
-    Steps, budget, intervals, device, precision and engine may be others from there on.
+    Steps, budget, intervals, device, precision and engine may be changed.
     """
-    from charpipe.runs import find_run
-
     found = find_run(open_workspace().runs, run, use="resume")
     info, status = found.info, found.status
     if status.state == "finished":

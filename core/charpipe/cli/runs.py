@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from charpipe.champions import corpora
 from charpipe.cli.arguments import JsonArray, JsonObject
 from charpipe.cli.defaults import spelled
 from charpipe.cli.environment import open_workspace, settings
@@ -17,6 +18,7 @@ from charpipe.config.identity import spoken
 from charpipe.errors import RunError
 from charpipe.runs import Run, find_run, list_runs
 from charpipe.runs.uniform_baseline import warn_about
+from charpipe.tracking import locate
 
 app = typer.Typer(no_args_is_help=True)
 app.command("compare")(compare)
@@ -27,7 +29,7 @@ def show_all(
     corpus: Annotated[str | None, typer.Option(help="Only runs of this corpus.  [default: of all]")] = None,
     json: JsonArray = False,
 ) -> None:
-    """All runs of this workspace, oldest first."""
+    """List the runs of this workspace, oldest first."""
     rows = [row for run in list_runs(open_workspace().root / "runs") if (row := _row(run)) is not None]
     if corpus is not None:
         known = [row["corpus"] for row in rows if row["corpus"]]
@@ -69,13 +71,11 @@ def _row(run: Run) -> dict[str, Any] | None:
 def show(
     run: Annotated[
         str,
-        typer.Argument(
-            help="A run: name, unique beginning, short name, MLflow run id, `last`, `best:CORPUS`."
-        ),
+        typer.Argument(help="A run: name, unique prefix, short name, MLflow run id, `last`, `best:CORPUS`."),
     ] = "last",
     json: JsonObject = False,
 ) -> None:
-    """Everything about one run: how it stands, its scores, lineage, settings."""
+    """Show a run: its status, scores, lineage and settings."""
     found = find_run(open_workspace().root / "runs", run, use="any")
     info, status = found.info, found.status
     warning = warn_about(info, status)
@@ -83,7 +83,7 @@ def show(
         print_json({**info.model_dump(by_alias=True), "status": status.model_dump(), "warning": warning})
         return
     typer.echo(f"{found.name}\n")
-    print_pairs(_standing(found, warning))
+    print_pairs(_status(found, warning))
     for title, table in (("lineage (content digests)", info.inputs), ("versions", info.versions)):
         typer.echo(f"\n{title}")
         print_pairs(table.items())
@@ -95,7 +95,7 @@ def show(
         typer.echo(f"\nsamples by step: {found.samples_file}")
 
 
-def _standing(run: Run, warning: str | None) -> Iterator[tuple[str, Any]]:
+def _status(run: Run, warning: str | None) -> Iterator[tuple[str, Any]]:
     """How a run stands, without what is not known of it."""
     row = _row(run) or {}
     yield from ((key, value) for key, value in row.items() if key not in ("run", "worse_than_guessing"))
@@ -111,9 +111,7 @@ def _standing(run: Run, warning: str | None) -> Iterator[tuple[str, Any]]:
 def sync(
     run: Annotated[str | None, typer.Argument(help="A run.  [default: all of them]")] = None,
 ) -> None:
-    """Fill MLflow from what the runs recorded. Doing it twice is the same as doing it once."""
-    from charpipe.champions import corpora
-    from charpipe.tracking import locate
+    """Copy what the runs recorded to MLflow. Repeating it changes nothing."""
     from charpipe.tracking.registry import follow
     from charpipe.tracking.sync import sync as fill
 
@@ -126,5 +124,5 @@ def sync(
         added = fill(location, one, config.tracking.experiment)
         typer.echo(f"{one.name}  {added:,} metrics added")
     for corpus in corpora(workspace) if run is None else ():
-        told = follow(location, workspace, corpus, config.tracking.experiment)
-        typer.echo(f"champion:{corpus}  {told:,} models registered")
+        registered = follow(location, workspace, corpus, config.tracking.experiment)
+        typer.echo(f"champion:{corpus}  {registered:,} models registered")

@@ -13,6 +13,7 @@ from charpipe.cli.defaults import spelled
 from charpipe.cli.environment import open_workspace
 from charpipe.cli.output import GAP, PROSE, cell, cell_len, print_json, print_table, terminal_width
 from charpipe.errors import UsageError
+from charpipe.reports.side_by_side import CURVE, WIDTH, side_by_side, sparkline
 from charpipe.runs import find_run
 
 if TYPE_CHECKING:
@@ -22,13 +23,11 @@ if TYPE_CHECKING:
 def compare(
     runs: Annotated[
         list[str],
-        typer.Argument(help="Two runs or more: names, unique beginnings, short names, `best:CORPUS`..."),
+        typer.Argument(help="Two runs or more: names, unique prefixes, short names, `best:CORPUS`..."),
     ],
     json: JsonObject = False,
 ) -> None:
-    """Set runs side by side: scores, the settings in which they differ, and how each learnt."""
-    from charpipe.reports.side_by_side import side_by_side
-
+    """Compare runs: scores, the settings in which they differ, and learning curves."""
     folder = open_workspace().runs
     found = {run.name: run for run in (find_run(folder, wanted, use="model") for wanted in runs)}
     if len(found) < 2:
@@ -83,8 +82,6 @@ def _written(value: object) -> str:
 
 
 def _curves(compared: SideBySide) -> None:
-    from charpipe.reports.side_by_side import CURVE, WIDTH, sparkline
-
     values = [point.value for curve in compared.curves for point in curve if math.isfinite(point.value)]
     if not values:
         return

@@ -16,17 +16,18 @@ from charpipe.cli.model_input import find_model, read_text, skipped_json
 from charpipe.cli.output import for_output, print_json
 from charpipe.config.settings.sampling import SampleConfig
 from charpipe.errors import UsageError
+from charpipe.text.coverage import fit
 
 FRAME = 0.04
 """Seconds between two updates of the screen."""
-EMPTY = "the prompt is empty; leave it out, and the model begins as after a line break"
+EMPTY = "the prompt is empty; leave it out, and the model starts as after a line break"
 
 
 def sample(
     run: RunName = "last",
     prompt: Annotated[
         str | None,
-        typer.Option(help=with_default("Text the model reads before it writes.", SampleConfig, "prompt")),
+        typer.Option(help=with_default("Text that the model reads first.", SampleConfig, "prompt")),
     ] = None,
     prompt_file: Annotated[
         str | None,
@@ -35,23 +36,29 @@ def sample(
         ),
     ] = None,
     length: Annotated[
-        int | None, typer.Option(help=with_default("Tokens to write.", SampleConfig, "length"))
+        int | None, typer.Option(help=with_default("Tokens to generate.", SampleConfig, "length"))
     ] = None,
     temperature: Annotated[
         float | None,
         typer.Option(
-            help=with_default("0: always the likeliest; above 1: wilder.", SampleConfig, "temperature")
+            help=with_default(
+                "0: always the most probable token; above 1: more random.", SampleConfig, "temperature"
+            )
         ),
     ] = None,
     top_k: Annotated[
         int | None,
-        typer.Option(help=with_default("Choose among so many of the likeliest.", SampleConfig, "top_k")),
+        typer.Option(
+            help=with_default("Sample from this many of the most probable tokens.", SampleConfig, "top_k")
+        ),
     ] = None,
     top_p: Annotated[
         float | None,
         typer.Option(
             help=with_default(
-                "Choose among the likeliest that together have this probability.", SampleConfig, "top_p"
+                "Sample from the most probable tokens that together have this probability.",
+                SampleConfig,
+                "top_p",
             )
         ),
     ] = None,
@@ -59,17 +66,19 @@ def sample(
         float | None,
         typer.Option(
             help=with_default(
-                "Leave out what has less than this share of the greatest probability.", SampleConfig, "min_p"
+                "Leave out tokens with less than this fraction of the highest probability.",
+                SampleConfig,
+                "min_p",
             )
         ),
     ] = None,
-    greedy: Annotated[bool, typer.Option("--greedy", help="Always the likeliest.")] = False,
+    greedy: Annotated[bool, typer.Option("--greedy", help="Always take the most probable token.")] = False,
     stop: Annotated[
-        str | None, typer.Option(help=with_default("Stop writing before this text.", SampleConfig, "stop"))
+        str | None, typer.Option(help=with_default("Stop before this text.", SampleConfig, "stop"))
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(help=with_default("The same seed writes the same text.", SampleConfig, "seed")),
+        typer.Option(help=with_default("The same seed gives the same text.", SampleConfig, "seed")),
     ] = None,
     precision: Annotated[
         str | None,
@@ -83,14 +92,14 @@ def sample(
         str | None,
         typer.Option(help=with_default("auto, compiled, arrays or plain.", SampleConfig, "engine")),
     ] = None,
-    count: Annotated[int, typer.Option(min=1, max=4096, help="Texts to write side by side.")] = 1,
+    count: Annotated[int, typer.Option(min=1, max=4096, help="Texts to generate in one batch.")] = 1,
     which: Checkpoint = "best",
     device: Device = "auto",
     strict: Strict = False,
     set_: Set = [],  # noqa: B006
     json: JsonObject = False,
 ) -> None:
-    """Let a trained model write; the text is streamed as it is written."""
+    """Generate text with a trained model; it is printed as it is generated."""
     _check_prompt(prompt, prompt_file)
     resolved = settings(
         set_,
@@ -140,8 +149,6 @@ def _with_prompt(
 
     A prompt that was typed is never changed: UsageError where the vocabulary lacks a character of it.
     """
-    from charpipe.text.coverage import fit
-
     if file is None:
         fit(wanted.prompt, loaded.encoding, "the prompt", strict=True, typed=True)
         return wanted, {}

@@ -33,7 +33,7 @@ def until_done(work: Callable[[], T], stop: Stop, emit: Listener) -> T:
         if stop.event.is_set():
             os._exit(128 + number)
         stop.request(number)
-        emit(Notice("stopping: what is done is being saved (once more to stop at once)", "warning"))
+        emit(Notice("stopping: the work done so far is being saved (Ctrl-C again stops at once)", "warning"))
 
     before = {number: signal.signal(number, on_signal) for number in SIGNALS}
     try:

@@ -7,6 +7,8 @@ from typing import Any
 
 from typer.core import TyperGroup
 
+from charpipe.cli.arguments import flag_of
+from charpipe.cli.environment import open_registry
 from charpipe.errors import UsageError, near_match
 
 TRAIN = "charpipe run train-and-sample --corpus CORPUS"
@@ -14,10 +16,6 @@ MEANT: Mapping[str, str] = {
     "train": TRAIN,
     "fit": TRAIN,
     "start": TRAIN,
-    "train-and-sample": TRAIN,
-    "retrain": "charpipe run retrain --corpus CORPUS",
-    "compare-architectures": "charpipe run compare-architectures --corpus CORPUS",
-    "reproduce-2015": "charpipe run reproduce-2015",
     "compare": "charpipe runs compare RUN RUN",
     "generate": "charpipe sample RUN",
     "write": "charpipe sample RUN",
@@ -41,6 +39,16 @@ MEANT: Mapping[str, str] = {
 """Words that people try, and the command that does what they mean."""
 
 
+def _meant(word: str) -> str | None:
+    """The command that does what a word means; a pipeline's name means to run it."""
+    pipeline = open_registry().all("pipeline").get(word)
+    if pipeline is None:
+        return MEANT.get(word)
+    fields = pipeline.options.model_fields.items()
+    needed = (f" {flag_of(name)} {name.upper()}" for name, field in fields if field.is_required())
+    return f"charpipe run {word}{''.join(needed)}"
+
+
 class Suggesting(TyperGroup):
     """A group of commands that answers an unknown one with the nearest, or with what was probably meant."""
 
@@ -50,6 +58,7 @@ class Suggesting(TyperGroup):
         if not word or word.startswith("-") or self.get_command(ctx, word) is not None:
             return super().resolve_command(ctx, args)
         known = self.list_commands(ctx)
-        if ctx.parent is None and word in MEANT:
-            raise UsageError(f"there is no command {word!r}; type: {MEANT[word]}")
+        meant = _meant(word) if ctx.parent is None else None
+        if meant is not None:
+            raise UsageError(f"there is no command {word!r}; type: {meant}")
         raise UsageError(f"there is no command {ctx.command_path} {word}{near_match(word, known)}")

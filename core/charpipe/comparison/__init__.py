@@ -3,39 +3,35 @@
 from charpipe.comparison.configurations import check_match, configured, is_sized, settle
 from charpipe.comparison.leaderboard import Row, Standing, baseline_rows, leaderboard, table, write_csv
 from charpipe.comparison.matching import Matched, match_parameters
-from charpipe.comparison.reproduced import ReproductionResult, tabulate
-from charpipe.comparison.reproducing import check_reproduction, divide, prepare, reproduce, results_of
-from charpipe.comparison.reproduction import Result
+from charpipe.comparison.publication import Curve, comparison_folder, publish_board, validation_curve
 from charpipe.comparison.results import ComparisonResult, conclude
 from charpipe.comparison.training import row_of, train_trial
 from charpipe.comparison.trials import Comparison, Trial, trials
+from charpipe.tracking.comparisons import Board
 
 __all__ = [
+    "Board",
     "Comparison",
     "ComparisonResult",
+    "Curve",
     "Matched",
-    "ReproductionResult",
-    "Result",
     "Row",
     "Standing",
     "Trial",
     "baseline_rows",
     "check_match",
-    "check_reproduction",
+    "comparison_folder",
     "conclude",
     "configured",
-    "divide",
     "is_sized",
     "leaderboard",
     "match_parameters",
-    "prepare",
-    "reproduce",
-    "results_of",
+    "publish_board",
     "row_of",
     "settle",
     "table",
-    "tabulate",
     "train_trial",
     "trials",
+    "validation_curve",
     "write_csv",
 ]

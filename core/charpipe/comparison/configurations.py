@@ -6,11 +6,15 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import torch
+
 from charpipe.comparison.matching import match_parameters
 from charpipe.comparison.trials import Comparison, Trial, trials
 from charpipe.config.validation import validate
 from charpipe.errors import UsageError
 from charpipe.events import StagesPlanned
+from charpipe.models.model import build_network
+from charpipe.models.shell import parameter_count
 from charpipe.plugin import ArchitectureConfig
 from charpipe.stages import Context, Made, stage
 from charpipe.store import digest_of_json
@@ -19,7 +23,7 @@ Match = Literal["parameters", "units", "time"]
 LONGEST_NAME = 60
 
 
-@stage("match", "Settle the configurations, and solve for their widths.")
+@stage("match", "Determine the configurations, and solve for their widths.")
 def settle(
     context: Context,
     corpus: str,
@@ -100,11 +104,6 @@ def _matched(
 
 def _count(context: Context, trial: Trial, letters: int) -> int:
     """The number of parameters, counted without allocating them."""
-    import torch
-
-    from charpipe.models.model import build_network
-    from charpipe.models.shell import parameter_count
-
     spec = context.registry.architecture(trial.arch)
     config: Any = validate(spec.config, _table(context, trial), f"architectures.{trial.arch}")
     with torch.device("meta"):

@@ -16,15 +16,16 @@ from charpipe.comparison.leaderboard import (
     leaderboard,
     write_csv,
 )
+from charpipe.comparison.publication import Curve, comparison_folder, publish_board, validation_curve
 from charpipe.comparison.trials import Comparison
-from charpipe.errors import CharpipeError, Incomplete
+from charpipe.errors import Incomplete
 from charpipe.plugin import PipelineResult
-from charpipe.reports.history import Point, read_history
 from charpipe.runs import Run
 from charpipe.stages import Context, WouldRun, stage
+from charpipe.stages.baselines import recorded_baselines
+from charpipe.tracking.comparisons import Board
 
-AGAIN = "later, the same command again brings it there"
-FOLDER, BOARD, ROWS = "comparisons", "leaderboard.csv", "runs.csv"
+BOARD, ROWS = "leaderboard.csv", "runs.csv"
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def conclude(context: Context, comparison: Comparison, rows: Sequence[Row]) -> C
     rows = [*rows, *_baselines(context, rows)]
     standings = leaderboard(rows)
     folder = _write(context, comparison, standings, rows)
-    _publish(context, comparison, standings, rows, folder)
+    publish_board(context, "comparison", lambda: _board(context, comparison, standings, rows, folder))
     trained = tuple(row for row in rows if not row.baseline)
     result = ComparisonResult(comparison.name, comparison.corpus, folder, tuple(standings), trained)
     failed = sum(bool(row.error) for row in rows)
@@ -76,8 +77,6 @@ def conclude(context: Context, comparison: Comparison, rows: Sequence[Row]) -> C
 
 def _baselines(context: Context, rows: Sequence[Row]) -> list[Row]:
     """The compressors' baselines for the same text, as recorded with the scores of a training."""
-    from charpipe.stages.baselines import recorded_baselines  # imports torch
-
     scored = next((row for row in rows if row.run and not row.error), None)
     if scored is None:
         return []
@@ -87,36 +86,26 @@ def _baselines(context: Context, rows: Sequence[Row]) -> list[Row]:
 def _write(
     context: Context, comparison: Comparison, standings: Sequence[Standing], rows: Sequence[Row]
 ) -> Path:
-    folder = context.workspace.root / FOLDER / comparison.name
+    folder = comparison_folder(context, comparison.name)
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / BOARD, standings, Standing)
     write_csv(folder / ROWS, rows, Row)
     return folder
 
 
-def _publish(
+def _board(
     context: Context, comparison: Comparison, standings: Sequence[Standing], rows: Sequence[Row], folder: Path
-) -> None:
-    """Publish the comparison to MLflow. Errors are reported but do not fail the comparison."""
-    tracking = context.config.tracking
-    if not tracking.enabled:
-        return
-    if context.publishing.is_lost:  # the reason was reported already
-        context.notice(f"the comparison is not in MLflow; {AGAIN}")
-        return
-    from charpipe.tracking import locate
-    from charpipe.tracking.comparisons import Board, publish
-
+) -> Board:
     done = [row for row in rows if row.run and not row.error]
     runs = {row.run: Run(context.workspace.runs / row.run) for row in done}
-    curves: dict[str, list[list[Point]]] = {one.title: [] for one in standings if not one.baseline}
+    curves: dict[str, list[Curve]] = {one.title: [] for one in standings if not one.baseline}
     for row in done:
-        curves[row.title].append(read_history(runs[row.run]).curve("val/bits_per_char"))
-    board = Board(
+        curves[row.title].append(validation_curve(runs[row.run]))
+    return Board(
         comparison.name,
         f"compared: {comparison.title} · {comparison.name.rpartition('-')[2]}",
         comparison.corpus,
-        tracking.experiment,
+        context.config.tracking.experiment,
         {"corpus": comparison.corpus, "compared": comparison.title, "match": comparison.match},
         HEAD,
         [cells_of(one) for one in standings],
@@ -126,7 +115,3 @@ def _publish(
         frozenset(row.run for row in done if sum(other.title == row.title for other in rows) > 1),
         complete=not any(row.error for row in rows),
     )
-    try:
-        publish(locate(tracking, context.workspace.mlflow), board)
-    except CharpipeError as error:
-        context.notice(f"{error}; {AGAIN}", level="warning")

@@ -12,7 +12,7 @@ from charpipe import stages
 from charpipe.comparison.configurations import configured
 from charpipe.comparison.leaderboard import Row
 from charpipe.comparison.trials import Trial
-from charpipe.errors import CharpipeError, InterruptedRun
+from charpipe.errors import InterruptedRun, one_line
 from charpipe.events import Event, StageFailed, StageFinished, StageProgress, StageStarted, TrainingStarted
 from charpipe.reports.history import read_history
 from charpipe.runs import Run
@@ -35,8 +35,8 @@ def train_trial(
     Raises InterruptedRun after saving if a stop was requested; every other error is stored in the row, so that the
     other configurations continue. In a dry run, the row of a configuration that would be trained names no run.
     """
-    told = _Told(context, trial.name, comparison)
-    own = replace(configured(context, trial), emit=told)
+    listener = _TrialListener(context, trial.name, comparison)
+    own = replace(configured(context, trial), emit=listener)
     context.check_stop(trial.name)
     try:
         request = TrainRequest(corpus, trial.arch, options={"corpus": corpus, "arch": trial.arch})
@@ -47,20 +47,20 @@ def train_trial(
         return Row(trial.title, trial.seed)
     except InterruptedRun as error:
         raise InterruptedRun(
-            f"stopped in {trial.name}; it and all that was finished before it are kept: "
-            "to go on, type the same command again",
+            f"stopped in {trial.name}; it and everything finished before it are kept; "
+            "to continue, type the same command again",
             error.exit_code - 128,
         ) from error
     except Exception as error:  # a plugin's error, or out of memory: continue with the others
-        context.emit(StageFailed(trial.name, sentence(error)))
-        return Row(trial.title, trial.seed, told.run, error=sentence(error))
+        context.emit(StageFailed(trial.name, one_line(error)))
+        return Row(trial.title, trial.seed, listener.run, error=one_line(error))
     run = Run(context.workspace.root / trained.path)
     if comparison and run.status.comparison != comparison and not context.dry_run:
         run.update(comparison=comparison)
     if context.publishing.is_due(run.name):
         publish(own, run)
     row = row_of(run, trial, evaluated.metrics, evaluated.warning is not None)
-    told.finish(row)
+    listener.finish(row)
     return row
 
 
@@ -85,16 +85,8 @@ def row_of(run: Run, trial: Trial, scores: Mapping[str, float], worse_than_guess
     )
 
 
-def sentence(error: Exception) -> str:
-    """An error in one line."""
-    text = " ".join(str(error).split())[:300]
-    return (
-        text if isinstance(error, CharpipeError) and text else f"{type(error).__name__}: {text}".rstrip(": ")
-    )
-
-
 @dataclass
-class _Told:
+class _TrialListener:
     """Forwards a training's events as those of one stage, named after the trial."""
 
     context: Context

@@ -22,7 +22,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from charpipe.errors import UsageError
 from charpipe.store.paths import existing, printable
 
-LONGEST = 120
+MAX_BYTES = 120
 """Maximum bytes of an identity before its digest."""
 PUNCTUATION = "./ +,()=~-_@"
 DIGEST = re.compile(r"@[0-9a-f]{10}$")
@@ -146,12 +146,12 @@ def file_name(text: str) -> str:
 def _readable(text: str) -> str:
     """`text` if it is plain; else its plain form with a digest."""
     plain = _plain(text)
-    fits = len(plain.encode()) <= LONGEST and plain == text and not DIGEST.search(text)
+    fits = len(plain.encode()) <= MAX_BYTES and plain == text and not DIGEST.search(text)
     return text if fits else _with_digest(text, os.fsencode(text))
 
 
 def _with_digest(text: str, raw: bytes) -> str:
-    plain = _plain(text).encode()[:LONGEST].decode("utf-8", "ignore")
+    plain = _plain(text).encode()[:MAX_BYTES].decode("utf-8", "ignore")
     return f"{plain or 'corpus'}@{_digest(raw)[:10]}"
 
 

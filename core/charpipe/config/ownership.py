@@ -7,6 +7,8 @@ ran sudo) and it is not world-writable. Folders listed in `CHARPIPE_SAFE_DIRECTO
 from __future__ import annotations
 
 import os
+import pwd
+import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,8 +95,6 @@ def _is_allowed(folder: Path) -> bool:
 
 
 def _name(user: int) -> str:
-    import pwd
-
     try:
         return pwd.getpwuid(user).pw_name
     except KeyError:
@@ -102,6 +102,4 @@ def _name(user: int) -> str:
 
 
 def _quoted(path: Path) -> str:
-    import shlex
-
     return shlex.quote(os.path.realpath(path))

@@ -113,7 +113,7 @@ class Classifier:
             return self._named(trial)
         return Verdict(
             "",
-            f"not quite {trial.encoding}, which its byte order mark promises: {trial.fault}; "
+            f"not quite {trial.encoding}, the encoding of its byte order mark: {trial.fault}; "
             f"not UTF-8 either, and with NUL; {WAYS_OUT}",
         )
 

@@ -16,18 +16,20 @@ from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.corpus.archives import FileMembers
 from charpipe.corpus.compressed import Unpacker
 from charpipe.corpus.decoding import PART, WAYS_OUT, Classifier, Verdict, chunk_bytes, classify, to_utf8
-from charpipe.corpus.documents import DocumentWriter, NotesWriter, Part, RejectedWriter
+from charpipe.corpus.document_writer import DocumentWriter
+from charpipe.corpus.documents import Part
 from charpipe.corpus.exclusions import LeftOut
+from charpipe.corpus.file_lists import NotesWriter, RejectedWriter
 from charpipe.corpus.limits import Limits
 from charpipe.corpus.members import NOTHING, Member, Progress, folder_members
-from charpipe.corpus.previous_version import Earlier, Kept
+from charpipe.corpus.previous_version import PreviousVersion, UnchangedDocument
 from charpipe.corpus.selection import Selection
 from charpipe.errors import CorpusError
 from charpipe.plugin import Fetched
 from charpipe.store.paths import printable
 
 _SPOOL_CHUNK = 4 * 2**20
-_TELL_EVERY = 4 * 2**20
+_REPORT_BYTES = 4 * 2**20
 CR_ONLY = "its lines end with CR alone; to read them as LF, type --set corpus.newline=lf"
 LISTED = 10
 """Maximum number of rejected files that an error names."""
@@ -40,7 +42,7 @@ def ingest(
     progress: Progress = lambda done, total: None,
     *,
     unchanged: Callable[[], bool] = lambda: True,
-    earlier: Earlier | None = None,
+    earlier: PreviousVersion | None = None,
     limits: Limits | None = None,
     left_out: LeftOut = NOTHING,
 ) -> dict[str, Any]:
@@ -59,12 +61,12 @@ def ingest(
         NotesWriter(folder) as notes,
     ):
         work = _Ingestion(config, folder, documents, rejected, notes, earlier, Unpacker(limits))
-        told = 0
+        reported = 0
         for member in members:
             work.take(member)
-            if work.facts["bytes"] - told >= _TELL_EVERY:
-                told = work.facts["bytes"]
-                progress(position() if position else told, total)
+            if work.facts["bytes"] - reported >= _REPORT_BYTES:
+                reported = work.facts["bytes"]
+                progress(position() if position else reported, total)
         facts = work.finish()
     if not facts["characters"]:
         raise CorpusError(_nothing(fetched, facts, config, work.listed))
@@ -77,7 +79,7 @@ def ingest(
 
 @contextmanager
 def _open(
-    fetched: Fetched, selection: Selection, limits: Limits, earlier: Earlier | None, left_out: LeftOut
+    fetched: Fetched, selection: Selection, limits: Limits, earlier: PreviousVersion | None, left_out: LeftOut
 ) -> Iterator[tuple[Iterator[Member], Callable[[], int] | None, int | None]]:
     """The members of the source, and for a file a function that returns the read position, and its size."""
     if fetched.text is not None:
@@ -99,7 +101,7 @@ def _open(
             yield iter(members), members.position, fetched.path.stat().st_size
 
 
-def _known(earlier: Earlier | None) -> Callable[[str], bool]:
+def _known(earlier: PreviousVersion | None) -> Callable[[str], bool]:
     return lambda path: earlier is not None and earlier.find(printable(path)) is not None
 
 
@@ -113,7 +115,7 @@ class _Ingestion:
         documents: DocumentWriter,
         rejected: RejectedWriter,
         notes: NotesWriter,
-        earlier: Earlier | None,
+        earlier: PreviousVersion | None,
         unpacker: Unpacker,
     ) -> None:
         self._unpacker = unpacker
@@ -154,7 +156,7 @@ class _Ingestion:
         except OSError as error:
             self._reject(path, f"unreadable: {error.strerror or error}", member.size)
 
-    def _take_again(self, path: str, kept: Kept) -> None:
+    def _take_again(self, path: str, kept: UnchangedDocument) -> None:
         """Mark an unchanged document's rows for copying; consecutive rows are copied together."""
         assert self._earlier is not None
         if kept.start != self._taking[1]:
@@ -275,7 +277,7 @@ def _not_throughout(encoding: str, error: UnicodeError, read: int) -> str:
     if isinstance(error, UnicodeDecodeError):
         offset = read - len(error.object) + error.start
         fault = f"byte 0x{error.object[error.start]:02X} at offset {offset:,}"
-    return f"begins as {encoding} and does not go on so: {fault}; {WAYS_OUT}"
+    return f"starts as {encoding} but is not {encoding} throughout: {fault}; {WAYS_OUT}"
 
 
 def _nothing(fetched: Fetched, facts: dict[str, Any], config: CorpusConfig, rejected: list[str]) -> str:

@@ -36,8 +36,8 @@ class Limits:
             )
         if produced > self.ratio_after and produced > self.ratio * max(received, 1):
             raise LimitError(
-                f"{subject} unpacks to more than {self.ratio} times its size, like an archive made to fill a "
-                "disk; nothing of it was kept. Unpack it yourself and name the folder if you trust it"
+                f"{subject} unpacks to more than {self.ratio} times its size, as a decompression bomb does; "
+                "nothing of it was kept. Unpack it yourself and name the folder if you trust it"
             )
 
     def check_members(self, subject: str, members: int) -> None:
@@ -53,5 +53,5 @@ class Limits:
         if not 0 <= size <= self.member_bytes:
             raise LimitError(
                 f"{subject} claims {size:,} bytes for its member {member!r}, more than the {self.member_bytes:,} "
-                "a member may have; nothing of it was kept. The archive is damaged or hostile"
+                "a member may have; nothing of it was kept. The archive is damaged or malicious"
             )

@@ -65,12 +65,12 @@ def _walk(
                 continue
             yield from _walk(root, path, selection, left_out)
         elif selection.selects(path):
-            found, why_not = _look(entry)
+            found, why_not = _stat(entry)
             if found is None or not left_out.leaves_out_file(path, found):
                 yield path, found, why_not
 
 
-def _look(entry: os.DirEntry[str]) -> tuple[os.stat_result | None, str]:
+def _stat(entry: os.DirEntry[str]) -> tuple[os.stat_result | None, str]:
     try:
         found = entry.stat()
     except OSError as error:

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from charpipe.corpus.documents import read_batches, read_notes
+from charpipe.corpus.documents import read_batches
+from charpipe.corpus.file_lists import read_notes
 
 _OUTLINE = ("path", "part", "sha256", "bytes", "encoding", "characters")
 
 
 @dataclass
-class Kept:
+class UnchangedDocument:
     """A document of the earlier version: `rows` Parquet rows from row `start`, and its counts."""
 
     start: int
@@ -33,7 +34,7 @@ class Kept:
         return self.start + self.rows
 
 
-class Earlier:
+class PreviousVersion:
     """The documents in `folder`, which must have been ingested with the same settings.
 
     `contents`: each file's current SHA-256 by its stored path. Documents are copied in their stored order; one that is
@@ -50,14 +51,14 @@ class Earlier:
         self.documents = 0
         """Number of copied documents."""
 
-    def find(self, path: str) -> Kept | None:
+    def find(self, path: str) -> UnchangedDocument | None:
         """The document at `path` if it is unchanged and can still be copied, else None."""
         kept = self._documents.get(path)
         if kept is None or kept.start < self._claimed or kept.sha256 != self._contents.get(path):
             return None
         return kept
 
-    def claim(self, kept: Kept) -> None:
+    def claim(self, kept: UnchangedDocument) -> None:
         """Reserve this document for copying; earlier ones can no longer be copied."""
         self._claimed = kept.stop
         self.documents += 1
@@ -73,9 +74,9 @@ class Earlier:
             start += found.num_rows
 
 
-def _outline(folder: Path) -> dict[str, Kept]:
+def _outline(folder: Path) -> dict[str, UnchangedDocument]:
     """Every document by its path, except those that share a path."""
-    found: dict[str, Kept] = {}
+    found: dict[str, UnchangedDocument] = {}
     twice: set[str] = set()
     row = 0
     for batch in read_batches(folder, _OUTLINE):
@@ -84,7 +85,7 @@ def _outline(folder: Path) -> dict[str, Kept]:
             if part == 0:
                 if path in found:
                     twice.add(path)
-                found[path] = Kept(row, 0, sha256, size, encoding, 0)
+                found[path] = UnchangedDocument(row, 0, sha256, size, encoding, 0)
             kept = found[path]
             kept.rows, kept.characters = kept.rows + 1, kept.characters + characters
             row += 1

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from charpipe.config.settings.corpus import CorpusConfig
+from charpipe.corpus.documents import read_documents
+from charpipe.corpus.file_lists import read_notes, read_rejected
+from charpipe.corpus.ingestion import ingest
 from charpipe.errors import CorpusError, UsageError
 from charpipe.plugin import Fetched
 from charpipe.store.paths import printable
@@ -52,9 +55,6 @@ def read_text(file: str | Path, config: CorpusConfig, most: int | None = None) -
 
 
 def _ingested(fetched: Fetched, config: CorpusConfig, folder: Path, name: str, most: int | None) -> Text:
-    from charpipe.corpus.documents import read_documents
-    from charpipe.corpus.ingestion import ingest
-
     try:
         facts = ingest(fetched, config, folder)
     except CorpusError as error:
@@ -71,8 +71,6 @@ def _ingested(fetched: Fetched, config: CorpusConfig, folder: Path, name: str, m
 
 def _notices(folder: Path, name: str, documents: int) -> Iterator[str]:
     """Notices about how the text was read; none for one file of plain UTF-8."""
-    from charpipe.corpus.documents import read_notes, read_rejected
-
     notes, rejected = read_notes(folder), read_rejected(folder)
     if documents == 1 and not rejected:
         yield from (f"{name}: {note}" for _, note in notes)

@@ -90,12 +90,12 @@ def fetch(
         except CorpusError as error:
             if refresh and _is_here(spec, cache, sources):
                 raise RefreshError(
-                    f"it cannot be told whether {name!r} has changed: {error}; what was fetched before is kept"
+                    f"cannot check whether {name!r} has changed: {error}; the previous download is kept"
                 ) from error
             tried.append(f"{spec}: {error}")
     listed = "\n  ".join(tried)
     raise CorpusError(
-        f"corpus {name!r} was found nowhere; tried\n  {listed}\n"
+        f"corpus {name!r} is not available; tried\n  {listed}\n"
         "Name a file, folder, archive or URL of your own: --corpus PATH"
     )
 

@@ -108,7 +108,7 @@ class TarStream:
         if not 0 <= size <= self._limits.header_bytes:
             raise CorpusError(
                 f"{self._subject} claims {size:,} bytes for a name; nothing of it was kept. "
-                "The archive is damaged or hostile"
+                "The archive is damaged or malicious"
             )
         data = self._stream.read(size)
         if len(data) < size:

@@ -76,7 +76,7 @@ def score_dynamically(
     either text has fewer than two tokens.
     """
     if not isinstance(predictor, NetworkPredictor):
-        raise UsageError("a counted model does not learn by gradient; leave --dynamic out")
+        raise UsageError("a count-based model has no gradient to train by; leave --dynamic out")
     if len(tokens) < 2 or len(training) < 2:
         raise UsageError("dynamic evaluation needs at least two tokens to score and two that were trained on")
     length = len(tokens) - 1 if full else min(len(tokens) - 1, LIMIT)

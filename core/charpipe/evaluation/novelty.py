@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-LONGEST, WORDS = 40, 4
+MAX_CHARACTERS, MAX_WORDS = 40, 4
 """Maximum number of characters and of words in a line of a list."""
-FEWEST, SHORT, ODD, DISTINCT = 100, 0.98, 0.01, 0.5
-"""A list has at least FEWEST lines; at least the share SHORT of them is short, at most ODD is blank or indented, and
+MIN_LINES, SHORT, ODD, DISTINCT = 100, 0.98, 0.01, 0.5
+"""A list has at least MIN_LINES lines; at least the share SHORT of them is short, at most ODD is blank or indented, and
 at least DISTINCT is distinct."""
 
 
@@ -38,9 +38,9 @@ class Novelty:
 def is_list(text: str) -> bool:
     """Whether a text (or a prefix of one, cut anywhere) is a list of short lines, not prose, verse or code."""
     lines = text.splitlines()[:-1]
-    if len(lines) < FEWEST:
+    if len(lines) < MIN_LINES:
         return False
-    short = sum(len(line) <= LONGEST and len(line.split()) <= WORDS for line in lines)
+    short = sum(len(line) <= MAX_CHARACTERS and len(line.split()) <= MAX_WORDS for line in lines)
     odd = sum(not line or line[0].isspace() for line in lines)
     most = len(lines)
     return short >= SHORT * most and odd <= ODD * most and len(set(lines)) >= DISTINCT * most

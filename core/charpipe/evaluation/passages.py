@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from charpipe.evaluation.scores import LARGEST_LOGITS, WINDOW
 from charpipe.models import Predictor
 
-LANES = 128
+BATCH = 128
 
 
 def passage_nats(
@@ -25,8 +25,8 @@ def passage_nats(
     found = np.zeros(len(passages))
     order = sorted(range(len(passages)), key=lambda at: len(passages[at][0]))
     done, total = 0, sum(len(tokens) for tokens, _ in passages)
-    for start in range(0, len(order), LANES):
-        group = order[start : start + LANES]
+    for start in range(0, len(order), BATCH):
+        group = order[start : start + BATCH]
         found[group] = _side_by_side(predictor, [passages[at] for at in group])
         done += sum(len(passages[at][0]) for at in group)
         progress(done, total)
@@ -37,8 +37,8 @@ def _side_by_side(predictor: Predictor, passages: Sequence[tuple[NDArray[Any], i
     lengths = np.array([len(tokens) for tokens, _ in passages])
     firsts = np.array([first for _, first in passages])
     ids = np.zeros((int(lengths.max()), len(passages)), np.int64)
-    for lane, (tokens, _) in enumerate(passages):
-        ids[: len(tokens), lane] = tokens
+    for column, (tokens, _) in enumerate(passages):
+        ids[: len(tokens), column] = tokens
     state, sums = predictor.initial_state(len(passages)), np.zeros(len(passages))
     window = max(1, min(WINDOW, LARGEST_LOGITS // (len(passages) * predictor.vocabulary_size)))
     for offset in range(0, len(ids) - 1, window):

@@ -115,14 +115,14 @@ def _walk(
     predictor: Predictor, tokens: NDArray[Any], spans: Spans
 ) -> Iterator[tuple[NDArray[np.float64], int]]:
     """Nats [T, spans], window by window, and the number of tokens scored so far."""
-    lanes = len(spans.starts)
+    streams = len(spans.starts)
     state = _run_up(predictor, tokens, spans)
-    window = max(1, min(WINDOW, LARGEST_LOGITS // (lanes * predictor.vocabulary_size)))
+    window = max(1, min(WINDOW, LARGEST_LOGITS // (streams * predictor.vocabulary_size)))
     for offset in range(0, spans.length, window):
         wanted = min(window, spans.length - offset)
         nats, state = predictor.score(_columns(tokens, spans.starts + offset, wanted + 1), state)
         kept = np.arange(offset, offset + wanted)[:, None] < spans.counts[None]
-        yield np.where(kept, nats.double().cpu().numpy(), 0.0), lanes * (offset + wanted)
+        yield np.where(kept, nats.double().cpu().numpy(), 0.0), streams * (offset + wanted)
 
 
 def _run_up(predictor: Predictor, tokens: NDArray[Any], spans: Spans) -> State:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 RUN_UP = 256
 """Tokens read before a span without scoring, so that its first token is also predicted from a carried state."""
-SHORTEST = 8 * RUN_UP
-MOST = 1024
+MIN_SPAN = 8 * RUN_UP
+MAX_SPANS = 1024
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def choose_spans(tokens: int, limit: int | None) -> Spans:
     end = tokens - 1
     whole = limit is None or end <= limit
     scored = end if limit is None else min(end, limit)
-    count = max(1, min(MOST, scored // SHORTEST))
+    count = max(1, min(MAX_SPANS, scored // MIN_SPAN))
     if whole:
         length = -(-end // count)
         starts = np.arange(0, end, length, dtype=np.int64)

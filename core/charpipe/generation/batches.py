@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from charpipe.config.settings.sampling import SampleConfig
 from charpipe.generation.decoding import Decoding
-from charpipe.generation.sampling import Decoders, begin
+from charpipe.generation.sampling import Decoders, read_prompt
 from charpipe.generation.state import Position
-from charpipe.generation.stop_words import Ending
+from charpipe.generation.stop_words import StopTextFilter
 from charpipe.models import Predictor
 from charpipe.models.streams.interface import Batch
 from charpipe.models.streams.selection import open_batches
@@ -52,7 +52,7 @@ def generate_many(
     Raises UsageError as `generate` does, before the first piece is requested.
     """
     decoding = Decoding(settings, encoding.size, decoders, count)
-    state, token = begin(predictor, encoding, settings.prompt, Position())
+    state, token = read_prompt(predictor, encoding, settings.prompt, Position())
     first = np.array([noise.any_token() if token is None else token for noise in decoding.noise])
     carried = {name: value.repeat_interleave(count, 1) for name, value in state.items()}
     teams, at = [], 0
@@ -100,7 +100,7 @@ def _pieces(
     encoding: Encoding, settings: SampleConfig, blocks: Iterator[NDArray[np.int64]], count: int
 ) -> Iterator[list[str]]:
     readers = [encoding.decoder() for _ in range(count)]
-    endings = [Ending(settings.stop) for _ in range(count)]
+    endings = [StopTextFilter(settings.stop) for _ in range(count)]
     for block in blocks:
         texts = [reader.decode(tokens) for reader, tokens in zip(readers, block.T.tolist(), strict=True)]
         yield [ending.pass_on(text) for ending, text in zip(endings, texts, strict=True)]

@@ -15,6 +15,7 @@ from charpipe.errors import RunError, UsageError, near_match
 from charpipe.generation.random_numbers import Noise
 from charpipe.kernels.rows import RowFormula, Scores
 from charpipe.plugin import Decoder, resolve
+from charpipe.plugins.registry import Registry
 
 DAMAGED = "the model's scores are not numbers: its weights or a decoder are damaged"
 
@@ -94,8 +95,6 @@ def configured(settings: SampleConfig, known: Mapping[str, Decoder]) -> list[tup
 @cache
 def installed() -> Mapping[str, Decoder]:
     """The decoders of installed plugins, for callers without a registry."""
-    from charpipe.plugins.registry import Registry
-
     return Registry().all("decoder")
 
 

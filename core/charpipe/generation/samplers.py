@@ -105,7 +105,7 @@ def open_sampler(predictor: Predictor, state: State, decoding: Decoding, setting
         engine = "compiled" if can_compile() and decoding.formulas is not None else "arrays"
     if engine == "compiled" and modules is not None:
         if not can_compile():
-            raise UsageError("the engine compiled needs numba: pip install numba, or choose the engine auto")
+            raise UsageError("the engine compiled needs numba; type: pip install numba, or use --engine auto")
         decoders = _compiled(decoding)
         if decoders is not None:
             return BlockSampler(modules, state, decoding.noise[0], decoders)

@@ -12,7 +12,7 @@ from charpipe.errors import UsageError
 from charpipe.generation.decoding import Decoding
 from charpipe.generation.samplers import open_sampler
 from charpipe.generation.state import Position
-from charpipe.generation.stop_words import Ending
+from charpipe.generation.stop_words import StopTextFilter
 from charpipe.models import NetworkPredictor, Predictor, State
 from charpipe.models.streams.selection import in_precision
 from charpipe.plugin import Decoder, Encoding
@@ -51,7 +51,7 @@ def generate(
     position = position or Position()
     predictor = _for_one(predictor, settings.precision)
     decoding = Decoding(settings, encoding.size, decoders, noise=position.noise)
-    position.state, position.token = begin(predictor, encoding, settings.prompt, position)
+    position.state, position.token = read_prompt(predictor, encoding, settings.prompt, position)
     position.noise = decoding.noise  # all this before the first piece is requested
     return _until(_pieces(predictor, encoding, settings, decoding, position, stop), settings.stop)
 
@@ -98,7 +98,7 @@ def _pieces(
         yield rest
 
 
-def begin(
+def read_prompt(
     predictor: Predictor, encoding: Encoding, prompt: str, position: Position
 ) -> tuple[State, int | None]:
     """The state after all but the last token of the position and the prompt, and that token.
@@ -127,7 +127,7 @@ def line_break(encoding: Encoding) -> int | None:
 
 
 def _until(pieces: Generator[str, None, None], end: str | None) -> Iterator[str]:
-    ending = Ending(end)
+    ending = StopTextFilter(end)
     with closing(pieces):
         for piece in pieces:
             if passed := ending.pass_on(piece):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Ending:
+class StopTextFilter:
     """Passes text on up to the first `end`; a possible beginning of `end` is held back."""
 
     def __init__(self, end: str | None) -> None:

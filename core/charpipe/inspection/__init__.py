@@ -2,12 +2,12 @@
 
 from charpipe.inspection.activations import Reading, read
 from charpipe.inspection.search import Finding, Scored, Search, search
-from charpipe.inspection.segments import LEAST_SEARCHED
+from charpipe.inspection.segments import MIN_SEARCHED
 from charpipe.inspection.signals import SIGNALS, Signal, measure
 from charpipe.inspection.units import Group, Unit, groups
 
 __all__ = [
-    "LEAST_SEARCHED",
+    "MIN_SEARCHED",
     "SIGNALS",
     "Finding",
     "Group",

@@ -43,7 +43,7 @@ class Reading:
     bits: NDArray[np.float32]
 
     def __repr__(self) -> str:
-        bits = f"{self.bits_per_char:.3f} bits each" if len(self.bits) > 1 else "nothing foreseen"
+        bits = f"{self.bits_per_char:.3f} bits each" if len(self.bits) > 1 else "nothing predicted"
         return f"<Reading: {len(self.text):,} characters, {bits}, {self.units.shape[1]:,} units>"
 
     def _repr_html_(self) -> str:
@@ -77,7 +77,7 @@ def read(
     if len(text) < 2:
         raise UsageError(
             f"the text has {len(text)} character{'' if len(text) == 1 else 's'}; nothing comes before or after it "
-            "to be foreseen: give a longer one"
+            "to predict: give a longer one"
         )
     tokens = encoding.encode(text).astype("int64")
     pieces = split_pieces(encoding, tokens)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from charpipe.inspection.search import LEAST, MARGIN, Finding, Scored, Search, metric, shown
+from charpipe.inspection.search import MARGIN, MIN_SCORE, Finding, Scored, Search, metric, shown
 
 
 def as_json(search: Search) -> dict[str, Any]:
@@ -15,7 +15,7 @@ def as_json(search: Search) -> dict[str, Any]:
         "kind": search.kind,
         "kind_was_given": search.kind_was_given,
         "controls": {"untrained_networks": search.untrained, "shuffles": search.shifts},
-        "found_if": {"strength_at_least": LEAST, "above_controls_by": MARGIN},
+        "found_if": {"strength_at_least": MIN_SCORE, "above_controls_by": MARGIN},
         "findings": [finding_json(finding) for finding in search.findings],
     }
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from charpipe.inspection.packing import Packed
 from charpipe.inspection.pieces import Piece
 
-MOST = 6
+MAX_CARDS = 6
 """Maximum number of units shown."""
 LENGTH = 200
 """Pieces of text shown per unit; a piece is usually a character."""
@@ -24,7 +24,7 @@ Array = NDArray[Any]
 def gallery(
     chips: Sequence[Mapping[str, Any]], pieces: Sequence[Piece], packed: Packed
 ) -> list[dict[str, Any]]:
-    """Up to MOST units, each once, in the order of the chips, without those that have no example. `pieces` are
+    """Up to MAX_CARDS units, each once, in the order of the chips, without those that have no example. `pieces` are
     `(text, depth of the color in percent, class)`; `first` is the position of the first piece in the whole text."""
     units = np.frombuffer(base64.b64decode(packed.data), np.int8).reshape(-1, len(pieces))
     shown: list[dict[str, Any]] = []
@@ -44,7 +44,7 @@ def gallery(
                 "pieces": [(piece.text, round(100 * abs(value)), _side(value)) for piece, value in coloured],
             }
         )
-        if len(shown) == MOST:
+        if len(shown) == MAX_CARDS:
             break
     return shown
 

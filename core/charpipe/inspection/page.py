@@ -13,7 +13,7 @@ import numpy as np
 from charpipe.inspection.activations import Reading
 from charpipe.inspection.gallery import gallery
 from charpipe.inspection.packing import Packed, pack
-from charpipe.inspection.search import LEAST, MARGIN, Finding, Search, metric, shown
+from charpipe.inspection.search import MARGIN, MIN_SCORE, Finding, Search, metric, shown
 from charpipe.inspection.segments import RUN_UP
 from charpipe.inspection.signals import SIGNALS, measure
 from charpipe.inspection.units import Unit
@@ -58,7 +58,7 @@ def page(
         gallery=gallery(chips, reading.pieces, packed),
         rare=search.rare if search else (),
         run_up=RUN_UP,
-        least=(1 + LEAST) / 2,
+        least=(1 + MIN_SCORE) / 2,
         margin=MARGIN / 2,
         data=_embeddable(_data(reading, labels, packed)),
         units=packed.data,

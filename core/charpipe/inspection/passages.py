@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charpipe.errors import UsageError
-from charpipe.inspection.segments import SHORTEST
+from charpipe.inspection.segments import MIN_LENGTH
 from charpipe.plugin import Encoding
 
-MOST = 20_000
+MAX_SHOWN = 20_000
 """Maximum characters shown on a page."""
 USUAL = (1000, 5000)
 VALUES = 4_000_000
@@ -37,12 +37,12 @@ class Passages:
 
 
 def length_for(units: int, wanted: int | None) -> int:
-    """Characters to show: `wanted`, or as many as keep the page at a few megabytes. Raises UsageError above MOST."""
+    """The characters to show: `wanted`, or what keeps the page at a few MB. Raises UsageError above MAX_SHOWN."""
     if wanted is None:
         return int(np.clip(VALUES // max(1, units), *USUAL))
-    if not 2 <= wanted <= MOST:
+    if not 2 <= wanted <= MAX_SHOWN:
         raise UsageError(
-            f"--length {wanted:,} is not between 2 and {MOST:,} characters, which is what a page can show; "
+            f"--length {wanted:,} is not between 2 and {MAX_SHOWN:,} characters, which is what a page can show; "
             "take a part of the text"
         )
     return wanted
@@ -83,17 +83,17 @@ def of_splits(splits: Mapping[str, Tokens], encoding: Encoding, length: int, cor
     text = "".join(encoding.decoder().decode(names[shown][: 8 * length].tolist()))[:length]
     words = {"val": "validation", "test": "test", "train": "training"}
     source = f"{corpus}, {words[shown]} text"
-    if len(val) >= SHORTEST and len(test) >= SHORTEST:
+    if len(val) >= MIN_LENGTH and len(test) >= MIN_LENGTH:
         return Passages(text, source, val, test, f"the validation and the test text of {corpus}")
     halved = max(("val", "test"), key=lambda name: len(names[name]))
-    if len(names[halved]) < 2 * SHORTEST:
+    if len(names[halved]) < 2 * MIN_LENGTH:
         halved = "train"
     middle = len(names[halved]) // 2
     choosing, held_out = _enough(names[halved][:middle], names[halved][middle:])
     notices = []
     if halved == "train" and choosing is not None:
         notices.append(
-            "the search uses the training text, which the model has learnt from: no other is long enough"
+            "the search uses the training text, on which the model was trained: no other text is long enough"
         )
     return Passages(
         text,
@@ -106,5 +106,5 @@ def of_splits(splits: Mapping[str, Tokens], encoding: Encoding, length: int, cor
 
 
 def _enough(choosing: Tokens, held_out: Tokens) -> tuple[Tokens | None, Tokens | None]:
-    enough = min(len(choosing), len(held_out)) >= SHORTEST
+    enough = min(len(choosing), len(held_out)) >= MIN_LENGTH
     return (choosing, held_out) if enough else (None, None)

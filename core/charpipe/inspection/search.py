@@ -26,7 +26,7 @@ from charpipe.plugin import Encoding
 
 MARGIN = 0.1
 """The margin by which a unit's strength must exceed both controls' (0.05 of an area under the curve)."""
-LEAST = 0.5
+MIN_SCORE = 0.5
 """The minimum strength for naming a unit after a signal (an area of 0.75)."""
 SHIFTS = 20
 SPANS = 5
@@ -137,7 +137,7 @@ def search(
     choosing: Array,
     held_out: Array,
     wanted: int,
-    tell: Callable[[str], None] = lambda sentence: None,
+    report: Callable[[str], None] = lambda sentence: None,
     kind: Kind | None = None,
 ) -> Search:
     """Score every unit for every signal, on up to `wanted` tokens of two texts, given as tokens.
@@ -147,7 +147,7 @@ def search(
     found = groups(predictor)
     most = affordable(count(found), wanted)
     texts = cut(encoding, choosing, most), cut(encoding, held_out, most)
-    tell(f"searching {count(found):,} units over 2 x {len(texts[0].signals):,} characters")
+    report(f"searching {count(found):,} units over 2 x {len(texts[0].signals):,} characters")
     told_kind, kind = kind is not None, kind or kind_of(_pieces(encoding, choosing))
     frequent = [n for n in range(len(SIGNALS)) if all(_is_frequent(t.signals[:, n]) for t in texts)]
     usable = [n for n in frequent if has(kind, SIGNALS[n].key)]
@@ -155,7 +155,7 @@ def search(
     recorded = record(predictor, texts[0]), record(predictor, texts[1])
     controls = []
     for number, blank in enumerate(untrained, 1):
-        tell(f"searching an untrained network, {number} of {len(untrained)}")
+        report(f"searching an untrained network, {number} of {len(untrained)}")
         controls.append(probe.best(*probe.all((record(blank, texts[0]), record(blank, texts[1])))))
     evidence = _Evidence(
         texts, found, recorded, probe.all(recorded), np.array(controls), probe.shuffled(recorded)
@@ -237,7 +237,7 @@ class _Evidence:
         best, *others = [self._scored(unit, place) for unit in order]
         untrained = float(self.untrained[:, place].max()) if len(self.untrained) else None
         shuffled = float(self.shuffled[place])
-        bar = max(LEAST, MARGIN + max(shuffled, untrained or 0.0))
+        bar = max(MIN_SCORE, MARGIN + max(shuffled, untrained or 0.0))
         hits, false_alarms = self._rates(number, order[0], best.sign)
         return Finding(
             SIGNALS[number],

@@ -19,8 +19,8 @@ LENGTH = 2048
 """Tokens in a segment."""
 RUN_UP = 256
 """Tokens at the start of each segment that are read but not counted, because the state is still warming up."""
-SHORTEST = 2 * RUN_UP
-LEAST_SEARCHED = 2 * SHORTEST
+MIN_LENGTH = 2 * RUN_UP
+MIN_SEARCHED = 2 * MIN_LENGTH
 LARGEST = 1 << 25
 """Maximum number of recorded values: 64 MiB."""
 Tokens = NDArray[Any]
@@ -38,7 +38,7 @@ class Segments:
 
 def cut(encoding: Encoding, tokens: Tokens, most: int) -> Segments:
     """Up to `most` tokens of a text, in evenly spaced segments from its beginning to its end."""
-    length = min(LENGTH, len(tokens), max(most, SHORTEST))
+    length = min(LENGTH, len(tokens), max(most, MIN_LENGTH))
     segments = max(1, min(most, len(tokens)) // length)
     starts = np.linspace(0, len(tokens) - length, segments).round().astype(np.int64)
     columns = np.stack([np.asarray(tokens[start : start + length]).astype(np.int64) for start in starts], 1)
@@ -70,4 +70,4 @@ def record(predictor: Predictor, segments: Segments) -> NDArray[np.float16]:
 
 def affordable(units: int, wanted: int) -> int:
     """Tokens to read from each of the two texts, so that the recording of one fits."""
-    return max(SHORTEST, min(wanted // 2, LARGEST // max(1, units)))
+    return max(MIN_LENGTH, min(wanted // 2, LARGEST // max(1, units)))

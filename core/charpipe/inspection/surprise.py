@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from charpipe.inspection.activations import read
 from charpipe.models import Predictor
 from charpipe.plugin import Encoding
 
@@ -47,8 +48,6 @@ def surprise(
 ) -> Surprise | None:
     """The surprise of the first `most` characters of `tokens`, read from the model's initial state; None if there are
     fewer than two."""
-    from charpipe.inspection.activations import read
-
     text = "".join(encoding.decoder().decode([int(token) for token in tokens]))[:most]
     if len(text) < 2:
         return None

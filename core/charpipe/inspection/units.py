@@ -13,7 +13,7 @@ from torch import Tensor
 
 from charpipe.models import Predictor, State
 
-MOST = 1 << 15
+MAX_VALUES = 1 << 15
 """Maximum number of units inspected; of a model with more (for example with a matrix memory), the first ones."""
 
 
@@ -53,7 +53,7 @@ def groups(predictor: Predictor) -> tuple[Group, ...]:
     """The groups of a model's units; empty if its state has no real numbers, as in a count-based model."""
     found, first = [], 0
     for tensor, layer, values in _layers(predictor.initial_state(1)):
-        size = min(values[0].numel(), MOST - first)
+        size = min(values[0].numel(), MAX_VALUES - first)
         if size > 0:
             found.append(Group(tensor, layer, size, first))
             first += size
@@ -75,7 +75,7 @@ def read_state(state: State) -> NDArray[np.float32]:
     """The current activations, float32 [B, units], in the order of `groups`."""
     parts = [values.reshape(len(values), -1).float() for _, _, values in _layers(state)]
     joined = torch.cat(parts, 1) if parts else torch.zeros(0, 0)
-    found: NDArray[Any] = joined[:, :MOST].detach().cpu().numpy()
+    found: NDArray[Any] = joined[:, :MAX_VALUES].detach().cpu().numpy()
     return found
 
 

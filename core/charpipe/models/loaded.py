@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from charpipe.models import Model, Predictor, load_model
+from charpipe.models.bundle import read_card
+from charpipe.models.fitted import FittedModel
+from charpipe.models.precision import choose_device
+from charpipe.plugin import Encoding
 from charpipe.plugins.registry import Registry
-
-if TYPE_CHECKING:
-    from charpipe.models import Model, Predictor
-    from charpipe.models.fitted import FittedModel
-    from charpipe.plugin import Encoding
 
 
 @dataclass(frozen=True)
@@ -24,9 +23,6 @@ class Loaded:
 
     def predictor(self, device: str = "auto") -> Predictor:
         """The predictor for scoring and sampling, in float32 on `device`."""
-        from charpipe.models.fitted import FittedModel
-        from charpipe.models.precision import choose_device
-
         if not isinstance(self.model, FittedModel):
             self.model.network.eval()
         return self.model.predictor(choose_device(device))
@@ -34,8 +30,6 @@ class Loaded:
 
 def load_bundle(name: str, folder: Path, registry: Registry) -> Loaded:
     """The model in a bundle's folder. Its files are checked against its architecture before use."""
-    from charpipe.models import load_model
-    from charpipe.models.bundle import read_card
     from charpipe.text import load_vocabulary
 
     architecture = registry.architecture(read_card(folder)["architecture"])

@@ -9,7 +9,7 @@ import html
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-LONGEST = 8000
+MAX_HTML = 8000
 """Characters of HTML, about: a cell of a notebook that shows more is slow, and nobody reads it."""
 ROWS = 20
 """Rows of a table that are shown."""
@@ -68,7 +68,7 @@ def block(text: str, most: int = 1000) -> str:
 def coloured(pieces: Iterable[tuple[str, float]]) -> str:
     """Pieces of a text, shaded red by strength (0 to 1); truncated when long."""
     shown: list[str] = []
-    room = LONGEST - len(_STYLE) - 200
+    room = MAX_HTML - len(_STYLE) - 200
     for depth, group in groupby(pieces, lambda piece: round(7 * min(1.0, max(0.0, piece[1])))):
         text = "".join(text for text, _ in group)
         piece = html.escape(visible(text))

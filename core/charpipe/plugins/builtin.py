@@ -25,16 +25,18 @@ def charpipe_commands() -> Iterable[Command]:
     """The commands in the order in which `charpipe --help` lists them; groups come first there."""
     yield Command("run", "Run a pipeline.", "charpipe.cli.run:run_app", factory=True)
     yield Command("resume", "Continue an interrupted run.", "charpipe.cli.run:resume")
-    yield Command("sample", "Let a trained model write.", "charpipe.cli.sample:sample")
+    yield Command("sample", "Generate text with a trained model.", "charpipe.cli.sample:sample")
     yield Command("evaluate", "Score a trained model on text.", "charpipe.cli.evaluate:evaluate")
-    yield Command("inspect", "Show what the units of a model respond to.", "charpipe.cli.inspect:inspect")
+    yield Command("inspect", "Show what the units of a model detect.", "charpipe.cli.inspect:inspect")
     yield Command("report", "Write a run's report.", "charpipe.cli.report:report")
-    yield Command("gc", "Remove what nothing refers to.", "charpipe.cli.gc:gc")
-    yield Command("models", "Each corpus's champion, and what was kept before it.", "charpipe.cli.models:app")
-    yield Command("runs", "What was trained here.", "charpipe.cli.runs:app")
+    yield Command("gc", "Remove files that nothing refers to.", "charpipe.cli.gc:gc")
+    yield Command(
+        "models", "The champion of each corpus, and its earlier versions.", "charpipe.cli.models:app"
+    )
+    yield Command("runs", "The runs of this workspace.", "charpipe.cli.runs:app")
     yield Command("corpora", "The corpora that charpipe knows.", "charpipe.cli.corpora:app")
     yield Command("plugins", "Architectures, tokenizers, sources, pipelines.", "charpipe.cli.plugins:app")
-    yield Command("pipelines", "What `charpipe run` can run.", "charpipe.cli.pipelines:app")
+    yield Command("pipelines", "The pipelines that `charpipe run` can run.", "charpipe.cli.pipelines:app")
     yield Command("config", "Settings, and where they came from.", "charpipe.cli.config:app")
 
 

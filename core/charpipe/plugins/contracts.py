@@ -99,6 +99,21 @@ class Announcement:
 
 
 @dataclass(frozen=True)
+class Table:
+    """A table among the lines that a pipeline shows; it is printed as wide as the terminal is.
+
+    `rows` hold formatted cells, one a column. The columns `numbers` are aligned to the right. Where the terminal is too
+    narrow, columns are left out, first those of `drop` in their order; the cells of `whole` are never cut or wrapped.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numbers: Sequence[str] = ()
+    drop: Sequence[str] = ()
+    whole: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class PipelineResult:
     """The base of what recipes return: frozen dataclasses, whose fields are the keys of `--json`."""
 

@@ -39,7 +39,7 @@ def charpipe_metrics() -> Iterable[Metric]:  # type: ignore[empty-body]
 
 @hookspec
 def charpipe_pipelines() -> Iterable[Pipeline]:  # type: ignore[empty-body]
-    """What `charpipe run` can run."""
+    """List the pipelines that `charpipe run` can run."""
 
 
 @hookspec

@@ -14,18 +14,22 @@ class Options(BaseModel):
 
 
 Dropout = Annotated[
-    float, Field(ge=0, lt=1, description="dropped share of each layer's outputs while training")
+    float, Field(ge=0, lt=1, description="dropout probability of each layer's outputs in training")
 ]
 """The type of such a setting: what to leave out differs between architectures, what it means does not."""
 
 RecurrentDropout = Annotated[
     float,
-    Field(ge=0, lt=1, description="dropped share of the recurrent weights, anew each window (DropConnect)"),
+    Field(
+        ge=0,
+        lt=1,
+        description="dropout probability of the recurrent weights, a new mask each window (DropConnect)",
+    ),
 ]
 
 
 class ModelConfig(Options):
-    """The base of every architecture's settings; one that is counted rather than learnt needs no more than this."""
+    """The base of every architecture's settings; a count-based one needs no more than this."""
 
     @property
     def title(self) -> str:
@@ -43,7 +47,7 @@ class ArchitectureConfig(ModelConfig):
         None,
         ge=0,
         le=65536,
-        description="width of a learnt input embedding; 0: one-hot, as in the blog; unset: one-hot up to 128 "
+        description="width of a trained input embedding; 0: one-hot, as in the blog; unset: one-hot up to 128 "
         "characters, 128 wide beyond",
     )
     tie_weights: bool = Field(
@@ -61,7 +65,7 @@ class RecurrentConfig(ArchitectureConfig):
 
     locked_dropout: bool = Field(
         False,
-        description="drop the same units through a whole window (variational dropout), not anew each step",
+        description="use one dropout mask for a whole window (variational dropout), not one for each step",
     )
     recurrent_dropout: RecurrentDropout = 0.0
     initialisation: Literal["usual", "orthogonal", "char-rnn", "min-char-rnn"] = Field(

@@ -117,7 +117,8 @@ class Pipeline:
 
     `recipe(context, options)` calls stages one after another and returns a `PipelineResult`; the fields of `options`
     become the command's flags. `check(context, options)` raises what is wrong with a request before anything starts,
-    `title(options)` names it in a few words, and `show(result)` gives the lines that are printed at the end.
+    `title(options)` names it in a few words, and `show(result, dry_run=...)` gives the lines that are printed at the
+    end: texts, and `Table`s.
 
     Any recipe can be scheduled. `flow` is the module path of a Prefect flow of your own (`"my_flows.weekly"`) to be
     deployed instead of the recipe's; its parameters are plain JSON: `options`, `settings` and `workspace`."""

@@ -7,7 +7,7 @@ from charpipe.reports.markdown import fenced
 from charpipe.reports.titles import run_title
 from charpipe.runs import Run
 
-LONGEST = 2000
+MAX_SAMPLE = 2000
 """Characters shown of each sample."""
 
 
@@ -15,6 +15,6 @@ def evolution(run: Run) -> str:
     """Markdown with a heading per step, and each sample fenced so that none of it is interpreted as markup."""
     parts = [f"# {run_title(run.info)}: samples by step\n"]
     for sample in read_history(run).samples:
-        text = f"{sample['prompt']}{sample['text']}"[:LONGEST]
+        text = f"{sample['prompt']}{sample['text']}"[:MAX_SAMPLE]
         parts.append(f"\n## Step {sample['step']:,}\n\n{fenced(text)}\n")
     return "".join(parts)

@@ -11,7 +11,7 @@ from charpipe.errors import RunError
 from charpipe.evaluation.baselines import is_baseline
 from charpipe.inspection.surprise import Surprise
 from charpipe.pages import render
-from charpipe.reports.charts import Axes, Level, Line, chart
+from charpipe.pages.charts import Axes, Chart, Line, ReferenceLine, chart
 from charpipe.reports.history import Point, RunHistory, read_history
 from charpipe.reports.titles import model_title
 from charpipe.runs import Run, RunInfo
@@ -21,7 +21,7 @@ from charpipe.runs.uniform_baseline import warn_about
 BITS, LOSS, RATE = "val/bits_per_char", "train/loss", "train/learning_rate"
 CHARTED = (BITS, LOSS, RATE, "val/loss", "perf/chars_per_second")
 """Metrics with their own charts and figures; every other metric with a curve gets a chart under its name."""
-MOST_SAMPLES = 60
+MAX_SAMPLES = 60
 """Maximum samples shown: evenly spaced ones, with the first and the last."""
 LONGEST_SAMPLE = 4000
 """Maximum characters shown per sample."""
@@ -92,18 +92,21 @@ def _surprise(run: Run) -> dict[str, Any] | None:
 
 def _coloured(bits: float) -> tuple[int, str]:
     if math.isnan(bits):
-        return 0, "nothing came before it"
+        return 0, "first character: not predicted"
     if math.isinf(bits):
-        return 100, "held for impossible"
+        return 100, "probability 0"
     return round(100 * min(1.0, max(0.0, bits) / FULL_BITS)), f"{bits:.2f} bits"
 
 
-def _charts(history: RunHistory, metrics: Mapping[str, float], whole: float | None) -> list[tuple[Any, str]]:
+def _charts(
+    history: RunHistory, metrics: Mapping[str, float], whole: float | None
+) -> list[tuple[Chart, str]]:
     """Each chart with its caption; charts without data are left out. `whole` is the score of the whole validation
     split, which may differ from the end of the curve of evaluations during training."""
     bits = history.curve(BITS)
     levels = _levels(metrics)
-    steps, clock = Axes("step", "bits per character"), Axes("time", "bits per character", _duration)
+    steps = Axes("step", "bits per character")
+    clock = Axes("time", "bits per character", _duration, time=True)
     beside = "; dashed, what compressors need for the held-out text" if levels else ""
     loss = [
         Line("training", 2, _over_steps(history.curve(LOSS))),
@@ -119,8 +122,11 @@ def _charts(history: RunHistory, metrics: Mapping[str, float], whole: float | No
             f"{validation}{beside}. Lower is better.",
         ),
         (chart([Line("validation", 1, _over_time(bits))], clock, levels), f"The same against time{apart}."),
-        (chart(loss, Axes("step", "nats per token")), "Loss in training and on validation text."),
-        (chart(rate, Axes("step", "learning rate")), "The learning rate."),
+        (
+            chart(loss, Axes("step", "nats per token")),
+            "The loss by step, on training and on validation text.",
+        ),
+        (chart(rate, Axes("step", "learning rate")), "The learning rate by step."),
     ]
     found += [
         (chart([Line(name, 1, _over_steps(points))], Axes("step", name)), f"{name}.")
@@ -130,11 +136,11 @@ def _charts(history: RunHistory, metrics: Mapping[str, float], whole: float | No
     return [(drawn, caption) for drawn, caption in found if drawn is not None]
 
 
-def _levels(metrics: Mapping[str, float]) -> list[Level]:
+def _levels(metrics: Mapping[str, float]) -> list[ReferenceLine]:
     """The compressors' baselines for the held-out text: the test text, or else the validation text."""
     for split in ("test", "val"):
         found = [
-            Level(name.replace("_", " "), metrics[f"{split}/{name}_bits_per_char"])
+            ReferenceLine(name.replace("_", " "), metrics[f"{split}/{name}_bits_per_char"])
             for name in ("xz", "zstd", "xz_after_training", "zstd_after_training")
             if f"{split}/{name}_bits_per_char" in metrics
         ]
@@ -155,9 +161,9 @@ def _evolution(history: RunHistory, status: Status) -> list[dict[str, Any]]:
     """Samples by step, each with the latest validation score at that step; the final sample has the score of the
     final evaluation, which used the same checkpoint."""
     bits, samples = history.curve(BITS), history.samples
-    if len(samples) > MOST_SAMPLES:
+    if len(samples) > MAX_SAMPLES:
         last = len(samples) - 1
-        samples = [samples[round(n * last / (MOST_SAMPLES - 1))] for n in range(MOST_SAMPLES)]
+        samples = [samples[round(n * last / (MAX_SAMPLES - 1))] for n in range(MAX_SAMPLES)]
     shown = []
     for sample in samples:
         known = [point.value for point in bits if point.step <= sample["step"]]

@@ -6,8 +6,9 @@ from charpipe.config.settings.retention import RetentionConfig
 from charpipe.lazy import names
 
 if TYPE_CHECKING:
-    from charpipe.retention.collection import Removed, collect
+    from charpipe.retention.collection import collect
+    from charpipe.retention.removal import Removed
 
-__getattr__ = names(__name__, {"Removed": "collection", "collect": "collection"})
+__getattr__ = names(__name__, {"Removed": "removal", "collect": "collection"})
 
 __all__ = ["Removed", "RetentionConfig", "collect"]

@@ -85,7 +85,7 @@ def _keep_by_policy(kept: References, runs: list[Run], policy: RetentionConfig) 
         except RunError:
             state = "new"
         if state not in ("finished", "failed"):
-            kept.runs.setdefault(run.name, f"{state}: it can be gone on with")
+            kept.runs.setdefault(run.name, f"{state}: it can be resumed")
             start = run.info.facts.get("start")
             if isinstance(start, dict) and isinstance(start.get("path"), str):
                 kept.starts.add(start["path"])

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from charpipe.champions.records import named
 from charpipe.champions.references import parse_reference
 from charpipe.config.files import find_project_file
 from charpipe.config.identity import spoken
@@ -68,7 +69,9 @@ def find_run(folder: Path, wanted: str, use: Use = "any") -> Run:
         return found[0]
     if found:
         listed = ", ".join(run.name for run in found[-LISTED:])
-        how = "begins the names of" if all(run.name.startswith(wanted) for run in found) else "may be any of"
+        how = (
+            "is a prefix of the names of" if all(run.name.startswith(wanted) for run in found) else "matches"
+        )
         raise UsageError(f"{wanted!r} {how} {len(found)} runs; type more of the name of one: {listed}")
     for run in readable_runs(folder):
         with contextlib.suppress(RunError):
@@ -136,13 +139,9 @@ def _state(run: Run) -> str:
 
 def _champion(folder: Path, wanted: str) -> Run:
     """The run that produced the champion. The champion's model is stored separately and outlives the run."""
-    from charpipe.champions.records import named
-
     found = named(Workspace(folder.parent), wanted)
     if found is None or not (folder / found.run / "run.json").is_file():
-        raise RunError(
-            f"the run of {wanted} is gone; its model is kept, and still writes: charpipe sample {wanted}"
-        )
+        raise RunError(f"the run of {wanted} is gone; its model is kept; type: charpipe sample {wanted}")
     return Run(folder / found.run)
 
 

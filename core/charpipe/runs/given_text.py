@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from charpipe.config.load import Resolved
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.config.validation import validate
+from charpipe.corpus.single_text import read_text
 from charpipe.models.loaded import Loaded
 from charpipe.runs import Run
+from charpipe.text.coverage import Fitted, fit
 from charpipe.workspace import Workspace
-
-if TYPE_CHECKING:
-    from charpipe.text.coverage import Fitted
 
 RULES = ("encoding", "errors", "newline")
 """The corpus settings that control how its files are decoded to text."""
@@ -54,9 +53,6 @@ def read_given_text(
     them. Characters that are not in the vocabulary are skipped and counted; with `strict` they are an error.
     `most`: the maximum number of characters to read. Raises UsageError.
     """
-    from charpipe.corpus.single_text import read_text
-    from charpipe.text.coverage import fit
-
     config = corpus_rules(workspace, loaded.name, resolved)
     read = read_text(file, config, most)
     fitted = fit(read.text, loaded.encoding, read.name, strict=strict)

@@ -6,6 +6,7 @@ from charpipe.errors import RunError
 from charpipe.models.loaded import Loaded, load_bundle
 from charpipe.plugins.registry import Registry
 from charpipe.runs.folder import Run
+from charpipe.training.checkpoints import damage
 
 
 def load_run(run: Run, registry: Registry, which: str = "best") -> Loaded:
@@ -13,13 +14,11 @@ def load_run(run: Run, registry: Registry, which: str = "best") -> Loaded:
 
     Raises RunError if its files are not those that were saved, and PluginError.
     """
-    from charpipe.training.checkpoints import damage
-
     folder = run.checkpoint(which)
     if wrong := damage(folder):
         other = "last" if which == "best" else "best"
-        advice = "to train anew, give the command that trained it once more, with --force train"
+        advice = "to train it again, repeat the command that trained it with --force train"
         if damage(run.checkpoint(other)) is None:
-            advice = f"the {other} one is whole: charpipe sample {run.name} --checkpoint {other}"
+            advice = f"the {other} one is intact: charpipe sample {run.name} --checkpoint {other}"
         raise RunError(f"the {which} checkpoint of {run.name} is damaged: {folder.name}: {wrong}; {advice}")
     return load_bundle(run.name, folder, registry)

@@ -33,7 +33,7 @@ class Recorder:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._latest: dict[str, float] = {}
-        self._begun: dict[int, dict[str, float]] = {}
+        self._started: dict[int, dict[str, float]] = {}
         """Step to metrics, for checkpoints that are being written."""
 
     def rewind(self, step: int, last: Path | None = None, best: Path | None = None) -> None:
@@ -52,9 +52,9 @@ class Recorder:
         for checkpoint in (last, best):
             if checkpoint is not None:
                 number = _step(checkpoint)
-                self._begun[number] = dict(pending.get(number, {}).get("metrics", self._latest))
+                self._started[number] = dict(pending.get(number, {}).get("metrics", self._latest))
         entries = {"last": last and self._entry(last), "best": best and self._entry(best)}
-        self._begun.clear()
+        self._started.clear()
         self._run.update(step=step, **entries)
 
     def __call__(self, event: Event) -> None:
@@ -70,7 +70,7 @@ class Recorder:
             case CheckpointStarted(step=step):
                 line = {"step": step, "metrics": dict(self._latest)}
                 _append(self._run.pending_file, line)  # before a checkpoint to resume from exists
-                self._begun[step] = dict(self._latest)
+                self._started[step] = dict(self._latest)
             case PlanRevised():
                 plan = [event.step, event.steps, event.position, event.evaluations]
                 self._write({"step": event.step, "plan": plan})
@@ -104,13 +104,13 @@ class Recorder:
 
     def _checkpointed(self, event: Checkpointed) -> None:
         entry = self._entry(Path(event.path))
-        self._begun.pop(event.step, None)
+        self._started.pop(event.step, None)
         self._run.update(step=event.step, last=entry, **({"best": entry} if event.best else {}))
 
     def _entry(self, checkpoint: Path) -> dict[str, Any]:
         path = checkpoint.resolve().relative_to(self._run.folder.resolve()).as_posix()
         step = _step(checkpoint)
-        return {"step": step, "path": path, "metrics": self._begun.get(step, dict(self._latest))}
+        return {"step": step, "path": path, "metrics": self._started.get(step, dict(self._latest))}
 
     def _finished(self, event: Finished) -> None:
         state = "interrupted" if event.reason == "interrupted" else "finished"

@@ -4,12 +4,13 @@ A stage is a typed function. It checks whether its work is already done, does it
 Stages do not know Prefect or the terminal: they report events to the context's listener.
 """
 
+from charpipe.stages.computation import WouldRun
+from charpipe.stages.disk_space import check_workspace_disk
 from charpipe.stages.encode import encode
 from charpipe.stages.evaluate import EvaluationResult, evaluate
 from charpipe.stages.ingest import ingest
 from charpipe.stages.objects import Made
-from charpipe.stages.once import WouldRun
-from charpipe.stages.plan import TrainRequest, check, check_here
+from charpipe.stages.plan import TrainRequest, check, check_device, check_here
 from charpipe.stages.promote import Promotion, promote
 from charpipe.stages.refresh import Retraining, refresh
 from charpipe.stages.report import RetrainingVerdict, report
@@ -39,7 +40,9 @@ __all__ = [
     "WarmStart",
     "WouldRun",
     "check",
+    "check_device",
     "check_here",
+    "check_workspace_disk",
     "encode",
     "evaluate",
     "find_warm_start",

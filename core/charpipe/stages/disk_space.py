@@ -11,7 +11,7 @@ from charpipe.errors import CharpipeError
 from charpipe.stages.units import size
 from charpipe.workspace import VARIABLE, Workspace
 
-LEAST_FREE = 4 * 2**20
+MIN_FREE = 4 * 2**20
 """Bytes. With fewer not even the databases and logs of one command have room."""
 
 
@@ -25,12 +25,12 @@ def check_workspace_disk(workspace: Workspace) -> None:
         free = shutil.disk_usage(root).free
     except OSError as error:
         raise CharpipeError(
-            f"the workspace cannot be written: {root} ({error.strerror}); nothing was begun. "
-            f"Set {VARIABLE} to a folder that can"
+            f"the workspace cannot be written: {root} ({error.strerror}); nothing was started. "
+            f"Set {VARIABLE} to a writable folder"
         ) from error
-    if free < LEAST_FREE:
+    if free < MIN_FREE:
         raise CharpipeError(
-            f"the disk of the workspace {root} is full ({size(free, 'B')} free); nothing was begun. "
+            f"the disk of the workspace {root} is full ({size(free, 'B')} free); nothing was started. "
             f"Make room, or set {VARIABLE} to a folder on another disk"
         )
 
@@ -45,7 +45,7 @@ def space_warning(workspace: Workspace, source: Path | None, selected: Iterable[
     if needed <= free:
         return None
     return (
-        f"the corpus has {size(needed, 'B')}, and the disk of the workspace {size(free, 'B')} free, which is hardly "
+        f"the corpus has {size(needed, 'B')}, and the disk of the workspace {size(free, 'B')} free, which may not be "
         f"enough for its documents and tokens; make room, or set {VARIABLE} to a folder on another disk"
     )
 

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from charpipe.evaluation import predictions, score
 from charpipe.events import Evaluated
+from charpipe.models import Model, Predictor
+from charpipe.models.bundle import tensors
 from charpipe.models.loaded import Loaded
+from charpipe.plugin import Facts
 from charpipe.runs import Run
 from charpipe.runs.models import load_run
 from charpipe.runs.uniform_baseline import warn_about
+from charpipe.stages.computation import once
+from charpipe.stages.novelty import novelty_of
 from charpipe.stages.objects import Made, progress_of
-from charpipe.stages.once import once
 from charpipe.stages.run_results import RunResult, checkpoint_digest, record
 from charpipe.stages.stage import Context, stage
 from charpipe.stages.train import TrainedRun
 from charpipe.store import digest_of_json
-
-if TYPE_CHECKING:
-    from charpipe.models import Predictor
+from charpipe.text import open_tokens
+from charpipe.training.metrics import Metrics, Weights
 
 VERSION = 4
 """The version of the stage."""
 SHOWN_IN_FULL = 64
 """A training text of up to this many characters is shown with the predictions after each of them."""
-MOST_TOKENS = 8
+MAX_TOKENS_PER_CHARACTER = 8
 """Tokens that a character takes at most, for all that is read of a text to be shown."""
 
 
@@ -94,10 +98,7 @@ def evaluate(context: Context, trained: TrainedRun, tokens: Made) -> EvaluationR
 
 
 def _score(context: Context, run: Run, tokens: Made) -> EvaluationResult:
-    from charpipe.evaluation import predictions, score
     from charpipe.stages.baselines import baseline_metrics
-    from charpipe.stages.novelty import novelty_of
-    from charpipe.text import open_tokens
 
     loaded = load_run(run, context.registry)
     predictor = loaded.predictor(context.config.train.device)
@@ -105,9 +106,9 @@ def _score(context: Context, run: Run, tokens: Made) -> EvaluationResult:
     for split in ("val", "test"):
         held = open_tokens(context.path(tokens), split)
         if len(held.tokens) > 1:
-            tell = progress_of(context, "evaluate", "tokens")
+            progress = progress_of(context, "evaluate", "tokens")
             scores = score(
-                predictor, held.tokens, characters=held.characters, utf8_bytes=held.bytes, progress=tell
+                predictor, held.tokens, characters=held.characters, utf8_bytes=held.bytes, progress=progress
             )
             metrics |= scores.metrics(split)
     training = open_tokens(context.path(tokens), "train")
@@ -135,11 +136,6 @@ def _with_metrics(
     context: Context, run: Run, loaded: Loaded, metrics: Mapping[str, float]
 ) -> dict[str, float]:
     """The scores of whole splits, with the metrics that plugins compute from them."""
-    from charpipe.models import Model
-    from charpipe.models.bundle import tensors
-    from charpipe.plugin import Facts
-    from charpipe.training.metrics import Metrics, Weights
-
     model, status = loaded.model, run.status
     weights = Weights(lambda: tensors(model.network) if isinstance(model, Model) else model.fitted.tensors())
     facts = Facts(
@@ -161,10 +157,9 @@ def _surprise(
 ) -> Mapping[str, Any] | None:
     """The surprise at the start of the validation text, or else of the test text; None if there is neither."""
     from charpipe.inspection.surprise import SHOWN, surprise
-    from charpipe.text import open_tokens
 
     for split in ("val", "test"):
-        start = open_tokens(context.path(tokens), split).tokens[: MOST_TOKENS * SHOWN]
+        start = open_tokens(context.path(tokens), split).tokens[: MAX_TOKENS_PER_CHARACTER * SHOWN]
         found = surprise(predictor, loaded.encoding, split, start.tolist())
         if found is not None:
             return found.as_json()

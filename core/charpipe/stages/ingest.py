@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from charpipe.config.settings.corpus import CorpusConfig
+from charpipe.corpus import discard, fetch, fetched_here
+from charpipe.corpus.detection import DETECTOR
 from charpipe.corpus.exclusions import LeftOut, own_files
+from charpipe.corpus.fingerprint import ChangedError, survey
 from charpipe.errors import CorpusError, RefreshError
 from charpipe.plugin import Fetched
+from charpipe.stages.computation import WouldRun
 from charpipe.stages.disk_space import space_warning
-from charpipe.stages.ingest_notices import listed, tell_of_texts
+from charpipe.stages.ingest_notices import listed, report_texts
 from charpipe.stages.network import DOWNLOAD
 from charpipe.stages.objects import Made, build, progress_of, recorded
-from charpipe.stages.once import WouldRun
 from charpipe.stages.splits import earlier_documents
 from charpipe.stages.stage import Context, stage
 from charpipe.stages.units import size
@@ -37,9 +40,6 @@ def ingest(context: Context, wanted: str) -> Made:
 
     Fetches the source if it is not here yet. Raises CorpusError.
     """
-    from charpipe.corpus import fetched_here
-    from charpipe.corpus.fingerprint import ChangedError
-
     if (known := recorded(context, "ingest", _documents)) is not None:
         return known
     name, config = context.corpus(wanted)
@@ -52,7 +52,7 @@ def ingest(context: Context, wanted: str) -> Made:
     left_out = LeftOut.of(context.workspace.root)
     for path in own_files(fetched.path, left_out):
         context.notice(
-            f"{path} is left out: this command writes to it (name it in corpus.exclude to leave it out always)"
+            f"{path} is left out, because this command writes to it (to leave it out always, name it in corpus.exclude)"
         )
     for _ in range(_ATTEMPTS):
         try:
@@ -65,7 +65,7 @@ def ingest(context: Context, wanted: str) -> Made:
                 f"left out, because they change while they are read: {listed(error.paths)}", "warning"
             )
         else:
-            tell_of_texts(context, made)
+            report_texts(context, made)
             return made
     raise CorpusError(
         f"{fetched.origin} keeps changing while it is read; nothing was kept. Copy it, and name the copy"
@@ -73,10 +73,6 @@ def ingest(context: Context, wanted: str) -> Made:
 
 
 def _ingested(context: Context, name: str, config: CorpusConfig, fetched: Fetched, left_out: LeftOut) -> Made:
-    from charpipe.corpus import discard
-    from charpipe.corpus.detection import DETECTOR
-    from charpipe.corpus.fingerprint import ChangedError, survey
-
     cache, progress = context.workspace.downloads, progress_of(context, "ingest")
     found = survey(fetched, config, cache, left_out)
     settings = config.model_dump(include={"include", "exclude", "encoding", "errors", "newline"})
@@ -119,8 +115,6 @@ def _fetched(context: Context, wanted: str) -> Fetched:
 
     Where a forced stage cannot reach the source, it warns and reads what was fetched before.
     """
-    from charpipe.corpus import fetch
-
     name, config = context.corpus(wanted)
     cache, sources = context.workspace.downloads, context.registry.all("source")
     progress = progress_of(context, "ingest")
@@ -128,7 +122,7 @@ def _fetched(context: Context, wanted: str) -> Fetched:
         try:
             fetched = fetch(config, name, cache, sources, progress, refresh=True)
         except RefreshError as error:
-            context.notice(f"{error}, and is read again", "warning")
+            context.notice(f"{error}, and is fetched again", "warning")
             fetched = fetch(config, name, cache, sources, progress)
     else:
         fetched = fetch(config, name, cache, sources, progress)
@@ -141,8 +135,6 @@ def _fetched(context: Context, wanted: str) -> Fetched:
 
 def refresh_source(context: Context, wanted: str) -> None:
     """Check the source of the corpus for a newer version, and fetch it. Raises CorpusError if it is unreachable."""
-    from charpipe.corpus import fetch
-
     name, config = context.corpus(wanted)
     cache, sources = context.workspace.downloads, context.registry.all("source")
     fetch(config, name, cache, sources, progress_of(context, "refresh"), refresh=True)

@@ -17,16 +17,16 @@ SHOWN = 10
 _NAMES = 3
 
 
-def tell_of_texts(context: Context, made: Made) -> None:
+def report_texts(context: Context, made: Made) -> None:
     """Notices of what was rejected and of what was tolerated; they name the files if these have just been read."""
     rejected, documents = made.facts.get("rejected", 0), made.facts["documents"]
     if made.facts.get("notes") and not made.reused:
-        from charpipe.corpus.documents import read_notes
+        from charpipe.corpus.file_lists import read_notes
 
         for line in grouped(read_notes(context.path(made))):
             context.notice(line)
     if rejected and not made.reused:
-        from charpipe.corpus.documents import read_rejected
+        from charpipe.corpus.file_lists import read_rejected
 
         for path, reason in read_rejected(context.path(made), SHOWN):
             context.notice(f"rejected {path}: {reason}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from charpipe.evaluation.novelty import Novelty, is_list, novelty, whole_lines
+from charpipe.generation import SampleConfig, sample_many
 from charpipe.models import Predictor
 from charpipe.models.loaded import Loaded
 from charpipe.stages.objects import Made
@@ -22,8 +23,6 @@ def novelty_of(context: Context, loaded: Loaded, predictor: Predictor, tokens: M
 
     None if the corpus is not a list of short lines, or too large to compare with.
     """
-    from charpipe.generation import SampleConfig, sample_many
-
     splits = [open_tokens(context.path(tokens), split).tokens for split in ("train", "val", "test")]
     if sum(len(ids) for ids in splits) > LARGEST:
         return None

@@ -9,7 +9,7 @@ from typing import Any
 
 from charpipe.errors import StoreError
 from charpipe.events import StageProgress
-from charpipe.stages.once import Computation, Found, once, skipped
+from charpipe.stages.computation import Computation, Found, once, skipped
 from charpipe.stages.stage import Context
 from charpipe.store import Action
 from charpipe.store.manifest import read_manifest
@@ -63,11 +63,11 @@ def recorded_object(context: Context, stage: str) -> Made | None:
 def progress_of(context: Context, stage: str, unit: str = "bytes") -> Callable[..., None]:
     """Reports a stage's progress to the listener, and raises InterruptedRun once a stop is requested."""
 
-    def tell(done: int, total: int | None = None, unit: str = unit) -> None:
+    def progress(done: int, total: int | None = None, unit: str = unit) -> None:
         context.check_stop(stage)
         context.emit(StageProgress(stage, done, total, unit))
 
-    return tell
+    return progress
 
 
 class _Build(Computation[Made]):

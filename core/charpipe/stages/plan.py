@@ -13,6 +13,8 @@ from typing import Any
 from charpipe.config.corpora import common_origin
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.errors import UsageError
+from charpipe.generation.decoding import configured
+from charpipe.models.precision import choose_device, choose_precision
 from charpipe.plugin import Architecture, ModelConfig
 from charpipe.plugins.registry import Provided
 from charpipe.runs import Run, RunInfo
@@ -21,21 +23,21 @@ from charpipe.runs.folder import SCHEMA, PluginUsed
 from charpipe.stages.architectures import architecture
 from charpipe.stages.disk_space import check_workspace_disk
 from charpipe.stages.objects import Made
-from charpipe.stages.replaying import LENGTHS, Replay, check_replay, find_replay
+from charpipe.stages.replay import LENGTHS, Replay, check_replay, find_replay
 from charpipe.stages.stage import Context
-from charpipe.stages.warm_start import WarmStart, find_warm_start, settled_config
+from charpipe.stages.warm_start import WarmStart, find_warm_start, warm_start_config
 from charpipe.store import Action
 from charpipe.store.actions import flatten
 from charpipe.tracking import locate
 
 VERSION = 1
 """The version of the stage."""
-LEAST_TOKENS = 2
+MIN_TOKENS = 2
 """Below that there is nothing to predict."""
 INCIDENTAL = {"keep_checkpoints"}
 """Settings of training that do not change the model."""
 RECORDED = {"corpus", "train", "sample", "architectures", "tracking", "prefect"}
-"""The tables of settings that a run remembers, so that it can be gone on with."""
+"""The tables of settings that a run remembers, so that it can be resumed."""
 
 
 @dataclass(frozen=True)
@@ -182,8 +184,6 @@ def check_here(
 def check_decoders(context: Context) -> None:
     """Raise UsageError if the settings name an unknown decoder, or one of its options is invalid."""
     if context.config.sample.decoders:  # charpipe's own settings are checked with the rest
-        from charpipe.generation.decoding import configured
-
         configured(context.config.sample, context.registry.all("decoder"))
 
 
@@ -195,8 +195,6 @@ def check_device(context: Context) -> None:
     train = context.config.train
     if train.device in ("auto", "cpu") and train.precision != "float16" and train.engine != "cuda-graphs":
         return
-    from charpipe.models.precision import choose_device, choose_precision
-
     device = choose_device(train.device)
     choose_precision(train.precision, device)
     if train.engine == "cuda-graphs" and device.type != "cuda":
@@ -210,12 +208,12 @@ def make_plan(context: Context, request: TrainRequest, tokens: Made, vocabulary:
     """Resolve a request. Raises UsageError for an unknown architecture or an invalid setting of it."""
     provided, config = architecture(context, request.arch)
     count = tokens.facts["tokens"]["train"]
-    if count < LEAST_TOKENS:
+    if count < MIN_TOKENS:
         raise UsageError(
-            f"the training split holds {count} tokens, and training needs at least {LEAST_TOKENS}; name a larger "
-            "corpus, or give train a larger share of it: --set corpus.split.train=1 --set corpus.split.val=0 "
+            f"the training split holds {count} tokens, and training needs at least {MIN_TOKENS}; name a larger "
+            "corpus, or give train a larger fraction of it: --set corpus.split.train=1 --set corpus.split.val=0 "
             "--set corpus.split.test=0"
         )
-    config = settled_config(context, request.warm_start, config, vocabulary.facts["size"])
+    config = warm_start_config(context, request.warm_start, config, vocabulary.facts["size"])
     replay = find_replay(context, request.replay, tokens.digest, request.warm_start)
     return TrainingJob(context, request, provided, config, tokens, vocabulary, replay)

@@ -12,17 +12,19 @@ from charpipe.champions import audit, promotion
 from charpipe.champions.promotion import Candidate
 from charpipe.champions.records import Champion, champion
 from charpipe.champions.state import read_state
-from charpipe.errors import RunError
+from charpipe.errors import RunError, StoreError
 from charpipe.events import Decided
 from charpipe.models.loaded import load_bundle
 from charpipe.runs import Run
 from charpipe.runs.uniform_baseline import warn_about
 from charpipe.stages.candidates import candidate_of
+from charpipe.stages.computation import Computation, Found, once
 from charpipe.stages.objects import Made, progress_of
-from charpipe.stages.once import Computation, Found, once
 from charpipe.stages.stage import Context, stage
 from charpipe.stages.train import TrainedRun
 from charpipe.store import digest_of_json
+from charpipe.tracking import locate
+from charpipe.tracking.registry import keep_up
 
 VERSION = 1
 """The version of the stage: raised when the same models and text would be decided about otherwise."""
@@ -127,9 +129,6 @@ def publish_champions(context: Context, corpus: str) -> None:
     tracking = context.config.tracking
     if not tracking.enabled:
         return
-    from charpipe.tracking import locate
-    from charpipe.tracking.registry import keep_up
-
     location = locate(tracking, context.workspace.mlflow)
     keep_up(location, context.workspace, corpus, context.emit, tracking.experiment)
 
@@ -159,7 +158,7 @@ def _decide(context: Context, candidate: Candidate, tokens: Path, by: str, anywa
     present = None if anyway and _is_broken(context, corpus) else champion(workspace, corpus)
     account = _compare(context, candidate, present, tokens)
     if not account["promoted"] and anyway and account["finite"]:
-        account |= {"promoted": True, "reason": f"by hand, although: {account['reason']}"}
+        account |= {"promoted": True, "reason": f"by the user, although: {account['reason']}"}
     if account["promoted"] and _is_worse_than_guessing(context, candidate):
         account["reason"] += "; it is worse than guessing"
     account["key"] = _key(context, candidate, tokens.name, present.model if present else None)
@@ -209,7 +208,7 @@ def _compare(
     seen = None
     theirs = load_bundle(present.name, present.folder, context.registry)
     if refusal is None:
-        seen, refusal = _seen(context, present, theirs.encoding, tokens, ours.encoding)
+        seen, refusal = _overlap(context, present, theirs.encoding, tokens, ours.encoding)
     held = held_out(tokens, ours.encoding, config.characters, seen)
     if refusal is None and not held.shared:
         refusal = "it was trained on another corpus of the same name: they have no document in common"
@@ -221,27 +220,26 @@ def _compare(
     return account
 
 
-def _seen(
+def _overlap(
     context: Context, present: Champion, theirs: Any, tokens: Path, ours: Any
 ) -> tuple[Any, str | None]:
     from charpipe.champions.overlap import Overlap
-    from charpipe.errors import StoreError
 
     old = context.store.object(present.inputs.get("tokens", ""))
     try:
         return Overlap(present.splits.parent, old, theirs, tokens, ours), None
     except StoreError:
-        return None, "which text the champion was trained on is not known any more"
+        return None, "the record of the text that the champion was trained on is gone"
 
 
 def _incomparable(context: Context, candidate: Candidate, present: Champion) -> str | None:
     """Why no text can tell which of the two is better, or None; a rolled-back model is no candidate either."""
     state = read_state(context.workspace, candidate.corpus)
     if state is not None and candidate.model in state.withdrawn:
-        return "it was rolled back from; only by hand can it become champion again"
+        return "it was rolled back from; only `charpipe models promote` makes it champion again"
     was, now = (_division(context, inputs.get("tokens", "")) for inputs in (present.inputs, candidate.inputs))
     if was is not None and now is not None and was != now:
-        return f"the corpus is divided otherwise than for the champion ({was} -> {now})"
+        return f"the corpus has other splits than for the champion ({was} -> {now})"
     return None
 
 

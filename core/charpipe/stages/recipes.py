@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from charpipe.errors import JsonResult
-from charpipe.plugin import Options, Pipeline, PipelineResult, resolve
+from charpipe.plugin import Options, Pipeline, PipelineResult, Table, resolve
 from charpipe.stages.stage import Context
 
 
 @dataclass(frozen=True)
-class Would(PipelineResult):
+class DryRunResult(PipelineResult):
     """The result of a dry run that found work to do."""
 
     would: str
@@ -49,10 +49,14 @@ def title_of(pipeline: Pipeline, options: Options) -> str:
     return pipeline.name if pipeline.title is None else str(resolve(pipeline.title)(options))
 
 
-def lines_of(pipeline: Pipeline, result: JsonResult | None, *, dry_run: bool = False) -> Iterator[str]:
-    """The lines printed at the end of a pipeline."""
-    if result is not None and not isinstance(result, Would):
-        show: Callable[..., Iterable[str]] = _fields if pipeline.show is None else resolve(pipeline.show)
+def lines_of(
+    pipeline: Pipeline, result: JsonResult | None, *, dry_run: bool = False
+) -> Iterator[str | Table]:
+    """The lines and tables printed at the end of a pipeline."""
+    if result is not None and not isinstance(result, DryRunResult):
+        show: Callable[..., Iterable[str | Table]] = (
+            _fields if pipeline.show is None else resolve(pipeline.show)
+        )
         yield from show(result, dry_run=dry_run)
     if dry_run:
         yield "\nNothing was done (--dry-run)."

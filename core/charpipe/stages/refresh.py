@@ -52,7 +52,7 @@ class Retraining:
 
 @stage(
     "refresh",
-    "Ask the source for something newer; find the champion to start from, or a run that was cut off.",
+    "Check the source for a newer version; find the champion to start from, or an interrupted run.",
     retry=DOWNLOAD,
 )
 def refresh(context: Context, wanted: str, arch: str, start: Literal["champion", "fresh"]) -> Retraining:
@@ -65,9 +65,7 @@ def refresh(context: Context, wanted: str, arch: str, start: Literal["champion",
     present = champion(context.workspace, name)
     unfinished = context.resume or _unfinished(context, wanted, arch, name)
     if unfinished is not None:
-        context.notice(
-            f"goes on with {unfinished.name}, which was cut off at step {unfinished.status.step:,}"
-        )
+        context.notice(f"resumes {unfinished.name}, which was interrupted at step {unfinished.status.step:,}")
     elif not context.dry_run:
         _ask(context, wanted, name, present)
     record, settings = read_record(context, name), _settings(context, wanted, arch, start)
@@ -106,7 +104,7 @@ def _from_champion(context: Context, wanted: str, arch: str, present: Champion |
     warm_start = warm_start_at(context, present.run, present.folder)
     why_not = difference(context, warm_start, arch) or _other_vocabulary(context, wanted, present)
     if why_not is not None:
-        context.notice(f"begins afresh, not from the champion: {why_not}")
+        context.notice(f"trains from new weights, not from the champion's: {why_not}")
         return None
     return warm_start
 
@@ -119,7 +117,7 @@ def _other_vocabulary(context: Context, wanted: str, present: Champion) -> str |
     except (OSError, ValueError) as error:
         raise RunError(f"the vocabulary of {present.name} cannot be read: {error}") from error
     if known.get("tokenizer") != tokenizer.name:
-        return f"it speaks a {known.get('tokenizer')} vocabulary, not a {tokenizer.name} one"
+        return f"it has a {known.get('tokenizer')} vocabulary, not a {tokenizer.name} one"
     if tokenizer.extend is None and tokenizer.counts:
         return f"the tokenizer {tokenizer.name} cannot extend a vocabulary"
     return None

@@ -27,7 +27,7 @@ class RetrainingVerdict:
     resumed: bool
 
 
-@stage("report", "Remember and tell what was decided.")
+@stage("report", "Record and report the decision.")
 def report(
     context: Context, retraining: Retraining, documents: Made, trained: TrainedRun, decided: Promotion
 ) -> RetrainingVerdict:

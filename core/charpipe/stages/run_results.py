@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 from charpipe.events import Event
 from charpipe.runs import Recorder, Run
-from charpipe.stages.once import Computation, Found
+from charpipe.stages.computation import Computation, Found
 from charpipe.stages.stage import Context
 from charpipe.store.manifest import read_manifest
+from charpipe.tracking import locate
 
 T = TypeVar("T")
 
@@ -60,7 +61,6 @@ def publish(context: Context, run: Run) -> None:
     tracking = context.config.tracking
     if not tracking.enabled:
         return
-    from charpipe.tracking import locate
     from charpipe.tracking.sync import catch_up
 
     catch_up(locate(tracking, context.workspace.mlflow), run, context.emit, tracking.experiment)

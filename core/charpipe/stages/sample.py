@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from charpipe import generation
 from charpipe.events import Sampled
 from charpipe.runs import Run
 from charpipe.runs.models import load_run
-from charpipe.stages.once import once
+from charpipe.stages.computation import once
 from charpipe.stages.run_results import RunResult, checkpoint_digest, publish, record
 from charpipe.stages.stage import Context, stage
 from charpipe.stages.train import TrainedRun
@@ -32,7 +33,7 @@ class Sample:
         return cls(value["text"], value.get("prompt", ""))
 
 
-@stage("sample", "Let the best checkpoint write.", forcible=True)
+@stage("sample", "Sample from the best checkpoint.", forcible=True)
 def sample(context: Context, trained: TrainedRun) -> Sample:
     """Sample from the run's best checkpoint, as the `[sample]` table says."""
     run = Run(context.workspace.root / trained.path)
@@ -41,11 +42,9 @@ def sample(context: Context, trained: TrainedRun) -> Sample:
     inputs = {"version": VERSION, "checkpoint": checkpoint_digest(run), "settings": values}
 
     def work() -> Sample:
-        from charpipe.generation import sample
-
         loaded = load_run(run, context.registry)
         predictor = loaded.predictor(context.config.train.device)
-        text = sample(predictor, loaded.encoding, settings, context.registry.all("decoder"))
+        text = generation.sample(predictor, loaded.encoding, settings, context.registry.all("decoder"))
         record(context, run, Sampled(run.status.step, text.removeprefix(settings.prompt), settings.prompt))
         return Sample(text, settings.prompt)
 

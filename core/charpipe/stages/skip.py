@@ -19,7 +19,7 @@ class Unchanged:
     champion: str | None
 
 
-@stage("skip", "Say that the content is unchanged.")
+@stage("skip", "Report that the content is unchanged.")
 def skip(context: Context, retraining: Retraining, documents: Made) -> Unchanged:
     """Report that there is nothing to do, after updating MLflow's registry."""
     corpus, champion = retraining.corpus, retraining.champion

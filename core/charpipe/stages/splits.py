@@ -18,15 +18,16 @@ from charpipe.store import Action
 from charpipe.store.atomic import write_json
 from charpipe.store.digest import digest_of_json
 from charpipe.store.manifest import read_manifest
+from charpipe.store.paths import printable
 from charpipe.text.splits import split_by
 
 if TYPE_CHECKING:
-    from charpipe.corpus.previous_version import Earlier
+    from charpipe.corpus.previous_version import PreviousVersion
 
 
 def earlier_documents(
     context: Context, action: Action, corpus: str, contents: Mapping[str, str]
-) -> Earlier | None:
+) -> PreviousVersion | None:
     """The newest documents of this corpus made with the same settings, if every byte of them is intact;
     `contents` is the current content of each file of the source's folder."""
     if not contents or "ingest" in context.force:
@@ -44,10 +45,9 @@ def earlier_documents(
                 continue
         except StoreError:
             continue
-        from charpipe.corpus.previous_version import Earlier
-        from charpipe.store.paths import printable
+        from charpipe.corpus.previous_version import PreviousVersion
 
-        return Earlier(folder, {printable(path): content for path, content in contents.items()})
+        return PreviousVersion(folder, {printable(path): content for path, content in contents.items()})
     return None
 
 

@@ -23,7 +23,7 @@ from charpipe.errors import InterruptedRun, UsageError, near_match
 from charpipe.events import Event, Listener, Notice
 from charpipe.plugins.registry import Registry
 from charpipe.runs import Run
-from charpipe.stages.publishing import Publishing
+from charpipe.stages.publication import Publishing
 from charpipe.store import Store
 from charpipe.workspace import Workspace
 
@@ -119,7 +119,7 @@ class Context:
         """Raise InterruptedRun if a stop was requested; for stages that save nothing before they end."""
         if self.stop.event.is_set():
             raise InterruptedRun(
-                f"stopped while it worked on {stage}; what was done before is kept: type the same command again",
+                f"stopped while it worked on {stage}; the stages before it are kept; type the same command again",
                 self.stop.signal,
             )
 

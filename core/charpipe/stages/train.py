@@ -9,8 +9,8 @@ from typing import Any
 
 from charpipe.errors import InterruptedRun, RunError
 from charpipe.runs import Run, readable_runs
+from charpipe.stages.computation import Computation, Found, once
 from charpipe.stages.objects import Made
-from charpipe.stages.once import Computation, Found, once
 from charpipe.stages.plan import TrainingJob, TrainRequest, make_plan
 from charpipe.stages.resume import action_then, first_action
 from charpipe.stages.sampling import check_sampling
@@ -54,7 +54,7 @@ class _Training(Computation[TrainedRun]):
             return Found(why=why)
         if self._run.status.state == "finished":
             return Found(self._result(self._run, reused=True))
-        return Found(why=why, work=f"go on with {self._run.name}")
+        return Found(why=why, work=f"resume {self._run.name}")
 
     def prepare(self) -> None:
         plan = self._plan
@@ -67,7 +67,7 @@ class _Training(Computation[TrainedRun]):
         if run_training(self._plan, run) == "interrupted":
             raise InterruptedRun(
                 f"stopped at step {run.status.step:,}; everything up to there is saved. "
-                f"To go on, type: charpipe resume {run.name}",
+                f"To resume, type: charpipe resume {run.name}",
                 self._context.stop.signal,
             )
         return self._result(run, reused=False)
@@ -105,13 +105,13 @@ def _find(plan: TrainingJob) -> tuple[Run | None, str]:
     context, action = plan.context, plan.action
     if context.resume is not None:
         _check_same(context.resume, plan)
-        return context.resume, f"goes on from step {context.resume.status.step:,}"
+        return context.resume, f"resumes from step {context.resume.status.step:,}"
     same = [run for run in readable_runs(context.workspace.runs) if run.info.action == action.digest]
     finished = [run for run in same if run.status.state == "finished"]
     if finished:
         return finished[-1], "finished"
     if same:
-        return same[-1], f"goes on from step {same[-1].status.step:,}"
+        return same[-1], f"resumes from step {same[-1].status.step:,}"
     return None, "first time with these settings"
 
 
@@ -122,6 +122,6 @@ def _check_same(run: Run, plan: TrainingJob) -> None:
     changed = [name for name, digest in inputs.items() if run.info.inputs.get(name) != digest]
     what = " and ".join(changed) or "its settings or the architecture's code"
     raise RunError(
-        f"{run.name} cannot go on: {what} changed since it was started; what it learnt is kept, "
+        f"{run.name} cannot be resumed: {what} changed since it was started; its checkpoints are kept, "
         f"and `charpipe sample {run.name}` still works"
     )

@@ -9,15 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charpipe.events import Event, Finished, TrainingStarted
+from charpipe.models import build_model
+from charpipe.plugin import Encoding
 from charpipe.runs import Recorder, Run
 from charpipe.stages.plan import TrainingJob
 from charpipe.stages.resume import record_changes
 from charpipe.stages.stage import Context
-from charpipe.stages.warm_start import start_of
+from charpipe.stages.warm_start import warm_start_checkpoint
 from charpipe.store.manifest import read_manifest
+from charpipe.text import open_tokens
+from charpipe.tracking import locate
+from charpipe.training import train
+from charpipe.training.checkpoints import best_until, last_checkpoint
+from charpipe.training.count_based import train_count_based
+from charpipe.training.plan import Plan as Steps
 
 if TYPE_CHECKING:
-    from charpipe.plugin import Encoding
     from charpipe.tracking.tracker import MlflowTracker
 
 
@@ -54,7 +61,6 @@ def _tracker(context: Context, run: Run) -> MlflowTracker | None:
     tracking = context.config.tracking
     if not tracking.enabled or context.publishing.is_lost:
         return None
-    from charpipe.tracking import locate
     from charpipe.tracking.tracker import MlflowTracker
 
     location = locate(tracking, context.workspace.mlflow)
@@ -77,22 +83,15 @@ def _end_tracking(tracker: MlflowTracker, context: Context, state: str) -> None:
 
 def _events(plan: TrainingJob, run: Run, recorder: Recorder) -> Iterator[Event]:
     """The trainer's events, from the run's last complete checkpoint if it has one."""
-    from charpipe.training.checkpoints import best_until, last_checkpoint
-
     resume = last_checkpoint(run.checkpoints, plan.context.emit)
     recorder.rewind(_step(resume), resume, best_until(resume) if resume else None)
     for conflict in plan.context.registry.conflicts("metric").values():
         plan.context.notice(f"{conflict}; it is not computed", "warning")
-    yield from _counted(plan, run, resume) if plan.counted else _learned(plan, run, resume)
+    yield from _count_based_events(plan, run, resume) if plan.counted else _neural_events(plan, run, resume)
 
 
-def _learned(plan: TrainingJob, run: Run, resume: Path | None) -> Iterator[Event]:
+def _neural_events(plan: TrainingJob, run: Run, resume: Path | None) -> Iterator[Event]:
     """Train a neural model."""
-    from charpipe.models import build_model
-    from charpipe.text import open_tokens
-    from charpipe.training import train
-    from charpipe.training.plan import Plan as Steps
-
     encoding, vocabulary, plugin = _language(plan, run)
     settings, replay = plan.context.config.train, plan.replay
     seed = settings.seed
@@ -104,17 +103,14 @@ def _learned(plan: TrainingJob, run: Run, resume: Path | None) -> Iterator[Event
         checkpoints=run.checkpoints,
         encoding=encoding,
         resume=resume,
-        warm_start=start_of(plan.context, plan.request.warm_start) if resume is None else None,
+        warm_start=warm_start_checkpoint(plan.context, plan.request.warm_start) if resume is None else None,
         plan=Steps.from_json(replay.plan) if replay is not None else None,
         **_surroundings(plan, run),
     )
 
 
-def _counted(plan: TrainingJob, run: Run, resume: Path | None) -> Iterator[Event]:
+def _count_based_events(plan: TrainingJob, run: Run, resume: Path | None) -> Iterator[Event]:
     """Fit a count-based model."""
-    from charpipe.text import open_tokens
-    from charpipe.training.count_based import train_count_based
-
     encoding, vocabulary, plugin = _language(plan, run)
     return train_count_based(
         plan.provided.spec,
@@ -141,8 +137,6 @@ def _language(plan: TrainingJob, run: Run) -> tuple[Encoding, dict[str, Any], di
 
 def _surroundings(plan: TrainingJob, run: Run) -> dict[str, Any]:
     """Arguments that every kind of training takes about its environment."""
-    from charpipe.text import open_tokens
-
     context = plan.context
     return {
         "validation": open_tokens(context.path(plan.tokens), "val").tokens,

@@ -6,18 +6,21 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from charpipe.champions.records import named
 from charpipe.errors import RunError, StoreError
+from charpipe.models.growth import fixed_width
+from charpipe.models.model import build_network
+from charpipe.models.safe import read_header
 from charpipe.plugin import Architecture, ModelConfig
 from charpipe.runs import Run, find_run
 from charpipe.stages.architectures import architecture
 from charpipe.stages.stage import Context, stage
 from charpipe.store.manifest import read_manifest
-
-if TYPE_CHECKING:
-    from charpipe.training.warm_start import WarmStart as TrainingStart
+from charpipe.training.warm_start import WarmStartCheckpoint
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class WarmStart:
         return replace(self, offset=max(self.offset, steps))
 
 
-@stage("start", "Find the run to go on from.")
+@stage("start", "Find the model to start from.")
 def find_warm_start(context: Context, wanted: str | None) -> WarmStart | None:
     """The best checkpoint of the run `wanted`, or the kept model of `champion:CORPUS`; a resumed run keeps
     its own warm start. Raises UsageError if there is no such run, RunError if it has no complete checkpoint."""
@@ -62,7 +65,9 @@ def warm_start_at(context: Context, run: str, folder: Path) -> WarmStart:
     try:
         digest = read_manifest(folder).digest
     except StoreError as error:
-        raise RunError(f"the checkpoint of {run} cannot be started from: {error}; start afresh") from error
+        raise RunError(
+            f"the checkpoint of {run} cannot be used for a warm start: {error}; leave --from out"
+        ) from error
     warm_start = WarmStart(run, context.workspace.relative(folder), digest, 0)
     state = _json(folder / "state.json")
     read = sum(value for key in ("offset", "step") if isinstance(value := state.get(key, 0), int))
@@ -83,12 +88,10 @@ def vocabulary_of(context: Context, warm_start: WarmStart) -> dict[str, Any]:
     return _json(context.workspace.root / warm_start.path / "vocabulary.json")
 
 
-def start_of(context: Context, warm_start: WarmStart | None) -> TrainingStart | None:
+def warm_start_checkpoint(context: Context, warm_start: WarmStart | None) -> WarmStartCheckpoint | None:
     """The trainer's warm-start argument. Raises RunError if the checkpoint is missing or has changed."""
     if warm_start is None:
         return None
-    from charpipe.training.warm_start import WarmStart as TrainingStart
-
     folder = context.workspace.root / warm_start.path
     try:
         same = read_manifest(folder).digest == warm_start.checkpoint
@@ -98,10 +101,10 @@ def start_of(context: Context, warm_start: WarmStart | None) -> TrainingStart | 
         raise RunError(
             f"the checkpoint of {warm_start.run} to start from is gone or another; nothing was trained"
         )
-    return TrainingStart(folder, warm_start.offset)
+    return WarmStartCheckpoint(folder, warm_start.offset)
 
 
-def settled_config(
+def warm_start_config(
     context: Context, warm_start: WarmStart | None, config: ModelConfig, size: int
 ) -> ModelConfig:
     """The architecture's settings, with the input width that the warm-start model requires."""
@@ -111,8 +114,6 @@ def settled_config(
     before = card.get("vocabulary_size")
     if not isinstance(before, int) or before == size or not isinstance(card.get("config"), dict):
         return config
-    from charpipe.models.growth import fixed_width
-
     try:
         parent = type(config).model_validate(card["config"])
     except ValueError:
@@ -127,7 +128,7 @@ def check_fits(context: Context, start: WarmStart | None, spec: Architecture, co
     """
     if start is not None and (found := _difference(context, start, spec, config)):
         raise RunError(
-            f"{spec.name} cannot start from {start.run}: {found}; use its settings, or start afresh"
+            f"{spec.name} cannot start from {start.run}: {found}; use its settings, or leave --from out"
         )
 
 
@@ -143,7 +144,7 @@ def _difference(
     folder = context.workspace.root / warm_start.path
     card = _json(folder / "config.json")
     if spec.counted:
-        return f"a {spec.name} is counted, and starts from nothing"
+        return f"a {spec.name} is a count-based model, which has no weights to start from"
     if card.get("architecture") != spec.name:
         return f"that is a {card.get('architecture')}, and a {spec.name} is wanted"
     size = card.get("vocabulary_size")
@@ -160,11 +161,6 @@ def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def _same_shapes(folder: Path, spec: Architecture, config: ModelConfig, size: int) -> bool:
     """Whether both have the same structure, whatever their settings say: dropout changes no tensor."""
-    import torch
-
-    from charpipe.models.model import build_network
-    from charpipe.models.safe import read_header
-
     with torch.device("meta"):
         network = build_network(spec, config, size)
     sketch = network.state_dict()
@@ -178,5 +174,5 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}; start from another run, or afresh") from error
+        raise RunError(f"{path} cannot be read: {error}; name another run, or leave --from out") from error
     return value if isinstance(value, dict) else {}

@@ -30,7 +30,7 @@ def write_text(path: Path, text: str) -> None:
             raise
     except OSError as error:
         raise StoreError(
-            f"{path} cannot be written: {error.strerror or error}; what was there before is whole"
+            f"{path} cannot be written: {error.strerror or error}; the previous content is intact"
         ) from error
 
 

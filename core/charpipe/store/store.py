@@ -140,7 +140,7 @@ class Store:
         except OSError as error:
             raise StoreError(
                 f"{action.stage} could not be written to {self.root}: {error.strerror or error}; "
-                "what was there before is whole"
+                "the previous content is intact"
             ) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)

@@ -22,7 +22,7 @@ from charpipe.testing import count_based as counted
 from charpipe.testing.lookup import find_architecture
 
 C = TypeVar("C")
-VOCABULARY, STEPS, LANES = 11, 9, 3
+VOCABULARY, STEPS, BATCH = 11, 9, 3
 CPU = torch.device("cpu")
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
 DROPOUT = ("dropout", "recurrent_dropout")
@@ -53,8 +53,8 @@ class Case:
     def network(self) -> nn.Module:
         return self.model.network
 
-    def initial(self, lanes: int = LANES) -> State:
-        state: State = self.network.initial_state(lanes)  # type: ignore[operator]
+    def initial(self, batch_size: int = BATCH) -> State:
+        state: State = self.network.initial_state(batch_size)  # type: ignore[operator]
         return state
 
 
@@ -65,21 +65,21 @@ def shapes(case: Case) -> str | None:
     """forward(ids [T, B], state) returns floating logits [T, B, V] and a state like the one it was given."""
     before = case.initial()
     logits, after = case.network(case.ids, before)
-    if tuple(logits.shape) != (STEPS, LANES, VOCABULARY):
-        return f"logits are {list(logits.shape)} instead of [T, B, V] = {[STEPS, LANES, VOCABULARY]}"
+    if tuple(logits.shape) != (STEPS, BATCH, VOCABULARY):
+        return f"logits are {list(logits.shape)} instead of [T, B, V] = {[STEPS, BATCH, VOCABULARY]}"
     if not logits.is_floating_point():
         return f"logits are {logits.dtype}"
     if _form(after) != _form(before):
-        return f"the state changes its form from {_form(before)} to {_form(after)}"
+        return f"the state changes its shape from {_form(before)} to {_form(after)}"
     return None
 
 
 def state_form(case: Case) -> str | None:
     """initial_state(batch_size) is a dict of float32 tensors with the batch in dimension 1."""
-    for lanes in (1, LANES):
-        for name, values in case.initial(lanes).items():
-            if values.ndim < 2 or values.shape[1] != lanes or values.dtype != torch.float32:
-                return f"{name} is {values.dtype} {list(values.shape)} for a batch of {lanes}"
+    for batch_size in (1, BATCH):
+        for name, values in case.initial(batch_size).items():
+            if values.ndim < 2 or values.shape[1] != batch_size or values.dtype != torch.float32:
+                return f"{name} is {values.dtype} {list(values.shape)} for a batch of {batch_size}"
     return None
 
 
@@ -116,13 +116,13 @@ def no_peeking(case: Case) -> str | None:
     return None
 
 
-def lanes_apart(case: Case) -> str | None:
+def streams_independent(case: Case) -> str | None:
     """A stream's logits do not depend on the other streams."""
     together, _ = case.network(case.ids, case.initial())
-    for lane in range(LANES):
-        alone, _ = case.network(case.ids[:, lane : lane + 1], case.initial(1))
-        if not _close(together[:, lane], alone[:, 0]):
-            return f"lane {lane} alone has other logits than beside the others"
+    for stream in range(BATCH):
+        alone, _ = case.network(case.ids[:, stream : stream + 1], case.initial(1))
+        if not _close(together[:, stream], alone[:, 0]):
+            return f"sequence {stream} of the batch has other logits alone than in the batch"
     return None
 
 
@@ -183,7 +183,7 @@ def kernels_agree(case: Case) -> str | None:
     losses, gradients = {}, {}
     for engine in ("fast", "plain"):
         network.zero_grad()
-        update = choose_engine(network, CPU, "float32", engine, batch_size=LANES)[1]
+        update = choose_engine(network, CPU, "float32", engine, batch_size=BATCH)[1]
         losses[engine], _ = update(case.ids[:-1], case.ids[1:], case.initial(), 1.0)
         gradients[engine] = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
     if not _close(losses["fast"], losses["plain"]):
@@ -216,7 +216,7 @@ RULES: tuple[Rule, ...] = (
     finite,
     learns,
     no_peeking,
-    lanes_apart,
+    streams_independent,
     state_carried,
     state_used,
     steps_equal_forward,
@@ -269,7 +269,7 @@ def _case(architecture: Architecture, settings: dict[str, Any]) -> Case:
     config = architecture.config(**{"hidden_size": 8, **dropped, **settings})
     model = build_model(architecture, config, {}, VOCABULARY, seed=1)
     model.network.eval()
-    ids = torch.randint(VOCABULARY, (STEPS, LANES), generator=torch.Generator().manual_seed(2))
+    ids = torch.randint(VOCABULARY, (STEPS, BATCH), generator=torch.Generator().manual_seed(2))
     return Case(architecture, config, model, ids)
 
 

@@ -19,12 +19,12 @@ from charpipe.models.contract import FittedPredictor
 from charpipe.models.fitted import FittedModel, fit, restore
 from charpipe.plugin import Architecture, ModelConfig
 
-VOCABULARY, LENGTH, STEPS, LANES = 11, 400, 9, 3
+VOCABULARY, LENGTH, STEPS, BATCH = 11, 400, 9, 3
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
 
 
 @dataclass(frozen=True)
-class Counted:
+class CountBasedCase:
     """A small count-based model, and its input: ids int64 [T, B]."""
 
     architecture: Architecture
@@ -37,33 +37,33 @@ class Counted:
         return FittedModel(self.predictor, self.architecture.name, self.config, {}, VOCABULARY)
 
 
-Rule = Callable[[Counted], str | None]
+Rule = Callable[[CountBasedCase], str | None]
 
 
-def state_form(case: Counted) -> str | None:
+def state_form(case: CountBasedCase) -> str | None:
     """initial_state(batch_size) is a dict of tensors with the batch in dimension 1."""
-    for lanes in (1, LANES):
-        for name, values in case.predictor.initial_state(lanes).items():
-            if values.ndim < 2 or values.shape[1] != lanes:
-                return f"{name} is {list(values.shape)} for a batch of {lanes}"
+    for batch_size in (1, BATCH):
+        for name, values in case.predictor.initial_state(batch_size).items():
+            if values.ndim < 2 or values.shape[1] != batch_size:
+                return f"{name} is {list(values.shape)} for a batch of {batch_size}"
     return None
 
 
-def shapes(case: Counted) -> str | None:
+def shapes(case: CountBasedCase) -> str | None:
     """step(ids [B], state) returns float32 logits [B, V], score(ids [T + 1, B], state) float32 nats [T, B]."""
-    before = case.predictor.initial_state(LANES)
+    before = case.predictor.initial_state(BATCH)
     logits, after = case.predictor.step(case.ids[0], before)
     nats, read = case.predictor.score(case.ids, before)
-    if tuple(logits.shape) != (LANES, VOCABULARY) or logits.dtype != torch.float32:
-        return f"logits are {logits.dtype} {list(logits.shape)} instead of float32 {[LANES, VOCABULARY]}"
-    if tuple(nats.shape) != (STEPS - 1, LANES) or nats.dtype != torch.float32:
-        return f"nats are {nats.dtype} {list(nats.shape)} instead of float32 {[STEPS - 1, LANES]}"
+    if tuple(logits.shape) != (BATCH, VOCABULARY) or logits.dtype != torch.float32:
+        return f"logits are {logits.dtype} {list(logits.shape)} instead of float32 {[BATCH, VOCABULARY]}"
+    if tuple(nats.shape) != (STEPS - 1, BATCH) or nats.dtype != torch.float32:
+        return f"nats are {nats.dtype} {list(nats.shape)} instead of float32 {[STEPS - 1, BATCH]}"
     if not _form(before) == _form(after) == _form(read):
-        return f"the state changes its form from {_form(before)} to {_form(after)} and {_form(read)}"
+        return f"the state changes its shape from {_form(before)} to {_form(after)} and {_form(read)}"
     return None
 
 
-def sums_to_one(case: Counted) -> str | None:
+def sums_to_one(case: CountBasedCase) -> str | None:
     """The logits define a distribution: none is NaN, and not all are minus infinity."""
     for logits, _ in _steps(case, case.ids):
         if bool(logits.isnan().any()) or bool((logits == -torch.inf).all(-1).any()):
@@ -71,9 +71,9 @@ def sums_to_one(case: Counted) -> str | None:
     return None
 
 
-def score_equals_steps(case: Counted) -> str | None:
+def score_equals_steps(case: CountBasedCase) -> str | None:
     """score agrees with the logits of each step, and both return the same state."""
-    nats, read = case.predictor.score(case.ids, case.predictor.initial_state(LANES))
+    nats, read = case.predictor.score(case.ids, case.predictor.initial_state(BATCH))
     state: State = {}
     for number, (logits, after) in enumerate(_steps(case, case.ids[:-1])):
         state = after
@@ -84,27 +84,27 @@ def score_equals_steps(case: Counted) -> str | None:
     return None if same else "score and steps leave other states"
 
 
-def lanes_apart(case: Counted) -> str | None:
+def streams_independent(case: CountBasedCase) -> str | None:
     """A stream's nats do not depend on the other streams."""
-    together, _ = case.predictor.score(case.ids, case.predictor.initial_state(LANES))
-    for lane in range(LANES):
-        alone, _ = case.predictor.score(case.ids[:, lane : lane + 1], case.predictor.initial_state(1))
-        if not _close(together[:, lane], alone[:, 0]):
-            return f"lane {lane} alone has other nats than beside the others"
+    together, _ = case.predictor.score(case.ids, case.predictor.initial_state(BATCH))
+    for stream in range(BATCH):
+        alone, _ = case.predictor.score(case.ids[:, stream : stream + 1], case.predictor.initial_state(1))
+        if not _close(together[:, stream], alone[:, 0]):
+            return f"sequence {stream} of the batch has other nats alone than in the batch"
     return None
 
 
-def state_carried(case: Counted) -> str | None:
+def state_carried(case: CountBasedCase) -> str | None:
     """Scoring a text in two parts, with the state carried between them, equals scoring it at once."""
-    whole, _ = case.predictor.score(case.ids, case.predictor.initial_state(LANES))
-    first, state = case.predictor.score(case.ids[:5], case.predictor.initial_state(LANES))
+    whole, _ = case.predictor.score(case.ids, case.predictor.initial_state(BATCH))
+    first, state = case.predictor.score(case.ids[:5], case.predictor.initial_state(BATCH))
     second, _ = case.predictor.score(case.ids[4:], state)
     return None if _close(whole, torch.cat([first, second])) else "two parts have other nats than the whole"
 
 
-def arguments_kept(case: Counted) -> str | None:
+def arguments_kept(case: CountBasedCase) -> str | None:
     """step and score modify neither the ids nor the state passed to them."""
-    state, ids = case.predictor.initial_state(LANES), case.ids.clone()
+    state, ids = case.predictor.initial_state(BATCH), case.ids.clone()
     before = {name: values.clone() for name, values in state.items()}
     case.predictor.score(ids, state)
     case.predictor.step(ids[0], state)
@@ -112,17 +112,17 @@ def arguments_kept(case: Counted) -> str | None:
     return None if same else "their arguments were changed"
 
 
-def saved_and_loaded(case: Counted) -> str | None:
+def saved_and_loaded(case: CountBasedCase) -> str | None:
     """A saved and loaded model has the same nats."""
     with tempfile.TemporaryDirectory() as folder:
         save_model(case.model, Path(folder))
         loaded = load_model(Path(folder), {case.architecture.name: case.architecture})
-        first, _ = case.predictor.score(case.ids, case.predictor.initial_state(LANES))
-        second, _ = loaded.predictor().score(case.ids, loaded.predictor().initial_state(LANES))
+        first, _ = case.predictor.score(case.ids, case.predictor.initial_state(BATCH))
+        second, _ = loaded.predictor().score(case.ids, loaded.predictor().initial_state(BATCH))
     return None if torch.equal(first, second) else "the loaded model has other nats"
 
 
-def altered_refused(case: Counted) -> str | None:
+def altered_refused(case: CountBasedCase) -> str | None:
     """restore refuses tensors if one is missing or has another length."""
     tensors = case.predictor.tensors()
     for name, values in tensors.items():
@@ -141,7 +141,7 @@ RULES: tuple[Rule, ...] = (
     shapes,
     sums_to_one,
     score_equals_steps,
-    lanes_apart,
+    streams_independent,
     state_carried,
     arguments_kept,
     saved_and_loaded,
@@ -149,7 +149,7 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def count(architecture: Architecture, settings: dict[str, Any]) -> Counted:
+def count(architecture: Architecture, settings: dict[str, Any]) -> CountBasedCase:
     """A small model of this architecture, fitted to a text in which each character depends on the one before."""
     config = architecture.config(**settings)
     drawn = np.random.default_rng(1).integers(0, 3, LENGTH)
@@ -163,12 +163,12 @@ def count(architecture: Architecture, settings: dict[str, Any]) -> Counted:
             break
         if not isinstance(event, Event):
             raise CharpipeError(f"fit yields a {type(event).__name__}, not an event")
-    ids = torch.from_numpy(tokens[: STEPS * LANES].astype(np.int64)).view(LANES, STEPS).T.contiguous()
-    return Counted(architecture, config, predictor, ids)
+    ids = torch.from_numpy(tokens[: STEPS * BATCH].astype(np.int64)).view(BATCH, STEPS).T.contiguous()
+    return CountBasedCase(architecture, config, predictor, ids)
 
 
-def _steps(case: Counted, ids: Tensor) -> Iterator[tuple[Tensor, State]]:
-    state = case.predictor.initial_state(LANES)
+def _steps(case: CountBasedCase, ids: Tensor) -> Iterator[tuple[Tensor, State]]:
+    state = case.predictor.initial_state(BATCH)
     for row in ids:
         logits, state = case.predictor.step(row, state)
         yield logits, state

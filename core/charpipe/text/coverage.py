@@ -93,7 +93,7 @@ def _difference(text: str, lacking: Iterable[str], has: Callable[[str], bool], t
         left.discard("\r")
     elif "\n" in left and has("\r"):
         found.append("its line ends (LF)")
-        remedies.append("write its line ends as CR, as in the text that the model learnt from")
+        remedies.append("write its line ends as CR, as in the training text")
         left.discard("\n")
     form = _form(text.replace(_MARK, "").translate(_LINE_ENDS), left, has)
     if form:

@@ -238,12 +238,12 @@ class _Encoding:
                 sizes = outline.sizes or outline.characters
                 return [self._predict(*known) or 0 for known in zip(outline.characters, sizes, strict=True)]
         lengths = [0] * len(self._outline.paths)
-        for document, _part, characters, data in self._rows(tell=False):
+        for document, _part, characters, data in self._rows(report_progress=False):
             known = self._predict(characters, len(data))
             lengths[document] += len(self._encode(data)) if known is None else known
         return lengths
 
-    def _rows(self, tell: bool = True) -> Iterator[tuple[int, int, int, bytes]]:
+    def _rows(self, report_progress: bool = True) -> Iterator[tuple[int, int, int, bytes]]:
         """(document, part, characters, UTF-8) of every row, in the order of the corpus."""
         document, done, characters_done = -1, 0, 0
         for batch in read_batches(self._documents, ["part", "characters", "text"]):
@@ -253,7 +253,7 @@ class _Encoding:
                 done += len(text)
                 characters_done += count
                 yield document, part, count, bytes(text)
-            if tell:
+            if report_progress:
                 self._progress(characters_done, self._outline.total)
 
 

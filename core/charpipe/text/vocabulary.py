@@ -41,7 +41,7 @@ def learn_vocabulary(
     else:
         learnt = resolve(tokenizer.learn)(counts, options)
     vocabulary = {"schema": SCHEMA, "tokenizer": tokenizer.name, **learnt}
-    encoding = _load(vocabulary, tokenizer, "the vocabulary just learnt")
+    encoding = _load(vocabulary, tokenizer, "the new vocabulary")
     (folder / FILE).write_text(json.dumps(vocabulary, ensure_ascii=True, indent=1) + "\n", encoding="utf-8")
     facts: dict[str, Any] = {"tokenizer": tokenizer.name, "size": encoding.size}
     if tokenizer.counts:
@@ -53,8 +53,8 @@ def check_parent(tokenizer: Tokenizer, parent: Mapping[str, Any] | None) -> None
     """Raise UsageError if `parent` belongs to another tokenizer and so cannot be extended."""
     if parent is not None and parent.get("tokenizer") != tokenizer.name:
         raise UsageError(
-            f"the model to start from speaks a {parent.get('tokenizer')} vocabulary, and this corpus is to have a "
-            f"{tokenizer.name} one; start afresh, or type: --set corpus.tokenizer.name={parent.get('tokenizer')}"
+            f"the model to start from has a {parent.get('tokenizer')} vocabulary, and this corpus a "
+            f"{tokenizer.name} one; leave --from out, or type: --set corpus.tokenizer.name={parent.get('tokenizer')}"
         )
 
 

@@ -153,5 +153,5 @@ def explain(error: Exception, location: Location) -> CharpipeError:
     """Describe an MLflow error in one sentence, without its traceback."""
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     return CharpipeError(
-        f"MLflow at {location.shown} does not take part ({redact(reason)}); nothing of the run is lost"
+        f"MLflow at {location.shown} is unavailable ({redact(reason)}); the run itself is complete"
     )

@@ -15,8 +15,7 @@ from charpipe.reports.history import Point
 from charpipe.reports.markdown import cell
 from charpipe.reports.titles import run_title, seeded_title
 from charpipe.runs import Run
-from charpipe.tracking import experiments
-from charpipe.tracking import learning_curves as overlays
+from charpipe.tracking import experiments, learning_curves
 from charpipe.tracking import metadata as describe
 from charpipe.tracking.client import connect, explain
 from charpipe.tracking.corpora import experiment_of
@@ -34,7 +33,7 @@ NAME_TAG, PARENT_TAG, NOTE_TAG, TABLES_TAG = (
     "mlflow.loggedArtifacts",
 )
 TABLE = "leaderboard.json"
-PARTS = (("step", "plots/bits_per_char_by_step.png"), ("seconds", "plots/bits_per_char_by_time.png"))
+PARTS = (("step", "plots/bits_per_char_by_step.svg"), ("seconds", "plots/bits_per_char_by_time.svg"))
 
 
 @dataclass(frozen=True)
@@ -131,9 +130,9 @@ def _fill(client: MlflowClient, parent: str, board: Board) -> None:
     client.set_tag(parent, TABLES_TAG, json.dumps([{"path": TABLE, "type": "table"}]))
     client.set_tag(parent, NOTE_TAG, _markdown(board))
     for across, path in PARTS:
-        figure = overlays.draw(board.curves, across)
-        if figure is not None:
-            client.log_figure(parent, figure, path)
+        drawn = learning_curves.draw(board.curves, across)
+        if drawn is not None:
+            client.log_text(parent, drawn, path)
 
 
 def _shared_params(runs: Sequence[Run]) -> dict[str, str]:

@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 OWNER_TAG = "charpipe.owner"
 """The id of a workspace, or the digest of sources that are the same everywhere."""
-LONGEST = 200
+MAX_NAME = 200
 """Maximum characters of the corpus's name in the experiment's name."""
 
 
 def experiment_name(corpus: str, project: str = "", owner: str = "") -> str:
     """The corpus's name; with an `owner`, for when another owner has that name, it includes the project's name and a
     digest."""
-    if not owner and len(corpus) <= LONGEST and " · " not in corpus:
+    if not owner and len(corpus) <= MAX_NAME and " · " not in corpus:
         return corpus
     digest = digest_of_json([corpus, owner])[:8]
-    return " · ".join(filter(None, (corpus[:LONGEST], readable_name(project)[:40], digest)))
+    return " · ".join(filter(None, (corpus[:MAX_NAME], readable_name(project)[:40], digest)))
 
 
 def experiment_of(

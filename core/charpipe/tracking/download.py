@@ -54,7 +54,7 @@ def _download(location: Location, wanted: str, folder: Path, which: str) -> Path
         )
         if not _is_whole(fetched, model):
             raise RunError(
-                f"the model of {name} from {location.shown} is not what was recorded; nothing was kept"
+                f"the model of {name} from {location.shown} does not match its recorded digest; nothing was kept"
             )
         fetched.rename(target)
     return target

@@ -96,7 +96,7 @@ def look_up(client: MlflowClient, wanted: str, shown: str) -> MlflowRun:
     ]
     names = sorted({run.data.tags[RUN_TAG] for run in runs})
     if len(names) > 1:
-        raise UsageError(f"{wanted!r} begins the names of {len(names)} runs: {', '.join(names[:5])}")
+        raise UsageError(f"{wanted!r} is a prefix of the names of {len(names)} runs: {', '.join(names[:5])}")
     if not runs:
         raise RunError(f"there is no run {wanted!r} in the MLflow at {shown}")
     return runs[0]

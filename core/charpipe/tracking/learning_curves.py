@@ -1,67 +1,56 @@
-"""Plot the learning curves of several configurations: for each the mean over its seeds, with a band around it."""
+"""The learning curves of several configurations as a chart: for each the mean over its seeds, and a band around it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from charpipe.pages.charts import Axes, Line, ReferenceLine, chart, document
 from charpipe.reports.history import Point
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 AXES = {"step": "step", "seconds": "seconds since the first measurement"}
-STYLES = ("-", "--", ":", "-.")
-COLOURS = 10
 GRID = 200
 
 
-def draw(curves: Mapping[str, Sequence[Sequence[Point]]], across: str) -> Figure | None:
-    """Validation bits per character over steps or, with `across` "seconds", over time; None if there is no curve. A
-    configuration measured only once, such as a count-based model, is a horizontal line."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    drawn = {title: [list(curve) for curve in found if curve] for title, found in curves.items()}
-    drawn = {title: found for title, found in drawn.items() if found}
-    if not any(len(curve) > 1 for found in drawn.values() for curve in found):
+def draw(curves: Mapping[str, Sequence[Sequence[Point]]], across: str) -> str | None:
+    """Validation bits per character over steps or, with `across` "seconds", over time, as an SVG file; None if there is
+    no curve. A configuration measured only once, such as a count-based model, is a horizontal line."""
+    found = {title: [list(curve) for curve in group if curve] for title, group in curves.items()}
+    found = {title: group for title, group in found.items() if group}
+    learnt = {title: group for title, group in found.items() if any(len(curve) > 1 for curve in group)}
+    if not learnt:
         return None
-    figure = Figure(figsize=(9, 5), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot(
-        xlabel=AXES[across], ylabel="bits per character of validation text", title=_title(drawn)
-    )
-    for number, (title, found) in enumerate(drawn.items()):
-        look: dict[str, Any] = {
-            "color": f"C{number % COLOURS}",
-            "linestyle": STYLES[number // COLOURS % len(STYLES)],
-        }
-        _curve(axes, title, found, across, look)
-    axes.grid(alpha=0.3)
-    axes.legend(loc="upper right", fontsize="small", ncols=1 + len(drawn) // 12)
-    return figure
+    lines = [_line(title, number, group, across) for number, (title, group) in enumerate(learnt.items(), 1)]
+    levels = [
+        ReferenceLine(f"{title} (count-based)", float(np.mean([curve[0].value for curve in group])))
+        for title, group in found.items()
+        if title not in learnt
+    ]
+    drawn = chart(lines, Axes(AXES[across], "bits per character of validation text"), levels)
+    return None if drawn is None else document(drawn, _title(found))
 
 
-def _title(drawn: Mapping[str, Sequence[Sequence[Point]]]) -> str:
-    seeds = max(len(found) for found in drawn.values())
-    return "How they learnt" + (
+def _title(found: Mapping[str, Sequence[Sequence[Point]]]) -> str:
+    seeds = max(len(group) for group in found.values())
+    return "Learning curves" + (
         f" (mean over {seeds} seeds, band: ± one standard deviation)" if seeds > 1 else ""
     )
 
 
-def _curve(axes: Any, title: str, found: list[list[Point]], across: str, look: dict[str, Any]) -> None:
-    if all(len(curve) == 1 for curve in found):
-        level = float(np.mean([curve[0].value for curve in found]))
-        axes.axhline(level, label=f"{title} (counted)", **look | {"linestyle": (0, (1, 1))})
-        return
-    x, values = together(found, across)
+def _line(title: str, number: int, group: Sequence[Sequence[Point]], across: str) -> Line:
+    x, values = together(group, across)
     mean = values.mean(axis=0)
-    axes.plot(x, mean, label=title, **look)
-    if len(found) > 1:
-        spread = values.std(axis=0, ddof=1)
-        axes.fill_between(x, mean - spread, mean + spread, color=look["color"], alpha=0.2, linewidth=0)
+    points = [(float(place), float(value)) for place, value in zip(x, mean, strict=True)]
+    if len(group) == 1:
+        return Line(title, number, points)
+    spread = values.std(axis=0, ddof=1)
+    band = [
+        (place, value - float(width), value + float(width))
+        for (place, value), width in zip(points, spread, strict=True)
+    ]
+    return Line(title, number, points, band)
 
 
 def together(found: Sequence[Sequence[Point]], across: str) -> tuple[Any, Any]:

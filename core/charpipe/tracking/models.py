@@ -12,6 +12,8 @@ from charpipe.models.loaded import Loaded, load_bundle
 from charpipe.plugins.registry import Registry
 from charpipe.runs import find_run
 from charpipe.runs.models import load_run
+from charpipe.tracking.champion_download import download_champion
+from charpipe.tracking.download import download_model
 from charpipe.tracking.location import Location, locate
 from charpipe.workspace import Workspace
 
@@ -40,9 +42,5 @@ def find_model(
 def _download(location: Location, wanted: str, folder: Path, which: str) -> Path:
     """Download the model of a run, or of a champion, from an MLflow server; returns its folder."""
     if parse_reference(wanted) is not None:
-        from charpipe.tracking.registry import download_champion
-
         return download_champion(location, wanted, folder)
-    from charpipe.tracking.download import download_model
-
     return download_model(location, wanted, folder, which)

@@ -16,6 +16,12 @@ from mlflow.models import ModelSignature
 from mlflow.pyfunc import PythonModel
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
+from charpipe.config.settings.sampling import SampleConfig
+from charpipe.evaluation import score_text
+from charpipe.generation import sample
+from charpipe.models.loaded import load_bundle
+from charpipe.plugins.registry import Registry
+
 COLUMNS = ["text", "nats", "bits_per_char"]
 SIGNATURE = ModelSignature(
     inputs=Schema(
@@ -45,9 +51,6 @@ class CharpipeModel(PythonModel):  # type: ignore[misc]
     `prompt`, which may be missing. `params`: length (tokens), temperature, top_k (0: all), top_p, seed."""
 
     def load_context(self, context: Any) -> None:
-        from charpipe.models.loaded import load_bundle
-        from charpipe.plugins.registry import Registry
-
         self._registry = Registry()
         self._loaded = load_bundle("champion", Path(context.artifacts["bundle"]), self._registry)
         self._predictor = self._loaded.predictor("cpu")
@@ -60,13 +63,8 @@ class CharpipeModel(PythonModel):  # type: ignore[misc]
 
     def _row(self, row: Mapping[str, Any], params: dict[str, Any]) -> dict[str, Any]:
         if isinstance(row.get("text"), str):
-            from charpipe.evaluation import score_text
-
             scores = score_text(self._predictor, self._loaded.encoding, row["text"])
             return {"text": row["text"], "nats": scores.nats, "bits_per_char": scores.bits_per_char}
-        from charpipe.config.settings.sampling import SampleConfig
-        from charpipe.generation import sample
-
         prompt = row.get("prompt")
         params["top_k"] = params.get("top_k") or None
         settings = SampleConfig(prompt=prompt if isinstance(prompt, str) else "", **params)

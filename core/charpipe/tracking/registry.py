@@ -8,23 +8,18 @@ interruption at any point. The published state is recorded, so that a run with n
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import tempfile
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charpipe.champions import records
 from charpipe.champions.audit import decisions
-from charpipe.champions.references import parse_reference
-from charpipe.champions.state import BUNDLE, ChampionState, Version, champion_folder, read_state
-from charpipe.config.identity import called, file_name
-from charpipe.errors import CharpipeError, RunError, UsageError
+from charpipe.champions.state import ChampionState, Version, champion_folder, read_state
+from charpipe.errors import CharpipeError
 from charpipe.events import Listener, Notice
 from charpipe.reports.markdown import code
-from charpipe.runs import Run, RunInfo
 from charpipe.store.atomic import write_json
 from charpipe.store.digest import digest_of_json
 from charpipe.tracking import experiments
@@ -32,33 +27,26 @@ from charpipe.tracking.client import connect, explain
 from charpipe.tracking.corpora import experiment_of
 from charpipe.tracking.file_uris import path_of
 from charpipe.tracking.location import Location
-from charpipe.tracking.logged_models import FILES_TAG, digests
-from charpipe.tracking.metadata import CORPUS_TAG, RUN_TAG
+from charpipe.tracking.metadata import CORPUS_TAG
+from charpipe.tracking.model_names import earlier_model_name, model_name
+from charpipe.tracking.model_versions import (
+    MODEL_TAG,
+    VERSION_TAG,
+    description,
+    mlflow_run_id,
+    run_info,
+    version_key,
+    version_tags,
+)
 from charpipe.tracking.owner import workspace_id
+from charpipe.tracking.served_model import save_served_model
 from charpipe.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
 
-VERSION_TAG, MODEL_TAG = "charpipe.version", "charpipe.model"
 OWNER_TAG = "charpipe.workspace"
-PAGE = 500
-"""Registered models requested per page."""
-
-
-def model_name(corpus: str, owner: str = "") -> str:
-    """The name of a corpus's registered model, such as `charpipe-linux_src`. The name ends with a digest if it had to
-    be altered to be legal, or if it is for an `owner` (a workspace, when another one has the plain name)."""
-    plain = re.sub(r"[^a-zA-Z0-9_-]", "_", corpus)[:100]
-    if plain == corpus and not owner and not re.search(r"-[0-9a-f]{10}$", corpus):
-        return f"charpipe-{plain}"
-    return f"charpipe-{plain}-{digest_of_json([corpus, owner])[:10]}"
-
-
-def _earlier_name(corpus: str) -> str:
-    """The name in charpipe 0.1: the same for several corpora, and used only if its tags say that it is ours."""
-    return "charpipe-" + re.sub(r"[^\w-]", "_", corpus)
 
 
 def follow(location: Location, workspace: Workspace, corpus: str, experiment: str | None = None) -> int:
@@ -70,12 +58,12 @@ def follow(location: Location, workspace: Workspace, corpus: str, experiment: st
     if state is None:
         return 0
     try:
-        added = _Following(location, workspace, state, experiment).everything()
+        added = _RegistryUpdate(location, workspace, state, experiment).everything()
     except CharpipeError:
         raise
     except Exception as error:
         raise explain(error, location) from error
-    write_json(_note(workspace, corpus), {"told": _told(location, workspace, state)})
+    write_json(_note(workspace, corpus), {"told": _state_digest(location, workspace, state)})
     return added
 
 
@@ -85,26 +73,26 @@ def keep_up(
     """Like `follow`, if there is something new; an error becomes a notice, and the next run retries."""
     try:
         state = read_state(workspace, corpus)
-        if state is None or _known(workspace, corpus) == _told(location, workspace, state):
+        if state is None or _published(workspace, corpus) == _state_digest(location, workspace, state):
             return
         follow(location, workspace, corpus, experiment)
     except CharpipeError as error:
         notify(
             Notice(
-                f"MLflow's registry does not know the champion of {corpus} yet: {error}; the next run tells it "
-                "again, or: charpipe runs sync",
+                f"the champion of {corpus} is not in MLflow's registry yet: {error}; the next run registers "
+                "it, or type: charpipe runs sync",
                 level="warning",
             )
         )
 
 
-def _told(location: Location, workspace: Workspace, state: ChampionState) -> str:
+def _state_digest(location: Location, workspace: Workspace, state: ChampionState) -> str:
     """The digest of everything that MLflow should contain."""
     there = [version.version for version in records.versions(workspace, state.corpus)]
     return digest_of_json([location.key, state.decision.get("digest"), state.champion.version, there])
 
 
-def _known(workspace: Workspace, corpus: str) -> str | None:
+def _published(workspace: Workspace, corpus: str) -> str | None:
     try:
         return str(json.loads(_note(workspace, corpus).read_text(encoding="utf-8"))["told"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -115,7 +103,7 @@ def _note(workspace: Workspace, corpus: str) -> Path:
     return champion_folder(workspace, corpus) / "registry.json"
 
 
-class _Following:
+class _RegistryUpdate:
     """One update of the registry. Every step is idempotent."""
 
     def __init__(
@@ -133,19 +121,19 @@ class _Following:
         there, added = self._there(), 0
         kept = records.versions(self._workspace, self._state.corpus)
         for version in kept:
-            if _key(version) not in there and self._is_whole(version):
-                there[_key(version)] = self._register(version)
+            if version_key(version) not in there and self._is_whole(version):
+                there[version_key(version)] = self._register(version)
                 added += 1
         self._set_alias("champion", self._state.champion, there)
         self._set_alias("previous", self._state.previous, there)
-        self._retire({_key(version) for version in kept}, there)
+        self._retire({version_key(version) for version in kept}, there)
         return added
 
     def _own_name(self) -> str:
         """The name given by charpipe 0.1, if it belongs to this corpus and this workspace; else the plain one; else,
         if another workspace has that, one with a digest."""
         corpus = self._state.corpus
-        earlier, plain = _earlier_name(corpus), model_name(corpus)
+        earlier, plain = earlier_model_name(corpus), model_name(corpus)
         tags = self._tags_of(earlier)
         if tags is not None and tags.get(CORPUS_TAG) == corpus and self._is_ours(earlier, tags):
             return earlier
@@ -168,7 +156,7 @@ class _Following:
         """Whether this workspace registered the model; a model without an owner is ours if it has a version of ours."""
         if OWNER_TAG in tags:
             return tags[OWNER_TAG] == self._owner
-        ours = {_key(version) for version in records.versions(self._workspace, self._state.corpus)}
+        ours = {version_key(version) for version in records.versions(self._workspace, self._state.corpus)}
         there = self._there(name)
         return self._location.is_own or not there or bool(ours & set(there))
 
@@ -206,12 +194,12 @@ class _Following:
 
     def _register(self, version: Version) -> ModelVersion:
         client = self._client
-        info = _info(self._workspace, version)
+        info = run_info(self._workspace, version)
         experiment_id = experiment_of(client, self._location, version.corpus, self._experiment, info)
-        remembered = _mlflow_id(self._workspace, version, self._location)
+        remembered = mlflow_run_id(self._workspace, version, self._location)
         run = experiments.find_run(client, version.run, remembered)
         run_id = run.info.run_id if run is not None else None
-        tags = {key: value[:5000] for key, value in self._tags(version).items()}
+        tags = {key: value[:5000] for key, value in version_tags(self._workspace, version).items()}
         model = self._logged(version, experiment_id, run_id, tags)
         there = run_id is not None or self._location.is_server
         return client.create_model_version(
@@ -219,7 +207,7 @@ class _Following:
             model.artifact_location,
             run_id=run_id,
             tags=tags,
-            description=_description(version, tags),
+            description=description(version, tags),
             model_id=model.model_id if there else None,
         )
 
@@ -234,7 +222,7 @@ class _Following:
             return ready[0]
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) / "model"
-            save(records.kept(self._workspace, version).folder, folder)
+            save_served_model(records.kept(self._workspace, version).folder, folder)
             model = self._client.create_logged_model(
                 experiment_id, name=name, source_run_id=run_id, tags=dict(tags), model_type="charpipe"
             )
@@ -245,36 +233,10 @@ class _Following:
                 raise
         return self._client.finalize_logged_model(model.model_id, "READY")
 
-    def _tags(self, version: Version) -> dict[str, str]:
-        tags = {
-            VERSION_TAG: str(version.version),
-            MODEL_TAG: version.model,
-            FILES_TAG: json.dumps(version.files),
-            RUN_TAG: version.run,
-            CORPUS_TAG: version.corpus,
-            "charpipe.arch": version.architecture,
-            "charpipe.settings": version.action,
-            "charpipe.by": version.by,
-        }
-        tags |= {f"charpipe.{name}": digest for name, digest in version.inputs.items()}
-        tags |= {f"charpipe.code.{name}": digest for name, digest in version.code.items()}
-        tags |= {
-            f"charpipe.{name}": f"{value:.6g}" for name, value in version.scores.items() if "bits" in name
-        }
-        if version.replaced is not None:
-            tags["charpipe.replaced"] = str(version.replaced)
-        if version.parent:
-            tags["charpipe.parent"] = version.parent
-        lines = decisions(self._workspace, version.corpus)
-        made = [line for line in lines if line.get("version") == version.version]
-        if made:
-            tags |= {"charpipe.decision": made[0]["digest"], "charpipe.reason": str(made[0]["reason"])}
-        return tags
-
     def _set_alias(
         self, alias: str, version: Version | None, there: Mapping[tuple[str, str], ModelVersion]
     ) -> None:
-        wanted = there.get(_key(version)) if version is not None else None
+        wanted = there.get(version_key(version)) if version is not None else None
         aliases = self._client.get_registered_model(self._name).aliases
         if wanted is None:
             if alias in aliases:
@@ -291,137 +253,6 @@ class _Following:
                 self._client.delete_model_version(self._name, version.version)
                 if self._location.is_own:
                     shutil.rmtree(_local(version.source), ignore_errors=True)
-
-
-def save(checkpoint: Path, folder: Path) -> None:
-    """Save a checkpoint's bundle as a model that MLflow can serve: charpipe's own files in `artifacts/bundle`, next
-    to the code that MLflow runs."""
-    from importlib.metadata import version
-
-    with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
-        # MLflow warns about its own types on import, and wants an input example, for which it would run the model now
-        warnings.simplefilter("ignore", UserWarning)
-        import mlflow.pyfunc
-
-        from charpipe.tracking import pyfunc as served
-
-        bundle = Path(temporary) / "bundle"
-        bundle.mkdir()
-        for name in BUNDLE:
-            shutil.copyfile(checkpoint / name, bundle / name)
-        mlflow.pyfunc.save_model(
-            str(folder),
-            python_model=str(served.__file__),
-            artifacts={"bundle": bundle.as_uri()},
-            signature=served.SIGNATURE,
-            pip_requirements=[f"charpipe=={version('charpipe')}"],
-        )
-
-
-def download_champion(location: Location, wanted: str, folder: Path) -> Path:
-    """Download the bundle of `champion:CORPUS` or `previous:CORPUS` from MLflow's registry, given only its URI.
-
-    Returns a folder in `folder` whose files match the recorded sha256. Raises RunError if there is none, or if it
-    differs from the record.
-    """
-    try:
-        return _download(location, wanted, folder)
-    except CharpipeError:
-        raise
-    except Exception as error:
-        raise explain(error, location) from error
-
-
-def _download(location: Location, wanted: str, folder: Path) -> Path:
-    from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
-
-    reference = parse_reference(wanted)
-    if reference is None:
-        raise UsageError(f"{wanted!r} names no champion; type champion:CORPUS or previous:CORPUS")
-    alias, corpus = reference
-    client = connect(location)
-    name = _registered(client, corpus)
-    try:
-        version = client.get_model_version_by_alias(name, alias)
-    except MlflowException as error:
-        raise RunError(f"the MLflow at {location.shown} knows no {alias} of {corpus!r} ({name})") from error
-    expected = json.loads(version.tags.get(FILES_TAG, "{}"))
-    target = folder / f"{file_name(name)}-{version.version}-{version.tags.get(MODEL_TAG, '')[:12]}"
-    if target.is_dir() and digests(target) == expected:
-        return target
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        fetched = Path(
-            download_artifacts(
-                artifact_uri=f"{version.source.rstrip('/')}/artifacts/bundle",
-                dst_path=temporary,
-                tracking_uri=location.uri,
-            )
-        )
-        if not expected or digests(fetched) != expected:
-            raise RunError(
-                f"the {alias} of {corpus} from {location.shown} is not what was recorded; nothing was kept"
-            )
-        shutil.rmtree(target, ignore_errors=True)
-        fetched.rename(target)
-    return target
-
-
-def _registered(client: MlflowClient, wanted: str) -> str:
-    """The registered model of a corpus, by its tag (the full identity, or an unambiguous short form), or by its own
-    name. Raises UsageError if there are several."""
-    there = _tagged(client)
-    meant = {wanted} if wanted in there.values() else set(called(wanted, there.values()))
-    found = [name for name, corpus in there.items() if name == wanted or corpus in meant]
-    if len(found) > 1:
-        several = "workspaces have a champion of" if len(meant) == 1 else "corpora may be meant by"
-        listed = ", ".join(f"champion:{there[name] if len(meant) > 1 else name}" for name in sorted(found))
-        raise UsageError(f"{len(found)} {several} {wanted!r} there; type one of: {listed}")
-    if found:
-        return found[0]
-    return wanted if wanted.startswith("charpipe-") else model_name(wanted)
-
-
-def _tagged(client: MlflowClient) -> dict[str, str]:
-    """The registered models created by charpipe: a mapping from name to corpus."""
-    found: dict[str, str] = {}
-    token = None
-    while True:
-        page = client.search_registered_models(
-            f"tags.`{CORPUS_TAG}` LIKE '%'", max_results=PAGE, page_token=token
-        )
-        found |= {one.name: one.tags[CORPUS_TAG] for one in page}
-        token = page.token
-        if not token:
-            return found
-
-
-def _description(version: Version, tags: Mapping[str, str]) -> str:
-    """The description: the score, the origin, and the reason for the promotion."""
-    score = version.scores.get("val/bits_per_char")
-    told = [f"val {score:.4f} bits per character"] if score is not None else []
-    return " · ".join([*told, version.run, tags.get("charpipe.reason", ""), f"by {version.by}"])
-
-
-def _key(version: Version) -> tuple[str, str]:
-    return str(version.version), version.model
-
-
-def _info(workspace: Workspace, version: Version) -> RunInfo | None:
-    """The `RunInfo` of the run that a version came from, or None if the run is gone."""
-    try:
-        return Run(workspace.runs / version.run).info
-    except RunError:
-        return None
-
-
-def _mlflow_id(workspace: Workspace, version: Version, location: Location) -> str | None:
-    try:
-        remembered = Run(workspace.runs / version.run).status.mlflow
-    except RunError:
-        return None
-    return remembered.get("run_id") if location.is_where(remembered) else None
 
 
 def _local(uri: str) -> Path:

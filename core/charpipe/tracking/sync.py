@@ -29,4 +29,4 @@ def catch_up(location: Location, run: Run, notify: Listener, experiment: str | N
     try:
         sync(location, run, experiment)
     except CharpipeError as error:
-        notify(Notice(f"{error}; later, `charpipe runs sync {run.name}` fills the gap", level="warning"))
+        notify(Notice(f"{error}; to complete it later, type: charpipe runs sync {run.name}", level="warning"))

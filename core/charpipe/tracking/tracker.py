@@ -95,4 +95,4 @@ class MlflowTracker:
                 self._ending.wait(pause)
 
     def _sentence(self, reason: str) -> str:
-        return f"tracking is incomplete: {reason}; later, `charpipe runs sync {self.run.name}` fills the gap"
+        return f"tracking is incomplete: {reason}; to complete it later, type: charpipe runs sync {self.run.name}"

@@ -156,9 +156,9 @@ class Upload:
                     yield key, float(value), time, line["step"]
 
     def _plot(self) -> None:
-        figure = losses.draw(self.run)
-        if figure is not None:
-            self.client.log_figure(self.run_id, figure, "plots/losses.png")
+        drawn = losses.draw(self.run)
+        if drawn is not None:
+            self.client.log_text(self.run_id, drawn, "plots/losses.svg")
 
 
 def _note(step: int, text: str) -> str:

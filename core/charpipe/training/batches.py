@@ -93,7 +93,7 @@ def fit_batches(
     if transitions < 1:
         raise UsageError(
             f"the training split holds {len(tokens)} tokens, and training needs at least two; name a larger "
-            "corpus, or give train a larger share of it (corpora.NAME.split)"
+            "corpus, or give train a larger fraction of it (corpora.NAME.split)"
         )
     window = min(window, transitions)
     batch_size = min(batch_size, max(1, transitions // (window * MIN_WINDOWS)))

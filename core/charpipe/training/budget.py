@@ -16,7 +16,7 @@ from charpipe.training.plan import EVALUATIONS, LONGEST_INTERVAL, Plan, Segment
 
 SHARE = 0.012
 """Share of the budget for measuring before training. One step is measured in any case."""
-LEAST, MOST = 5, 200
+MIN_MEASURED, MAX_MEASURED = 5, 200
 """Steps measured: at least, if the budget allows, and at most."""
 CERTAIN = 4
 """Measuring ends early where `most` steps fit even if each took so many times the slowest one measured."""
@@ -46,12 +46,12 @@ def steps_within(
     `stop()` becomes true."""
     started = time.perf_counter()
     times: list[float] = []
-    for number in range(MOST):
+    for number in range(MAX_MEASURED):
         before = time.perf_counter()
         step(number)
         times.append(time.perf_counter() - before)
         spent = time.perf_counter() - started + min(times) > seconds * SHARE
-        if stop() or spent or (number + 1 >= LEAST and most * max(times) * CERTAIN < seconds):
+        if stop() or spent or (number + 1 >= MIN_MEASURED and most * max(times) * CERTAIN < seconds):
             break
     # The first steps also allocate memory and warm caches up.
     rate = median(times[len(times) // 3 :])

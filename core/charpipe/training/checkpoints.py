@@ -81,7 +81,7 @@ def publish_checkpoint(folder: Path, step: int, write: Callable[[Path], None]) -
     except (OSError, SafetensorError, StoreError) as error:
         raise RunError(
             f"the checkpoint of step {step} cannot be written to {folder}: {error}; earlier checkpoints "
-            "are whole; make room there and give the same command again"
+            "are intact; make room there and give the same command again"
         ) from error
     return final
 
@@ -119,22 +119,26 @@ def newest_first(folder: Path) -> list[Path]:
     return sorted((path for path in folder.glob("step-*") if path.is_dir()), reverse=True)
 
 
-def last_checkpoint(folder: Path, tell: Listener | None = None) -> Path | None:
-    """The newest complete checkpoint of a run, or None. `tell` gets a Notice for each damaged one that is skipped."""
+def last_checkpoint(folder: Path, notify: Listener | None = None) -> Path | None:
+    """The newest complete checkpoint of a run, or None. `notify` gets a Notice for each damaged one that is skipped."""
     found = newest_first(folder)
     for index, path in enumerate(found):
         wrong = damage(path)
         if wrong is None:
             return path
-        if tell is not None:
-            then = "using the one before" if index + 1 < len(found) else "none is whole: starting anew"
-            tell(Notice(f"checkpoint {path.name} is damaged ({wrong}); {then}", level="warning"))
+        if notify is not None:
+            then = (
+                "using the previous one"
+                if index + 1 < len(found)
+                else "none is intact: training starts from step 0"
+            )
+            notify(Notice(f"checkpoint {path.name} is damaged ({wrong}); {then}", level="warning"))
     return None
 
 
-def best_checkpoint(folder: Path, tell: Listener | None = None) -> Path | None:
+def best_checkpoint(folder: Path, notify: Listener | None = None) -> Path | None:
     """The checkpoint with the lowest validation loss so far, or the last one where nothing was validated."""
-    last = last_checkpoint(folder, tell)
+    last = last_checkpoint(folder, notify)
     return (best_until(last) or last) if last else None
 
 

@@ -40,7 +40,9 @@ class ExponentialMovingAverage:
         """
         own = tensors(self._trained)
         if {name: t.shape for name, t in trained.items()} != {name: t.shape for name, t in own.items()}:
-            raise RunError("the checkpoint lacks the weights that its average is of; name an earlier one")
+            raise RunError(
+                "the checkpoint holds averaged weights but not the trained ones; name an earlier checkpoint"
+            )
         self.network.load_state_dict(averaged, strict=False)
         self._trained.load_state_dict(trained, strict=False)
 

@@ -16,6 +16,7 @@ from charpipe.kernels.jit.amx_switch import SWITCH
 from charpipe.kernels.jit.processor import amx_refusal, this_processor
 from charpipe.models.engine import obstacle
 from charpipe.models.engine.cuda_graphs import fitting_precision
+from charpipe.models.engine.trial import SHARE, TRIES, choose_by_trial
 from charpipe.models.precision import Precision, choose_device, choose_precision
 from charpipe.training.batches import Batches
 
@@ -105,8 +106,6 @@ def try_engines(
     network: nn.Module, settings: TrainConfig, batches: Batches, precision: Precision, threads: int
 ) -> tuple[str, str]:
     """The engine that is faster in a short trial, and why. A training too short for a trial takes the fast engine."""
-    from charpipe.models.engine.trial import SHARE, TRIES, choose_by_trial
-
     seconds = math.inf if settings.steps is not None else parse_budget(settings.budget) * SHARE / 2
     if settings.steps is not None and settings.steps * SHARE < 2 * (TRIES + 1):
         return "fast", "this training is too short to try both engines"

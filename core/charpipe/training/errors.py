@@ -15,7 +15,7 @@ from charpipe.errors import TrainingError
 def divergence(step: int, settings: TrainConfig) -> TrainingError:
     """The error for a loss or weights that are not finite after `step` updates. The caller raises it."""
     return TrainingError(
-        f"the loss is not finite at step {step:,}; what was saved before is whole; try a lower rate: "
+        f"the loss is not finite at step {step:,}; earlier checkpoints are intact; try a lower rate: "
         f"--set train.learning_rate={settings.learning_rate / 2:g}"
     )
 
@@ -35,6 +35,6 @@ def out_of_memory_as_training_error(settings: TrainConfig) -> Iterator[None]:
         if not refused:
             raise
         raise TrainingError(
-            "there is not enough memory to train this; what was saved before is whole; try smaller steps: "
+            "there is not enough memory to train this; earlier checkpoints are intact; try a smaller batch: "
             f"--set train.batch_size={max(1, settings.batch_size // 2)}"
         ) from error

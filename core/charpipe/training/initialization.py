@@ -17,7 +17,7 @@ from charpipe.training.optimizers import load_optimizer_state
 from charpipe.training.setup import Setup, build_setup
 from charpipe.training.snapshot import restore
 from charpipe.training.state import State, new_state
-from charpipe.training.warm_start import WarmStart, load_warm_start
+from charpipe.training.warm_start import WarmStartCheckpoint, load_warm_start
 
 
 def initialize(
@@ -25,7 +25,7 @@ def initialize(
     tokens: NDArray[Any],
     settings: TrainConfig,
     resume: Path | None = None,
-    warm_start: WarmStart | None = None,
+    warm_start: WarmStartCheckpoint | None = None,
 ) -> tuple[Setup, State]:
     """The setup and the state of a training, on its device. `resume`, a checkpoint of this run, wins over `warm_start`.
 

@@ -27,7 +27,7 @@ from charpipe.training.setup import Setup
 from charpipe.training.state import State
 from charpipe.training.threads import threads_for_updates
 from charpipe.training.update import build_update, scheduled_rate
-from charpipe.training.warm_start import WarmStart
+from charpipe.training.warm_start import WarmStartCheckpoint
 
 
 def train(
@@ -39,7 +39,7 @@ def train(
     validation: NDArray[Any] | None = None,
     encoding: Encoding | None = None,
     resume: Path | None = None,
-    warm_start: WarmStart | None = None,
+    warm_start: WarmStartCheckpoint | None = None,
     run: str = "run",
     stop: Callable[[], bool] = lambda: False,
     sampling: SampleConfig | None = None,

@@ -145,5 +145,7 @@ def rest_of(plan: Plan, current: Plan, step: int) -> Sequence[Segment]:
     known = len(current.segments)
     rest = plan.segments[known:]
     if plan.segments[:known] != current.segments or any(segment.step <= step for segment in rest[:1]):
-        raise RunError("the training to go on with was planned otherwise; leave the plan out, or train anew")
+        raise RunError(
+            "the training to resume has another plan of steps; leave the plan out, or train a new run"
+        )
     return rest

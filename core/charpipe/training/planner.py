@@ -123,7 +123,7 @@ class Planner:
 def _too_short(settings: TrainConfig, spent: float) -> Notice:
     return Notice(
         f"the budget of {settings.budget} was spent before the first update: loading and compiling took {spent:.1f} s; "
-        "a single update is made, which teaches next to nothing. Give a longer budget (--budget, train.budget); what "
+        "a single update is made, which trains next to nothing. Give a longer budget (--budget, train.budget); what "
         "was compiled is kept for it",
         "warning",
     )

@@ -121,7 +121,9 @@ def restore(state: State, checkpoint: Checkpoint, device: torch.device) -> None:
         state.network.load_state_dict(checkpoint.weights, strict=False)
     load_optimizer_state(state.optimizer, state.network, checkpoint.optimizer)
     if _shapes(checkpoint.recurrent) != _shapes(state.recurrent):
-        raise RunError("the checkpoint carries another state than this model and batch; name an earlier one")
+        raise RunError(
+            "the recurrent state in the checkpoint does not fit this model and batch size; name an earlier checkpoint"
+        )
     state.recurrent = {name: values.to(device) for name, values in checkpoint.recurrent.items()}
     state.step, state.seconds, state.plan = saved["step"], saved["seconds"], plan_of(saved)
     state.loss_sum = torch.tensor(saved["recent"], device=device)

@@ -24,14 +24,14 @@ OPTIMIZER_SETTINGS = ("optimizer", "betas", "decay", "momentum")
 
 
 @dataclass(frozen=True)
-class WarmStart:
+class WarmStartCheckpoint:
     """The checkpoint to start from: its folder, and the steps of data that its run and those before it have read."""
 
     folder: Path
     offset: int
 
 
-def load_warm_start(start: WarmStart, model: Model, settings: TrainConfig) -> dict[str, Tensor]:
+def load_warm_start(start: WarmStartCheckpoint, model: Model, settings: TrainConfig) -> dict[str, Tensor]:
     """Load the checkpoint's weights into `model` and return its optimizer state, empty where the settings differ.
 
     Raises RunError where the checkpoint is damaged, of another model, or of a vocabulary that this one does not extend.
@@ -68,8 +68,8 @@ def check_extends(parent: dict[str, Any], child: dict[str, Any], before: int, af
     if parent == child or (grown and rest[0] == rest[1] and before < after):
         return
     raise RunError(
-        f"the model to start from speaks another vocabulary ({before} tokens), which this one ({after}) does not "
-        "extend; start afresh"
+        f"the model to start from has another vocabulary ({before} tokens), which this one ({after}) does not "
+        "extend; nothing was loaded; leave --from out"
     )
 
 

@@ -165,7 +165,7 @@ def _check_cron(where: str, schedule: Schedule) -> None:
         due = asyncio.run(CronSchedule(cron=schedule.cron, timezone=schedule.timezone).get_dates(1))
     except Exception as error:
         raise UsageError(
-            f'{where}: {schedule.cron!r} is no cron line that ever comes due; write it as in "0 3 * * *"'
+            f'{where}: {schedule.cron!r} is not a valid cron line; write it as in "0 3 * * *"'
         ) from error
     if not due:
         raise UsageError(f"{where}: {schedule.cron!r} never comes due")

@@ -13,12 +13,13 @@ from charpipe.cli.arguments import JsonArray, JsonLines, JsonObject
 from charpipe.cli.environment import open_registry, open_workspace, settings
 from charpipe.cli.output import print_json, print_table
 from charpipe.errors import CharpipeError, UsageError
+from charpipe.events import Notice
+from charpipe_pipelines.server import Api, become_client, choose
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
     from charpipe_pipelines.deployments.catalogue import Deployment
-    from charpipe_pipelines.server import Api
 
 RETRIES = 3
 app = typer.Typer(no_args_is_help=True)
@@ -26,12 +27,12 @@ Name = Annotated[str, typer.Argument(help="A deployment of pipelines.toml.")]
 
 
 def serve(
-    limit: Annotated[int, typer.Option(min=1, help="Runs at a time; others wait their turn.")] = 1,
+    limit: Annotated[int, typer.Option(min=1, help="Runs at a time; others wait.")] = 1,
     json: JsonLines = False,
 ) -> None:
     """Run the deployments of pipelines.toml on schedule, each in a process of its own, until Ctrl-C or SIGTERM.
 
-    What runs then is saved first, and goes on at the next start; the schedules stay active.
+    Runs in progress are saved first, and resume at the next start; the schedules stay active.
     """
     from charpipe.cli.signals import until_done
     from charpipe.stages import Stop
@@ -51,19 +52,19 @@ def serve(
         flows = {name: entrypoint(pipeline) for name, pipeline in pipelines.items()}
         console.introduce(deployments)
         until_done(
-            lambda: serving.serve(workspace, deployments, flows, api, limit, console.tell, stop),
+            lambda: serving.serve(workspace, deployments, flows, api, limit, console.report, stop),
             stop,
             lambda event: None,
         )
-        console.tell("stopped")
+        console.report("stopped")
 
 
 def deploy(
-    pool: Annotated[str, typer.Option(help="The work pool whose workers carry the runs out.")],
+    pool: Annotated[str, typer.Option(help="The work pool whose workers execute the runs.")],
     name: Annotated[str | None, typer.Argument(help="One deployment.  [default: all of them]")] = None,
     job_variables: Annotated[
         str | None,
-        typer.Option(metavar="JSON", help="Laid over the pool's job template.  [default: nothing]"),
+        typer.Option(metavar="JSON", help="Overrides of the pool's job variables.  [default: nothing]"),
     ] = None,
 ) -> None:
     """Register the deployments of pipelines.toml with a Prefect server's work pool, instead of serving them here."""
@@ -82,7 +83,7 @@ def deploy(
 
 @app.command("list")
 def list_deployments(json: JsonArray = False) -> None:
-    """The deployments of pipelines.toml: when they run next, and how the last run ended."""
+    """List the deployments of pipelines.toml: when each runs next, and how its last run ended."""
     from charpipe_pipelines.deployments.serving import is_served
     from charpipe_pipelines.deployments.status import status_of
 
@@ -106,12 +107,12 @@ def list_deployments(json: JsonArray = False) -> None:
     drop, whole = ("works on", "schedule", "pipeline", "last run"), ("works on", "pipeline")
     print_table(columns, cells, empty, drop=drop, whole=whole)
     if not served and any(not row.get("work_pool") for row in rows):
-        typer.echo("\nNobody serves this workspace; type: charpipe serve")
+        typer.echo("\nNo process serves this workspace; type: charpipe serve")
 
 
 @app.command("run")
 def run(name: Name, json: JsonObject = False) -> None:
-    """Let a deployment run now, beside its schedule."""
+    """Start a run of a deployment now, in addition to its schedule."""
     from charpipe_pipelines.deployments.catalogue import pick
     from charpipe_pipelines.deployments.serving import is_served
 
@@ -126,28 +127,30 @@ def run(name: Name, json: JsonObject = False) -> None:
     if json:
         print_json({"deployment": name, "flow_run": flow_run.name, "id": str(flow_run.id)})
     else:
-        typer.echo(f"{name}: the run {flow_run.name} begins in a moment; see: charpipe deployments list")
+        typer.echo(
+            f"{name}: the run {flow_run.name} starts soon; to follow it, type: charpipe deployments list"
+        )
 
 
 @app.command("pause")
 def pause(name: Name) -> None:
-    """Schedule no more runs of a deployment; one that runs goes on."""
+    """Pause a deployment's schedule; a run in progress continues."""
     from charpipe_pipelines.deployments.catalogue import pick
 
     deployment = pick(_read(), name)
     with _client() as client:
         client.pause_deployment(_registered(client, deployment).id)
-    typer.echo(f"{name} is paused; to go on: charpipe deployments resume {name}")
+    typer.echo(f"{name} is paused; to resume it, type: charpipe deployments resume {name}")
 
 
 @app.command("resume")
 def resume(name: Name) -> None:
-    """Schedule a paused deployment again."""
+    """Resume a paused deployment's schedule."""
     from charpipe_pipelines.deployments.catalogue import pick
 
     deployment = pick(_read(), name)
     if deployment.config.paused:
-        raise UsageError(f"deployments.{name}.paused = true in pipelines.toml; take that out first")
+        raise UsageError(f"deployments.{name}.paused = true in pipelines.toml; remove it there first")
     with _client() as client:
         client.resume_deployment(_registered(client, deployment).id)
     typer.echo(f"{name} is scheduled again")
@@ -155,7 +158,6 @@ def resume(name: Name) -> None:
 
 def _read() -> list[Deployment]:
     from charpipe_pipelines.deployments.catalogue import read_deployments
-    from charpipe_pipelines.server import become_client
 
     workspace = open_workspace()
     become_client(workspace)
@@ -163,9 +165,6 @@ def _read() -> list[Deployment]:
 
 
 def _api() -> Api:
-    from charpipe.events import Notice
-    from charpipe_pipelines.server import choose
-
     def tell(event: Any) -> None:
         if isinstance(event, Notice):
             typer.echo(event.message, err=True)
@@ -195,7 +194,7 @@ def _client(absent: CharpipeError | None = None) -> Iterator[SyncPrefectClient]:
         ) from error
     except httpx.HTTPError as error:
         raise CharpipeError(
-            f"the Prefect server at {url} did not answer ({type(error).__name__}); type the same again"
+            f"the Prefect server at {url} did not answer ({type(error).__name__}); run the command again"
         ) from error
 
 
@@ -211,7 +210,7 @@ def _registered(client: Any, deployment: Deployment) -> Any:
 
 def _nobody(deployment: Deployment) -> CharpipeError:
     return CharpipeError(
-        f"nobody serves this workspace, so {deployment.name} would not start; type `charpipe serve` in another "
+        f"no process serves this workspace, so {deployment.name} would not start; type `charpipe serve` in another "
         f"terminal, or run it here: {deployment.command}"
     )
 

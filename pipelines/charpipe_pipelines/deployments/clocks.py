@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from dateutil.rrule import rrulestr  # type: ignore[import-untyped]
+
 YEARS = 10
-"""For how long ahead skipped times are replaced; registering again begins anew."""
+"""For how long ahead skipped times are replaced; registering again computes them again."""
 LONGEST_RULE = 6_000
 """Characters: Prefect refuses rules of more than 6,500."""
 OFTEN = 48
@@ -87,8 +89,6 @@ def _change(low: datetime, high: datetime, zone: ZoneInfo) -> datetime:
 
 
 def _skipped(rules: list[str], start: datetime, gap: Gap) -> list[datetime]:
-    from dateutil.rrule import rrulestr  # type: ignore[import-untyped]
-
     # a rule that counts days must be counted from its start; any other may start on the day itself
     begin = start if any("INTERVAL" in rule for rule in rules) else datetime(gap[0].year, gap[0].month, 1)
     text = "\n".join([f"DTSTART:{begin:{_STAMP}}", *rules])

@@ -24,11 +24,11 @@ class Console:
         if self._json:
             return
         for one in deployments:
-            when = str(one.config.schedule) if one.config.schedule else "only when asked for"
+            when = str(one.config.schedule) if one.config.schedule else "only on demand"
             paused = "  (paused)" if one.config.paused else ""
             typer.echo(f"{one.name}  {one.pipeline.name}  {one.subject}  {when}{paused}")
 
-    def tell(self, event: str, **facts: Any) -> None:
+    def report(self, event: str, **facts: Any) -> None:
         """Print one event."""
         if self._json:
             line: dict[str, Any] = {
@@ -47,12 +47,12 @@ def _sentence(event: str, facts: dict[str, Any]) -> str:
             page = str(facts["url"]).removesuffix("/api")
             return f"{'the server is back' if facts['again'] else 'serving'}: {page}/deployments"
         case "lost":
-            return f"the Prefect server is gone ({facts['why']}); what runs goes on, and it is tried again"
+            return f"the Prefect server is gone ({facts['why']}); runs in progress continue; trying again"
         case "started":
             again = " again" if facts["run_count"] else ""
             return f"{who}: started{again} ({facts['flow_run']})"
         case "adopted":
-            return f"{who}: still going ({facts['flow_run']}), from before"
+            return f"{who}: still running ({facts['flow_run']}), started before this process"
         case "ended":
             message = f": {facts['message']}" if facts["message"] else ""
             after = f"; {facts['next']}" if "next" in facts else ""
@@ -62,12 +62,12 @@ def _sentence(event: str, facts: dict[str, Any]) -> str:
         case "named":
             return f"{who}: {facts['before']} is now called {facts['flow_run']}"
         case "saving":
-            return f"stopping: {facts['runs']} saved first (Ctrl-C once more leaves at once; it saves all the same)"
+            return f"stopping: {facts['runs']} are saved first (Ctrl-C again exits at once; they are still saved)"
         case "skipped":
             return f"{who}: {facts['runs']} skipped: {facts['why']}"
         case "stopping" | "paused":
             return f"{who}: {event}: {facts['why']}"
         case "crashed":
-            return f"{facts['flow_run']}: its process was killed; told Prefect"
+            return f"{facts['flow_run']}: its process was killed; Prefect shows it as crashed"
         case _:
             return event

@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 300.0
 """For a run that was told to save and end, before its process is killed."""
 RETRY_SECONDS = 5.0
-"""Before a run whose process was killed is gone on with."""
-STRAYS_EVERY = 5.0
-Tell = Callable[..., None]
+"""Seconds before a run whose process was killed is resumed."""
+ORPHANS_EVERY = 5.0
+Report = Callable[..., None]
 
 
 class Dispatcher:
     """The runs of one serving process. `flows` maps flow names to entrypoints, for runs without a deployment;
-    `tell(event, **facts)` reports events; every method that takes a client
+    `report(event, **facts)` reports events; every method that takes a client
     may raise what the client raises when the server is gone, and can then be called again."""
 
     def __init__(
@@ -48,7 +48,7 @@ class Dispatcher:
         flows: Mapping[str, str],
         environ: Mapping[str, str],
         limit: int,
-        tell: Tell,
+        report: Report,
     ) -> None:
         self.processes: dict[UUID, FlowProcess] = {}
         self._deployments: dict[UUID, Deployment] = {}
@@ -56,9 +56,9 @@ class Dispatcher:
         self._flows = flows
         self._environ = dict(environ)
         self._limit = limit
-        self._tell = tell
+        self._report = report
         self._seen: dict[UUID, datetime] = {}
-        self._strays_due = 0.0
+        self._orphans_due = 0.0
         self._names: dict[UUID, str] = {}
         """What each run was last called in the log."""
 
@@ -77,11 +77,11 @@ class Dispatcher:
                 pid = flow_processes.find(run.id, self._workspace.root)
                 child = FlowProcess(run.id, run.deployment_id, pid or -1)
                 if pid is None:
-                    self._settle(client, child)
+                    self._finish(client, child)
                 else:
                     self.processes[run.id] = child
                     self._names[run.id] = run.name
-                    self._tell("adopted", deployment=self._name(child), flow_run=run.name, pid=pid)
+                    self._report("adopted", deployment=self._name(child), flow_run=run.name, pid=pid)
 
     def tick(self, client: SyncPrefectClient) -> None:
         """Check once which runs ended, which are to be cancelled and which are due."""
@@ -96,11 +96,11 @@ class Dispatcher:
         self._seen = {run.id: self._seen[run.id] for run in due if run.id in self._seen}
         for id_, runs in by_deployment.items():
             self._follow(client, id_, runs)
-        if time.monotonic() >= self._strays_due:
-            self._strays_due = time.monotonic() + STRAYS_EVERY
+        if time.monotonic() >= self._orphans_due:
+            self._orphans_due = time.monotonic() + ORPHANS_EVERY
             for child in self.processes.values():
                 self._follow_name(child, client.read_flow_run(child.flow_run).name)
-            self._look_for_strays(client)
+            self._check_orphans(client)
 
     def stop_all(self, why: str = "shutdown") -> None:
         """Ask every run to save and exit."""
@@ -127,7 +127,7 @@ class Dispatcher:
             for child in running:
                 if child.why_stopped is None:
                     child.stop("replace")
-                    self._tell("stopping", deployment=deployment.name, why="a later run takes its place")
+                    self._report("stopping", deployment=deployment.name, why="a later run replaces it")
         if decision.start is not None and len(self.processes) < self._limit:
             self._start(client, decision.start.id, id_, deployment.folder, self._environ)
 
@@ -142,7 +142,7 @@ class Dispatcher:
             client.set_flow_run_state(due.id, state, force=True)
             counts[reason] += 1
         for reason, count in counts.items():
-            self._tell("skipped", deployment=deployment.name, runs=count, why=reason)
+            self._report("skipped", deployment=deployment.name, runs=count, why=reason)
 
     def _start(
         self,
@@ -167,7 +167,7 @@ class Dispatcher:
                 client.update_flow_run(flow_run, infrastructure_pid=orphans.whose(child.pid))
         run = client.read_flow_run(flow_run)
         self._names[flow_run] = run.name
-        self._tell(
+        self._report(
             "started",
             deployment=self._name(child),
             flow_run=run.name,
@@ -180,15 +180,15 @@ class Dispatcher:
         """Report once that Prefect renamed a run, after the training run that it started."""
         before = self._names.get(child.flow_run)
         if before is not None and before != name:
-            self._tell("named", deployment=self._name(child), flow_run=name, before=before)
+            self._report("named", deployment=self._name(child), flow_run=name, before=before)
         self._names[child.flow_run] = name
 
     def _reap(self, client: SyncPrefectClient) -> None:
         for id_, child in list(self.processes.items()):
             if child.ended():
-                self._settle(client, child)
+                self._finish(client, child)
                 del self.processes[id_]
-            elif child.why_stopped is not None and time.monotonic() - child.told > GRACE_SECONDS:
+            elif child.why_stopped is not None and time.monotonic() - child.stop_requested > GRACE_SECONDS:
                 child.kill()
 
     def _cancel(self, client: SyncPrefectClient) -> None:
@@ -196,30 +196,30 @@ class Dispatcher:
             child = self.processes[id_]
             if child.why_stopped is None:
                 child.stop("cancel")
-                self._tell("stopping", deployment=self._name(child), why="cancelled in Prefect's page")
+                self._report("stopping", deployment=self._name(child), why="cancelled in Prefect's page")
 
-    def _settle(self, client: SyncPrefectClient, child: FlowProcess) -> None:
+    def _finish(self, client: SyncPrefectClient, child: FlowProcess) -> None:
         """Set Prefect's state of a run from how its process ended."""
         from prefect.states import AwaitingRetry, Cancelled, Crashed
 
         run = client.read_flow_run(child.flow_run)
         state: Any = run.state
         if state is not None and state.is_cancelling():
-            state = Cancelled(message="cancelled; what it had saved is kept")
+            state = Cancelled(message="cancelled; its checkpoints are kept")
             client.set_flow_run_state(run.id, state, force=True)
         elif state is None or not state.is_final():
             if state is not None and state.is_scheduled():
                 return  # it was postponed, by itself or in the UI
             log = "" if child.was_killed else f"; see {self._log(child.deployment)}"
-            state = Crashed(message=f"{child.how}; what it had saved is kept{log}")
+            state = Crashed(message=f"{child.how}; its checkpoints are kept{log}")
             client.set_flow_run_state(run.id, state, force=True)
             orphans.end_tasks(client, run.id)
         again: Any = None
         if child.why_stopped == "shutdown" and not state.is_completed():
-            again = AwaitingRetry(message="it goes on when charpipe serve is back")
+            again = AwaitingRetry(message="it resumes when charpipe serve is running again")
         elif state.is_crashed() and self._may_go_on(client, child):
             moment = datetime.fromtimestamp(time.time() + RETRY_SECONDS, UTC)
-            again = AwaitingRetry(scheduled_time=moment, message="it goes on from what it had saved")
+            again = AwaitingRetry(scheduled_time=moment, message="it resumes from its last checkpoint")
         if again is not None:
             client.set_flow_run_state(run.id, again, force=True)
         self._follow_name(child, run.name)
@@ -227,7 +227,7 @@ class Dispatcher:
         if state.is_completed() and (decision := decided(self._workspace, run.name)) is not None:
             facts["decision"] = decision
         seconds = round(time.monotonic() - child.began, 1)
-        self._tell(
+        self._report(
             "ended",
             deployment=self._name(child),
             flow_run=run.name,
@@ -244,9 +244,9 @@ class Dispatcher:
         crashes = [state for state in client.read_flow_run_states(child.flow_run) if state.is_crashed()]
         return len(crashes) <= self._deployments[child.deployment].config.retries
 
-    def _look_for_strays(self, client: SyncPrefectClient) -> None:
+    def _check_orphans(self, client: SyncPrefectClient) -> None:
         """Runs without a deployment: retried in Prefect's UI, or left as running by a killed process."""
-        orphans.mark_crashed(client, set(self.processes), self._tell)
+        orphans.mark_crashed(client, set(self.processes), self._report)
         for run, entrypoint in orphans.retried(client, self._flows):
             if run.id not in self.processes and len(self.processes) < self._limit:
                 environ = {**self._environ, "PREFECT__FLOW_ENTRYPOINT": entrypoint}

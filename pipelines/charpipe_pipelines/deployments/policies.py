@@ -46,7 +46,7 @@ def decide(due: Sequence[Due], running: bool, config: DeploymentConfig) -> Overl
     if not running:
         return OverlapDecision(waiting[0] if waiting else None, skipped)
     if config.overlap == "skip":
-        skipped += [(one, "the run before it is still going") for one in waiting if not one.again]
+        skipped += [(one, "the previous run is still in progress") for one in waiting if not one.again]
     stop = config.overlap == "replace" and any(not one.again for one in waiting)
     return OverlapDecision(None, skipped, stop)
 
@@ -54,17 +54,17 @@ def decide(due: Sequence[Due], running: bool, config: DeploymentConfig) -> Overl
 def _drop_missed(due: list[Due], config: DeploymentConfig) -> tuple[list[Due], list[tuple[Due, str]]]:
     missed = [one for one in due if one.missed]
     if config.late == "skip":
-        return _without(due, missed, "its time passed while nobody served, and late = skip")
+        return _without(due, missed, "its time passed while no process served, and late = skip")
     if any(one.again for one in due):
         return _without(
-            due, missed, "its time passed while nobody served; the run that goes on stands for it"
+            due, missed, "its time passed while no process served; the run in progress replaces it"
         )
     return due, []
 
 
 def _keep_newest(due: list[Due]) -> tuple[list[Due], list[tuple[Due, str]]]:
     scheduled = [one for one in due if one.by_schedule and not one.again]
-    return _without(due, scheduled[:-1], "a later run of the same schedule is due and stands for it")
+    return _without(due, scheduled[:-1], "a later run of the same schedule is due and replaces it")
 
 
 def _without(due: list[Due], dropped: list[Due], reason: str) -> tuple[list[Due], list[tuple[Due, str]]]:

@@ -79,8 +79,8 @@ def register(
     if pool is None and known is not None and known.work_pool_name:
         name = f"{deployment.pipeline.name}/{deployment.name}"
         raise UsageError(
-            f"{name} is registered with the work pool {known.work_pool_name}, whose workers carry it out; to serve "
-            f"it instead, first: prefect deployment delete {name}"
+            f"{name} is registered with the work pool {known.work_pool_name}, whose workers execute it; to serve "
+            f"it with `charpipe serve`, type first: prefect deployment delete {name}"
         )
     schedules = []
     if config.schedule is not None:
@@ -111,7 +111,7 @@ def _in_a_pool(deployment: Deployment, workspace: Workspace, given: Mapping[str,
     if overlap not in strategies:
         raise UsageError(
             f"deployments.{deployment.name}.overlap: the workers of a pool cannot {overlap} a run; "
-            "say wait or skip, or use `charpipe serve`"
+            "set overlap to wait or skip, or use `charpipe serve`"
         )
     env = {"CHARPIPE_HOME": str(workspace.root), **given.get("env", {})}
     return {
@@ -161,7 +161,7 @@ def _description(deployment: Deployment) -> str:
     config = deployment.config
     lines = [config.summary, ""] if config.summary else []
     lines += [f"{code(deployment.pipeline.name)} of {code(deployment.subject)}", ""]
-    when = str(config.schedule) if config.schedule else "only when asked for"
+    when = str(config.schedule) if config.schedule else "only on demand"
     lines += [f"* when: {when}", f"* late: {config.late}, overlap: {config.overlap}"]
     lines += [f"* {code(f'{key} = {json.dumps(value)}')}" for key, value in deployment.settings.items()]
     return "\n".join(lines)
@@ -175,6 +175,6 @@ def check_pool(client: SyncPrefectClient, pool: str) -> None:
         client.read_work_pool(pool)
     except ObjectNotFound as error:
         raise UsageError(
-            f"there is no work pool {pool!r} on this Prefect server; make one: "
+            f"there is no work pool {pool!r} on this Prefect server; to create it, type: "
             f"prefect work-pool create {pool} --type process"
         ) from error

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from filelock import FileLock, Timeout
+
 from charpipe.errors import CharpipeError, UsageError
 from charpipe.stages import Stop
 from charpipe.store.locks import exclusive
 from charpipe.workspace import Workspace
 from charpipe_pipelines.deployments.catalogue import Deployment
-from charpipe_pipelines.deployments.dispatcher import Dispatcher, Tell
+from charpipe_pipelines.deployments.dispatcher import Dispatcher, Report
 from charpipe_pipelines.deployments.registration import connect, pause_leftovers, register
 from charpipe_pipelines.server import Api
 
@@ -33,7 +35,7 @@ def held(workspace: Workspace) -> Iterator[None]:
     """Hold the lock of the one process that serves this workspace. Raises CharpipeError naming its holder."""
 
     def refuse(holder: str) -> None:
-        raise CharpipeError(f"{workspace.root} is served already, by {holder}; stop that one first")
+        raise CharpipeError(f"{workspace.root} is already served by {holder}; stop that process first")
 
     with exclusive(workspace.prefect / "serve.lock", refuse):
         yield
@@ -41,8 +43,6 @@ def held(workspace: Workspace) -> Iterator[None]:
 
 def is_served(workspace: Workspace) -> bool:
     """Whether a process serves this workspace now."""
-    from filelock import FileLock, Timeout
-
     try:
         with FileLock(workspace.prefect / "serve.lock", timeout=0):
             return False
@@ -56,7 +56,7 @@ def serve(
     flows: Mapping[str, str],
     api: Api,
     limit: int,
-    tell: Tell,
+    report: Report,
     stop: Stop,
 ) -> None:
     """Serve until `stop` is requested, then let the running flows save and exit; the schedules stay active.
@@ -65,16 +65,16 @@ def serve(
     where there is none at the start.
     """
     environ = os.environ | {"CHARPIPE_HOME": str(workspace.root)}
-    dispatcher = Dispatcher(workspace, flows, environ, limit, tell)
+    dispatcher = Dispatcher(workspace, flows, environ, limit, report)
     served = lost = False
     while not stop.event.is_set():
         try:
             url = api.reach()
             with connect(url) as client:
-                registered = _register(client, deployments, workspace, tell, own=api.server is not None)
+                registered = _register(client, deployments, workspace, report, own=api.server is not None)
                 dispatcher.adopt(client, registered, url, own=api.server is not None)
                 if lost or not served:
-                    tell("serving", url=url, again=lost)
+                    report("serving", url=url, again=lost)
                 served, lost = True, False
                 while not stop.event.wait(POLL_SECONDS):
                     dispatcher.tick(client)
@@ -83,24 +83,28 @@ def serve(
                 dispatcher.stop_all()
                 raise
             if not lost and not _is_busy(error):
-                tell("lost", why=_first_line(error))
+                report("lost", why=_first_line(error))
                 lost = True
             stop.event.wait(AGAIN_SECONDS)
-    _farewell(dispatcher, api, tell)
+    _farewell(dispatcher, api, report)
 
 
 def _register(
-    client: SyncPrefectClient, deployments: Sequence[Deployment], workspace: Workspace, tell: Tell, own: bool
+    client: SyncPrefectClient,
+    deployments: Sequence[Deployment],
+    workspace: Workspace,
+    report: Report,
+    own: bool,
 ) -> dict[UUID, Deployment]:
     registered = {register(client, one, workspace): one for one in deployments}
     for name in pause_leftovers(client, set(registered), workspace, own):
-        tell("paused", deployment=name, why="it is in pipelines.toml no more")
+        report("paused", deployment=name, why="it is no longer in pipelines.toml")
     return registered
 
 
-def _farewell(dispatcher: Dispatcher, api: Api, tell: Tell) -> None:
+def _farewell(dispatcher: Dispatcher, api: Api, report: Report) -> None:
     if dispatcher.processes:
-        tell("saving", runs=len(dispatcher.processes))
+        report("saving", runs=len(dispatcher.processes))
     dispatcher.stop_all()
     deadline = time.monotonic() + FAREWELL_SECONDS
     while dispatcher.processes and time.monotonic() < deadline:

@@ -36,11 +36,9 @@ class Schedule(Options):
     """When a deployment runs: `{cron = "0 3 * * *", timezone = "Europe/Berlin"}` or `{interval = "6h"}`."""
 
     cron: str | None = Field(None, description="five fields: minute, hour, day, month, day of the week")
-    interval: str | None = Field(None, description="time from one run to the next (90s, 6h, 1d)")
-    anchor: datetime | None = Field(
-        None, description="a moment from which intervals are counted; unset: midnight"
-    )
-    timezone: str = Field("UTC", description="whose clock is meant; its daylight saving is kept")
+    interval: str | None = Field(None, description="time between runs (90s, 6h, 1d)")
+    anchor: datetime | None = Field(None, description="start of the first interval; unset: midnight")
+    timezone: str = Field("UTC", description="time zone of the schedule, with its daylight saving time")
 
     @model_validator(mode="before")
     @classmethod
@@ -56,7 +54,7 @@ class Schedule(Options):
         zones = available_timezones()
         if value.upper() in _ABBREVIATIONS:
             raise ValueError(
-                f"an abbreviation knows no daylight saving; did you mean {_ABBREVIATIONS[value.upper()]!r}?"
+                f"an abbreviation has no daylight saving time; did you mean {_ABBREVIATIONS[value.upper()]!r}?"
             )
         if value not in zones:
             near = near_match(value, zones)
@@ -117,7 +115,7 @@ class DeploymentConfig(Options):
 
     pipeline: str = Field(description="what runs: see `charpipe pipelines list`")
     summary: str = Field("", description="one line about it, shown in Prefect's page")
-    schedule: Schedule | None = Field(None, description="cron or interval; unset: only when asked for")
+    schedule: Schedule | None = Field(None, description="cron or interval; unset: only on demand")
     preset: str | None = Field(None, description="a preset of this file")
     settings: dict[str, Any] = Field(
         default_factory=dict, description='settings by dotted key: {"train.budget" = "30m"}'
@@ -127,10 +125,10 @@ class DeploymentConfig(Options):
     )
     overlap: Literal["wait", "skip", "replace"] = Field(
         "wait",
-        description="if the one before still runs: wait for it, skip this one, or stop (and save) that one",
+        description="if the previous run is in progress: wait for it, skip this run, or stop (and save) that one",
     )
     retries: int = Field(
-        1, ge=0, le=100, description="how often a run whose process was killed is gone on with by itself"
+        1, ge=0, le=100, description="how many times a run whose process was killed is resumed automatically"
     )
     paused: bool = Field(False, description="registered, but not scheduled")
 

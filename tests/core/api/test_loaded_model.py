@@ -24,7 +24,7 @@ def _load():
     return resolve(Registry().tokenizer("char").load)({"characters": TEXT, "nibbles": False})
 
 
-class Counted:
+class CountBasedPredictor:
     """A model without a network: after each character its successor, nine times in ten."""
 
     vocabulary_size = len(TEXT)
@@ -47,12 +47,12 @@ class CountedModel:
     title, parameters = "counted", 0
 
     def predictor(self, device=None, precision="float32"):
-        return Counted()
+        return CountBasedPredictor()
 
 
 class CountedRun(Loaded):
     def predictor(self, device="auto"):
-        return Counted()
+        return CountBasedPredictor()
 
 
 @pytest.fixture(params=["learnt", "counted"])
@@ -151,7 +151,7 @@ def test_bits_per_char(rnn):
         (lambda rnn: rnn.sample(temperature=float("nan")), "temperature: .* not nan"),
         (lambda rnn: rnn.sample(top_k=8), "top-k is 8, but the vocabulary has 7"),
         (lambda rnn: rnn.sample(temprature=1), "did you mean 'temperature'"),
-        (lambda rnn: rnn.bits_per_char("a"), "two or more"),
+        (lambda rnn: rnn.bits_per_char("a"), "two characters or more"),
     ],
 )
 def test_what_does_not_fit_is_said(rnn, use, said):

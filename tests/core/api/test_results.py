@@ -10,7 +10,7 @@ import pytest
 import charpipe
 from charpipe.api.results import Compared, Leaderboard, Trained
 from charpipe.comparison.leaderboard import Row, leaderboard
-from charpipe.pages.notebook import LONGEST
+from charpipe.pages.notebook import MAX_HTML
 
 EVIL = "<script>alert('x')</script>"
 SETTINGS = {
@@ -27,7 +27,7 @@ SHORT = 1000
 def shown(value: object) -> str:
     """The HTML of a value, after checking that it and the repr are short and escaped."""
     drawn = value._repr_html_()  # type: ignore[attr-defined]
-    assert len(repr(value)) <= SHORT and len(drawn) <= LONGEST + 4000
+    assert len(repr(value)) <= SHORT and len(drawn) <= MAX_HTML + 4000
     assert "<script" not in drawn and "\n" not in repr(value)
     return str(drawn)
 

@@ -41,30 +41,30 @@ def text(seed: int, words: int = 4000) -> str:
 class Lab:
     """Trains runs of one corpus and lets them challenge its champion."""
 
-    def __init__(self, open_session: Callable[..., Context], folder: Path) -> None:
-        self._open, self.folder = open_session, folder
+    def __init__(self, open_context: Callable[..., Context], folder: Path) -> None:
+        self._open, self.folder = open_context, folder
         self.corpus = "mine.txt"
-        self.session = open_session()
+        self.context = open_context()
 
     @property
     def workspace(self) -> Workspace:
-        return self.session.workspace
+        return self.context.workspace
 
     def write(self, content: str) -> None:
         (self.folder / self.corpus).write_text(content)
 
     def train(self, steps: int = 5, **settings: Any) -> tuple[stages.TrainedRun, Made]:
         """A run of so many steps, and the tokens it was trained on."""
-        self.session = session = self._open(train__steps=steps, **settings)
-        documents = stages.ingest(session, self.corpus)
-        vocabulary = stages.learn_vocabulary(session, self.corpus, documents)
-        tokens = stages.encode(session, self.corpus, documents, vocabulary)
-        return stages.train(session, TrainRequest(self.corpus, "rnn"), tokens, vocabulary), tokens
+        self.context = context = self._open(train__steps=steps, **settings)
+        documents = stages.ingest(context, self.corpus)
+        vocabulary = stages.learn_vocabulary(context, self.corpus, documents)
+        tokens = stages.encode(context, self.corpus, documents, vocabulary)
+        return stages.train(context, TrainRequest(self.corpus, "rnn"), tokens, vocabulary), tokens
 
     def challenge(self, steps: int = 5, **settings: Any) -> stages.Promotion:
         """Train, and let the run challenge the champion."""
         trained, tokens = self.train(steps, **settings)
-        return stages.promote(self.session, trained, tokens)
+        return stages.promote(self.context, trained, tokens)
 
     def run(self, name: str) -> Run:
         return Run(self.workspace.runs / name)

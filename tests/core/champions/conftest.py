@@ -12,7 +12,7 @@ from charpipe.stages import Context
 
 
 @pytest.fixture
-def lab(open_session: Callable[..., Context], project: Path) -> Lab:
-    made = Lab(open_session, project)
+def lab(open_context: Callable[..., Context], project: Path) -> Lab:
+    made = Lab(open_context, project)
     made.write(text(1))
     return made

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charpipe.champions.decision import Contestant, bootstrap, decide, least_passages
+from charpipe.champions.decision import Contestant, bootstrap, decide, min_passages
 from charpipe.champions.held_out import HeldOut, Passage
 from charpipe.config.settings.promotion import PromotionConfig
 from charpipe.evaluation.passages import passage_nats
@@ -63,14 +63,14 @@ def test_better_on_every_text_wins_and_worse_or_equal_does_not() -> None:
 
 
 def test_better_by_chance_is_not_better() -> None:
-    """Ahead in the mean because of one text, behind in most."""
+    """EarlyStages in the mean because of one text, behind in most."""
     passages = (*(Passage(f"{n}", "a", "a" * 20) for n in range(20)), Passage("odd", "a", "b" * 20))
     challenger, champion = contestant([1.01, 0.1]), contestant([1.0, 0.5])
     decided = decide(challenger, champion, HeldOut("documents", passages), CONFIG)
     assert not decided.promoted
     assert decided.difference is not None
     assert decided.difference < 0
-    assert "but not surely" in decided.reason
+    assert "but not significantly" in decided.reason
 
 
 def test_a_score_that_is_no_number_never_wins() -> None:
@@ -89,7 +89,7 @@ def test_texts_that_one_cannot_spell_are_left_out_and_counted() -> None:
     assert decided.validation is not None
     assert (decided.validation.passages, decided.validation.unspelled) == (4, 24)
     assert decided.reason.startswith(
-        "nothing to compare them by: 4 held-out texts, without 24 one of them cannot"
+        "too few texts to compare them: 4 held-out texts, without 24 one of the models cannot"
     )
     assert not decided.promoted
     assert decide(challenger, champion, held(35), CONFIG).promoted
@@ -111,7 +111,7 @@ def test_the_test_split_decides_nothing() -> None:
 
 @given(st.floats(0.5, 0.999))
 def test_so_few_texts_cannot_say_so_much(confidence: float) -> None:
-    least = least_passages(confidence)
+    least = min_passages(confidence)
     assert least == 2 or 2.0 ** -(least - 1) > 1 - confidence >= 2.0**-least - 1e-12
 
 

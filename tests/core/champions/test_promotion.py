@@ -75,13 +75,13 @@ def spoil(lab: Lab, run: str) -> None:
 def test_a_model_whose_scores_are_no_numbers_is_never_champion(lab: Lab) -> None:
     trained, tokens = lab.train(3)
     spoil(lab, trained.run)
-    assert not stages.promote(lab.session, trained, tokens).promoted
+    assert not stages.promote(lab.context, trained, tokens).promoted
     assert champions.champion(lab.workspace, CORPUS) is None
     champion = lab.challenge(30)
     trained, tokens = lab.train(200)
     spoil(lab, trained.run)
     for anyway in (False, True):
-        decided = stages.promote(lab.session, trained, tokens, anyway=anyway)
+        decided = stages.promote(lab.context, trained, tokens, anyway=anyway)
         assert (decided.promoted, decided.champion) == (False, champion.run)
         assert "not finite" in decided.reason
     assert all(line["validation"]["challenger"] is None for line in _declined(lab))
@@ -104,27 +104,27 @@ def test_scores_on_another_text_decide_nothing(lab: Lab) -> None:
 def test_by_hand_a_worse_one_only_anyway_and_back_again(lab: Lab) -> None:
     first = lab.challenge(60)
     trained, tokens = lab.train(2)
-    assert not stages.promote(lab.session, trained, tokens, by="user").promoted
-    forced = stages.promote(lab.session, trained, tokens, by="user", anyway=True)
+    assert not stages.promote(lab.context, trained, tokens, by="user").promoted
+    forced = stages.promote(lab.context, trained, tokens, by="user", anyway=True)
     assert (forced.promoted, forced.version) == (True, 2)
-    assert forced.reason.startswith("by hand, although")
-    assert roll_back(lab.session, CORPUS).run == first.run
+    assert forced.reason.startswith("by the user, although")
+    assert roll_back(lab.context, CORPUS).run == first.run
     state = read_state(lab.workspace, CORPUS)
     assert state is not None
     assert state.previous is None
     assert state.withdrawn == (forced.line["model"],)
     with pytest.raises(UsageError, match="is its first; it stays"):
-        roll_back(lab.session, CORPUS)
+        roll_back(lab.context, CORPUS)
     with pytest.raises(UsageError, match="has no version 7; kept: 1, 2"):
-        roll_back(lab.session, CORPUS, 7)
-    assert roll_back(lab.session, CORPUS, 2).run == forced.run
+        roll_back(lab.context, CORPUS, 7)
+    assert roll_back(lab.context, CORPUS, 2).run == forced.run
     assert [line["by"] for line in champions.decisions(lab.workspace, CORPUS)][-2:] == ["user", "user"]
 
 
 def test_what_a_person_rolled_back_does_not_come_back_at_night(lab: Lab) -> None:
     first, second = lab.challenge(20), lab.challenge(150)
     assert second.promoted
-    roll_back(lab.session, CORPUS)
+    roll_back(lab.context, CORPUS)
     again = lab.challenge(150)
     assert (again.promoted, again.champion) == (False, first.run)
     assert "rolled back" in again.reason
@@ -149,7 +149,7 @@ def test_a_gone_or_altered_champion_is_said_and_nothing_is_decided(lab: Lab) -> 
     weights.unlink()
     with pytest.raises(RunError, match=r"model.safetensors is gone"):
         champions.champion(lab.workspace, CORPUS)
-    assert roll_back(lab.session, CORPUS).version.version == 1
+    assert roll_back(lab.context, CORPUS).version.version == 1
     assert champions.champion(lab.workspace, CORPUS) is not None
 
 
@@ -159,7 +159,7 @@ def test_a_damaged_record_is_said_and_mended_by_naming_a_version(lab: Lab) -> No
     path.write_text("{")
     with pytest.raises(RunError, match=r"champion.json is damaged .* rollback ./mine.txt --to VERSION"):
         champions.champion(lab.workspace, CORPUS)
-    roll_back(lab.session, CORPUS, 1)
+    roll_back(lab.context, CORPUS, 1)
     assert champions.champion(lab.workspace, CORPUS) is not None
 
 
@@ -323,7 +323,7 @@ def test_a_kill_at_any_point_leaves_the_old_champion_or_the_new_one(lab: Lab, po
         assert found.run == first.run
     lines = champions.decisions(lab.workspace, CORPUS)
     assert lines[-1]["run"] == found.run
-    again = stages.promote(lab.session, trained, tokens)
+    again = stages.promote(lab.context, trained, tokens)
     assert again.promoted
     assert champions.champion(lab.workspace, CORPUS).run == trained.run  # type: ignore[union-attr]
     written = audit._lines(champion_folder(lab.workspace, CORPUS) / "audit.jsonl")
@@ -346,10 +346,10 @@ def test_two_that_decide_at_once_wait_for_one_another(lab: Lab) -> None:
     trained, tokens = lab.train(150)
     waited = []
     with promotion.deciding(lab.workspace, CORPUS):
-        session = replace(lab.session, emit=waited.append)
-        session.stop.request(15)  # the wait ends as any stage does
+        context = replace(lab.context, emit=waited.append)
+        context.stop.request(15)  # the wait ends as any stage does
         with pytest.raises(Exception, match="stopped while it worked on promote"):
-            stages.promote(session, trained, tokens)
+            stages.promote(context, trained, tokens)
     assert any("waiting for" in getattr(event, "message", "") for event in waited)
 
 

@@ -16,15 +16,15 @@ from charpipe.stages import TrainRequest
 
 
 @pytest.fixture
-def run(project: Path, open_session) -> Run:
+def run(project: Path, open_context) -> Run:
     """A finished run in a folder with a space and an umlaut in its name."""
     (project / "text.txt").write_text("say (go) and [come]\n" * 200, encoding="utf-8")
-    session = open_session(train__steps=3)
-    documents = stages.ingest(session, "text.txt")
-    vocabulary = stages.learn_vocabulary(session, "text.txt", documents)
-    tokens = stages.encode(session, "text.txt", documents, vocabulary)
-    trained = stages.train(session, TrainRequest("text.txt", "rnn"), tokens, vocabulary)
-    return Run(session.workspace.runs / trained.run)
+    context = open_context(train__steps=3)
+    documents = stages.ingest(context, "text.txt")
+    vocabulary = stages.learn_vocabulary(context, "text.txt", documents)
+    tokens = stages.encode(context, "text.txt", documents, vocabulary)
+    trained = stages.train(context, TrainRequest("text.txt", "rnn"), tokens, vocabulary)
+    return Run(context.workspace.runs / trained.run)
 
 
 COMMANDS = {

@@ -17,13 +17,13 @@ from charpipe_pipelines.training_result import TrainingResult
 
 
 @pytest.fixture
-def run(project: Path, open_session) -> str:
+def run(project: Path, open_context) -> str:
     """A finished run of the corpus hello in the project's workspace."""
-    session = open_session(train__steps=5)
-    documents = stages.ingest(session, "hello")
-    vocabulary = stages.learn_vocabulary(session, "hello", documents)
-    tokens = stages.encode(session, "hello", documents, vocabulary)
-    return stages.train(session, TrainRequest("hello", "rnn"), tokens, vocabulary).run
+    context = open_context(train__steps=5)
+    documents = stages.ingest(context, "hello")
+    vocabulary = stages.learn_vocabulary(context, "hello", documents)
+    tokens = stages.encode(context, "hello", documents, vocabulary)
+    return stages.train(context, TrainRequest("hello", "rnn"), tokens, vocabulary).run
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,8 @@ def run(project: Path, open_session) -> str:
         (["config", "show", "--pipeline", "trian"], 2, "there is no pipeline 'trian'"),
         (["frobnicate"], 2, "frobnicate"),
         (["train"], 2, "type: charpipe run train-and-sample"),
+        (["retrain"], 2, "type: charpipe run retrain --corpus CORPUS\n"),
+        (["reproduce-2015"], 2, "type: charpipe run reproduce-2015\n"),
         (["generate"], 2, "type: charpipe sample"),
         (["list"], 2, "type: charpipe runs list"),
         (["sampel"], 2, "did you mean 'sample'?"),
@@ -328,7 +330,7 @@ def test_a_broken_plugin_leaves_the_command_line_whole(project: Path, plugin: st
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout
 
-    assert "Let a trained model write" in run("--help")
+    assert "Generate text with a trained model" in run("--help")
     listed = {row["module"]: row for row in json.loads(run("plugins", "list", "--json"))}
     assert listed["charpipe_lstm"]["problems"] == []
 

@@ -25,14 +25,14 @@ class Terminal(io.TextIOWrapper):
 
 
 @pytest.fixture
-def run(project: Path, open_session) -> str:
+def run(project: Path, open_context) -> str:
     """A run whose text has carriage returns alone, and escape sequences."""
     (project / "old.txt").write_bytes(b"a\rb\x1b[2J\r\x9b" * 200)
-    session = open_session(train__steps=2, corpus__encoding="latin-1")
-    documents = stages.ingest(session, "old.txt")
-    vocabulary = stages.learn_vocabulary(session, "old.txt", documents)
-    tokens = stages.encode(session, "old.txt", documents, vocabulary)
-    return stages.train(session, TrainRequest("old.txt", "rnn"), tokens, vocabulary).run
+    context = open_context(train__steps=2, corpus__encoding="latin-1")
+    documents = stages.ingest(context, "old.txt")
+    vocabulary = stages.learn_vocabulary(context, "old.txt", documents)
+    tokens = stages.encode(context, "old.txt", documents, vocabulary)
+    return stages.train(context, TrainRequest("old.txt", "rnn"), tokens, vocabulary).run
 
 
 def _on_a_terminal(monkeypatch: pytest.MonkeyPatch, words: list[str]) -> str:

@@ -10,12 +10,12 @@ from charpipe.cli import main
 
 
 @pytest.fixture
-def texts(project: Path, open_session) -> str:
+def texts(project: Path, open_context) -> str:
     folder = project / "texts"
     folder.mkdir()
     (folder / "a.txt").write_bytes("“It’s late.”\n".encode("cp1252") * 50)
     (folder / "b.pdf").write_bytes(b"%PDF-1.4")
-    stages.ingest(open_session(), "texts")
+    stages.ingest(open_context(), "texts")
     return "texts"
 
 

@@ -24,17 +24,17 @@ TEXT = "Le café est fermé.\nIl reste du thé, “dit-il”.\n" * 40
 
 
 @pytest.fixture
-def train(project: Path, open_session):
+def train(project: Path, open_context):
     """Trains a small model on a text."""
 
     def trained(text: str = TEXT, **settings: Any) -> Run:
         (project / "corpus.txt").write_bytes(text.encode())
-        session = open_session(train__steps=3, **settings)
-        documents = stages.ingest(session, "corpus.txt")
-        vocabulary = stages.learn_vocabulary(session, "corpus.txt", documents)
-        tokens = stages.encode(session, "corpus.txt", documents, vocabulary)
-        done = stages.train(session, TrainRequest("corpus.txt", "rnn"), tokens, vocabulary)
-        return Run(session.workspace.runs / done.run)
+        context = open_context(train__steps=3, **settings)
+        documents = stages.ingest(context, "corpus.txt")
+        vocabulary = stages.learn_vocabulary(context, "corpus.txt", documents)
+        tokens = stages.encode(context, "corpus.txt", documents, vocabulary)
+        done = stages.train(context, TrainRequest("corpus.txt", "rnn"), tokens, vocabulary)
+        return Run(context.workspace.runs / done.run)
 
     return trained
 

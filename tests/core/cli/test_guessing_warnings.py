@@ -9,6 +9,7 @@ import pytest
 
 import charpipe
 from charpipe.cli import main
+from charpipe.cli.output import printed
 from charpipe.cli.views.progress import Progress
 from charpipe.comparison import ComparisonResult, Row
 from charpipe.comparison.leaderboard import Standing, cells_of
@@ -132,7 +133,7 @@ def test_comparison_marks_what_is_worse_than_guessing(corpus: None, heard) -> No
     assert [notice for notice in heard.of(Notice) if ADVICE in notice.message]
     standings = tuple(Standing(**one) for one in found.leaderboard)
     rows = tuple(Row(**row) for row in found.rows)
-    shown = "\n".join(show(ComparisonResult(found.name, "mine.txt", found.folder, standings, rows)))
+    shown = "\n".join(printed(show(ComparisonResult(found.name, "mine.txt", found.folder, standings, rows))))
     [standing] = [Standing(**one) for one in found.leaderboard if not one["baseline"]]
     assert cells_of(standing)[-1].endswith("  1 worse than guessing")
     assert f"charpipe runs show {run['run']}" in shown

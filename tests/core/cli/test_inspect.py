@@ -17,15 +17,15 @@ TEXT = "".join(f'say "{n}" and (go [{n}]) if (a{n}) {{ /* {n} */ }}\n' for n in 
 
 
 @pytest.fixture
-def run(project: Path, open_session) -> Run:
+def run(project: Path, open_context) -> Run:
     """A finished run over a text with quotes, brackets and comments."""
     (project / "text.txt").write_text(TEXT, encoding="utf-8")
-    session = open_session(train__steps=5, corpus__split={"train": 0.6, "val": 0.2, "test": 0.2})
-    documents = stages.ingest(session, "text.txt")
-    vocabulary = stages.learn_vocabulary(session, "text.txt", documents)
-    tokens = stages.encode(session, "text.txt", documents, vocabulary)
-    trained = stages.train(session, TrainRequest("text.txt", "rnn"), tokens, vocabulary)
-    return Run(session.workspace.runs / trained.run)
+    context = open_context(train__steps=5, corpus__split={"train": 0.6, "val": 0.2, "test": 0.2})
+    documents = stages.ingest(context, "text.txt")
+    vocabulary = stages.learn_vocabulary(context, "text.txt", documents)
+    tokens = stages.encode(context, "text.txt", documents, vocabulary)
+    trained = stages.train(context, TrainRequest("text.txt", "rnn"), tokens, vocabulary)
+    return Run(context.workspace.runs / trained.run)
 
 
 def printed(capfd: pytest.CaptureFixture[str], *words: str) -> dict:
@@ -130,7 +130,7 @@ def test_a_person_can_say_what_kind_of_text_it_is(run: Run, capfd: pytest.Captur
     assert {row["signal"]: row["verdict"] for row in told["findings"]}["block_comment"] != verdicts[
         "block_comment"
     ]
-    assert "signals of verse were tried, as asked for" in " ".join(
+    assert "signals of verse were tried, as requested" in " ".join(
         (run.folder / "inspection.html").read_text(encoding="utf-8").lower().split()
     )
     assert charpipe.inspect("last", searched=4096, kind="mixed").search.kind == "mixed"
@@ -140,7 +140,7 @@ def test_the_table_says_how_to_name_another_kind(run: Run, capfd: pytest.Capture
     assert main(["inspect", "last", "--search", "4096"]) == 0
     assert "looks like code" in (said := capfd.readouterr().out) and "--kind" in said
     assert main(["inspect", "last", "--search", "4096", "--kind", "mixed"]) == 0
-    assert "signals of all kinds were tried, as asked for" in capfd.readouterr().out
+    assert "signals of all kinds were tried, as requested" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(

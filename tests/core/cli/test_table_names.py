@@ -69,19 +69,19 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def runs(project: Path, open_session, capsys: pytest.CaptureFixture[str]) -> list[Run]:
+def runs(project: Path, open_context, capsys: pytest.CaptureFixture[str]) -> list[Run]:
     """Three finished runs whose names differ only in their last characters, of a corpus with a long name."""
     (project / f"{CORPUS}.txt").write_text("say (go) and [come]\n" * 200, encoding="utf-8")
     found = []
     for seed in (1, 2, 3):
-        session = open_session(train__steps=3, train__seed=seed)
-        documents = stages.ingest(session, f"{CORPUS}.txt")
-        vocabulary = stages.learn_vocabulary(session, f"{CORPUS}.txt", documents)
-        tokens = stages.encode(session, f"{CORPUS}.txt", documents, vocabulary)
+        context = open_context(train__steps=3, train__seed=seed)
+        documents = stages.ingest(context, f"{CORPUS}.txt")
+        vocabulary = stages.learn_vocabulary(context, f"{CORPUS}.txt", documents)
+        tokens = stages.encode(context, f"{CORPUS}.txt", documents, vocabulary)
         request = TrainRequest(f"{CORPUS}.txt", "rnn", options={"corpus": f"{CORPUS}.txt"})
-        trained = stages.train(session, request, tokens, vocabulary)
-        stages.evaluate(session, trained, tokens)
-        found.append(Run(session.workspace.runs / trained.run))
+        trained = stages.train(context, request, tokens, vocabulary)
+        stages.evaluate(context, trained, tokens)
+        found.append(Run(context.workspace.runs / trained.run))
     assert main(["models", "promote", found[0].name]) == 0
     capsys.readouterr()
     return found

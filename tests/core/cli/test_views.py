@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from charpipe.cli.views.jsonlines import JsonLines
-from charpipe.cli.views.live import Live
-from charpipe.cli.views.plain import Plain
+from charpipe.cli.views.jsonlines import JsonLinesView
+from charpipe.cli.views.live import LiveView
+from charpipe.cli.views.plain import PlainView
 from charpipe.cli.views.progress import Progress, one_line
 from charpipe.comparison import ComparisonResult, Row, leaderboard
 from charpipe.errors import Incomplete
@@ -53,7 +53,7 @@ def picture(width: int) -> list[str]:
     )
     progress = Progress("train-and-sample", "linux_src")
     progress.plan(STAGES)
-    view = Live(progress, console)
+    view = LiveView(progress, console)
     for event in EVENTS:
         view(event)
     console.print(view._draw())
@@ -78,6 +78,15 @@ def test_the_live_picture_has_a_line_for_each_stage(width: int) -> None:
     ]
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_lines_below_training_begin_where_its_text_begins(width: int) -> None:
+    lines = picture(width)
+    at = next(number for number, line in enumerate(lines) if line.startswith("▶ train"))
+    column = lines[at].index("step 1,000")
+    below = [line for line in lines[at + 1 :] if line.startswith(" ")]
+    assert below and all(len(line) - len(line.lstrip()) == column for line in below)
+
+
 def test_the_live_picture_says_what_matters() -> None:
     text = "\n".join(picture(120))
     assert "train-and-sample · linux_src · lstm 1x512 · cpu bfloat16" in text
@@ -89,7 +98,7 @@ def test_the_live_picture_says_what_matters() -> None:
 
 
 def test_plain_lines_say_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    view = Plain(Progress("train-and-sample", "linux_src"))
+    view = PlainView(Progress("train-and-sample", "linux_src"))
     for event in [*EVENTS, Notice("something to know")]:
         view(event)
     out = capsys.readouterr().out
@@ -100,7 +109,7 @@ def test_plain_lines_say_the_same(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_json_lines_are_events(capsys: pytest.CaptureFixture[str]) -> None:
-    view = JsonLines()
+    view = JsonLinesView()
     for event in [*EVENTS, Finished(2000, "steps", 20.0)]:
         view(event)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -118,7 +127,7 @@ def test_one_line_is_one_line() -> None:
 def test_of_many_stages_those_around_the_one_at_work_are_in_sight(done: int, before: int) -> None:
     console = Console(file=io.StringIO(), width=80, height=20, force_terminal=True, color_system=None)
     names = [f"lstm 1x{size}" for size in range(40)]
-    view = Live(Progress("compare-architectures", "hello"), console)
+    view = LiveView(Progress("compare-architectures", "hello"), console)
     view(StagesPlanned(tuple(names)))
     for name in names[:done]:
         view(StageFinished(name, "20 steps", 1.0))
@@ -131,7 +140,7 @@ def test_a_failed_stage_is_no_end_and_what_came_of_the_rest_is_shown(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    view = Plain(Progress("compare-architectures", "hello"))
+    view = PlainView(Progress("compare-architectures", "hello"))
     view(StageStarted("lstm 1x8 seed 1", "first time"))
     view(StageFailed("lstm 1x8 seed 1", "the loss is not a number"))
     [lost] = leaderboard([Row("lstm 1x8", 1, error="the loss is not a number")])
@@ -140,7 +149,7 @@ def test_a_failed_stage_is_no_end_and_what_came_of_the_rest_is_shown(
     out = capsys.readouterr().out
     assert "✗ lstm 1x8 seed 1  the loss is not a number" in out
     assert "1 failed: the loss" in out
-    JsonLines().fail(Incomplete("1 of 1 trainings failed", result))
+    JsonLinesView().fail(Incomplete("1 of 1 trainings failed", result))
     last = json.loads(capsys.readouterr().out)
     assert (last["event"], last["exit_code"], last["corpus"]) == ("failed", 1, "hello")
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from charpipe.config import identity
 from charpipe.errors import UsageError
 from charpipe.store.paths import existing, printable
-from charpipe.tracking.registry import model_name
+from charpipe.tracking.model_names import model_name
 
 FOLDER = Path("/project")
 BYTES = st.binary(min_size=1, max_size=255).filter(

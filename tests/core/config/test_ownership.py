@@ -13,6 +13,8 @@ from charpipe.config.files import find_project_file
 from charpipe.config.ownership import check_plugin_folder
 from charpipe.errors import OwnershipError
 
+pytestmark = pytest.mark.e2e
+
 STRANGER = 54321
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 

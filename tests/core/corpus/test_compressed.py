@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from charpipe.corpus import CorpusConfig, ingest, read_documents
-from charpipe.corpus.documents import read_rejected
+from charpipe.corpus.file_lists import read_rejected
 from charpipe.corpus.limits import LimitError, Limits
 from charpipe.plugin import Fetched
 

@@ -6,7 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from charpipe.corpus.documents import SCHEMA, DocumentWriter, Part, read_documents
+from charpipe.corpus import document_writer
+from charpipe.corpus.document_writer import DocumentWriter
+from charpipe.corpus.documents import SCHEMA, Part, read_documents
 from charpipe.errors import CorpusError
 
 ROW = Part("a.txt", 0, "0" * 64, 3, "utf-8", 2, "é!".encode())
@@ -22,10 +24,8 @@ def test_rows_come_back(tmp_path: Path) -> None:
 
 
 def test_shards_keep_the_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from charpipe.corpus import documents
-
-    monkeypatch.setattr(documents, "GROUP_BYTES", 4)
-    monkeypatch.setattr(documents, "SHARD_BYTES", 10)
+    monkeypatch.setattr(document_writer, "GROUP_BYTES", 4)
+    monkeypatch.setattr(document_writer, "SHARD_BYTES", 10)
     rows = [Part(f"{at}", 0, "", 3, "utf-8", 2, f"{at:03}".encode()) for at in range(20)]
     with DocumentWriter(tmp_path) as writer:
         for row in rows:

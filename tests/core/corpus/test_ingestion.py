@@ -11,7 +11,8 @@ import pytest
 
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.corpus import decoding, ingestion
-from charpipe.corpus.documents import Part, read_documents, read_notes
+from charpipe.corpus.documents import Part, read_documents
+from charpipe.corpus.file_lists import read_notes
 from charpipe.corpus.fingerprint import fingerprint
 from charpipe.corpus.ingestion import ingest
 from charpipe.errors import CorpusError

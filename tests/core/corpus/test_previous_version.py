@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from charpipe.config.settings.corpus import CorpusConfig
-from charpipe.corpus import documents, ingestion
+from charpipe.corpus import document_writer, file_lists, ingestion
 from charpipe.corpus.fingerprint import survey
 from charpipe.corpus.ingestion import ingest, printable
-from charpipe.corpus.previous_version import Earlier
+from charpipe.corpus.previous_version import PreviousVersion
 from charpipe.errors import CorpusError
 from charpipe.plugin import Fetched
 
@@ -44,11 +44,15 @@ def write(folder: Path, version: Version) -> None:
         (folder / name).write_bytes(data)
 
 
-def run(folder: Path, out: Path, before: Path | None, **config: str) -> tuple[dict, Earlier | None]:
+def run(folder: Path, out: Path, before: Path | None, **config: str) -> tuple[dict, PreviousVersion | None]:
     out.mkdir()
     fetched, settings = Fetched("x", path=folder), CorpusConfig(sources=["x"], **config)
     found = survey(fetched, settings, folder.parent / "cache").contents
-    earlier = Earlier(before, {printable(path): digest for path, digest in found.items()}) if before else None
+    earlier = (
+        PreviousVersion(before, {printable(path): digest for path, digest in found.items()})
+        if before
+        else None
+    )
     return ingest(fetched, settings, out, earlier=earlier), earlier
 
 
@@ -64,9 +68,10 @@ def test_any_sequence_of_changes_gives_what_a_full_ingest_gives(
     history: list[Version], newline: str, group: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
-        patch.setattr(documents, "GROUP_BYTES", group)
-        patch.setattr(documents, "GROUP_ROWS", 5)
-        patch.setattr(documents, "SHARD_BYTES", 900)
+        patch.setattr(document_writer, "GROUP_BYTES", group)
+        patch.setattr(document_writer, "GROUP_ROWS", 5)
+        patch.setattr(file_lists, "GROUP_ROWS", 5)
+        patch.setattr(document_writer, "SHARD_BYTES", 900)
         root, before = Path(folder), None
         for at, version in enumerate(history):
             write(root / "in", version)
@@ -97,7 +102,7 @@ def test_only_what_changed_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_document_of_many_parts_is_taken_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ingestion, "PART", 1000)
     monkeypatch.setattr("charpipe.corpus.decoding.PART", 1000)
-    monkeypatch.setattr(documents, "GROUP_BYTES", 1700)
+    monkeypatch.setattr(document_writer, "GROUP_BYTES", 1700)
     write(tmp_path / "in", {"a.txt": b"small", "big.txt": "größer ".encode() * 900, "c.txt": b"end"})
     run(tmp_path / "in", tmp_path / "one", None)
     (tmp_path / "in" / "a.txt").write_bytes(b"another start")

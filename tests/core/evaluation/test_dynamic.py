@@ -82,10 +82,10 @@ def test_only_the_beginning_of_a_long_text_is_read_unless_all_is_asked_for(predi
 
 
 def test_what_cannot_adapt_is_refused(predictor, text):
-    class Counted:
+    class WithoutGradient:
         vocabulary_size = SIZE
 
-    with pytest.raises(UsageError, match="does not learn"):
-        score_dynamically(Counted(), text, text)
+    with pytest.raises(UsageError, match="no gradient to train by"):
+        score_dynamically(WithoutGradient(), text, text)
     with pytest.raises(UsageError, match="two tokens"):
         score_dynamically(predictor, text[:1], text)

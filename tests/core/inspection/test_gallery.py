@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charpipe.inspection.gallery import LENGTH, MOST, gallery, plainest, stretched
+from charpipe.inspection.gallery import LENGTH, MAX_CARDS, gallery, plainest, stretched
 from charpipe.inspection.packing import Packed
 from charpipe.inspection.pieces import Piece
 
@@ -35,7 +35,9 @@ def test_no_more_than_six_each_once_and_none_without_an_example() -> None:
     units = np.tile(np.arange(len(TEXT)) % 100, (9, 1))
     chips = [chip(0, []), *(chip(n, [[400, 420]]) for n in (1, 2, 2, 3, 4, 5, 6, 7, 8))]
     shown = gallery(chips, pieces(TEXT), packed(units))
-    assert [card["chip"]["best"]["column"] for card in shown] == [1, 2, 3, 4, 5, 6] and len(shown) == MOST
+    assert [card["chip"]["best"]["column"] for card in shown] == [1, 2, 3, 4, 5, 6] and len(
+        shown
+    ) == MAX_CARDS
     for card in shown:
         assert len(card["pieces"]) == LENGTH
         assert "".join(piece for piece, *_ in card["pieces"]) == TEXT[card["first"] :][:LENGTH]

@@ -93,7 +93,7 @@ def test_the_table_says_what_was_found_and_what_not() -> None:
 
 def test_a_counted_model_has_a_page_without_units() -> None:
     parsed = Tags(make(units=0))
-    assert "it has no units" in " ".join(parsed.words.split())
+    assert "It has no units" in " ".join(parsed.words.split())
     assert parsed.scripts.get("units", "") == "" and "select" not in parsed.tags
 
 

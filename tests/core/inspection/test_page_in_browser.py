@@ -83,7 +83,7 @@ def test_a_click_tells_of_a_character(open_page: Any) -> None:
     assert "character 3 of" in page.inner_text("#detail")
     assert "surprise 0.00 bits" in page.inner_text("#detail")
     page.click(".c >> nth=1")
-    assert "held for impossible" in page.inner_text("#detail")
+    assert "probability 0" in page.inner_text("#detail")
 
 
 @pytest.mark.parametrize("guesses", [False, True])

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from charpipe.errors import PluginError, RunError, UsageError
 from charpipe.models import build_model, load_model, save_model
 from charpipe_lstm import charpipe_architectures
+from pickle_bomb import Bomb
 
 (LSTM,) = charpipe_architectures()
 KNOWN = {"lstm": LSTM}
@@ -56,11 +57,6 @@ def test_weights_that_cannot_be_tied_are_refused():
 def test_an_unknown_architecture_is_named(bundle):
     with pytest.raises(PluginError, match="'lstm'"):
         load_model(bundle, {})
-
-
-class Bomb:
-    def __reduce__(self):
-        return (print, ("a pickle was executed",))
 
 
 @pytest.mark.parametrize("kind", ["pickle", "torch", "text", "empty"])

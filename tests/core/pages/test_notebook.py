@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charpipe.pages.notebook import LONGEST, block, coloured, escaped, shortened, table, visible
+from charpipe.pages.notebook import MAX_HTML, block, coloured, escaped, shortened, table, visible
 
 ANY = st.text() | st.sampled_from(
     ["<script>alert(1)</script>", "</pre>", "&lt;", "'\"", "\u202e", "\x1b[31m", "x" * 9000]
@@ -42,7 +42,7 @@ class _Read(HTMLParser):
 def test_a_table_is_whole_and_short(title: str, rows: list[tuple[str, str, str]]) -> None:
     read = _Read(shown := table((title, "b", "c"), rows))
     assert not read.open and read.tags <= {"table", "tr", "th", "td", "p"}
-    assert len(shown) < 4 * LONGEST  # of the same cells without markup
+    assert len(shown) < 4 * MAX_HTML  # of the same cells without markup
     assert (f"and {len(rows) - 20} more" in shown) == (len(rows) > 20)
 
 
@@ -50,7 +50,7 @@ def test_a_table_is_whole_and_short(title: str, rows: list[tuple[str, str, str]]
 def test_coloured_text_is_whole_and_short(pieces: list[tuple[str, float]]) -> None:
     read = _Read(shown := coloured(pieces))
     assert not read.open and read.tags <= {"style", "pre", "i"}
-    assert len(shown) <= LONGEST
+    assert len(shown) <= MAX_HTML
     if "…" not in shown:
         text = "".join(text for text, _ in pieces)
         assert visible(text) in read.text

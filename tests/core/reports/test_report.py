@@ -120,11 +120,14 @@ def test_held_out_text_is_coloured_by_surprise_at_the_top(make_run, evil):
     page = report(run)
     found = Elements(page)
     assert page.index('id="surprise"') < page.index('id="curves"')
-    assert "validation text, which it never learnt from" in page and "8 bits of surprise, or more" in page
-    assert '<span style="--a:0%" title="nothing came before it">W</span>' in page
+    assert (
+        "validation text, on which the model was not trained" in page
+        and "8 bits of surprise, or more" in page
+    )
+    assert '<span style="--a:0%" title="first character: not predicted">W</span>' in page
     assert '<span style="--a:25%" title="2.00 bits">h</span>' in page
     assert '<span style="--a:100%" title="9.50 bits">\n</span>' in page
-    assert '<span style="--a:100%" title="held for impossible">&lt;/pre&gt;' in page
+    assert '<span style="--a:100%" title="probability 0">&lt;/pre&gt;' in page
     assert found.tags.count("script") == 1 and "img" not in found.tags and not found.handlers
 
 

@@ -26,14 +26,14 @@ from charpipe.workspace import Workspace
 STRICT = RetentionConfig(keep_runs=1, keep_days=0, keep_versions=1, grace_hours=1)
 
 
-def train(session: Context, corpus: str = "mine.txt", promote: bool = False) -> str:
-    documents = stages.ingest(session, corpus)
-    vocabulary = stages.learn_vocabulary(session, corpus, documents)
-    tokens = stages.encode(session, corpus, documents, vocabulary)
-    trained = stages.train(session, TrainRequest(corpus, "rnn"), tokens, vocabulary)
-    stages.evaluate(session, trained, tokens)
+def train(context: Context, corpus: str = "mine.txt", promote: bool = False) -> str:
+    documents = stages.ingest(context, corpus)
+    vocabulary = stages.learn_vocabulary(context, corpus, documents)
+    tokens = stages.encode(context, corpus, documents, vocabulary)
+    trained = stages.train(context, TrainRequest(corpus, "rnn"), tokens, vocabulary)
+    stages.evaluate(context, trained, tokens)
     if promote:
-        assert stages.promote(session, trained, tokens, anyway=True).promoted
+        assert stages.promote(context, trained, tokens, anyway=True).promoted
     return trained.run
 
 
@@ -44,17 +44,17 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def workspace(open_session, project: Path, built: Path) -> Workspace:
+def workspace(open_context, project: Path, built: Path) -> Workspace:
     """Three versions of a corpus, each with a run: the first is champion, the third the best, the second nothing;
     all of it a year old."""
-    found: Workspace = open_session().workspace
+    found: Workspace = open_context().workspace
     if built.is_dir():
         shutil.copytree(built, found.root)
         shutil.copyfile(built.parent / "mine.txt", project / "mine.txt")
     else:
         for number in range(3):
             (project / "mine.txt").write_text(f"the {number} brown fox jumps over the lazy dog. " * 40)
-            train(open_session(train__steps=2 + number), promote=number == 0)
+            train(open_context(train__steps=2 + number), promote=number == 0)
         for run, score in zip(list_runs(found.runs), (3.0, 4.0, 2.0), strict=True):
             run.update(metrics={"val/bits_per_char": score})
         shutil.copytree(found.root, built)
@@ -74,7 +74,7 @@ def tree(root: Path) -> dict[str, Any]:
     return {str(p): p.stat().st_mtime for p in sorted(root.rglob("*")) if p.is_file() and p.name != "gc.lock"}
 
 
-def test_what_is_referred_to_stays_whole_and_the_rest_goes(workspace: Workspace, open_session) -> None:
+def test_what_is_referred_to_stays_whole_and_the_rest_goes(workspace: Workspace, open_context) -> None:
     first, second, third = list_runs(workspace.runs)
     store = Store(workspace.store)
     inputs = [set(run.info.inputs.values()) for run in (first, second, third)]
@@ -93,14 +93,14 @@ def test_what_is_referred_to_stays_whole_and_the_rest_goes(workspace: Workspace,
 
 
 def test_after_collecting_the_same_command_finds_its_work_done(
-    workspace: Workspace, open_session, heard
+    workspace: Workspace, open_context, heard
 ) -> None:
     from charpipe.events import StageStarted
 
     third = list_runs(workspace.runs)[-1].name
     collect(workspace, STRICT)
     heard.clear()
-    assert train(open_session(train__steps=4)) == third
+    assert train(open_context(train__steps=4)) == third
     assert heard.of(StageStarted) == []
 
 
@@ -218,10 +218,10 @@ def test_leftovers_of_killed_processes_go(workspace: Workspace) -> None:
 
 
 def test_a_model_beyond_the_policy_goes_but_neither_champion_nor_previous(
-    workspace: Workspace, open_session
+    workspace: Workspace, open_context
 ) -> None:
     for number in range(3):
-        train(open_session(train__steps=5 + number), promote=True)
+        train(open_context(train__steps=5 + number), promote=True)
     folder = champion_folder(workspace, "./mine.txt") / "versions"
     (folder / "0099").mkdir()
     (folder / "0099" / "version.json").write_text("{}")
@@ -237,31 +237,31 @@ def test_a_model_beyond_the_policy_goes_but_neither_champion_nor_previous(
     assert len(champions.decisions(workspace, "./mine.txt")) == 4
 
 
-def test_a_version_that_the_audit_does_not_know_any_more_stays(workspace: Workspace, open_session) -> None:
+def test_a_version_that_the_audit_does_not_know_any_more_stays(workspace: Workspace, open_context) -> None:
     for number in range(2):
-        train(open_session(train__steps=5 + number), promote=True)
+        train(open_context(train__steps=5 + number), promote=True)
     (champion_folder(workspace, "./mine.txt") / "audit.jsonl").write_text("damaged")
     age(workspace.root)
     assert not [one for one in collect(workspace, STRICT) if one.kind == "model"]
 
 
 def test_what_stays_is_decided_while_nobody_can_roll_back(
-    workspace: Workspace, open_session, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, open_context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from charpipe.champions import promotion
+    from charpipe.retention import collection
 
     for number in range(3):
-        train(open_session(train__steps=5 + number), promote=True)
+        train(open_context(train__steps=5 + number), promote=True)
     age(workspace.root)
-    deciding = promotion.deciding
+    deciding = collection.deciding
 
     def after_a_rollback(*arguments: Any) -> Any:
-        monkeypatch.setattr(promotion, "deciding", deciding)
+        monkeypatch.setattr(collection, "deciding", deciding)
         champions.roll_back(workspace, "./mine.txt", 2)
         age(workspace.root)
         return deciding(*arguments)
 
-    monkeypatch.setattr(promotion, "deciding", after_a_rollback)
+    monkeypatch.setattr(collection, "deciding", after_a_rollback)
     removed = [one.path for one in collect(workspace, STRICT) if one.kind == "model"]
     assert removed == []  # 1 is the previous champion now, 2 the champion; 3 and 4 were kept when it began
     assert champions.champion(workspace, "./mine.txt").version.version == 2  # type: ignore[union-attr]
@@ -312,16 +312,16 @@ def test_the_command_says_what_was_freed(workspace: Workspace, capsys: pytest.Ca
     assert main(["gc", "--set", "retention.keep_runs=0"]) == 2
 
 
-def test_a_run_takes_its_models_in_mlflow_with_it(open_session, project: Path) -> None:
+def test_a_run_takes_its_models_in_mlflow_with_it(open_context, project: Path) -> None:
     from charpipe.tracking import TrackingConfig, locate
     from charpipe.tracking.client import connect
-    from charpipe.tracking.registry import model_name
+    from charpipe.tracking.model_names import model_name
 
     for number in range(3):
         (project / "mine.txt").write_text(f"the {number} brown fox jumps over the lazy dog. " * 40)
-        session = open_session(train__steps=2 + number, tracking__enabled=True, train__keep_checkpoints=1)
-        train(session, promote=number == 0)
-    workspace = session.workspace
+        context = open_context(train__steps=2 + number, tracking__enabled=True, train__keep_checkpoints=1)
+        train(context, promote=number == 0)
+    workspace = context.workspace
     first, second, third = list_runs(workspace.runs)
     for run, score in ((first, 3.0), (second, 4.0), (third, 2.0)):
         run.update(metrics={"val/bits_per_char": score})

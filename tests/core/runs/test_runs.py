@@ -62,7 +62,7 @@ def test_a_run_is_found_by_what_a_person_types(runs: Path) -> None:
     assert find_run(runs, "best:hello").name == best.name
     assert find_run(runs, best.name).name == best.name
     assert [run.name for run in list_runs(runs)][-1] == last.name
-    with pytest.raises(UsageError, match="'20260101' begins the names of 2 runs"):
+    with pytest.raises(UsageError, match="'20260101' is a prefix of the names of 2 runs"):
         find_run(runs, "20260101")
     with pytest.raises(UsageError, match="did you mean '20260102-0900-ts-lstm-cccc'"):
         find_run(runs, "20260102-0900-ts-lstm-ccdc")

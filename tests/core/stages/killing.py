@@ -44,7 +44,7 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def session(folder: Path, **others) -> Context:
+def context(folder: Path, **others) -> Context:
     settings = {
         "tracking.enabled": False, "train.steps": 24, "train.batch_size": 4, "train.window": 8, "sample.length": 40,
         "train.evaluate_every": 5, "train.engine": "plain", "train.device": "cpu",
@@ -128,7 +128,7 @@ def main() -> None:
                 if place == "in-a-step" and isinstance(event, Step) and SAVED in saved:
                     die()
 
-            train(session(folder, emit=listen, force=frozenset({"train"})))
+            train(context(folder, emit=listen, force=frozenset({"train"})))
             os._exit(0)
         _, status = os.waitpid(child, 0)
         sys.stdout.write(f"{place} {-os.waitstatus_to_exitcode(status)}\n")

@@ -12,7 +12,7 @@ from charpipe import stages
 from charpipe.cli import main
 from charpipe.errors import CharpipeError
 from charpipe.events import Notice
-from charpipe.stages.disk_space import LEAST_FREE, check_workspace_disk, space_warning
+from charpipe.stages.disk_space import MIN_FREE, check_workspace_disk, space_warning
 from charpipe.workspace import Workspace
 
 Usage = namedtuple("Usage", "total used free")
@@ -27,26 +27,26 @@ def test_full_disk_and_unwritable_workspace_are_told_first(
 ) -> None:
     check_workspace_disk(Workspace(tmp_path / "new"))
     (tmp_path / "file").write_text("")
-    with pytest.raises(CharpipeError, match=r"cannot be written: .*nothing was begun.*CHARPIPE_HOME"):
+    with pytest.raises(CharpipeError, match=r"cannot be written: .*nothing was started.*CHARPIPE_HOME"):
         check_workspace_disk(Workspace(tmp_path / "file" / "workspace"))
-    leave(monkeypatch, LEAST_FREE - 1)
-    with pytest.raises(CharpipeError, match=r"is full \(4\.19 MB free\); nothing was begun"):
+    leave(monkeypatch, MIN_FREE - 1)
+    with pytest.raises(CharpipeError, match=r"is full \(4\.19 MB free\); nothing was started"):
         check_workspace_disk(Workspace(tmp_path / "new"))
 
 
 def test_corpus_larger_than_the_disk_is_told_before_it_is_read(
-    project: Path, open_session, heard, monkeypatch: pytest.MonkeyPatch
+    project: Path, open_context, heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = project / "texts"
     folder.mkdir()
     for name in "ab":
         (folder / f"{name}.txt").write_text("the quick brown fox. " * 100)
     leave(monkeypatch, 4199)
-    stages.ingest(open_session(), "texts")
+    stages.ingest(open_context(), "texts")
     [warning] = [one.message for one in heard.of(Notice) if one.level == "warning"]
     assert warning.startswith("the corpus has 4.2 kB, and the disk of the workspace 4.2 kB free")
     heard.clear()
-    stages.ingest(open_session(), "texts")  # there already: nothing is written
+    stages.ingest(open_context(), "texts")  # there already: nothing is written
     assert not heard.of(Notice)
     leave(monkeypatch, 4200)
     assert space_warning(Workspace(project), folder, ["a.txt", "b.txt"]) is None

@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from charpipe import stages
 from charpipe.errors import CorpusError
 from charpipe.events import Notice
 from charpipe.stages import Context
+from quiet_server import QuietHandler
 
 PAGE = "<html><title>Oops</title></html>"
 TEXT = "a text of some length\n" * 30
@@ -29,10 +30,7 @@ def serve(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
     folder.mkdir()
     times = itertools.count(1_700_000_000, 10)
 
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder))) as server:
         thread = threading.Thread(target=partial(server.serve_forever, poll_interval=0.02))
         thread.start()
 
@@ -46,37 +44,37 @@ def serve(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
         thread.join()
 
 
-def characters(session: Context, url: str) -> int:
-    return int(stages.ingest(session, url).facts["characters"])
+def characters(context: Context, url: str) -> int:
+    return int(stages.ingest(context, url).facts["characters"])
 
 
-def test_a_forced_ingestion_asks_again(serve, open_session) -> None:
+def test_a_forced_ingestion_asks_again(serve, open_context) -> None:
     url = serve("text.txt", TEXT.encode())
-    assert characters(open_session(), url) == len(TEXT)
+    assert characters(open_context(), url) == len(TEXT)
     serve("text.txt", 2 * TEXT.encode())
-    assert characters(open_session(), url) == len(TEXT)
-    assert characters(open_session(force=frozenset({"ingest"})), url) == 2 * len(TEXT)
+    assert characters(open_context(), url) == len(TEXT)
+    assert characters(open_context(force=frozenset({"ingest"})), url) == 2 * len(TEXT)
 
 
 def test_a_forced_ingestion_without_the_server_reads_what_is_here(
-    serve, open_session, heard, project: Path
+    serve, open_context, heard, project: Path
 ) -> None:
     url = serve("text.txt", TEXT.encode())
-    characters(open_session(), url)
+    characters(open_context(), url)
     (project / "served" / "text.txt").unlink()
-    assert characters(open_session(force=frozenset({"ingest"})), url) == len(TEXT)
+    assert characters(open_context(force=frozenset({"ingest"})), url) == len(TEXT)
     warned = [event.message for event in heard.of(Notice) if event.level == "warning"]
     assert len(warned) == 1 and url in warned[0] and "404" in warned[0] and "is read again" in warned[0]
 
 
-def test_a_page_instead_of_a_text_warns_and_gives_way(serve, open_session, heard) -> None:
+def test_a_page_instead_of_a_text_warns_and_gives_way(serve, open_context, heard) -> None:
     url = serve("text.txt", PAGE.encode())
-    assert characters(open_session(), url) == len(PAGE)
+    assert characters(open_context(), url) == len(PAGE)
     warned = [event.message for event in heard.of(Notice) if event.level == "warning"]
     assert len(warned) == 1 and url in warned[0] and "HTML page" in warned[0]
     heard.clear()
     serve("text.txt", TEXT.encode())
-    assert characters(open_session(), url) == len(TEXT)
+    assert characters(open_context(), url) == len(TEXT)
     assert not [event for event in heard.of(Notice) if event.level == "warning"]
 
 
@@ -84,9 +82,9 @@ def test_a_page_instead_of_a_text_warns_and_gives_way(serve, open_session, heard
     "data",
     [gzip.compress(b"", mtime=0), gzip.compress(TEXT.encode(), mtime=0)[:-9], bytes(range(256)) * 9],
 )
-def test_a_download_without_text_is_not_kept(data: bytes, serve, open_session) -> None:
+def test_a_download_without_text_is_not_kept(data: bytes, serve, open_context) -> None:
     url = serve("text.txt.gz", data)
     with pytest.raises(CorpusError, match="the download was removed"):
-        characters(open_session(), url)
+        characters(open_context(), url)
     serve("text.txt.gz", gzip.compress(TEXT.encode()))
-    assert characters(open_session(), url) == len(TEXT)
+    assert characters(open_context(), url) == len(TEXT)

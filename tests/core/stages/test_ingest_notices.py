@@ -20,11 +20,11 @@ def texts(project: Path) -> Path:
     return folder
 
 
-def test_rejected_files_and_notes_are_told(open_session, heard, texts: Path) -> None:
+def test_rejected_files_and_notes_are_told(open_context, heard, texts: Path) -> None:
     (texts / "b.txt").write_bytes(QUOTED.encode("cp1252"))
     (texts / "c.pdf").write_bytes(b"%PDF-1.4")
     (texts / "d.txt").write_bytes(QUOTED.encode().replace(b"I", b"\xff", 1))
-    stages.ingest(open_session(), str(texts))
+    stages.ingest(open_context(), str(texts))
     notices = heard.of(Notice)
     messages = [notice.message for notice in notices]
     assert "b.txt: read as windows-1252" in messages
@@ -55,19 +55,19 @@ class Growing:
 folder_members = ingestion.folder_members
 
 
-def test_a_file_that_grows_is_named(open_session, texts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_grows_is_named(open_context, texts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (texts / "grow.log").write_text("begin\n")
     monkeypatch.setattr(ingestion, "folder_members", Growing(texts / "grow.log"))
     with pytest.raises(ChangedError, match=r"while it was read: grow\.log; .*corpus\.changed=skip"):
-        stages.ingest(open_session(), str(texts))
+        stages.ingest(open_context(), str(texts))
 
 
 def test_a_file_that_grows_is_left_out_by_setting(
-    open_session, heard, texts: Path, monkeypatch: pytest.MonkeyPatch
+    open_context, heard, texts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (texts / "grow.log").write_text("begin\n")
     monkeypatch.setattr(ingestion, "folder_members", Growing(texts / "grow.log"))
-    made = stages.ingest(open_session(corpus__changed="skip"), str(texts))
+    made = stages.ingest(open_context(corpus__changed="skip"), str(texts))
     notices = heard.of(Notice)
     assert made.facts["documents"] == 1
     assert any("grow.log" in notice.message and notice.level == "warning" for notice in notices)

@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from killing import PLACES, SAVED, session, train
+from killing import PLACES, SAVED, context, train
 
 from charpipe.events import Notice, TrainingStarted
 from charpipe.runs import Run, read_metrics
 from charpipe.training.checkpoints import damage
+
+pytestmark = pytest.mark.e2e
 
 TEXT = "the quick brown fox jumps over the lazy dog. " * 40
 KILLED = [place for place, step in PLACES.items() if step is not None]
@@ -61,7 +63,7 @@ def test_a_killed_run_ends_as_if_nobody_had(
 ) -> None:
     monkeypatch.chdir(folder)
     heard: list[object] = []
-    opened = session(folder, emit=heard.append)
+    opened = context(folder, emit=heard.append)
     run = Run(opened.workspace.runs / place)
     assert run.status.state == "interrupted"
     opened = opened.resuming(run)
@@ -84,7 +86,7 @@ def test_killed_at_the_very_end_there_is_nothing_left_to_do(
 ) -> None:
     """Its last checkpoint lies on disk, and the run's status never heard of it."""
     monkeypatch.chdir(folder)
-    opened = session(folder)
+    opened = context(folder)
     run = Run(opened.workspace.runs / "uninterrupted")
     before = kept(run)
     run.update(state="running", last=None, best=None, step=20)

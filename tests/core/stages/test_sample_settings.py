@@ -21,12 +21,12 @@ from charpipe.stages import Context, TrainRequest
     ],
 )
 def test_samples_that_cannot_be_written_leave_no_run(
-    open_session: Callable[..., Context], setting: str, value: object, said: str
+    open_context: Callable[..., Context], setting: str, value: object, said: str
 ) -> None:
-    session = open_session(train__steps=2, **{setting.replace(".", "__"): value})
-    documents = stages.ingest(session, "hello")
-    vocabulary = stages.learn_vocabulary(session, "hello", documents)
-    tokens = stages.encode(session, "hello", documents, vocabulary)
+    context = open_context(train__steps=2, **{setting.replace(".", "__"): value})
+    documents = stages.ingest(context, "hello")
+    vocabulary = stages.learn_vocabulary(context, "hello", documents)
+    tokens = stages.encode(context, "hello", documents, vocabulary)
     with pytest.raises(UsageError, match=said):
-        stages.train(session, TrainRequest("hello", "rnn"), tokens, vocabulary)
-    assert list_runs(session.workspace.runs) == []
+        stages.train(context, TrainRequest("hello", "rnn"), tokens, vocabulary)
+    assert list_runs(context.workspace.runs) == []

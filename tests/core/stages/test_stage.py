@@ -29,7 +29,7 @@ def test_a_stage_keeps_what_its_function_says() -> None:
     assert registered()["ingest"] is ingest and registered()["train"] is train
 
 
-def test_a_call_is_handed_to_the_executor_and_its_parts_are_not(open_session: Any) -> None:
+def test_a_call_is_handed_to_the_executor_and_its_parts_are_not(open_context: Any) -> None:
     @stage("toy-inner", "A part.")
     def inner(context: Context, number: int) -> int:
         return number + 1
@@ -39,7 +39,7 @@ def test_a_call_is_handed_to_the_executor_and_its_parts_are_not(open_session: An
         return times * inner(context, number)
 
     executor = Recording()
-    context = open_session().with_executor(executor)
+    context = open_context().with_executor(executor)
     assert outer(context, 2, times=10) == 30
     assert executor.calls == [("toy-outer", (2,), {"times": 10})]
     assert outer.body(context, 2, times=1) == 3  # the plain function
@@ -54,20 +54,20 @@ def test_two_stages_of_one_name_are_refused() -> None:
         stage("ingest", "Another.")(ingest)
 
 
-def test_only_registered_stages_can_be_forced(open_session: Any) -> None:
+def test_only_registered_stages_can_be_forced(open_context: Any) -> None:
     @stage("toy-forcible", "Can be forced.", forcible=True)
     def forcible(context: Context) -> None: ...
 
     @stage("toy-unforcible", "Cannot be forced.")
     def unforcible(context: Context) -> None: ...
 
-    assert "toy-forcible" in open_session(force=frozenset({"toy-forcible"})).force
+    assert "toy-forcible" in open_context(force=frozenset({"toy-forcible"})).force
     with pytest.raises(UsageError, match="no stage 'toy-unforcible' to force"):
-        open_session(force=frozenset({"toy-unforcible"}))
+        open_context(force=frozenset({"toy-unforcible"}))
 
 
-def test_a_context_is_not_changed_by_those_who_share_it(open_session: Any) -> None:
-    context = open_session()
+def test_a_context_is_not_changed_by_those_who_share_it(open_context: Any) -> None:
+    context = open_context()
     with pytest.raises(AttributeError):
         context.resume = None
     assert replace(context, dry_run=True).publishing is context.publishing

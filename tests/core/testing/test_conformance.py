@@ -71,7 +71,7 @@ def test_a_sound_architecture_passes():
     [
         (Peeks, "no_peeking"),
         (Forgets, "state_carried"),
-        (Mixes, "lanes_apart"),
+        (Mixes, "streams_independent"),
         (Wide, "shapes"),
         (NotANumber, "finite"),
         (Overwrites, "arguments_kept"),

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 import charpipe_byte
 import charpipe_char
 from charpipe.config.settings.text import SplitConfig, TokenizerConfig
-from charpipe.corpus.documents import DocumentWriter, Part
+from charpipe.corpus.document_writer import DocumentWriter
+from charpipe.corpus.documents import Part
 from charpipe.errors import CorpusError, StoreError, UsageError
 from charpipe.text.character_counts import count, count_bytes
 from charpipe.text.encoding import encode

@@ -77,7 +77,7 @@ def test_what_is_not_there_is_said(location: Location, finished_run: Run, tmp_pa
         Recorder(other)(event)
     sync(location, finished_run)
     sync(location, other)
-    with pytest.raises(UsageError, match="begins the names of 2 runs"):
+    with pytest.raises(UsageError, match="is a prefix of the names of 2 runs"):
         download_model(location, NAME[:10], tmp_path)
 
 
@@ -87,6 +87,6 @@ def test_a_model_that_was_tampered_with_is_not_kept(
     sync(location, finished_run)
     for weights in location.folder.rglob("model.safetensors"):
         weights.write_bytes(b"something else")
-    with pytest.raises(RunError, match="not what was recorded"):
+    with pytest.raises(RunError, match="does not match its recorded digest"):
         download_model(location, NAME, tmp_path / "models")
     assert not list((tmp_path / "models").iterdir())

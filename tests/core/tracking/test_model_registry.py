@@ -23,42 +23,41 @@ from charpipe.events import Notice
 from charpipe.plugins.registry import Registry
 from charpipe.stages import Context, TrainRequest
 from charpipe.stages.promote import publish_champions, roll_back
-from charpipe.tracking import Location, TrackingConfig, locate
-from charpipe.tracking import registry as registered
+from charpipe.tracking import Location, TrackingConfig, locate, model_names, registry
 from charpipe.tracking.client import connect
 from charpipe.tracking.models import find_model
 from waiting import LIMIT, until
 
 CORPUS = "./mine.txt"
-NAME = registered.model_name(CORPUS)
+NAME = model_names.model_name(CORPUS)
 TEXT = "the quick brown fox jumps over the lazy dog. " * 60
 
 
 @pytest.fixture
 def tracked(
-    project: Path, open_session: Any, make_location: Callable[[Path], Location]
+    project: Path, open_context: Any, make_location: Callable[[Path], Location]
 ) -> Callable[..., Context]:
-    """Opens sessions whose workspace has an MLflow of its own."""
+    """Opens contexts whose workspace has an MLflow of its own."""
     (project / CORPUS).write_text(TEXT)
     make_location(project / ".charpipe" / "mlflow")
-    return lambda **settings: open_session(tracking__enabled=True, **settings)
+    return lambda **settings: open_context(tracking__enabled=True, **settings)
 
 
-def challenge(session: Context, anyway: bool = True) -> stages.Promotion:
-    documents = stages.ingest(session, CORPUS)
-    vocabulary = stages.learn_vocabulary(session, CORPUS, documents)
-    tokens = stages.encode(session, CORPUS, documents, vocabulary)
-    trained = stages.train(session, TrainRequest(CORPUS, "rnn"), tokens, vocabulary)
-    return stages.promote(session, trained, tokens, anyway=anyway)
+def challenge(context: Context, anyway: bool = True) -> stages.Promotion:
+    documents = stages.ingest(context, CORPUS)
+    vocabulary = stages.learn_vocabulary(context, CORPUS, documents)
+    tokens = stages.encode(context, CORPUS, documents, vocabulary)
+    trained = stages.train(context, TrainRequest(CORPUS, "rnn"), tokens, vocabulary)
+    return stages.promote(context, trained, tokens, anyway=anyway)
 
 
-def place(session: Context) -> Location:
-    return locate(session.config.tracking, session.workspace.mlflow)
+def place(context: Context) -> Location:
+    return locate(context.config.tracking, context.workspace.mlflow)
 
 
-def known(session: Context) -> tuple[dict[str, str], dict[str, str]]:
+def known(context: Context) -> tuple[dict[str, str], dict[str, str]]:
     """Each alias's charpipe version, and the run of every registered version."""
-    client = connect(place(session))
+    client = connect(place(context))
     versions = {str(one.version): one.tags for one in client.search_model_versions(f"name='{NAME}'")}
     aliases = client.get_registered_model(NAME).aliases
     return (
@@ -68,16 +67,16 @@ def known(session: Context) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def test_versions_and_aliases_follow_promotion_and_rollback(tracked: Any) -> None:
-    session = tracked(train__steps=3)
-    first = challenge(session)
+    context = tracked(train__steps=3)
+    first = challenge(context)
     second = challenge(tracked(train__steps=4))
-    assert known(session) == ({"champion": "2", "previous": "1"}, {"1": first.run, "2": second.run})
-    roll_back(session, CORPUS)
-    assert known(session)[0] == {"champion": "1"}
-    assert registered.follow(place(session), session.workspace, CORPUS) == 0
-    client = connect(place(session))
+    assert known(context) == ({"champion": "2", "previous": "1"}, {"1": first.run, "2": second.run})
+    roll_back(context, CORPUS)
+    assert known(context)[0] == {"champion": "1"}
+    assert registry.follow(place(context), context.workspace, CORPUS) == 0
+    client = connect(place(context))
     version = client.get_model_version_by_alias(NAME, "champion")
-    info = session.workspace.runs / first.run / "run.json"
+    info = context.workspace.runs / first.run / "run.json"
     inputs = json.loads(info.read_text())["inputs"]
     for name in ("documents", "vocabulary", "tokens"):
         assert version.tags[f"charpipe.{name}"] == inputs[name]
@@ -100,67 +99,69 @@ def test_a_registry_that_fails_half_way_is_mended_by_the_next_run(
     def fail(*_: object, **__: object) -> None:
         raise MlflowException("database is locked")
 
-    session = tracked(train__steps=3)
+    context = tracked(train__steps=3)
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, step, fail)
-        promoted = challenge(session)
+        promoted = challenge(context)
     assert promoted.promoted
-    assert champions.champion(session.workspace, CORPUS).run == promoted.run  # type: ignore[union-attr]
+    assert champions.champion(context.workspace, CORPUS).run == promoted.run  # type: ignore[union-attr]
     warnings = [event.message for event in heard.of(Notice) if event.level == "warning"]
-    assert any("registry does not know the champion of ./mine.txt yet" in message for message in warnings)
+    assert any(
+        "the champion of ./mine.txt is not in MLflow's registry yet" in message for message in warnings
+    )
     assert challenge(tracked(train__steps=3), anyway=False).reused
-    assert known(session) == ({"champion": "1"}, {"1": promoted.run})
+    assert known(context) == ({"champion": "1"}, {"1": promoted.run})
 
 
 def test_with_mlflow_out_of_reach_the_champion_is_champion(tracked: Any, heard: Any) -> None:
-    session = tracked(train__steps=3, tracking__uri="http://127.0.0.1:9", tracking__patience=0)
-    promoted = challenge(session)
-    assert champions.champion(session.workspace, CORPUS).run == promoted.run  # type: ignore[union-attr]
-    assert any("registry does not know" in event.message for event in heard.of(Notice))
+    context = tracked(train__steps=3, tracking__uri="http://127.0.0.1:9", tracking__patience=0)
+    promoted = challenge(context)
+    assert champions.champion(context.workspace, CORPUS).run == promoted.run  # type: ignore[union-attr]
+    assert any("is not in MLflow's registry yet" in event.message for event in heard.of(Notice))
 
 
 def test_what_is_told_is_not_told_again(tracked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    session = tracked(train__steps=3)
-    challenge(session)
+    context = tracked(train__steps=3)
+    challenge(context)
 
     def never(*_: object) -> None:
         raise AssertionError("MLflow was asked although it knows")
 
-    monkeypatch.setattr(registered, "connect", never)
-    publish_champions(session, CORPUS)
+    monkeypatch.setattr(registry, "connect", never)
+    publish_champions(context, CORPUS)
 
 
 def test_a_model_that_is_kept_no_more_is_taken_back(tracked: Any) -> None:
-    session = tracked(train__steps=3)
+    context = tracked(train__steps=3)
     for steps in (3, 4, 5):
         challenge(tracked(train__steps=steps))
-    client = connect(place(session))
+    client = connect(place(context))
     (source,) = (
         one.source for one in client.search_model_versions(f"name='{NAME}'") if one.version in (1, "1")
     )
-    assert registered._local(source).is_dir()
-    shutil.rmtree(champion_folder(session.workspace, CORPUS) / "versions" / "0001")
-    publish_champions(session, CORPUS)
-    assert sorted(known(session)[1]) == ["2", "3"]
-    assert not registered._local(source).exists()
+    assert registry._local(source).is_dir()
+    shutil.rmtree(champion_folder(context.workspace, CORPUS) / "versions" / "0001")
+    publish_champions(context, CORPUS)
+    assert sorted(known(context)[1]) == ["2", "3"]
+    assert not registry._local(source).exists()
 
 
 def test_the_champion_comes_from_the_tracking_uri_alone(tracked: Any, tmp_path: Path) -> None:
-    session = tracked(train__steps=3)
-    promoted = challenge(session)
-    there = TrackingConfig(uri=place(session).uri)
-    elsewhere = type(session.workspace)(tmp_path / "another machine")
+    context = tracked(train__steps=3)
+    promoted = challenge(context)
+    there = TrackingConfig(uri=place(context).uri)
+    elsewhere = type(context.workspace)(tmp_path / "another machine")
     loaded = find_model("champion:./mine.txt", elsewhere, Registry(), there)
-    ours = find_model("champion:mine.txt", session.workspace, Registry(), session.config.tracking)
+    ours = find_model("champion:mine.txt", context.workspace, Registry(), context.config.tracking)
     weights = [one.model.network.state_dict() for one in (loaded, ours)]
     assert all((weights[0][name] == weights[1][name]).all() for name in weights[1])
     assert promoted.promoted
-    with pytest.raises(RunError, match=r"knows no previous of './mine.txt'"):
+    with pytest.raises(RunError, match=r"has no previous of './mine.txt'"):
         find_model("previous:./mine.txt", elsewhere, Registry(), there)
-    for path in session.workspace.mlflow.rglob("bundle/model.safetensors"):
+    for path in context.workspace.mlflow.rglob("bundle/model.safetensors"):
         path.write_bytes(b"something else")
     shutil.rmtree(elsewhere.root)
-    with pytest.raises(CharpipeError, match="not what was recorded"):
+    with pytest.raises(CharpipeError, match="does not match its recorded digest"):
         find_model("champion:./mine.txt", elsewhere, Registry(), there)
 
 
@@ -176,8 +177,8 @@ def post(port: int, question: dict[str, Any]) -> Any:
 @pytest.fixture
 def served(tracked: Any, tmp_path: Path) -> Iterator[tuple[Context, int]]:
     """The champion behind plain `mlflow models serve`, where no accelerator is to be seen."""
-    session = tracked(train__steps=60)
-    challenge(session)
+    context = tracked(train__steps=60)
+    challenge(context)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -186,7 +187,7 @@ def served(tracked: Any, tmp_path: Path) -> Iterator[tuple[Context, int]]:
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # it calls uvicorn by its name
-        "MLFLOW_TRACKING_URI": place(session).uri,
+        "MLFLOW_TRACKING_URI": place(context).uri,
         "CUDA_VISIBLE_DEVICES": "",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
@@ -213,7 +214,7 @@ def served(tracked: Any, tmp_path: Path) -> Iterator[tuple[Context, int]]:
                     return False
 
             until(answers, log.read_text)
-            yield session, port
+            yield context, port
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(server.pid, 15)
@@ -226,8 +227,8 @@ def test_the_champion_serves_with_plain_mlflow(served: tuple[Context, int]) -> N
     from charpipe.evaluation import score_text
     from charpipe.generation import sample
 
-    session, port = served
-    loaded = find_model("champion:mine.txt", session.workspace, Registry(), session.config.tracking)
+    context, port = served
+    loaded = find_model("champion:mine.txt", context.workspace, Registry(), context.config.tracking)
     predictor = loaded.predictor("cpu")
     (written,) = post(
         port,

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from recorded_runs import make_run
 
 from charpipe.errors import CharpipeError
-from charpipe.tracking import Location, experiments
-from charpipe.tracking import registry as registered
+from charpipe.tracking import Location, experiments, model_names
 from charpipe.tracking.client import connect
 from charpipe.tracking.corpora import experiment_of
 from charpipe.tracking.metadata import CORPUS_TAG
@@ -61,11 +60,11 @@ def test_a_run_is_looked_up_by_any_text(client: Any, name: str) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
 @given(NAMES)
 def test_a_champion_is_looked_up_by_any_text(client: Any, corpus: str) -> None:
-    name = registered.model_name(corpus)
-    if name not in registered._tagged(client):
+    name = model_names.model_name(corpus)
+    if name not in model_names._tagged(client):
         client.create_registered_model(name, {CORPUS_TAG: corpus[:4000]})
     if len(corpus) < 4000:
-        assert registered._registered(client, corpus) == name
+        assert model_names.registered_name(client, corpus) == name
 
 
 @pytest.mark.parametrize("corpus", ODD)

@@ -80,7 +80,7 @@ def test_a_run_is_all_there(run: Run, location: Location, config: TrackingConfig
         "samples/step-00000010.txt",
         "samples/step-00000020.txt",
     ]
-    assert found["plots"] == ["plots/losses.png"]
+    assert found["plots"] == ["plots/losses.svg"]
     assert set(found["models"]) == {"best", "last"}
     assert all(metrics > 0 for _, metrics in found["models"].values())
 
@@ -171,7 +171,7 @@ def test_sync_says_what_is_wrong_and_catch_up_only_mentions_it(
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     away = Location("http://127.0.0.1:9", None, tmp_path / "mlflow", "[tracking] uri")
-    with pytest.raises(CharpipeError, match=r"http://127\.0\.0\.1:9 does not take part"):
+    with pytest.raises(CharpipeError, match=r"http://127\.0\.0\.1:9 is unavailable"):
         sync(away, finished_run)
     told: list[Event] = []
     catch_up(away, finished_run, told.append)

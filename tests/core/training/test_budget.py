@@ -137,7 +137,7 @@ def test_plan_of_another_training_is_refused():
     plan = Plan.of(30).revised(10, 50, 20)
     assert rest_of(plan, Plan.of(30), 5) == plan.segments[1:]
     for begun, step in ((Plan.of(31), 5), (Plan.of(30), 10), (plan.revised(20, 60), 25)):
-        with pytest.raises(RunError, match="planned otherwise"):
+        with pytest.raises(RunError, match="another plan of steps"):
             rest_of(plan, begun, step)
 
 

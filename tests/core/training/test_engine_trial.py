@@ -17,7 +17,7 @@ def beside_others(monkeypatch, *, busy):
     monkeypatch.setattr(trial, "disturb_now", lambda *_: busy)
 
 
-class Clock:
+class UpdateClock:
     """Time that passes only as updates take it."""
 
     def __init__(self):
@@ -36,13 +36,13 @@ class Clock:
 
 
 def test_the_first_update_is_not_timed_and_the_median_counts():
-    clock = Clock()
+    clock = UpdateClock()
     updates = {"fast": clock.update(9, 1, 1, 5), "plain": clock.update(1, 2, 2, 2)}
     assert trial.compare(updates, math.inf, clock) == {"fast": 1, "plain": 2}
 
 
 def test_a_trial_ends_when_its_time_is_spent():
-    clock = Clock()
+    clock = UpdateClock()
     updates = {"fast": clock.update(1), "plain": clock.update(1)}
     assert trial.compare(updates, 1.5, clock) == {}
 

@@ -21,7 +21,7 @@ from charpipe.events import (
 from charpipe.models import build_model
 from charpipe.models.bundle import read_json
 from charpipe.training import TrainConfig, last_checkpoint, train
-from charpipe.training.budget import LEAST, steps_within
+from charpipe.training.budget import MIN_MEASURED, steps_within
 from charpipe.training.checkpoints import plan_of
 from charpipe_rnn import charpipe_architectures
 
@@ -125,7 +125,7 @@ def test_a_stop_ends_the_measuring():
 def test_measuring_ends_where_the_passes_are_the_bound():
     calls = []
     assert steps_within(1e6, calls.append, 50) == 50
-    assert len(calls) == LEAST
+    assert len(calls) == MIN_MEASURED
 
 
 @pytest.mark.parametrize("held", [0, 300])

@@ -11,7 +11,10 @@ import pytest
 SCRIPT = Path(__file__).with_name("growing.py")
 MB = 1 << 20
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's"),
+]
 
 
 def token_file(path, count):

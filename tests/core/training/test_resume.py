@@ -145,19 +145,19 @@ def test_more_steps_and_another_interval_are_accepted(tmp_path, new_model, token
     assert sorted(losses(events)) == [31, 32, 33, 34, 35]
 
 
-def test_other_intervals_look_at_the_same_validation(tmp_path, new_model, tokens, settings):
+def test_other_intervals_evaluate_the_same_validation(tmp_path, new_model, tokens, settings):
     """Else the best score would be of other text than those that it is compared with."""
-    held = np.tile(tokens, 4)  # longer than any look here
+    held = np.tile(tokens, 4)  # longer than any evaluation here
 
-    def length_of_a_look(folder, every):
+    def evaluation_length(folder, every):
         resume = last_checkpoint(folder)
         chosen = settings(steps=every, evaluate_every=every, window=64, batch_size=32)
         list(train(new_model(), tokens, chosen, validation=held, checkpoints=folder, resume=resume))
         return read_json(last_checkpoint(folder) / "state.json")["look"]
 
-    short = length_of_a_look(tmp_path / "short", 2)
-    assert length_of_a_look(tmp_path / "short", 60) == short
-    assert length_of_a_look(tmp_path / "long", 60) > short
+    short = evaluation_length(tmp_path / "short", 2)
+    assert evaluation_length(tmp_path / "short", 60) == short
+    assert evaluation_length(tmp_path / "long", 60) > short
 
 
 def test_another_budget_is_the_whole_one(tmp_path, new_model, tokens, settings):
@@ -200,7 +200,7 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, new_model, tokens, settin
     told = []
     before = last_checkpoint(tmp_path, told.append)
     assert before.name == "step-00000028"
-    assert [(type(event), "using the one before" in event.message) for event in told] == [(Notice, True)]
+    assert [(type(event), "using the previous one" in event.message) for event in told] == [(Notice, True)]
     with pytest.raises(RunError, match="damaged"):
         run(tmp_path, new_model(), tokens, settings(), resume=last)
     assert of(Finished, run(tmp_path, new_model(), tokens, settings(), resume=before))[0].step == 30
@@ -213,7 +213,7 @@ def test_that_no_checkpoint_is_whole_is_said(tmp_path, new_model, tokens, settin
         (folder / "model.safetensors").write_bytes(b"")
     told = []
     assert last_checkpoint(tmp_path, told.append) is None
-    assert "none is whole: starting anew" in told[-1].message
+    assert "none is intact: training starts from step 0" in told[-1].message
 
 
 def test_a_half_written_checkpoint_does_not_count(tmp_path, new_model, tokens, settings):

@@ -14,11 +14,7 @@ from charpipe.kernels.jit.processor import this_processor
 from charpipe.store.manifest import describe
 from charpipe.training import last_checkpoint, train
 from charpipe.training.checkpoints import SCHEMA, damage
-
-
-class Bomb:
-    def __reduce__(self):
-        return (print, ("a pickle was executed",))
+from pickle_bomb import Bomb
 
 
 @pytest.fixture
@@ -120,10 +116,22 @@ def altered(path, change):
             lambda t: t.update({"memory/head.bias/surprise": t["memory/head.bias/exp_avg"] * 0}),
             "head.bias",
         ),
-        ("optimizer", lambda t: t.pop("carried/cell"), "another state"),
-        ("optimizer", lambda t: t.update({"carried/cell": torch.zeros(1)}), "another state"),
-        ("optimizer", lambda t: t.update({"carried/hidden": t["carried/hidden"].long()}), "another state"),
-        ("optimizer", lambda t: t.update({"carried/more": torch.zeros(1)}), "another state"),
+        ("optimizer", lambda t: t.pop("carried/cell"), "recurrent state in the checkpoint does not fit"),
+        (
+            "optimizer",
+            lambda t: t.update({"carried/cell": torch.zeros(1)}),
+            "recurrent state in the checkpoint does not fit",
+        ),
+        (
+            "optimizer",
+            lambda t: t.update({"carried/hidden": t["carried/hidden"].long()}),
+            "recurrent state in the checkpoint does not fit",
+        ),
+        (
+            "optimizer",
+            lambda t: t.update({"carried/more": torch.zeros(1)}),
+            "recurrent state in the checkpoint does not fit",
+        ),
     ],
 )
 def test_tensors_that_do_not_fit_are_named(saved, go_on, name, change, said):

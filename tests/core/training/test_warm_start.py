@@ -12,7 +12,7 @@ from charpipe.training import train
 from charpipe.training.batches import fit_batches
 from charpipe.training.checkpoints import last_checkpoint
 from charpipe.training.initialization import initialize
-from charpipe.training.warm_start import WarmStart
+from charpipe.training.warm_start import WarmStartCheckpoint
 
 
 def run(model, tokens, settings, folder, **more):
@@ -36,7 +36,7 @@ def parent(new_model, tokens, settings, tmp_path):
 def test_it_begins_with_the_parents_weights_memory_and_further_data(
     parent, new_model, tokens, settings
 ) -> None:
-    setup, state = initialize(new_model(seed=9), tokens, settings(), None, WarmStart(parent, 30))
+    setup, state = initialize(new_model(seed=9), tokens, settings(), None, WarmStartCheckpoint(parent, 30))
     _, same = initialize(new_model(), tokens, settings(), parent)
     for name, tensor in same.network.state_dict().items():
         assert torch.equal(state.network.state_dict()[name], tensor)
@@ -50,14 +50,20 @@ def test_it_begins_with_the_parents_weights_memory_and_further_data(
 def test_a_warm_run_is_better_from_its_start(parent, new_model, tokens, settings, tmp_path) -> None:
     cold = losses(run(new_model(seed=9), tokens, settings(), tmp_path / "cold"))
     warm = losses(
-        run(new_model(seed=9), tokens, settings(), tmp_path / "warm", warm_start=WarmStart(parent, 30))
+        run(
+            new_model(seed=9),
+            tokens,
+            settings(),
+            tmp_path / "warm",
+            warm_start=WarmStartCheckpoint(parent, 30),
+        )
     )
     assert sum(warm) < sum(cold)
     assert warm[0] < cold[0]
 
 
 def test_interrupted_and_resumed_it_equals_itself(parent, new_model, tokens, settings, tmp_path) -> None:
-    warm_start = WarmStart(parent, 30)
+    warm_start = WarmStartCheckpoint(parent, 30)
     whole = run(
         new_model(seed=9), tokens, settings(), tmp_path / "whole", validation=tokens, warm_start=warm_start
     )
@@ -80,7 +86,7 @@ def test_interrupted_and_resumed_it_equals_itself(parent, new_model, tokens, set
 
 
 def test_another_optimiser_starts_without_memory(parent, new_model, tokens, settings) -> None:
-    warm_start = WarmStart(parent, 30)
+    warm_start = WarmStartCheckpoint(parent, 30)
     _, state = initialize(new_model(), tokens, settings(optimizer="sgd"), None, warm_start)
     assert not state.optimizer.state_dict()["state"]
 
@@ -89,7 +95,7 @@ def test_without_momentum_there_is_none_to_begin_with(new_model, tokens, setting
     """One-cycle gives RMSProp momentum, of which a run without it remembers nothing."""
     chosen = settings(optimizer="rmsprop", learning_rate=1e-3)
     run(new_model(), tokens, chosen, tmp_path / "one")
-    warm_start = WarmStart(last_checkpoint(tmp_path / "one"), 30)
+    warm_start = WarmStartCheckpoint(last_checkpoint(tmp_path / "one"), 30)
     assert initialize(new_model(), tokens, chosen, None, warm_start)[1].optimizer.state_dict()["state"]
     turned = chosen.model_copy(update={"schedule": "one-cycle"})
     assert len(losses(run(new_model(), tokens, turned, tmp_path / "two", warm_start=warm_start))) == 30
@@ -105,7 +111,7 @@ def test_without_momentum_there_is_none_to_begin_with(new_model, tokens, setting
 )
 def test_what_does_not_fit_is_refused(parent, new_model, tokens, settings, other, message) -> None:
     with pytest.raises(RunError, match=message):
-        initialize(new_model(**other), tokens, settings(), None, WarmStart(parent, 30))
+        initialize(new_model(**other), tokens, settings(), None, WarmStartCheckpoint(parent, 30))
 
 
 def test_a_damaged_parent_is_refused(parent, new_model, tokens, settings) -> None:
@@ -114,7 +120,7 @@ def test_a_damaged_parent_is_refused(parent, new_model, tokens, settings) -> Non
     data[-3] ^= 1
     path.write_bytes(data)
     with pytest.raises(RunError, match="damaged"):
-        initialize(new_model(), tokens, settings(), None, WarmStart(parent, 30))
+        initialize(new_model(), tokens, settings(), None, WarmStartCheckpoint(parent, 30))
 
 
 def test_the_vocabulary_grows_at_its_end(new_model, tokens, settings, tmp_path, letters) -> None:
@@ -123,7 +129,9 @@ def test_the_vocabulary_grows_at_its_end(new_model, tokens, settings, tmp_path, 
     parent = last_checkpoint(tmp_path / "one")
     new = {**old, "characters": old["characters"] + "éß"}
     child = new_model(vocabulary=new, size=letters.size + 2)
-    first = losses(run(child, tokens, settings(), tmp_path / "two", warm_start=WarmStart(parent, 30)))[0]
+    first = losses(
+        run(child, tokens, settings(), tmp_path / "two", warm_start=WarmStartCheckpoint(parent, 30))
+    )[0]
     last = losses(
         run(new_model(vocabulary=old), tokens, settings(steps=31), tmp_path / "one", resume=parent)
     )[-1]
@@ -139,5 +147,5 @@ def test_the_vocabulary_grows_at_its_end(new_model, tokens, settings, tmp_path, 
                 tokens,
                 settings(),
                 None,
-                WarmStart(parent, 30),
+                WarmStartCheckpoint(parent, 30),
             )

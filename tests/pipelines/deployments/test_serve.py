@@ -32,7 +32,7 @@ waits = true
 """
 
 
-class Place:
+class ServedWorkspace:
     """A project whose only pipeline is a toy."""
 
     def __init__(self, folder: Path) -> None:
@@ -85,8 +85,8 @@ class Place:
             lambda: [one for one in self.said if {"event": event, **facts}.items() <= one.items()]
         )
 
-    def _wait(self, look: Callable[[], list[dict[str, Any]]]) -> dict[str, Any]:
-        found: list[dict[str, Any]] = until(look, lambda: self.said)
+    def _wait(self, poll: Callable[[], list[dict[str, Any]]]) -> dict[str, Any]:
+        found: list[dict[str, Any]] = until(poll, lambda: self.said)
         return found[-1]
 
     def notes(self) -> str:
@@ -94,18 +94,19 @@ class Place:
 
 
 @pytest.fixture
-def place(project: Path) -> Iterator[Place]:
-    made = Place(project)
+def place(project: Path, copy_prefect: Callable[[Workspace], None]) -> Iterator[ServedWorkspace]:
+    made = ServedWorkspace(project)
+    copy_prefect(Workspace(project / ".charpipe"))
     yield made
     managed_server(Workspace(project / ".charpipe")).stop()
 
 
-def end(place: Place, process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str]:
+def end(place: ServedWorkspace, process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str]:
     process.send_signal(number)
     return process.wait(timeout=LIMIT), place.errors.read_text()
 
 
-def test_a_day_in_the_life_of_serve(place: Place) -> None:
+def test_a_day_in_the_life_of_serve(place: ServedWorkspace) -> None:
     code, out, _ = place.run("deployments", "run", "long")
     assert code == 1  # nobody serves
     assert out == ""
@@ -128,7 +129,7 @@ def test_a_day_in_the_life_of_serve(place: Place) -> None:
 
     assert end(place, process, signal.SIGTERM) == (0, "")
     ended = place.until("ended", deployment="long")
-    assert "goes on when charpipe serve is back" in ended["next"]
+    assert "resumes when charpipe serve is running again" in ended["next"]
     assert place.notes().count("saved") >= 1
     code, out, _ = place.run("deployments", "list", "--json")
     listed = {row["deployment"]: row for row in json.loads(out)}
@@ -152,7 +153,7 @@ def test_a_day_in_the_life_of_serve(place: Place) -> None:
     assert end(place, process, signal.SIGINT) == (0, "")
 
 
-def test_what_is_wrong_is_said_before_anything_starts(place: Place) -> None:
+def test_what_is_wrong_is_said_before_anything_starts(place: ServedWorkspace) -> None:
     path = place.folder / "pipelines.toml"
     path.write_text(TABLE.replace('"10s"', '"10q"'))
     code, out, err = place.run("serve")
@@ -165,7 +166,7 @@ def test_what_is_wrong_is_said_before_anything_starts(place: Place) -> None:
     assert "[deployments.nightly]" in err
 
 
-def test_a_near_match_is_offered(place: Place) -> None:
+def test_a_near_match_is_offered(place: ServedWorkspace) -> None:
     code, _, err = place.run("deployments", "run", "lnog")
     assert code == 2
     assert "did you mean 'long'" in err

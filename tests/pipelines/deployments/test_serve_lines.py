@@ -53,7 +53,7 @@ def test_lines_name_what_the_page_names_and_say_what_was_decided(
 
     def tell(event: str, **facts: Any) -> None:
         heard.append(event)
-        lines.tell(event, **facts)
+        lines.report(event, **facts)
 
     environ = os.environ | {"CHARPIPE_HOME": str(server.workspace.root)}
     url = f"{server.managed.start()}/api"
@@ -79,7 +79,7 @@ def test_run_with_nobody_serving_names_the_command_with_all_settings(
     (project / "pipelines.toml").write_text(TABLE)
     assert main(["deployments", "run", "nightly"]) == 1
     said = capsys.readouterr().err
-    assert "nobody serves this workspace, so nightly would not start; type `charpipe serve`" in said
+    assert "no process serves this workspace, so nightly would not start; type `charpipe serve`" in said
     assert "charpipe run retrain --corpus mine --arch rnn --preset small" in said
     for setting in ("train.steps=3", "train.window=8", "tracking.enabled=false", "sample.length=10"):
         assert f"--set {setting}" in said

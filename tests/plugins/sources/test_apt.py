@@ -9,20 +9,11 @@ import pytest
 
 from charpipe.plugin import CorpusError
 from charpipe_sources.apt import choose, fetch, there
+from fake_fetcher import FakeFetcher
 
 needs_apt = pytest.mark.skipif(
     not (shutil.which("apt-get") and shutil.which("dpkg-deb")), reason="apt is not on this machine"
 )
-
-
-class Here:
-    sha256 = None
-
-    def __init__(self, cache: Path, refresh: bool = False) -> None:
-        self.cache = cache
-        self.refresh = refresh
-
-    def progress(self, done: int, total: int | None) -> None: ...
 
 
 @pytest.fixture
@@ -58,7 +49,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_distributions_own_choice_is_downloaded_and_kept(repository: Path, tmp_path: Path) -> None:
     cache = tmp_path / "a cache"
     cache.mkdir()
-    fetched = fetch("apt:linux-source-*", Here(cache))
+    fetched = fetch("apt:linux-source-*", FakeFetcher(cache))
     assert fetched is not None
     assert fetched.path is not None
     assert fetched.path.name == "linux-source-6.1_6.1-1_all.deb"
@@ -66,7 +57,7 @@ def test_the_distributions_own_choice_is_downloaded_and_kept(repository: Path, t
     assert there("apt:linux-source-*", cache)
     assert not there("apt:other-*", cache)
     shutil.rmtree(repository)
-    assert fetch("apt:linux-source-*", Here(cache)) == fetched
+    assert fetch("apt:linux-source-*", FakeFetcher(cache)) == fetched
 
 
 @needs_apt
@@ -75,22 +66,22 @@ def test_refreshing_brings_a_newer_version_and_leaves_the_same_alone(
 ) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()
-    first = fetch("apt:linux-source-6.1", Here(cache))
-    assert fetch("apt:linux-source-6.1", Here(cache, refresh=True)) == first
+    first = fetch("apt:linux-source-6.1", FakeFetcher(cache))
+    assert fetch("apt:linux-source-6.1", FakeFetcher(cache, refresh=True)) == first
     index = repository / "Packages"
     deb = repository / "linux-source-6.1_6.1-1_all.deb"
     deb.rename(repository / "linux-source-6.1_6.1-2_all.deb")
     text = index.read_text().split("\n\n")
     text[0] = text[0].replace("6.1-1", "6.1-2")
     index.write_text("\n\n".join(text))
-    assert fetch("apt:linux-source-6.1", Here(cache)) == first
-    second = fetch("apt:linux-source-6.1", Here(cache, refresh=True))
+    assert fetch("apt:linux-source-6.1", FakeFetcher(cache)) == first
+    second = fetch("apt:linux-source-6.1", FakeFetcher(cache, refresh=True))
     assert second is not None and second.details["version"] == "6.1-2"
-    assert fetch("apt:linux-source-6.1", Here(cache)) == second
+    assert fetch("apt:linux-source-6.1", FakeFetcher(cache)) == second
     shutil.rmtree(repository)
     with pytest.raises(CorpusError, match="apt-get failed"):
-        fetch("apt:linux-source-6.1", Here(cache, refresh=True))
-    assert fetch("apt:linux-source-6.1", Here(cache)) == second
+        fetch("apt:linux-source-6.1", FakeFetcher(cache, refresh=True))
+    assert fetch("apt:linux-source-6.1", FakeFetcher(cache)) == second
 
 
 @needs_apt
@@ -100,16 +91,16 @@ def test_a_package_that_is_not_what_the_index_says(repository: Path, tmp_path: P
     cache = tmp_path / "cache"
     cache.mkdir()
     with pytest.raises(CorpusError, match="apt-get failed"):
-        fetch("apt:linux-source-*", Here(cache))
+        fetch("apt:linux-source-*", FakeFetcher(cache))
     assert list(cache.glob("*.deb")) == []
 
 
 @needs_apt
 def test_an_unknown_package(repository: Path, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="knows no package nonesuch-"):
-        fetch("apt:nonesuch-*", Here(tmp_path))
+        fetch("apt:nonesuch-*", FakeFetcher(tmp_path))
     with pytest.raises(CorpusError, match="names no package"):
-        fetch("apt:-o=Evil", Here(tmp_path))
+        fetch("apt:-o=Evil", FakeFetcher(tmp_path))
 
 
 def test_choose() -> None:

@@ -6,31 +6,23 @@ import pytest
 
 from charpipe.plugin import CorpusError
 from charpipe_sources import files, interpreter, literal
-
-
-class Here:
-    sha256 = None
-
-    def __init__(self, cache: Path) -> None:
-        self.cache = cache
-
-    def progress(self, done: int, total: int | None) -> None: ...
+from fake_fetcher import FakeFetcher
 
 
 def test_a_glob_takes_the_highest_version(tmp_path: Path) -> None:
     for version in ("5.9", "6.1", "6.12"):
         (tmp_path / f"linux-source-{version}.tar.xz").touch()
-    found = files.fetch(f"{tmp_path}/linux-source-*.tar.*", Here(tmp_path))
+    found = files.fetch(f"{tmp_path}/linux-source-*.tar.*", FakeFetcher(tmp_path))
     assert found is not None
     assert found.path == tmp_path / "linux-source-6.12.tar.xz"
-    assert files.fetch(f"{tmp_path}/*.zip", Here(tmp_path)) is None
+    assert files.fetch(f"{tmp_path}/*.zip", FakeFetcher(tmp_path)) is None
     assert not files.there(f"{tmp_path}/*.zip", tmp_path)
 
 
 def test_a_glob_of_versions_says_what_it_took(tmp_path: Path) -> None:
     for version in ("6.9", "6.10"):
         (tmp_path / f"linux-{version}.TAR.XZ").touch()
-    found = files.fetch(f"{tmp_path}/linux-*", Here(tmp_path))
+    found = files.fetch(f"{tmp_path}/linux-*", FakeFetcher(tmp_path))
     assert found is not None and found.path is not None
     assert found.path.name == "linux-6.10.TAR.XZ"
     assert not found.only
@@ -47,7 +39,7 @@ def test_a_glob_means_all_matches(tmp_path: Path, names: tuple[str, ...]) -> Non
     pattern = (
         f"{tmp_path}/t?xts/*[0-9]" if names[0] == "part1" else f"{tmp_path}/texts/*{Path(names[0]).suffix}"
     )
-    found = files.fetch(pattern, Here(tmp_path))
+    found = files.fetch(pattern, FakeFetcher(tmp_path))
     assert found is not None
     if names[0] != "part1":
         assert found.path == tmp_path / "texts"
@@ -62,16 +54,16 @@ def test_file_urls(tmp_path: Path) -> None:
     path = tmp_path / "a b%.txt"
     path.write_text("x")
     for spec in (path.as_uri(), path.as_uri().replace("///", "//localhost/"), f"file:{path}"):
-        found = files.fetch(spec, Here(tmp_path))
+        found = files.fetch(spec, FakeFetcher(tmp_path))
         assert found is not None and found.path == path
     with pytest.raises(CorpusError, match="another machine"):
-        files.fetch("file://server/share/a.txt", Here(tmp_path))
+        files.fetch("file://server/share/a.txt", FakeFetcher(tmp_path))
 
 
 def test_a_link_to_nothing_is_named(tmp_path: Path) -> None:
     (tmp_path / "link.txt").symlink_to(tmp_path / "gone.txt")
     with pytest.raises(CorpusError, match=r"gone\.txt, which is not there"):
-        files.fetch(str(tmp_path / "link.txt"), Here(tmp_path))
+        files.fetch(str(tmp_path / "link.txt"), FakeFetcher(tmp_path))
 
 
 def test_names_are_taken_as_they_are_before_they_are_globs(
@@ -80,13 +72,13 @@ def test_names_are_taken_as_they_are_before_they_are_globs(
     (tmp_path / "what [1].txt").write_text("x")
     monkeypatch.setenv("HOME", str(tmp_path))
     for spec in (str(tmp_path / "what [1].txt"), "~/what [1].txt", f"file://{tmp_path}/what [1].txt"):
-        found = files.fetch(spec, Here(tmp_path))
+        found = files.fetch(spec, FakeFetcher(tmp_path))
         assert found is not None
         assert found.path == tmp_path / "what [1].txt"
 
 
 def test_the_standard_library(tmp_path: Path) -> None:
-    found = interpreter.fetch("python:stdlib", Here(tmp_path))
+    found = interpreter.fetch("python:stdlib", FakeFetcher(tmp_path))
     assert found is not None
     assert found.path is not None
     assert (found.path / "argparse.py").is_file()
@@ -95,9 +87,9 @@ def test_the_standard_library(tmp_path: Path) -> None:
 
 
 def test_literal_text(tmp_path: Path) -> None:
-    assert literal.fetch("text:hello: text", Here(tmp_path)).text == "hello: text"
+    assert literal.fetch("text:hello: text", FakeFetcher(tmp_path)).text == "hello: text"
     with pytest.raises(CorpusError):
-        literal.fetch("text:", Here(tmp_path))
+        literal.fetch("text:", FakeFetcher(tmp_path))
 
 
 @pytest.mark.parametrize("folder", ["a[x]", "{b}*", "c?", "$HOME", "[!a]"])
@@ -106,7 +98,7 @@ def test_a_glob_works_in_a_folder_whose_name_is_one(tmp_path: Path, folder: str)
     (place / "texts").mkdir(parents=True)
     for name in ("a.txt", "b.txt"):
         (place / "texts" / name).write_text("text")
-    found = files.fetch(f"{place}/texts/*.txt", Here(tmp_path / "cache"))
+    found = files.fetch(f"{place}/texts/*.txt", FakeFetcher(tmp_path / "cache"))
     assert found is not None
     assert found.path == place / "texts"
     assert found.only == {"a.txt", "b.txt"}
@@ -117,5 +109,5 @@ def test_a_variable_within_a_source_may_be_a_whole_path(
 ) -> None:
     (tmp_path / "a.txt").write_text("text")
     monkeypatch.setenv("TEXTS", str(tmp_path))
-    found = files.fetch(f"{tmp_path}/$TEXTS/a.txt", Here(tmp_path / "cache"))
+    found = files.fetch(f"{tmp_path}/$TEXTS/a.txt", FakeFetcher(tmp_path / "cache"))
     assert found is not None and found.path == tmp_path / "a.txt"

@@ -13,6 +13,7 @@ import pytest
 
 from charpipe.plugin import CorpusError
 from charpipe_sources.web import Patience, fetch, there
+from fake_fetcher import FakeFetcher
 
 BODY = b"some text\n" * 5000
 PAGE = b"\n<!DOCTYPE html>\n<html><head><title>Please  log in</title></head><body>No.</body></html>\n"
@@ -147,14 +148,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, dict[str, int
         thread.join()
 
 
-class Here:
-    def __init__(self, cache: Path, sha256: str | None = None) -> None:
-        self.cache, self.sha256, self.told, self.refresh = cache, sha256, (0, 0), False
-
-    def progress(self, done: int, total: int | None) -> None:
-        self.told = (done, total or 0)
-
-
 def files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
@@ -162,7 +155,7 @@ def files(folder: Path) -> list[Path]:
 @pytest.mark.parametrize("name", ["good", "moved", "flaky"])
 def test_a_file_arrives_and_is_kept(name: str, server: tuple[str, dict[str, int]], tmp_path: Path) -> None:
     url, hits = f"{server[0]}/{name}/a%20text.txt", server[1]
-    here = Here(tmp_path, SHA256)
+    here = FakeFetcher(tmp_path, SHA256)
     assert not there(url, tmp_path)
     fetched = fetch(url, here, QUICK)
     assert fetched.path is not None
@@ -196,7 +189,7 @@ def test_what_cannot_be_had_leaves_nothing(
 ) -> None:
     url = f"{server[0]}/{name}/text.txt"
     with pytest.raises(CorpusError, match=reason):
-        fetch(url, Here(tmp_path), IMPATIENT if name in ("silent", "dripping") else QUICK)
+        fetch(url, FakeFetcher(tmp_path), IMPATIENT if name in ("silent", "dripping") else QUICK)
     assert server[1][name] == attempts
     assert files(tmp_path) == []
     assert not there(url, tmp_path)
@@ -204,16 +197,16 @@ def test_what_cannot_be_had_leaves_nothing(
 
 def test_a_wrong_hash(server: tuple[str, dict[str, int]], tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="not the file it should be"):
-        fetch(f"{server[0]}/good/text.txt", Here(tmp_path, "0" * 64), QUICK)
+        fetch(f"{server[0]}/good/text.txt", FakeFetcher(tmp_path, "0" * 64), QUICK)
     assert files(tmp_path) == []
 
 
 def test_a_damaged_copy_is_fetched_again(server: tuple[str, dict[str, int]], tmp_path: Path) -> None:
     url = f"{server[0]}/good/text.txt"
-    kept = fetch(url, Here(tmp_path, SHA256), QUICK).path
+    kept = fetch(url, FakeFetcher(tmp_path, SHA256), QUICK).path
     assert kept is not None
     kept.write_bytes(b"damaged")
-    fetched = fetch(url, Here(tmp_path, SHA256), QUICK)
+    fetched = fetch(url, FakeFetcher(tmp_path, SHA256), QUICK)
     assert fetched.path is not None
     assert fetched.path.read_bytes() == BODY
 
@@ -222,13 +215,13 @@ def test_a_copy_of_another_content_is_fetched_whole_whatever_the_server_said_of_
     server: tuple[str, dict[str, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, hits = f"{server[0]}/tagged/page.txt", server[1]
-    assert fetch(url, Here(tmp_path), QUICK).sha256 == SHA256
+    assert fetch(url, FakeFetcher(tmp_path), QUICK).sha256 == SHA256
     another = hashlib.sha256(b"another text").hexdigest()
     with pytest.raises(CorpusError, match="not the file it should be"):
-        fetch(url, Here(tmp_path, another), QUICK)
+        fetch(url, FakeFetcher(tmp_path, another), QUICK)
     assert "unchanged" not in hits
     monkeypatch.setattr(Handler, "page", (b"another text", '"one"'))  # and the same tag
-    fetched = fetch(url, Here(tmp_path, another), QUICK)
+    fetched = fetch(url, FakeFetcher(tmp_path, another), QUICK)
     assert fetched.path is not None and fetched.path.read_bytes() == b"another text"
     assert fetched.sha256 == another
 
@@ -244,7 +237,7 @@ def test_refreshing_asks_the_server_and_takes_only_what_is_new(
     server: tuple[str, dict[str, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, hits = f"{server[0]}/tagged/page.txt", server[1]
-    here = Here(tmp_path)
+    here = FakeFetcher(tmp_path)
     first = fetch(url, here, QUICK)
     here.refresh = True
     assert fetch(url, here, QUICK) == first
@@ -261,7 +254,7 @@ def test_refreshing_asks_the_server_and_takes_only_what_is_new(
 def test_a_refresh_that_fails_keeps_what_was_there(
     server: tuple[str, dict[str, int]], tmp_path: Path
 ) -> None:
-    here = Here(tmp_path)
+    here = FakeFetcher(tmp_path)
     here.refresh = True
     for name in ("truncated", "missing", "broken"):
         bad = f"{server[0]}/{name}/text.txt"
@@ -278,7 +271,7 @@ def test_a_file_pinned_by_its_hash_is_never_asked_for_again(
     server: tuple[str, dict[str, int]], tmp_path: Path
 ) -> None:
     url, hits = f"{server[0]}/good/text.txt", server[1]
-    here = Here(tmp_path, SHA256)
+    here = FakeFetcher(tmp_path, SHA256)
     fetch(url, here, QUICK)
     here.refresh = True
     fetch(url, here, QUICK)
@@ -286,7 +279,7 @@ def test_a_file_pinned_by_its_hash_is_never_asked_for_again(
 
 
 def test_an_empty_answer_is_asked_for_again(server: tuple[str, dict[str, int]], tmp_path: Path) -> None:
-    fetched = fetch(f"{server[0]}/empty_once/text.txt", Here(tmp_path), QUICK)
+    fetched = fetch(f"{server[0]}/empty_once/text.txt", FakeFetcher(tmp_path), QUICK)
     assert fetched.sha256 == SHA256
     assert server[1] == {"empty_once": 2}
 
@@ -295,10 +288,10 @@ def test_an_empty_file_kept_earlier_is_fetched_anew(
     server: tuple[str, dict[str, int]], tmp_path: Path
 ) -> None:
     url = f"{server[0]}/good/text.txt"
-    path = fetch(url, Here(tmp_path), QUICK).path
+    path = fetch(url, FakeFetcher(tmp_path), QUICK).path
     assert path is not None
     path.write_bytes(b"")
-    assert fetch(url, Here(tmp_path), QUICK).sha256 == SHA256
+    assert fetch(url, FakeFetcher(tmp_path), QUICK).sha256 == SHA256
 
 
 @pytest.mark.parametrize(
@@ -314,7 +307,7 @@ def test_no_text_where_text_was_expected_warns(
 ) -> None:
     url = f"{server[0]}/{name}/text.txt"
     for asked in (1, 2):  # the second time it is there, and asked for again nevertheless
-        fetched = fetch(url, Here(tmp_path), QUICK)
+        fetched = fetch(url, FakeFetcher(tmp_path), QUICK)
         assert len(fetched.warnings) == 1
         assert url in fetched.warnings[0] and what in fetched.warnings[0]
         assert server[1] == {name: asked}
@@ -324,17 +317,17 @@ def test_a_page_that_was_once_sent_is_replaced_by_the_text(
     server: tuple[str, dict[str, int]], tmp_path: Path
 ) -> None:
     url = f"{server[0]}/page_once/text.txt"
-    assert fetch(url, Here(tmp_path), QUICK).warnings
-    second = fetch(url, Here(tmp_path), QUICK)
+    assert fetch(url, FakeFetcher(tmp_path), QUICK).warnings
+    second = fetch(url, FakeFetcher(tmp_path), QUICK)
     assert second.sha256 == SHA256 and not second.warnings
-    fetch(url, Here(tmp_path), QUICK)
+    fetch(url, FakeFetcher(tmp_path), QUICK)
     assert server[1] == {"page_once": 2}
 
 
 def test_a_page_never_replaces_the_text_that_is_here(
     server: tuple[str, dict[str, int]], tmp_path: Path
 ) -> None:
-    url, here = f"{server[0]}/page_later/text.txt", Here(tmp_path)
+    url, here = f"{server[0]}/page_later/text.txt", FakeFetcher(tmp_path)
     first = fetch(url, here, QUICK)
     here.refresh = True
     with pytest.raises(CorpusError, match=r"HTML page.*not a newer version"):
@@ -348,7 +341,7 @@ def test_a_page_for_an_archive_is_refused(
     suffix: str, server: tuple[str, dict[str, int]], tmp_path: Path
 ) -> None:
     with pytest.raises(CorpusError, match="HTML page"):
-        fetch(f"{server[0]}/page/text.{suffix}?download=1", Here(tmp_path), QUICK)
+        fetch(f"{server[0]}/page/text.{suffix}?download=1", FakeFetcher(tmp_path), QUICK)
     assert files(tmp_path) == []
 
 
@@ -356,13 +349,13 @@ def test_a_page_for_an_archive_is_refused(
 def test_a_page_that_was_asked_for_is_no_surprise(
     name: str, server: tuple[str, dict[str, int]], tmp_path: Path
 ) -> None:
-    assert not fetch(f"{server[0]}/page/{name}", Here(tmp_path), QUICK).warnings
+    assert not fetch(f"{server[0]}/page/{name}", FakeFetcher(tmp_path), QUICK).warnings
 
 
 def test_an_answer_that_was_compressed_for_its_way_is_decompressed(
     server: tuple[str, dict[str, int]], tmp_path: Path
 ) -> None:
-    fetched = fetch(f"{server[0]}/gzip/text.txt", Here(tmp_path), QUICK)
+    fetched = fetch(f"{server[0]}/gzip/text.txt", FakeFetcher(tmp_path), QUICK)
     assert fetched.path is not None and fetched.path.read_bytes() == BODY
-    named = fetch(f"{server[0]}/gzip/text.txt.gz", Here(tmp_path), QUICK)
+    named = fetch(f"{server[0]}/gzip/text.txt.gz", FakeFetcher(tmp_path), QUICK)
     assert named.path is not None and gzip.decompress(named.path.read_bytes()) == BODY

@@ -8,6 +8,10 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from charpipe.cli.views.base import View
+from charpipe.cli.views.jsonlines import JsonLinesView
+from charpipe.cli.views.live import LiveView
+from charpipe.cli.views.plain import PlainView
+from charpipe.cli.views.progress import Progress
 
 
 def open_view(
@@ -15,20 +19,12 @@ def open_view(
 ) -> AbstractContextManager[View]:
     """The view that fits where output goes."""
     if json:
-        from charpipe.cli.views.jsonlines import JsonLines
-
-        return JsonLines()
-    from charpipe.cli.views.progress import Progress
-
+        return JsonLinesView()
     progress = Progress(pipeline, str(options.get("corpus", "")))
     progress.plan(stages)
     if sys.stdout.isatty():
-        from charpipe.cli.views.live import Live
-
-        return Live(progress)
-    from charpipe.cli.views.plain import Plain
-
-    return Plain(progress)
+        return LiveView(progress)
+    return PlainView(progress)
 
 
 __all__ = ["View", "open_view"]

@@ -15,7 +15,7 @@ INTERVAL = 0.5
 """Seconds between two lines that only say how far it is."""
 
 
-class JsonLines(View):
+class JsonLinesView(View):
     """Events for programs; steps, reports and progress are thinned to two a second."""
 
     def __init__(self) -> None:

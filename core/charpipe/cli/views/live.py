@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console, Group
-from rich.live import Live as RichLive
+from rich.live import Live
 from rich.text import Text
 
 from charpipe.cli.views.base import View
@@ -28,14 +28,14 @@ CHROME = 6
 """Lines beside those of stages."""
 
 
-class Live(View):
+class LiveView(View):
     """Draws the stages ten times a second while they change."""
 
     def __init__(self, progress: Progress, console: Console | None = None) -> None:
         self.progress = progress
         self._console = console or Console(highlight=False)
         self._lock = threading.Lock()
-        self._live = RichLive(get_renderable=self._draw, console=self._console, refresh_per_second=10)
+        self._live = Live(get_renderable=self._draw, console=self._console, refresh_per_second=10)
 
     def __enter__(self) -> Self:
         if not self._console.is_terminal:
@@ -95,6 +95,10 @@ class Live(View):
         line.append(outcome, "dim")
         return [line]
 
+    def _indent(self) -> str:
+        """What stands left of the texts of stages: the place of a mark and a name."""
+        return " " * (self.progress.width + len("✓ "))
+
     def _bar(self) -> str:
         share = self.progress.share
         if share is None:
@@ -103,7 +107,7 @@ class Live(View):
         return "█" * full + "░" * (BAR - full)
 
     def _measured(self) -> list[Text]:
-        indent = " " * (self.progress.width + 3)
+        indent = self._indent()
         text = self.progress.measured(self._console.width - len(indent))
         return [Text(f"{indent}{text}", "dim")] if text else []
 
@@ -111,7 +115,7 @@ class Live(View):
         sampled = self.progress.sampled
         if sampled is None:
             return []
-        start = f"              sample at step {sampled.step:,} │ "
+        start = f"{self._indent()}sample at step {sampled.step:,} │ "
         text = one_line(sampled.text, self._console.width - len(start))
         return [Text.assemble((start, "dim"), text, no_wrap=True, overflow="ellipsis")]
 

@@ -27,7 +27,7 @@ INTERVAL = 5.0
 """Seconds between two lines about the same stage's progress."""
 
 
-class Plain(View):
+class PlainView(View):
     """Prints a line for whatever is worth one."""
 
     def __init__(self, progress: Progress) -> None:

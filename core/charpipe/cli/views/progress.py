@@ -70,8 +70,8 @@ class Progress:
 
     def without_told(self, lines: Iterable[str]) -> Iterator[str]:
         """`lines` without the warnings that notices have shown already."""
-        told = {f"warning: {notice.message}" for notice in self.notices}
-        return (line for line in lines if line.strip() not in told)
+        shown = {f"warning: {notice.message}" for notice in self.notices}
+        return (line for line in lines if line.strip() not in shown)
 
     @property
     def width(self) -> int:

@@ -15,10 +15,10 @@ from charpipe.store.secrets import refuse_secret
 class CorpusConfig(Options):
     """Where a corpus comes from, which of its files are read, and how its text becomes tokens."""
 
-    summary: str = Field("", description="what it is, in a line")
+    summary: str = Field("", description="one-line description")
     sources: list[str] = Field(
         min_length=1,
-        description="paths, globs, URLs or `scheme:...` of a source plugin; the first that is there is used",
+        description="paths, globs, URLs or `scheme:...` of a source plugin; the first that exists is used",
     )
     include: list[str] = Field(
         default_factory=list,
@@ -26,7 +26,7 @@ class CorpusConfig(Options):
     )
     exclude: list[str] = Field(default_factory=list, description="patterns of files and folders to leave out")
     encoding: str | None = Field(
-        None, description="of every file; unset: UTF-8, UTF-16, UTF-32, else what a detector finds"
+        None, description="encoding of every file; unset: UTF-8, UTF-16, UTF-32, else the detected one"
     )
     errors: Literal["strict", "replace"] = Field(
         "strict", description="replace: bytes that the encoding cannot read become U+FFFD"

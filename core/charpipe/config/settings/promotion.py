@@ -15,13 +15,13 @@ class PromotionConfig(Options):
         ge=0.5,
         lt=1,
         allow_inf_nan=False,
-        description="share of bootstrap resamples in which a challenger must be better to become champion",
+        description="fraction of bootstrap resamples in which a challenger must be better to become champion",
     )
     characters: int = Field(
         500_000,
         ge=1000,
         le=100_000_000,
-        description="held-out characters, at most, on which champion and challenger are compared",
+        description="maximum number of held-out characters on which champion and challenger are compared",
     )
     resamples: int = Field(
         10_000, ge=100, le=1_000_000, description="resamples of the paired bootstrap that decides"

@@ -12,27 +12,33 @@ from charpipe.plugin import Options
 class SampleConfig(Options):
     """The `[sample]` table."""
 
-    length: int = Field(1000, ge=0, le=100_000_000, description="tokens to write after the prompt")
+    length: int = Field(1000, ge=0, le=100_000_000, description="tokens to generate after the prompt")
     temperature: float = Field(
         0.8,
         ge=0,
         le=100,
         allow_inf_nan=False,
-        description="0: always the likeliest; 1: as learnt; above: wilder",
+        description="0: always the most probable token; 1: the model's distribution; above 1: more random",
     )
-    top_k: int | None = Field(None, ge=1, description="choose among so many of the likeliest")
+    top_k: int | None = Field(None, ge=1, description="sample from this many of the most probable tokens")
     top_p: float | None = Field(
-        None, gt=0, le=1, description="choose among the likeliest that together have this probability"
+        None,
+        gt=0,
+        le=1,
+        description="sample from the most probable tokens that together have this probability",
     )
     min_p: float | None = Field(
-        None, ge=0, le=1, description="leave out what has less than this share of the greatest probability"
+        None,
+        ge=0,
+        le=1,
+        description="leave out tokens with less than this fraction of the highest probability",
     )
-    greedy: bool = Field(False, description="always the likeliest")
-    stop: str | None = Field(None, min_length=1, description="text before which the model stops writing")
+    greedy: bool = Field(False, description="always take the most probable token")
+    stop: str | None = Field(None, min_length=1, description="text before which generation stops")
     decoders: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="settings of further decoders by name, applied after those above"
     )
-    prompt: str = Field("", description="text the model reads before it writes")
+    prompt: str = Field("", description="text that the model reads before it generates")
     precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
         "float32",
         description="of the products of many texts at once, and on CUDA of one; int8 on a CPU only; auto: the quickest",

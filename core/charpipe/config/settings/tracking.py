@@ -21,7 +21,7 @@ class TrackingConfig(Options):
     )
     artifacts: str | None = Field(
         None,
-        description="where new experiments keep artifacts (a URI), where `uri` is a database and no server",
+        description="artifact location of new experiments (a URI), if `uri` is a database rather than a server",
     )
     interval: float = Field(
         2.0, gt=0, le=600, allow_inf_nan=False, description="seconds between two uploads of metrics"
@@ -31,7 +31,7 @@ class TrackingConfig(Options):
         ge=0,
         le=3600,
         allow_inf_nan=False,
-        description="seconds that the end of a run waits for a slow or absent MLflow",
+        description="seconds to wait for a slow or unavailable MLflow at the end of a run",
     )
 
     @field_validator("uri", "artifacts")

@@ -27,7 +27,7 @@ FREE = frozenset(
     ]
 )
 """Settings that may change when a run is resumed."""
-MOST = 10**12
+MAX_COUNT = 10**12
 """Of anything that is counted in steps or passes: more than any machine makes."""
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BUDGET = re.compile(r"(?:\d+(?:\.\d+)?\s*[smhd]?\s*)+")
@@ -55,20 +55,20 @@ class TrainConfig(Options):
 
     # Length
     steps: int | None = Field(
-        None, ge=0, le=MOST, description="updates to make; unset: as many as the budget allows"
+        None, ge=0, le=MAX_COUNT, description="updates to make; unset: as many as the budget allows"
     )
     budget: str = Field("2m", description="time to train for (90s, 2m, 1h), where steps is unset")
     max_epochs: float = Field(
         1000.0,
         gt=0,
-        le=MOST,
+        le=MAX_COUNT,
         allow_inf_nan=False,
         description="passes over the corpus at which a budget counts as spent",
     )
     patience: int | None = Field(
         None,
         ge=1,
-        le=MOST,
+        le=MAX_COUNT,
         description="evaluations without a better validation score after which training ends",
     )
 
@@ -76,33 +76,39 @@ class TrainConfig(Options):
     optimizer: Literal["sgd", "rmsprop", "adagrad", "adam", "adamw"] = Field(
         "adamw", description="update rule"
     )
-    learning_rate: float = Field(6e-3, gt=0, le=100, allow_inf_nan=False, description="at its highest")
+    learning_rate: float = Field(6e-3, gt=0, le=100, allow_inf_nan=False, description="maximum learning rate")
     schedule: Literal["constant", "linear", "cosine", "one-cycle", "by-epoch"] = Field(
         "cosine",
-        description="how the learning rate goes: one-cycle rises and falls by a cosine, momentum the other way; "
+        description="schedule of the learning rate: one-cycle rises and falls by a cosine, momentum the other way; "
         "by-epoch is char-rnn's",
     )
     final_learning_rate: float = Field(
-        0.0, ge=0, le=1, description="where it ends, as a share of its highest"
+        0.0, ge=0, le=1, description="final learning rate, as a fraction of the maximum"
     )
-    warmup: float = Field(0.05, ge=0, le=1, description="share of the steps in which it rises from nothing")
+    warmup: float = Field(
+        0.05, ge=0, le=1, description="fraction of the steps in which the learning rate rises from 0"
+    )
     epoch_decay: float = Field(
         0.97, gt=0, le=1, description="by-epoch: factor of the learning rate after each pass over the corpus"
     )
     epoch_decay_after: float = Field(
-        10, ge=0, le=1e6, description="by-epoch: passes over the corpus before the first such fall"
+        10, ge=0, le=1e6, description="by-epoch: passes over the corpus before the first decay"
     )
     loss: Literal["mean", "sum"] = Field(
         "mean",
-        description="what is differentiated: the mean over the window, or, as in char-rnn, the sum over it (of the "
+        description="loss to differentiate: the mean over the window, or, as in char-rnn, the sum over it (of the "
         "mean over the streams); scores are always means",
     )
     betas: tuple[float, float] = Field((0.9, 0.99), description="adam, adamw: decay of the two moments")
     decay: float = Field(0.95, ge=0, lt=1, description="rmsprop: decay of the squared gradient")
     momentum: float = Field(0.0, ge=0, lt=1, description="sgd, rmsprop: momentum")
-    weight_decay: float = Field(0.0, ge=0, le=10, description="pull of the weight matrices towards zero")
-    clip: float = Field(1.0, ge=0, allow_inf_nan=False, description="bound on the gradient; 0: none")
-    clip_by: Literal["norm", "value"] = Field("norm", description="bound the whole gradient, or each element")
+    weight_decay: float = Field(0.0, ge=0, le=10, description="decay of the weight matrices")
+    clip: float = Field(
+        1.0, ge=0, allow_inf_nan=False, description="clip the gradient at this norm or value; 0: no clipping"
+    )
+    clip_by: Literal["norm", "value"] = Field(
+        "norm", description="clip the norm of the whole gradient, or the value of each element"
+    )
     average: float = Field(
         0.0,
         ge=0,
@@ -120,12 +126,12 @@ class TrainConfig(Options):
     )
     engine: Literal["auto", "fast", "plain", "cuda-graphs"] = Field(
         "auto",
-        description="fast: charpipe's own, for RNN, GRU and LSTM on a CPU; plain: PyTorch's layers; cuda-graphs: a "
+        description="fast: charpipe's own, for recurrent cells on a CPU; plain: PyTorch's layers; cuda-graphs: a "
         "captured update on CUDA, unverified until benchmarks/results says otherwise, and never taken by auto",
     )
     deterministic: bool = Field(
         False,
-        description="on CUDA, the same numbers bit for bit every time, at some cost; a CPU always has them",
+        description="on CUDA, the same numbers bit for bit every time, at some cost in speed; always so on a CPU",
     )
     seed: int = Field(
         1, ge=0, lt=2**63, description="of the first weights, dropout and the order of the data"
@@ -135,17 +141,17 @@ class TrainConfig(Options):
     evaluate_every: int | None = Field(
         None,
         ge=1,
-        le=MOST,
+        le=MAX_COUNT,
         description="steps between evaluations; unset: twenty in a run, 1000 at most",
     )
     sample_every: int | None = Field(
-        None, ge=1, le=MOST, description="steps between samples; unset: with each evaluation"
+        None, ge=1, le=MAX_COUNT, description="steps between samples; unset: with each evaluation"
     )
     checkpoint_every: int | None = Field(
-        None, ge=1, le=MOST, description="steps between checkpoints; unset: with each evaluation"
+        None, ge=1, le=MAX_COUNT, description="steps between checkpoints; unset: with each evaluation"
     )
     keep_checkpoints: int = Field(
-        2, ge=1, le=MOST, description="latest checkpoints kept; the best one always is"
+        2, ge=1, le=MAX_COUNT, description="latest checkpoints to keep; the best one is always kept"
     )
 
     @field_validator("budget")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from charpipe.kernels.jit.numba_functions import compiled
@@ -21,8 +22,6 @@ def _atomic_increment(context: Any, counter: Any) -> Any:
     """Add one to `counter` [1], visible to all threads."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        from numba.core import cgutils
-
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
         builder.atomic_rmw("add", array.data, ir.Constant(ir.IntType(64), 1), "seq_cst")
         return cgutils.get_null_value(ir.IntType(64))

@@ -125,14 +125,14 @@
   }
   function describe() {
     const n = view.cell, detail = $("detail"), bits = data.bits[n];
-    const told = bits === null ? "nothing came before it" :
-      bits === IMPOSSIBLE ? "held for impossible" : `surprise ${bits.toFixed(2)} bits`;
+    const told = bits === null ? "first character: not predicted" :
+      bits === IMPOSSIBLE ? "probability 0" : `surprise ${bits.toFixed(2)} bits`;
     const now = width ? ` · ${unitName()} = ${number(values()[n] / STEPS)}` : "";
     detail.replaceChildren();
     const first = add(detail, "p");
     const piece = add(first, "bdi", "", face(data.cells[n]));
     piece.style.fontWeight = "700";
-    first.append(` ${codes(data.cells[n])} · character ${(n + 1).toLocaleString("en")} of ${total.toLocaleString("en")}${now} · ${told} · likeliest next:`);
+    first.append(` ${codes(data.cells[n])} · character ${(n + 1).toLocaleString("en")} of ${total.toLocaleString("en")}${now} · ${told} · most probable next:`);
     const list = add(detail, "ol");
     data.likeliest[n].forEach((label, place) => {
       const item = add(list, "li", "", `${data.labels[label]} ${(data.chances[n][place] / 10).toFixed(1)} %`);

@@ -38,7 +38,7 @@ def predictor(architecture, size=VOCABULARY, **settings):
     return model.predictor()
 
 
-class Plain:
+class WithoutStream:
     """A predictor that nothing is known of."""
 
     def __init__(self, inner):
@@ -90,7 +90,7 @@ def test_a_stream_goes_on_from_another_s_state(architecture):
 def test_the_same_text(architecture, settings):
     model = predictor(architecture, layers=2)
     wanted = SampleConfig(length=1500, prompt="abc", temperature=1, seed=5, **settings)
-    assert sample(model, LETTERS, wanted) == sample(Plain(model), LETTERS, wanted)
+    assert sample(model, LETTERS, wanted) == sample(WithoutStream(model), LETTERS, wanted)
 
 
 def language_model(layer, names=("hidden",)):

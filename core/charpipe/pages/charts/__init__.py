@@ -1,0 +1,11 @@
+"""Line charts as SVG, drawn in one way for pages and for files.
+
+On a page they use its colors, scale to a phone, and are accessible to screen readers (`templates/charts.css`); as a
+file (`document`) they have the same style within them.
+"""
+
+from charpipe.pages.charts.chart import Chart, chart
+from charpipe.pages.charts.curves import Axes, Line, ReferenceLine
+from charpipe.pages.charts.document import document
+
+__all__ = ["Axes", "Chart", "Line", "ReferenceLine", "chart", "document"]
