@@ -91,7 +91,7 @@ class PackedMatrix:
         grad_pre [rows, stride], of whose columns the `blocks` of `units` belong to this matrix."""
         panel, rows_at_once = self._sum.panel, self._sum.rows_at_once
         spec = (self._dtype, grad_pre.shape[1], self.inputs, rows_at_once)
-        kernel = compile_kernel(self._processor, self._sum.kernel, *spec)  # type: ignore[arg-type]
+        kernel = compile_kernel(self._processor, self._sum.kernel, *spec)
         flat = self.gradient.view(-1, self.inputs)
 
         def sum_rows(mine: Tensor, rows: tuple[int, int], column: int) -> None:

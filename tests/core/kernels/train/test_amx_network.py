@@ -19,9 +19,13 @@ from amx_processors import EMULATED, SAPPHIRE_RAPIDS, processors_with_amx
 from charpipe.kernels.jit.compiler import optimized, target_machine
 from charpipe.kernels.jit.values import BFLOAT16
 from charpipe.kernels.train import threads as kernel_threads
+from charpipe.kernels.train.codegen.amx_weight_gradient import AMX_ROWS_AT_ONCE, AmxWeightGradient
+from charpipe.kernels.train.codegen.backward_sweep import BackwardSweep
 from charpipe.kernels.train.codegen.cell_step import CellStep
+from charpipe.kernels.train.codegen.cross_entropy import CrossEntropy
 from charpipe.kernels.train.codegen.forward_sweep import ForwardSweep
-from charpipe.kernels.train.codegen.sweep_spec import SweepSpec
+from charpipe.kernels.train.codegen.products import InputGradient
+from charpipe.kernels.train.codegen.sweep_spec import SweepSpec, saved_stride
 from charpipe.kernels.train.scoring import CompiledScorer
 from charpipe.models import LanguageModel, NetworkPredictor, TorchRecurrence
 from charpipe.models.engine import choose_engine, obstacle
@@ -138,14 +142,28 @@ def test_emulated_processor_trains_bfloat16(processor):
     assert obstacle(build(nn.RNN), CPU, "bfloat16") is None
 
 
-def test_step_of_the_default_lstm_compiles_to_tiles():
-    """For a processor with AMX, on any: 16 streams of 512 units, four tiles of gates side by side."""
-    cell = CellStep(modules_of(build(nn.LSTM)).trace)
-    kernel = ForwardSweep(SAPPHIRE_RAPIDS, SweepSpec(cell, BFLOAT16, 512, 0, (16,)))
+def lstm_kernels():
+    """All kernels that multiply, of two layers of 512 units and 65 tokens, for 32 and for 19 and 18 streams."""
+    cell, units, tokens = CellStep(modules_of(build(nn.LSTM)).trace), 512, 96
+    stride = saved_stride(cell, units)
+    for sizes in ((32,), (19, 18)):
+        yield ForwardSweep, SweepSpec(cell, BFLOAT16, units, 0, sizes)
+        yield ForwardSweep, SweepSpec(cell, BFLOAT16, units, units, sizes)
+        yield BackwardSweep, SweepSpec(cell, BFLOAT16, units, 0, sizes)
+        yield InputGradient, BFLOAT16, stride, cell.input_gates, units, units, sizes
+        yield CrossEntropy, BFLOAT16, units, tokens, sizes
+    yield AmxWeightGradient, BFLOAT16, stride, units, AMX_ROWS_AT_ONCE
+
+
+@pytest.mark.parametrize(("kernel", "spec"), [(first, rest) for first, *rest in lstm_kernels()])
+def test_kernels_compile_to_instructions_of_amx(kernel, spec):
+    """For a processor with AMX, on any. Tiles are configured and released once; no product is left to AVX-512."""
     machine = target_machine(SAPPHIRE_RAPIDS)
-    text = machine.emit_assembly(optimized(machine, kernel.llvm_ir()))
-    for name in ("ldtilecfg", "tileloadd", "tdpbf16ps", "tilestored", "tilerelease", "vcvtneps2bf16"):
+    text = machine.emit_assembly(optimized(machine, kernel(SAPPHIRE_RAPIDS, *spec).llvm_ir()))
+    for name in ("tileloadd", "tdpbf16ps", "tilestored"):
         assert name in text
+    assert text.count("ldtilecfg") == 1
+    assert text.count("tilerelease") == 1
     assert "vdpbf16ps" not in text
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
 
 from charpipe.kernels.jit.builder import KernelBuilder
 from charpipe.kernels.jit.processor import Processor
@@ -160,10 +160,10 @@ class WeightGradient:
 
 @dataclass(frozen=True)
 class GradientSum:
-    """The `kernel` that sums gradients of weights, `panel` rows of weights and `rows_at_once` rows of a window at a
-    time. One of AMX has no small panels: numbers of weights are multiples of its panel."""
+    """The class `kernel`, which sums gradients of weights, `panel` rows of weights and `rows_at_once` rows of a window
+    at a time. That of AMX has no small panels: numbers of weights are multiples of its panel."""
 
-    kernel: type[Any]
+    kernel: Hashable
     panel: int
     rows_at_once: int
 
