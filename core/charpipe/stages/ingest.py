@@ -122,7 +122,7 @@ def _fetched(context: Context, wanted: str) -> Fetched:
         try:
             fetched = fetch(config, name, cache, sources, progress, refresh=True)
         except RefreshError as error:
-            context.notice(f"{error}, and is fetched again", "warning")
+            context.notice(f"{error}, and is read again", "warning")
             fetched = fetch(config, name, cache, sources, progress)
     else:
         fetched = fetch(config, name, cache, sources, progress)

@@ -168,7 +168,7 @@ def test_a_champion_outlives_its_run_and_a_moved_workspace(lab: Lab, project: Pa
     assert find_run(lab.workspace.runs, "champion:mine.txt").name == run
     shutil.rmtree(lab.workspace.runs / run)
     with pytest.raises(
-        RunError, match=r"its model is kept, and still writes: charpipe sample champion:mine.txt"
+        RunError, match=r"its model is kept; type: charpipe sample champion:mine.txt"
     ):
         find_run(lab.workspace.runs, "champion:mine.txt")
     lab.workspace.root.rename(project / "elsewhere")
@@ -187,7 +187,7 @@ def test_a_text_changed_in_what_the_champion_was_trained_on_is_refused(lab: Lab)
     lab.write("X" + text(1))
     changed = lab.challenge(150)
     assert (changed.promoted, changed.champion) == (False, first.run)
-    assert "0 held-out texts, without 1 the champion was trained on" in changed.reason
+    assert "0 held-out texts, without 1 on which the champion was trained" in changed.reason
 
 
 @pytest.fixture
@@ -207,7 +207,7 @@ def test_documents_divided_otherwise_are_refused(lab: Lab, folder: Path) -> None
     salted = lab.challenge(150, **settings, corpus__split__salt="other")
     assert (salted.promoted, salted.champion) == (False, first.run)
     assert (
-        "divided otherwise than for the champion (by documents, salt ./many -> by documents" in salted.reason
+        "the corpus has other splits than for the champion (by documents, salt ./many -> by documents" in salted.reason
     )
 
 

@@ -81,7 +81,7 @@ def test_what_was_changed_once_may_be_changed_again_and_be_gone_on_with(
 
 def test_unsafe_changes_are_refused_and_change_nothing(interrupted, open_context) -> None:
     before = (interrupted.folder / "run.json").read_text()
-    with pytest.raises(RunError, match="cannot go on: its settings"):
+    with pytest.raises(RunError, match="cannot be resumed: its settings"):
         train(open_context(resume=interrupted, train__engine="plain", train__learning_rate=0.5))
     assert (interrupted.folder / "run.json").read_text() == before
 
