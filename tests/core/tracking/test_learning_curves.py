@@ -24,14 +24,14 @@ def test_seeds_are_a_mean_with_a_band_and_a_counted_model_is_a_level(across: str
     assert len(svg.findall(f".//{SVG}polyline")) == len(svg.findall(f".//{SVG}polygon")) == 1
     assert len([line for line in svg.iter(f"{SVG}line") if line.attrib["class"] == "level"]) == 1
     texts = {text.text for text in svg.iter(f"{SVG}text")}
-    assert {"rnn 1x8", "ngram (counted)"} <= texts and "empty" not in texts
-    assert "How they learnt (mean over 2 seeds, band: ± one standard deviation)" in texts
+    assert {"rnn 1x8", "ngram (count-based)"} <= texts and "empty" not in texts
+    assert "Learning curves (mean over 2 seeds, band: ± one standard deviation)" in texts
     assert "rnn 1x8 from 4 to 1.5" in svg.attrib["aria-label"]
 
 
 def test_one_seed_has_no_band() -> None:
     drawn = draw({"rnn 1x8": [curve(4, 3, 2)]}, "step")
-    assert drawn is not None and "<polygon" not in drawn and ">How they learnt<" in drawn
+    assert drawn is not None and "<polygon" not in drawn and ">Learning curves<" in drawn
 
 
 def test_without_a_curve_there_is_no_chart() -> None:

@@ -139,7 +139,7 @@ def test_a_killed_run_goes_on_by_itself_but_not_for_ever(served: Served) -> None
     [id_] = served.ask_for(0)
     first, second = served.ended(2)
     assert "SIGKILL" in first["message"]
-    assert "goes on" in first["next"]
+    assert "resumes" in first["next"]
     assert "next" not in second
     assert served.state(id_).name == "Crashed"
     assert served.notes() == "began\n" * 2

@@ -121,7 +121,7 @@ def test_a_day_in_the_life_of_serve(place: ServedWorkspace) -> None:
 
     code, _, err = place.run("serve")
     assert (code, err.count("\n")) == (1, 1)
-    assert f"served already, by process {process.pid}" in err
+    assert f"is already served by process {process.pid}" in err
 
     server = managed_server(Workspace(place.folder / ".charpipe"))
     os.kill(json.loads((server.folder / "server.json").read_text())["pid"], signal.SIGKILL)
