@@ -167,9 +167,7 @@ def test_a_champion_outlives_its_run_and_a_moved_workspace(lab: Lab, project: Pa
     run = lab.challenge(20).run
     assert find_run(lab.workspace.runs, "champion:mine.txt").name == run
     shutil.rmtree(lab.workspace.runs / run)
-    with pytest.raises(
-        RunError, match=r"its model is kept; type: charpipe sample champion:mine.txt"
-    ):
+    with pytest.raises(RunError, match=r"its model is kept; type: charpipe sample champion:mine.txt"):
         find_run(lab.workspace.runs, "champion:mine.txt")
     lab.workspace.root.rename(project / "elsewhere")
     moved = type(lab.workspace)(project / "elsewhere")
@@ -207,7 +205,8 @@ def test_documents_divided_otherwise_are_refused(lab: Lab, folder: Path) -> None
     salted = lab.challenge(150, **settings, corpus__split__salt="other")
     assert (salted.promoted, salted.champion) == (False, first.run)
     assert (
-        "the corpus has other splits than for the champion (by documents, salt ./many -> by documents" in salted.reason
+        "the corpus has other splits than for the champion (by documents, salt ./many -> by documents"
+        in salted.reason
     )
 
 
