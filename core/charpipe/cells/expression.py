@@ -6,14 +6,13 @@ Two expressions of the same operation and operands are one object, so that nothi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NoReturn, TypeVar
 from weakref import WeakValueDictionary
 
 from charpipe.cells.errors import CellError, UncompilableError, author_line
 
 Value = TypeVar("Value")
-Number = float | int
 
 LEAVES = ("gate", "state", "vector", "after", "gradient", "saved")
 """Operations without operands, told apart by their `name`: inputs of a step, and of its backward step."""
@@ -24,14 +23,13 @@ EXPENSIVE = ("sigmoid", "tanh", "exp", "log")
 class Expression:
     """One number a unit: the `operation` and its `operands`, or a leaf with a `name`, or a constant `number`."""
 
-    __slots__ = ("__weakref__", "line", "name", "number", "operands", "operation")
+    __slots__ = ("__weakref__", "name", "number", "operands", "operation")
     _known: ClassVar[WeakValueDictionary[tuple[Any, ...], Expression]] = WeakValueDictionary()
 
     operation: str
     operands: tuple[Expression, ...]
     name: str
     number: float
-    line: str
 
     def __new__(
         cls, operation: str, *operands: Expression, name: str = "", number: float = 0.0
@@ -42,7 +40,6 @@ class Expression:
         if found is None:
             found = super().__new__(cls)
             found.operation, found.operands, found.name, found.number = operation, operands, name, number
-            found.line = author_line()
             cls._known[key] = found
         return found
 
@@ -257,21 +254,18 @@ def _unknown(what: str) -> NoReturn:
     raise UncompilableError(f"{author_line()}: `step` uses {what}, which has no compiled form")
 
 
-def in_order(results: Iterable[Expression]) -> list[Expression]:
-    """All that the results depend on, and they themselves, each once and after its operands."""
+def in_order(results: Iterable[Expression], known: Container[Expression] = ()) -> list[Expression]:
+    """All that the results depend on, and they themselves, each once and after its operands; without what only `known`
+    expressions depend on."""
     found: dict[Expression, None] = {}
     pending = list(reversed(list(results)))
     while pending:
         value = pending[-1]
-        if value in found:
-            pending.pop()
-            continue
-        missing = [one for one in value.operands if one not in found]
-        if missing:
-            pending.extend(reversed(missing))
+        missing = [] if value in known else [one for one in value.operands if one not in found]
+        if value in found or not missing:
+            found[pending.pop()] = None
         else:
-            found[value] = None
-            pending.pop()
+            pending.extend(reversed(missing))
     return list(found)
 
 
@@ -291,7 +285,7 @@ def evaluate(
             return make_constant(one.number)
         return operations[one.operation](*(values[each] for each in one.operands))
 
-    for one in _needed(results, leaves):
+    for one in in_order(results, leaves):
         values[one] = value_of(one)
     return [values[one] for one in results]
 
@@ -308,20 +302,6 @@ def replace(results: Iterable[Expression], known: Mapping[Expression, Expression
         else:
             made[one] = one
     return [made[one] for one in wanted]
-
-
-def _needed(results: Iterable[Expression], known: Mapping[Expression, Any]) -> list[Expression]:
-    """Like `in_order`, without what only known expressions depend on."""
-    found: dict[Expression, None] = {}
-    pending = list(reversed(list(results)))
-    while pending:
-        value = pending[-1]
-        missing = [] if value in known else [one for one in value.operands if one not in found]
-        if value in found or not missing:
-            found[pending.pop()] = None
-        else:
-            pending.extend(reversed(missing))
-    return list(found)
 
 
 def _where(condition: Any, yes: Any, no: Any) -> Expression:

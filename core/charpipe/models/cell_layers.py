@@ -82,12 +82,12 @@ class CellLayers(nn.Module):
         cell, parameter = self.cell, self._parameter
         from_input = functional.linear(inputs, parameter("weight_ih", place), parameter("bias_ih", place))
         step = _step_function(cell, {name: parameter(name, place) for name in cell.vectors})
-        state, outputs = dict(before), []
+        gates, state, outputs = ordered_gates(cell), dict(before), []
         for t in range(len(inputs)):
             hidden = state[cell.state[0]]
             bias = None if recurrent is None else parameter("bias_hh", place)
             from_hidden = None if recurrent is None else functional.linear(hidden, recurrent, bias)
-            state = step(_sums(cell, from_input[t].float(), from_hidden), state)
+            state = step(_sums(gates, from_input[t].float(), from_hidden), state)
             outputs.append(state[cell.state[0]])
         return torch.stack(outputs), {name: value.float() for name, value in state.items()}
 
@@ -104,13 +104,13 @@ def compiled_form(cell: Cell) -> Trace | str:
         return str(error)
 
 
-def _sums(cell: Cell, from_input: Tensor, from_hidden: Tensor | None) -> dict[str, Tensor]:
-    """Each gate's sum, [B, H], from the sums of both products [B, gates * H]."""
-    size = from_input.shape[1] // sum(one is not Feeds.HIDDEN for one in cell.gates.values())
+def _sums(gates: Mapping[str, Feeds], from_input: Tensor, from_hidden: Tensor | None) -> dict[str, Tensor]:
+    """Each gate's sum, [B, H], from the sums of both products [B, gates * H]; `gates` in the order of the weights."""
+    size = from_input.shape[1] // sum(one is not Feeds.HIDDEN for one in gates.values())
     inputs = iter(torch.split(from_input, size, 1))
     hiddens = iter(() if from_hidden is None else torch.split(from_hidden.float(), size, 1))
     found = {}
-    for name, feeds in ordered_gates(cell).items():
+    for name, feeds in gates.items():
         if feeds is Feeds.BOTH:
             found[name] = next(inputs) + next(hiddens)
         else:

@@ -10,6 +10,7 @@ from functools import cache
 from torch import nn
 
 from charpipe.cells import Cell, Trace
+from charpipe.errors import PluginError
 from charpipe.kernels.modules import NetworkModules
 from charpipe.models.cell_layers import CellLayers, compiled_form
 from charpipe.models.from_cell import equals_torch_layer
@@ -76,6 +77,14 @@ def torch_cells() -> Mapping[str, Cell]:
     for provided in Registry().all("architecture").values():
         if isinstance(provided.cell, type):
             for _, each in inspect.getmembers(sys.modules[provided.cell.__module__], inspect.isclass):
-                if issubclass(each, Cell) and each.torch_layer and equals_torch_layer(each):  # type: ignore[arg-type]
+                if issubclass(each, Cell) and each.torch_layer and _computes_as_named(each):
                     found.setdefault(each.torch_layer, each())
     return found
+
+
+def _computes_as_named(cell_type: type[Cell]) -> bool:
+    """Whether a cell equals the PyTorch layer that it names; a broken cell of a plugin harms no other."""
+    try:
+        return equals_torch_layer(cell_type)  # type: ignore[arg-type]
+    except PluginError:
+        return False

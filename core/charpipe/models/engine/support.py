@@ -5,9 +5,14 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from charpipe.cells import Trace
+from charpipe.cells.padding import zeros_stay_finite
 from charpipe.kernels.jit.processor import this_processor
 from charpipe.models.precision import Precision
 from charpipe.models.standard import trace_of_network
+
+MAX_PADDING_MULTIPLE = 32
+"""Units are padded to a multiple of 16, or of 32 for tiles of AMX."""
 
 
 def obstacle(network: nn.Module, device: torch.device, precision: Precision) -> str | None:
@@ -21,7 +26,19 @@ def obstacle(network: nn.Module, device: torch.device, precision: Precision) -> 
         return "it needs a processor with AVX2 or AVX-512, and llvmlite, which compiles for it"
     if precision == "float16" or (precision == "bfloat16" and not here.multiplies_bfloat16):
         return f"this processor does not multiply {precision}"
-    return None
+    return padding_obstacle(network)
+
+
+def padding_obstacle(network: nn.Module) -> str | None:
+    """Why the padding of the units, to a multiple of `MAX_PADDING_MULTIPLE` at most, would disturb the others."""
+    form = trace_of_network(network)
+    size: int = network.recurrence.layer.hidden_size  # type: ignore[union-attr, assignment]
+    if size % MAX_PADDING_MULTIPLE == 0 or (isinstance(form, Trace) and zeros_stay_finite(form)):
+        return None
+    return (
+        f"the cell is infinite or no number where its gates are zero, so that hidden_size must be a multiple of "
+        f"{MAX_PADDING_MULTIPLE}, and it is {size}"
+    )
 
 
 def unusual_layers(network: nn.Module) -> str | None:

@@ -13,7 +13,7 @@ from charpipe.kernels.jit.processor import this_processor
 from charpipe.models import LanguageModel, NetworkPredictor, TorchRecurrence
 from charpipe.models.engine import choose_engine, obstacle
 from charpipe.models.from_cell import build_from_cell
-from charpipe.plugin import RecurrentConfig
+from charpipe.plugin import RecurrentConfig, log
 from some_cells import CELLS
 
 CPU, VOCABULARY = torch.device("cpu"), 11
@@ -113,3 +113,24 @@ def test_gates_in_any_order(feeds, size):
             return {"hidden": tanh(0.3 * total - 1) + 0.25 * state.hidden}
 
     assert_equal(build(Any, hidden_size=size))
+
+
+class InfiniteAtZero(Cell):
+    gates = {"a": BOTH}
+    state = ("hidden",)
+
+    def step(self, gates, state):
+        return {"hidden": tanh(log(abs(gates.a)) * 0.1)}
+
+
+def test_padding_that_would_not_stay_finite_is_refused():
+    odd, whole = (build(InfiniteAtZero, hidden_size=size) for size in (20, 32))
+    assert "hidden_size must be a multiple of 32, and it is 20" in (obstacle(odd, CPU, "float32") or "")
+    assert results(odd, "plain")[0][0].isfinite()
+    assert obstacle(whole, CPU, "float32") is None
+    torch.testing.assert_close(results(whole, "fast")[0], results(whole, "plain")[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_usual_cells_have_units_of_any_number(cell):
+    assert obstacle(build(cell, hidden_size=7), CPU, "float32") is None
