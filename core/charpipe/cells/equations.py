@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from charpipe.cells.expression import Expression, in_order
+from charpipe.cells.expression import Expression
 from charpipe.cells.trace import Trace
+from charpipe.cells.traversal import in_order
 
 BINARY: Mapping[str, tuple[str, int]] = {
     "less": ("<", 0),

@@ -6,13 +6,11 @@ Two expressions of the same operation and operands are one object, so that nothi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NoReturn, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NoReturn
 from weakref import WeakValueDictionary
 
 from charpipe.cells.errors import CellError, UncompilableError, author_line
-
-Value = TypeVar("Value")
 
 LEAVES = ("gate", "state", "vector", "after", "gradient", "saved")
 """Operations without operands, told apart by their `name`: inputs of a step, and of its backward step."""
@@ -252,56 +250,6 @@ def _fold(value: Expression, function: Callable[[float, float], float]) -> Expre
 
 def _unknown(what: str) -> NoReturn:
     raise UncompilableError(f"{author_line()}: `step` uses {what}, which has no compiled form")
-
-
-def in_order(results: Iterable[Expression], known: Container[Expression] = ()) -> list[Expression]:
-    """All that the results depend on, and they themselves, each once and after its operands; without what only `known`
-    expressions depend on."""
-    found: dict[Expression, None] = {}
-    pending = list(reversed(list(results)))
-    while pending:
-        value = pending[-1]
-        missing = [] if value in known else [one for one in value.operands if one not in found]
-        if value in found or not missing:
-            found[pending.pop()] = None
-        else:
-            pending.extend(reversed(missing))
-    return list(found)
-
-
-def evaluate(
-    results: Sequence[Expression],
-    leaves: Mapping[Expression, Value],
-    operations: Mapping[str, Callable[..., Value]],
-    make_constant: Callable[[float], Value],
-) -> list[Value]:
-    """The values of some expressions, given those of leaves (or of any other expression that is known already)."""
-    values: dict[Expression, Value] = {}
-
-    def value_of(one: Expression) -> Value:
-        if one in leaves:
-            return leaves[one]
-        if one.operation == "constant":
-            return make_constant(one.number)
-        return operations[one.operation](*(values[each] for each in one.operands))
-
-    for one in in_order(results, leaves):
-        values[one] = value_of(one)
-    return [values[one] for one in results]
-
-
-def replace(results: Iterable[Expression], known: Mapping[Expression, Expression]) -> list[Expression]:
-    """The same expressions with some of their parts replaced."""
-    wanted = list(results)
-    made: dict[Expression, Expression] = {}
-    for one in in_order(wanted):
-        if one in known:
-            made[one] = known[one]
-        elif one.operands:
-            made[one] = Expression(one.operation, *(made[each] for each in one.operands))
-        else:
-            made[one] = one
-    return [made[one] for one in wanted]
 
 
 def _where(condition: Any, yes: Any, no: Any) -> Expression:

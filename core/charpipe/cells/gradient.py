@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from charpipe.cells.expression import EXPENSIVE, Expression, constant, in_order, replace
+from charpipe.cells.expression import EXPENSIVE, Expression, constant
 from charpipe.cells.trace import Trace
+from charpipe.cells.traversal import in_order, replace
 
 Pull = Callable[[Expression, Expression], tuple[Expression | None, ...]]
 """The gradients of an operation's operands, from the operation and its own gradient."""

@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
-from charpipe.cells.expression import Expression, evaluate
+from charpipe.cells.expression import Expression
 from charpipe.cells.gradient import gradient_of
 from charpipe.cells.trace import Trace
+from charpipe.cells.traversal import evaluate
 
 STEPS = 64
 """Steps from zero after which a state that still grows slowly is let pass."""

@@ -13,7 +13,8 @@ from typing import Any, NoReturn
 
 from charpipe.cells.cell import Cell, Feeds, ordered_gates
 from charpipe.cells.errors import CellError, UncompilableError, author_line
-from charpipe.cells.expression import LEAVES, Expression, in_order
+from charpipe.cells.expression import LEAVES, Expression
+from charpipe.cells.traversal import in_order
 from charpipe.errors import near_match
 
 MAX_GATES = 16

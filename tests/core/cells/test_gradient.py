@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from charpipe.cells import Expression, gradient_of, trace_of
-from charpipe.cells.expression import evaluate
+from charpipe.cells.traversal import evaluate
 from charpipe.plugins.registry import Registry
 from some_cells import CELLS
 

@@ -15,7 +15,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from charpipe.cells import Expression, Trace
-from charpipe.cells.expression import evaluate, in_order
+from charpipe.cells.traversal import evaluate, in_order
 from charpipe.kernels.jit.builder import KernelBuilder
 from charpipe.kernels.jit.compiler import compile_kernel
 from charpipe.kernels.jit.numba_functions import compiled

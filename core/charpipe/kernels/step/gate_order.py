@@ -7,7 +7,8 @@ these, gates that are used only through a sigmoid come next to each other, and s
 from __future__ import annotations
 
 from charpipe.cells import BOTH, HIDDEN, INPUT, Trace
-from charpipe.cells.expression import Expression, in_order
+from charpipe.cells.expression import Expression
+from charpipe.cells.traversal import in_order
 
 PLACES = {
     INPUT: ("", "tanh", "sigmoid"),

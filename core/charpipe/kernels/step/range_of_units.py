@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charpipe.cells import Expression, Trace
-from charpipe.cells.expression import evaluate
+from charpipe.cells.traversal import evaluate
 
 Array = NDArray[np.float64]
 SAMPLES = 1 << 15

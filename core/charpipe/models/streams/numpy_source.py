@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charpipe.cells import Expression, Trace
-from charpipe.cells.expression import in_order
+from charpipe.cells.traversal import in_order
 
 Array = NDArray[np.float32]
 CALLS = {

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from charpipe.cells import Expression
-from charpipe.cells.expression import in_order
+from charpipe.cells.traversal import in_order
 from charpipe.kernels.modules import NetworkModules
 from charpipe.kernels.step.gate_order import gate_activation, gate_order
 from charpipe.kernels.step.weights import (

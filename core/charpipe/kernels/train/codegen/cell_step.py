@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from charpipe.cells import Expression, Gradient, Trace, gradient_of
-from charpipe.cells.expression import evaluate
+from charpipe.cells.traversal import evaluate
 from charpipe.kernels.jit.builder import KernelBuilder
 from charpipe.kernels.jit.values import Mask, Vector
 from charpipe.kernels.train.codegen.activations import exp, log, sigmoid, tanh
