@@ -41,7 +41,17 @@ from charpipe.plugins.options import (
     RecurrentDropout,
 )
 from charpipe.plugins.references import API, hookimpl, resolve
-from charpipe.plugins.specs import Architecture, Command, Decoder, Metric, Pipeline, Runner, Source, Tokenizer
+from charpipe.plugins.specs import (
+    Architecture,
+    Command,
+    Decoder,
+    Metric,
+    Pipeline,
+    Runner,
+    Source,
+    StorageBackend,
+    Tokenizer,
+)
 from charpipe.store.paths import existing, printable
 from charpipe.store.secrets import redact
 
@@ -80,6 +90,7 @@ __all__ = [
     "Runner",
     "Source",
     "StageProgress",
+    "StorageBackend",
     "Table",
     "Tokenizer",
     "UsageError",

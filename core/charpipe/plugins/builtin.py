@@ -1,4 +1,7 @@
-"""charpipe's own commands and metrics, provided by the hooks that plugins use. It imports no command and no torch."""
+"""charpipe's own commands, metrics and storage backends, provided by the hooks that plugins use.
+
+It imports no command, no torch and no storage library.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Literal
 
 from charpipe.plugins.contracts import Facts
 from charpipe.plugins.references import hookimpl
-from charpipe.plugins.specs import Command, Metric
+from charpipe.plugins.specs import Command, Metric, StorageBackend
 
 WHEN: Mapping[str, Literal["update", "evaluation"]] = {
     "train": "update",
@@ -38,6 +41,17 @@ def charpipe_commands() -> Iterable[Command]:
     yield Command("plugins", "Architectures, tokenizers, sources, pipelines.", "charpipe.cli.plugins:app")
     yield Command("pipelines", "The pipelines that `charpipe run` can run.", "charpipe.cli.pipelines:app")
     yield Command("config", "Settings, and where they came from.", "charpipe.cli.config:app")
+
+
+@hookimpl
+def charpipe_stores() -> Iterable[StorageBackend]:
+    """A folder, and object storage."""
+    folder = "charpipe.store.backends.folder:open_folder"
+    objects = "charpipe.store.backends.object_storage:open_object_storage"
+    yield StorageBackend("file", "a folder on this machine or on a network file system", folder)
+    yield StorageBackend("s3", "Amazon S3, or a server that speaks its protocol", objects)
+    yield StorageBackend("gs", "Google Cloud Storage", objects)
+    yield StorageBackend("az", "Azure Blob Storage", objects)
 
 
 @hookimpl

@@ -7,7 +7,17 @@ from collections.abc import Iterable
 import pluggy
 
 from charpipe.events import Event
-from charpipe.plugins.specs import Architecture, Command, Decoder, Metric, Pipeline, Runner, Source, Tokenizer
+from charpipe.plugins.specs import (
+    Architecture,
+    Command,
+    Decoder,
+    Metric,
+    Pipeline,
+    Runner,
+    Source,
+    StorageBackend,
+    Tokenizer,
+)
 
 hookspec = pluggy.HookspecMarker("charpipe")
 
@@ -45,6 +55,11 @@ def charpipe_pipelines() -> Iterable[Pipeline]:  # type: ignore[empty-body]
 @hookspec
 def charpipe_runners() -> Iterable[Runner]:  # type: ignore[empty-body]
     """Who carries out the recipes of `charpipe run`."""
+
+
+@hookspec
+def charpipe_stores() -> Iterable[StorageBackend]:  # type: ignore[empty-body]
+    """Storage that machines share, for the URL of `[store]`."""
 
 
 @hookspec
