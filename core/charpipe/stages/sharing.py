@@ -3,27 +3,51 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charpipe.config.settings.store import StoreConfig
 from charpipe.plugins.registry import Registry
 
 if TYPE_CHECKING:
-    from charpipe.store.backends import Backend
+    from charpipe.store.shared import Connection, SharedStore
+
+
+@dataclass(frozen=True)
+class Tellers:
+    """Whom a shared store tells what it does: two functions of the context."""
+
+    notice: Callable[..., None]
+    progress: Callable[[str, int, int], None]
 
 
 class Sharing:
-    """Opens the backend that the `[store]` table names, when it is first needed."""
+    """Opens the store that the `[store]` table names, when it is first needed."""
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
-        self._backend: Backend | None = None
+        self._connection: Connection | None = None
 
-    def backend(self, config: StoreConfig, registry: Registry) -> Backend | None:
-        """The backend, or None if no shared store is set, and then nothing is imported."""
+    def connection(self, config: StoreConfig, registry: Registry) -> Connection | None:
+        """The connection, or None if no shared store is set; then nothing is imported."""
         if config.url is None:
             return None
         with self._mutex:
-            if self._backend is None:
-                self._backend = registry.open_store(config)
-            return self._backend
+            if self._connection is None:
+                from charpipe.store.shared import Connection
+
+                self._connection = Connection(registry.open_store(config), config.lease_seconds)
+            return self._connection
+
+    def store(
+        self, config: StoreConfig, registry: Registry, root: Path, tellers: Tellers
+    ) -> SharedStore | None:
+        """The shared store behind the local store at `root`."""
+        connection = self.connection(config, registry)
+        if connection is None:
+            return None
+        from charpipe.store.shared import SharedStore
+
+        return SharedStore(connection, root, tellers)

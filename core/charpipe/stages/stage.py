@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 from charpipe.config import Config, Resolved, resolve_corpus
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.errors import InterruptedRun, UsageError, near_match
-from charpipe.events import Event, Listener, Notice
+from charpipe.events import Event, Listener, Notice, StageProgress
 from charpipe.plugins.registry import Registry
 from charpipe.runs import Run
 from charpipe.stages.publication import Publishing
-from charpipe.stages.sharing import Sharing
+from charpipe.stages.sharing import Sharing, Tellers
 from charpipe.store import Store
 from charpipe.workspace import Workspace
 
@@ -102,12 +102,19 @@ class Context:
 
     @property
     def store(self) -> Store:
-        return Store(self.workspace.store)
+        """The local store, and behind it the shared one, if `[store]` names one."""
+        root, tellers = self.workspace.store, Tellers(self.notice, self._transferred)
+        return Store(root, self.sharing.store(self.config.store, self.registry, root, tellers))
 
     @property
     def shared(self) -> Backend | None:
         """The backend of the shared store; None if `[store]` names none."""
-        return self.sharing.backend(self.config.store, self.registry)
+        connection = self.sharing.connection(self.config.store, self.registry)
+        return None if connection is None else connection.backend
+
+    def _transferred(self, stage: str, done: int, total: int) -> None:
+        self.check_stop(stage)
+        self.emit(StageProgress(stage, done, total))
 
     def resuming(self, run: Run | None) -> Context:
         """The same context, resuming `run`."""
