@@ -59,8 +59,3 @@ class Notes:
         """Note that the result was pushed, or marked as used, now."""
         self._used.mkdir(parents=True, exist_ok=True)
         (self._used / action).touch()
-
-
-def unpushed_actions(root: Path) -> set[str]:
-    """The actions of the local store at `root` whose results some shared store does not have yet."""
-    return {path.name for path in root.glob("shared/*/unpushed/*")}
