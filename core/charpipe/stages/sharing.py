@@ -12,6 +12,7 @@ from charpipe.config.settings.store import StoreConfig
 from charpipe.plugins.registry import Registry
 
 if TYPE_CHECKING:
+    from charpipe.store.backends import Backend
     from charpipe.store.shared import Connection, SharedStore
 
 
@@ -27,27 +28,30 @@ class Sharing:
     """Opens the store that the `[store]` table names, when it is first needed."""
 
     def __init__(self) -> None:
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()
+        self._backend: Backend | None = None
         self._connection: Connection | None = None
 
-    def connection(self, config: StoreConfig, registry: Registry) -> Connection | None:
-        """The connection, or None if no shared store is set; then nothing is imported."""
+    def backend(self, config: StoreConfig, registry: Registry) -> Backend | None:
+        """The backend, or None if no shared store is set; then nothing is imported."""
         if config.url is None:
             return None
         with self._mutex:
-            if self._connection is None:
-                from charpipe.store.shared import Connection
-
-                self._connection = Connection(registry.open_store(config), config.lease_seconds)
-            return self._connection
+            if self._backend is None:
+                self._backend = registry.open_store(config)
+            return self._backend
 
     def store(
         self, config: StoreConfig, registry: Registry, root: Path, tellers: Tellers
     ) -> SharedStore | None:
-        """The shared store behind the local store at `root`."""
-        connection = self.connection(config, registry)
-        if connection is None:
+        """The shared store behind the local store at `root`, or None if no shared store is set."""
+        backend = self.backend(config, registry)
+        if backend is None:
             return None
-        from charpipe.store.shared import SharedStore
+        from charpipe.store.backends import Backend
+    from charpipe.store.shared import Connection, SharedStore
 
-        return SharedStore(connection, root, tellers)
+        with self._mutex:
+            if self._connection is None:
+                self._connection = Connection(backend, config.lease_seconds)
+            return SharedStore(self._connection, root, tellers)

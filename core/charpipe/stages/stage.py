@@ -103,14 +103,16 @@ class Context:
     @property
     def store(self) -> Store:
         """The local store, and behind it the shared one, if `[store]` names one."""
-        root, tellers = self.workspace.store, Tellers(self.notice, self._transferred)
+        root = self.workspace.store
+        if self.config.store.url is None:
+            return Store(root)
+        tellers = Tellers(self.notice, self._transferred)
         return Store(root, self.sharing.store(self.config.store, self.registry, root, tellers))
 
     @property
     def shared(self) -> Backend | None:
         """The backend of the shared store; None if `[store]` names none."""
-        connection = self.sharing.connection(self.config.store, self.registry)
-        return None if connection is None else connection.backend
+        return self.sharing.backend(self.config.store, self.registry)
 
     def _transferred(self, stage: str, done: int, total: int) -> None:
         self.check_stop(stage)

@@ -17,7 +17,7 @@ from charpipe.retention.shared_store import collect_shared
 from charpipe.store import Action
 from charpipe.store.backends.folder import open_folder
 from charpipe.store.leases import hold
-from machines import Flaky, Machine
+from store_machines import Flaky, Machine
 
 NOTHING_KEPT = RetentionConfig(keep_days=0, grace_hours=0)
 LONG_AGO = 1_600_000_000

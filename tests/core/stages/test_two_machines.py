@@ -24,7 +24,7 @@ from charpipe.stages import Context, WouldRun
 from charpipe.stages.objects import Made
 from charpipe.workspace import Workspace
 from conftest import Heard
-from machines import Flaky
+from store_machines import Flaky
 
 WORDS = [f"{a}{b}" for a in "bcdfghklmnprst" for b in ("ana", "elo", "irtu", "os")]
 

@@ -20,7 +20,7 @@ from charpipe.store import Action
 from charpipe.store.backends import Backend
 from charpipe.store.backends.folder import open_folder
 from charpipe.store.shared.objects import DamagedObjectError, manifest_of
-from machines import Flaky, Machine
+from store_machines import Flaky, Machine
 
 ACTION = Action("vocabulary", 1, {"documents": "d1"}, {"min_count": 1}, {"char": "c1"})
 
@@ -347,7 +347,7 @@ import os, signal, sys
 from pathlib import Path
 from charpipe.errors import LostLeaseError
 from charpipe.store.backends.folder import open_folder
-from machines import Machine
+from store_machines import Machine
 from test_shared_store import ACTION
 
 root, url, seconds, how = sys.argv[1:]
