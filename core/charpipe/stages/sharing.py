@@ -16,21 +16,12 @@ if TYPE_CHECKING:
     from charpipe.store.shared import Connection, SharedStore
 
 
-@dataclass(frozen=True)
-class Tellers:
-    """Whom a shared store tells what it does: two functions of the context."""
-
-    notice: Callable[..., None]
-    progress: Callable[[str, int, int], None]
-
-
 class Sharing:
-    """Opens the store that the `[store]` table names, when it is first needed."""
+    """Opens the backend that the `[store]` table names, when it is first needed."""
 
     def __init__(self) -> None:
-        self._mutex = threading.RLock()
+        self._mutex = threading.Lock()
         self._backend: Backend | None = None
-        self._connection: Connection | None = None
 
     def backend(self, config: StoreConfig, registry: Registry) -> Backend | None:
         """The backend, or None if no shared store is set; then nothing is imported."""
@@ -41,17 +32,27 @@ class Sharing:
                 self._backend = registry.open_store(config)
             return self._backend
 
-    def store(
-        self, config: StoreConfig, registry: Registry, root: Path, tellers: Tellers
-    ) -> SharedStore | None:
-        """The shared store behind the local store at `root`, or None if no shared store is set."""
-        backend = self.backend(config, registry)
-        if backend is None:
-            return None
-        from charpipe.store.backends import Backend
-    from charpipe.store.shared import Connection, SharedStore
+
+@dataclass(frozen=True)
+class Tellers:
+    """Whom a shared store tells what it does: two functions of the context."""
+
+    notice: Callable[..., None]
+    progress: Callable[[str, int, int], None]
+
+
+class Connected:
+    """The connection to the shared store, which remembers what was checked, and whether the store was lost."""
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._connection: Connection | None = None
+
+    def store(self, backend: Backend, lease_seconds: float, root: Path, tellers: Tellers) -> SharedStore:
+        """The shared store at `backend` behind the local store at `root`."""
+        from charpipe.store.shared import Connection, SharedStore
 
         with self._mutex:
             if self._connection is None:
-                self._connection = Connection(backend, config.lease_seconds)
+                self._connection = Connection(backend, lease_seconds)
             return SharedStore(self._connection, root, tellers)

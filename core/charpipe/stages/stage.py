@@ -24,7 +24,7 @@ from charpipe.events import Event, Listener, Notice, StageProgress
 from charpipe.plugins.registry import Registry
 from charpipe.runs import Run
 from charpipe.stages.publication import Publishing
-from charpipe.stages.sharing import Sharing, Tellers
+from charpipe.stages.sharing import Connected, Sharing, Tellers
 from charpipe.store import Store
 from charpipe.workspace import Workspace
 
@@ -89,6 +89,7 @@ class Context:
     executor: Executor = DIRECT
     publishing: Publishing = field(default_factory=Publishing)
     sharing: Sharing = field(default_factory=Sharing)
+    connected: Connected = field(default_factory=Connected)
 
     def __post_init__(self) -> None:
         known = [name for name, stage in registered().items() if stage.forcible]
@@ -103,11 +104,11 @@ class Context:
     @property
     def store(self) -> Store:
         """The local store, and behind it the shared one, if `[store]` names one."""
-        root = self.workspace.store
-        if self.config.store.url is None:
+        root, backend = self.workspace.store, self.shared
+        if backend is None:
             return Store(root)
         tellers = Tellers(self.notice, self._transferred)
-        return Store(root, self.sharing.store(self.config.store, self.registry, root, tellers))
+        return Store(root, self.connected.store(backend, self.config.store.lease_seconds, root, tellers))
 
     @property
     def shared(self) -> Backend | None:
