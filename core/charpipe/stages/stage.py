@@ -23,12 +23,15 @@ from charpipe.errors import InterruptedRun, UsageError, near_match
 from charpipe.events import Event, Listener, Notice
 from charpipe.plugins.registry import Registry
 from charpipe.runs import Run
+from charpipe.runs.library import RunLibrary, open_library
+from charpipe.runs.reachability import Reachability
 from charpipe.stages.publication import Publishing
 from charpipe.stages.sharing import Sharing
 from charpipe.store import Store
 from charpipe.workspace import Workspace
 
 if TYPE_CHECKING:
+    from charpipe.champions.shared import SharedChampions
     from charpipe.store.backends import Backend
 
 P = ParamSpec("P")
@@ -89,6 +92,7 @@ class Context:
     executor: Executor = DIRECT
     publishing: Publishing = field(default_factory=Publishing)
     sharing: Sharing = field(default_factory=Sharing)
+    reach: Reachability = field(default_factory=Reachability)
 
     def __post_init__(self) -> None:
         known = [name for name, stage in registered().items() if stage.forcible]
@@ -108,6 +112,18 @@ class Context:
     def shared(self) -> Backend | None:
         """The backend of the shared store; None if `[store]` names none."""
         return self.sharing.backend(self.config.store, self.registry)
+
+    @property
+    def runs(self) -> RunLibrary:
+        """The runs of the workspace and of the shared store."""
+        store = self.config.store
+        waiting = functools.partial(self.check_stop, "train")
+        return open_library(self.workspace, self.shared, store, self.emit, self.reach, waiting)
+
+    @property
+    def champions(self) -> SharedChampions | None:
+        """The champions of the shared store; None if `[store]` names none."""
+        return self.runs.champions
 
     def resuming(self, run: Run | None) -> Context:
         """The same context, resuming `run`."""

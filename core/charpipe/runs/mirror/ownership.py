@@ -1,0 +1,194 @@
+"""Own a run while it is trained here: its lease, a new attempt, the newest checkpoint of whoever trained it before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from charpipe.errors import LostLeaseError, RunError, StoreError, StoreUnreachableError
+from charpipe.events import Listener, Notice
+from charpipe.runs.folder import Run
+from charpipe.runs.mirror.attempt import Attempt, begin
+from charpipe.runs.mirror.layout import Listing, lease_name, read_json
+from charpipe.runs.mirror.pull import pull_newest, pull_records
+from charpipe.runs.mirror.uploader import Uploader
+from charpipe.runs.shared_record import SharedRecord, read_record
+from charpipe.store.backends.backend import Backend
+from charpipe.store.leases import Acquisition, Lease, acquire
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Trains runs of one workspace under leases of `seconds`; `while_waiting` may raise to stop waiting for one."""
+
+    backend: Backend
+    seconds: float
+    notify: Listener
+    while_waiting: Callable[[], None] = lambda: None
+
+    @contextmanager
+    def training(self, run: Run) -> Iterator[Uploader]:
+        """Own `run` while it is trained; the uploader, a listener, pushes it.
+
+        Waits for a lease that has not expired, naming its holder. If the store does not answer, training goes on
+        without it: with a warning, and only where this workspace has the run's checkpoints itself. Raises RunError
+        where it has not, LostLeaseError once another process has taken the run over.
+        """
+        attempt = self._open(run)
+        uploader = Uploader(
+            run,
+            self.backend.url,
+            attempt,
+            open_attempt=lambda: self._reopen(run),
+            missing=lambda: self._unpushed(run),
+            notify=self.notify,
+            check_every=self.seconds / 3,
+        )
+        uploader.start()
+        try:
+            yield uploader
+        finally:
+            if uploader.finish() and (record := read_record(run.folder)) is not None:
+                record.model_copy(update={"complete": True}).write(run.folder)
+
+    def push(self, run: Run) -> bool:
+        """Push what the store lacks of a run that nobody trains now; returns whether the store has all of it.
+
+        Raises StoreError if the store does not answer.
+        """
+        lease = self._lease_now(run)
+        if not isinstance(lease, Lease):
+            self.notify(Notice(f"{run.name} is being trained by {lease}; it is pushed from there"))
+            return False
+        try:
+            listing, record = Listing(self.backend, run.name), self._record(run)
+            if not is_ahead(listing, record):
+                check_same_run(self.backend, run)
+                return self._pass_on(run)
+            attempt = self._own_attempt(run, listing, record, lease)
+            for path in self._unpushed(run):
+                attempt.push_checkpoint(path, _step(path))
+            attempt.push_records()
+            attempt.keep_only({_step(path) for path in run.checkpoints.glob("step-*")})
+            self._record(run).model_copy(update={"complete": True}).write(run.folder)
+            return True
+        finally:
+            lease.release()
+
+    def _open(self, run: Run) -> Attempt | None:
+        """The next attempt, with the checkpoint that it starts from in the run's folder; None without the store."""
+        try:
+            lease = acquire(
+                self.backend,
+                lease_name(run.name),
+                self.seconds,
+                on_wait=lambda holder: self.notify(Notice(f"train: waiting for {holder}")),
+                while_waiting=self.while_waiting,
+            )
+        except StoreUnreachableError as error:
+            return self._without_store(run, error)
+        try:
+            return self._begin(run, lease)
+        except StoreUnreachableError as error:
+            lease.release()
+            return self._without_store(run, error)
+        except BaseException:
+            lease.release()
+            raise
+
+    def _begin(self, run: Run, lease: Lease) -> Attempt:
+        listing, record = Listing(self.backend, run.name), self._record(run)
+        if not is_ahead(listing, record):
+            check_same_run(self.backend, run)
+            pull_records(self.backend, listing, run.folder)
+            step = pull_newest(self.backend, listing, run, self.notify)
+        else:
+            step = max((_step(path) for path in run.checkpoints.glob("step-*")), default=0)
+        return begin(self.backend, run, listing, lease, step)
+
+    def _without_store(self, run: Run, error: StoreError) -> None:
+        record = self._record(run)
+        if record.attempt and not record.mine:
+            raise RunError(
+                f"{run.name} was trained on another machine, and its checkpoints cannot be fetched: {error}; nothing "
+                f"was changed; when the store answers again, type: charpipe resume {run.name}"
+            ) from error
+        self.notify(
+            Notice(f"{error}; {run.name} is trained here, and pushed when the store answers", "warning")
+        )
+
+    def _reopen(self, run: Run) -> Attempt:
+        """The next attempt, of a run that is being trained here already, once the store answers."""
+        lease = self._lease_now(run)
+        if not isinstance(lease, Lease):
+            raise LostLeaseError(
+                f"{run.name} is trained by {lease}, since the shared store did not answer here; nothing was written "
+                f"there; type: charpipe resume {run.name}"
+            )
+        try:
+            listing, record = Listing(self.backend, run.name), self._record(run)
+            if not is_ahead(listing, record):
+                raise LostLeaseError(
+                    f"{run.name} was trained further on another machine, since the shared store did not answer here; "
+                    f"nothing was written there; type: charpipe resume {run.name}"
+                )
+            step = max((_step(path) for path in run.checkpoints.glob("step-*")), default=0)
+            return begin(self.backend, run, listing, lease, step)
+        except BaseException:
+            lease.release()
+            raise
+
+    def _lease_now(self, run: Run) -> object:
+        """The run's lease, or whoever holds it."""
+        return Acquisition(self.backend, lease_name(run.name), self.seconds).attempt()
+
+    def _own_attempt(self, run: Run, listing: Listing, record: SharedRecord, lease: Lease) -> Attempt:
+        """The attempt of this workspace to add to; a new one if the store has none of this run yet."""
+        if record.attempt and record.attempt == listing.newest:
+            return Attempt(self.backend, run, record.attempt, lease)
+        return begin(self.backend, run, listing, lease, 0)
+
+    def _pass_on(self, run: Run) -> bool:
+        """Another machine has trained the run further: what this one has besides is not pushed."""
+        self.notify(Notice(f"{run.name} was trained further on another machine; the store has that"))
+        return True
+
+    def _unpushed(self, run: Run) -> Iterator[Path]:
+        """The last and the best checkpoint, as far as the store lacks them."""
+        there = {stored.step for stored in Listing(self.backend, run.name).checkpoints()}
+        status = run.status
+        for entry in (status.last, status.best):
+            if entry is not None and int(entry["step"]) not in there:
+                folder = run.folder / str(entry["path"])
+                if folder.is_dir():
+                    there.add(int(entry["step"]))
+                    yield folder
+
+    def _record(self, run: Run) -> SharedRecord:
+        """The run's record of this store; without one, an empty record."""
+        return read_record(run.folder, self.backend.url) or SharedRecord(store=self.backend.url)
+
+
+def check_same_run(backend: Backend, run: Run) -> None:
+    """Raise RunError if the store's run of this name is another one."""
+    there = read_json(backend, f"runs/{run.name}/run.json")
+    if there.get("created") != run.info.created:
+        raise RunError(
+            f"another run in {backend.url} is named {run.name}; it is left as it is, and the one here stays here"
+        )
+
+
+def is_ahead(listing: Listing, record: SharedRecord) -> bool:
+    """Whether a run's folder with this record holds the newest attempt, so that the store's copy is older."""
+    if not record.mine:
+        return not listing.exists
+    if listing.newest != record.attempt:
+        return listing.newest < record.attempt  # the attempt never arrived
+    there = listing.attempt(listing.newest)
+    return there is not None and there.token == record.token
+
+
+def _step(folder: Path) -> int:
+    return int(folder.name.rpartition("-")[2])
