@@ -9,6 +9,7 @@ from typing import Any
 
 from charpipe.errors import InterruptedRun, RunError
 from charpipe.runs import Run
+from charpipe.runs.errors import FinishedElsewhereError
 from charpipe.stages.computation import Computation, Found, once
 from charpipe.stages.objects import Made
 from charpipe.stages.plan import TrainingJob, TrainRequest, make_plan
@@ -68,7 +69,13 @@ class _Training(Computation[TrainedRun]):
 
     def make(self) -> TrainedRun:
         run = self._run or self._plan.create_run()
-        if run_training(self._plan, run) == "interrupted":
+        try:
+            state = run_training(self._plan, run)
+        except FinishedElsewhereError:
+            self._context.runs.refresh(run)
+            self._context.runs.pull(run, "best")
+            return self._result(run, reused=True)
+        if state == "interrupted":
             raise InterruptedRun(
                 f"stopped at step {run.status.step:,}; everything up to there is saved. "
                 f"To resume, type: charpipe resume {run.name}",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from charpipe.errors import LostLeaseError, RunError, StoreError, StoreUnreachableError
 from charpipe.events import Listener, Notice
+from charpipe.runs.errors import FinishedElsewhereError
 from charpipe.runs.folder import Run
 from charpipe.runs.mirror.attempt import Attempt, begin
 from charpipe.runs.mirror.layout import Listing, lease_name, read_json
@@ -34,7 +35,8 @@ class Owner:
 
         Waits for a lease that has not expired, naming its holder. If the store does not answer, training goes on
         without it: with a warning, and only where this workspace has the run's checkpoints itself. Raises RunError
-        where it has not, LostLeaseError once another process has taken the run over.
+        where it has not, FinishedElsewhereError if the run is finished by then, LostLeaseError once another process
+        has taken the run over.
         """
         attempt = self._open(run)
         uploader = Uploader(
@@ -103,6 +105,8 @@ class Owner:
         if not is_ahead(listing, record):
             check_same_run(self.backend, run)
             pull_records(self.backend, listing, run.folder)
+            if run.status.state == "finished":
+                raise FinishedElsewhereError(f"{run.name} was finished by another process meanwhile")
             step = pull_newest(self.backend, listing, run, self.notify)
         else:
             step = max((_step(path) for path in run.checkpoints.glob("step-*")), default=0)

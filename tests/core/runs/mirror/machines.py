@@ -55,7 +55,7 @@ class Machine:
 
     root: Path
     store: Path
-    lease: str = "30s"
+    lease: str = "2s"
     heard: list[Event] = field(default_factory=list)
     backend: Unplugged = field(init=False)
 
@@ -79,7 +79,9 @@ class Machine:
         return replace(found, sharing=Wired(self.backend))  # type: ignore[arg-type]
 
     def warnings(self) -> list[str]:
-        return [event.message for event in self.heard if isinstance(event, Notice) and event.level == "warning"]
+        return [
+            event.message for event in self.heard if isinstance(event, Notice) and event.level == "warning"
+        ]
 
     def notices(self) -> list[str]:
         return [event.message for event in self.heard if isinstance(event, Notice)]
