@@ -12,8 +12,7 @@ from charpipe.config.ownership import check_plugin_folder
 from charpipe.config.validation import validate
 from charpipe.events import Listener
 from charpipe.plugins.registry import Registry
-from charpipe.runs.library import RunLibrary, open_library
-from charpipe.runs.reachability import Reachability
+from charpipe.runs.library import RunLibrary, library_of
 from charpipe.stages import Context
 from charpipe.stages.recipes import run_directly
 from charpipe.stages.stage import ignore
@@ -37,10 +36,8 @@ def run_pipeline(
 
 def open_runs(resolved: Resolved, notify: Listener = ignore) -> RunLibrary:
     """The runs of the current project, and of the shared store if its settings name one."""
-    store = resolved.config.store
-    backend = open_plugins(resolved).open_store(store) if store.url is not None else None
     workspace = find_workspace(resolved.project_file)
-    return open_library(workspace, backend, store, notify, Reachability())
+    return library_of(workspace, resolved.config.store, open_plugins(resolved), notify)
 
 
 def open_plugins(resolved: Resolved) -> Registry:

@@ -15,8 +15,7 @@ from charpipe.config.validation import FLAGS
 from charpipe.errors import UsageError
 from charpipe.events import Event, Notice
 from charpipe.plugins.registry import Registry
-from charpipe.runs.library import RunLibrary, open_library
-from charpipe.runs.reachability import Reachability
+from charpipe.runs.library import RunLibrary, library_of
 from charpipe.workspace import Workspace, find_workspace
 
 
@@ -48,9 +47,7 @@ def open_runs(resolved: Resolved | None = None) -> RunLibrary:
         if project_file is None or "store" not in _read_leniently(project_file):
             return RunLibrary(workspace)
         resolved = settings()
-    store = resolved.config.store
-    backend = open_registry().open_store(store) if store.url is not None else None
-    return open_library(workspace, backend, store, print_notice, Reachability())
+    return library_of(workspace, resolved.config.store, open_registry(), print_notice)
 
 
 def print_notice(event: Event) -> None:

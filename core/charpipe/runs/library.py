@@ -15,10 +15,10 @@ from charpipe.config.files import find_project_file
 from charpipe.config.identity import spoken
 from charpipe.config.settings.store import StoreConfig
 from charpipe.errors import RunError, UsageError
-from charpipe.events import Listener
+from charpipe.events import Listener, Notice
+from charpipe.plugins.registry import Registry
 from charpipe.runs.find import Use, find_run, fits, list_runs, readable_runs
 from charpipe.runs.folder import Run
-from charpipe.runs.reachability import Reachability
 from charpipe.runs.shared_record import SharedRecord, read_record
 from charpipe.runs.titles import short_name
 from charpipe.workspace import Workspace
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from charpipe.champions.shared import SharedChampions
     from charpipe.runs.mirror.shared_runs import SharedRuns
     from charpipe.runs.mirror.uploader import Uploader
-    from charpipe.store.backends import Backend
+    from charpipe.store.shared import SharedStore
 
 _MLFLOW_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -52,7 +52,7 @@ class RunLibrary:
         except UsageError as error:
             if self.shared is None or parse_reference(wanted) is not None:
                 raise
-            raise UsageError(f"{error} (nor in {self.shared.backend.url})") from error
+            raise UsageError(f"{error} (nor in {self.shared.url})") from error
         if checkpoint is not None:
             self.pull(run, checkpoint)
         return run
@@ -103,7 +103,7 @@ class RunLibrary:
 
     def record(self, run: Run) -> SharedRecord | None:
         """How a run's folder relates to the shared store; None if it does not."""
-        return None if self.shared is None else read_record(run.folder, self.shared.backend.url)
+        return None if self.shared is None else read_record(run.folder, self.shared.url)
 
     def push(self, runs: Iterable[Run]) -> Iterator[str]:
         """Push what the shared store lacks of these runs, and of the champions; yields a line for each.
@@ -117,10 +117,10 @@ class RunLibrary:
             if (record is not None and not record.mine) or run.is_locked():
                 continue
             if self.shared.push(run):
-                yield f"{run.name}  in {self.shared.backend.url}"
+                yield f"{run.name}  in {self.shared.url}"
         for corpus in corpora(self.workspace):
             with self.champions.deciding(corpus):
-                yield f"champion:{corpus}  in {self.shared.backend.url}"
+                yield f"champion:{corpus}  in {self.shared.url}"
 
     def of_action(self, action: str) -> list[Run]:
         """The runs of an action, oldest first."""
@@ -228,21 +228,42 @@ class RunLibrary:
 
 def open_library(
     workspace: Workspace,
-    backend: Backend | None,
-    config: StoreConfig,
+    store: SharedStore | None,
     notify: Listener,
-    reach: Reachability,
     while_waiting: Callable[[], None] = lambda: None,
 ) -> RunLibrary:
-    """The runs of a workspace, and of the shared store behind `backend`. Without one, nothing more is imported."""
-    if backend is None:
+    """The runs of a workspace, and those of the shared store. Without one, nothing more is imported."""
+    if store is None:
         return RunLibrary(workspace)
     from charpipe.champions.shared import SharedChampions
     from charpipe.runs.mirror.shared_runs import SharedRuns
 
-    seconds = config.lease_seconds
+    connection = store.connection
     return RunLibrary(
         workspace,
-        SharedRuns(workspace, backend, seconds, notify, reach, while_waiting),
-        SharedChampions(workspace, backend, seconds, notify),
+        SharedRuns(workspace, store, notify, while_waiting),
+        SharedChampions(workspace, connection.backend, connection.lease_seconds, notify),
     )
+
+
+def library_of(workspace: Workspace, config: StoreConfig, registry: Registry, notify: Listener) -> RunLibrary:
+    """The runs of a workspace, and of the shared store that `[store]` names; for what runs without a context."""
+    if config.url is None:
+        return RunLibrary(workspace)
+    from charpipe.store.shared import Connection, SharedStore
+
+    connection = Connection(registry.open_store(config), config.lease_seconds)
+    return open_library(workspace, SharedStore(connection, workspace.store, _Teller(notify)), notify)
+
+
+@dataclass(frozen=True)
+class _Teller:
+    """Passes on what the shared store tells; progress is not shown."""
+
+    listener: Listener
+
+    def notice(self, message: str, level: str = "info") -> None:
+        self.listener(Notice(message, level))
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        return

@@ -240,7 +240,7 @@ def _overlap(
 ) -> tuple[Any, str | None]:
     from charpipe.champions.overlap import Overlap
 
-    old = context.store.object(present.inputs.get("tokens", ""))
+    old = context.store.obtain(present.inputs.get("tokens", ""), "promote")
     try:
         return Overlap(present.splits.parent, old, theirs, tokens, ours), None
     except StoreError:

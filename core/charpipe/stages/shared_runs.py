@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from charpipe.errors import StoreError
 from charpipe.runs import Run, list_runs
 from charpipe.stages.stage import Context
 
@@ -10,7 +9,7 @@ from charpipe.stages.stage import Context
 def push_missing(context: Context, name: str) -> None:
     """Push what the store lacks of a finished run, and of others that were trained here while it did not answer."""
     shared = context.runs.shared
-    if shared is None or context.reach.is_lost:
+    if shared is None or shared.store.is_lost:
         return
     run = Run(context.workspace.runs / name)
     runs = {one.name: one for one in shared.pending(list_runs(context.workspace.runs))}
@@ -23,22 +22,14 @@ def push_missing(context: Context, name: str) -> None:
 def push_results(context: Context, run: Run) -> None:
     """Push new scores or samples of a run, if the shared store has the run."""
     shared = context.runs.shared
-    if shared is not None and not context.reach.is_lost and context.publishing.has_changed(run.name):
+    if shared is not None and context.publishing.has_changed(run.name):
         push(context, run)
 
 
 def push(context: Context, run: Run) -> None:
-    """Push what the store lacks of a run; an error is reported, and a later command pushes it."""
+    """Push what the store lacks of a run; if it does not answer, a later command does."""
     shared = context.runs.shared
     if shared is None:
         return
-    try:
-        shared.push(run)
-    except StoreError as error:
-        context.reach.is_lost = True
+    if not shared.guarded(lambda: shared.push(run), False):
         shared.mark_incomplete(run)
-        context.notice(
-            f"{run.name} is not whole in the shared store: {error}; to push it later, type: "
-            f"charpipe runs sync {run.name}",
-            "warning",
-        )

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from charpipe.errors import LostLeaseError, RunError, StoreError, StoreUnreachableError
+from charpipe.errors import LostLeaseError, RunError
 from charpipe.events import Listener, Notice
 from charpipe.runs.errors import FinishedElsewhereError
 from charpipe.runs.folder import Run
@@ -18,16 +18,25 @@ from charpipe.runs.mirror.uploader import Uploader
 from charpipe.runs.shared_record import SharedRecord, read_record
 from charpipe.store.backends.backend import Backend
 from charpipe.store.leases import Acquisition, Lease, acquire
+from charpipe.store.shared import SharedStore
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Trains runs of one workspace under leases of `seconds`; `while_waiting` may raise to stop waiting for one."""
+    """Trains runs of one workspace under leases; `while_waiting` may raise to stop waiting for one."""
 
-    backend: Backend
-    seconds: float
+    store: SharedStore
     notify: Listener
     while_waiting: Callable[[], None] = lambda: None
+
+    @property
+    def backend(self) -> Backend:
+        return self.store.connection.backend
+
+    @property
+    def seconds(self) -> float:
+        """The length of a lease."""
+        return self.store.connection.lease_seconds
 
     @contextmanager
     def training(self, run: Run) -> Iterator[Uploader]:
@@ -38,22 +47,27 @@ class Owner:
         where it has not, FinishedElsewhereError if the run is finished by then, LostLeaseError once another process
         has taken the run over.
         """
-        attempt = self._open(run)
+        attempt = self.store.ask(lambda backend: self._open(run), None)
+        if attempt is None:
+            self._check_is_here(run)
         uploader = Uploader(
             run,
-            self.backend.url,
+            self.store.url,
             attempt,
             open_attempt=lambda: self._reopen(run),
             missing=lambda: self._unpushed(run),
             notify=self.notify,
+            is_known_lost=self.store.is_lost,
             check_every=self.seconds / 3,
         )
         uploader.start()
         try:
             yield uploader
         finally:
-            if uploader.finish() and (record := read_record(run.folder)) is not None:
-                record.model_copy(update={"complete": True}).write(run.folder)
+            if uploader.finish():
+                self._record(run).model_copy(update={"complete": True}).write(run.folder)
+            else:
+                self.store.connection.lost = self.store.connection.lost or uploader.trouble
 
     def push(self, run: Run) -> bool:
         """Push what the store lacks of a run that nobody trains now; returns whether the store has all of it.
@@ -79,23 +93,18 @@ class Owner:
         finally:
             lease.release()
 
-    def _open(self, run: Run) -> Attempt | None:
-        """The next attempt, with the checkpoint that it starts from in the run's folder; None without the store."""
-        try:
-            lease = acquire(
-                self.backend,
-                lease_name(run.name),
-                self.seconds,
-                on_wait=lambda holder: self.notify(Notice(f"train: waiting for {holder}")),
-                while_waiting=self.while_waiting,
-            )
-        except StoreUnreachableError as error:
-            return self._without_store(run, error)
+    def _open(self, run: Run) -> Attempt:
+        """The next attempt, with the checkpoint that it starts from in the run's folder."""
+        lease = acquire(
+            self.backend,
+            lease_name(run.name),
+            self.seconds,
+            clock=self.store.connection.clock,
+            on_wait=lambda holder: self.notify(Notice(f"train: waiting for {holder}")),
+            while_waiting=self.while_waiting,
+        )
         try:
             return self._begin(run, lease)
-        except StoreUnreachableError as error:
-            lease.release()
-            return self._without_store(run, error)
         except BaseException:
             lease.release()
             raise
@@ -112,16 +121,15 @@ class Owner:
             step = max((_step(path) for path in run.checkpoints.glob("step-*")), default=0)
         return begin(self.backend, run, listing, lease, step)
 
-    def _without_store(self, run: Run, error: StoreError) -> None:
+    def _check_is_here(self, run: Run) -> None:
+        """Raise RunError for a run that only the store has, which does not answer."""
         record = self._record(run)
         if record.attempt and not record.mine:
             raise RunError(
-                f"{run.name} was trained on another machine, and its checkpoints cannot be fetched: {error}; nothing "
-                f"was changed; when the store answers again, type: charpipe resume {run.name}"
-            ) from error
-        self.notify(
-            Notice(f"{error}; {run.name} is trained here, and pushed when the store answers", "warning")
-        )
+                f"{run.name} was trained on another machine, and its checkpoints cannot be fetched, since "
+                f"{self.store.connection.lost}; nothing was changed; when the store answers again, type: "
+                f"charpipe resume {run.name}"
+            )
 
     def _reopen(self, run: Run) -> Attempt:
         """The next attempt, of a run that is being trained here already, once the store answers."""
@@ -145,8 +153,9 @@ class Owner:
             raise
 
     def _lease_now(self, run: Run) -> object:
-        """The run's lease, or whoever holds it."""
-        return Acquisition(self.backend, lease_name(run.name), self.seconds).attempt()
+        """The run's lease, or whoever holds it. Raises StoreError."""
+        clock = self.store.connection.clock
+        return Acquisition(self.backend, lease_name(run.name), self.seconds, clock=clock).attempt()
 
     def _own_attempt(self, run: Run, listing: Listing, record: SharedRecord, lease: Lease) -> Attempt:
         """The attempt of this workspace to add to; a new one if the store has none of this run yet."""

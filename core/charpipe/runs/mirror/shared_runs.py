@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from charpipe.errors import RunError, StoreUnreachableError
-from charpipe.events import Listener, Notice
+from charpipe.errors import RunError
+from charpipe.events import Listener
 from charpipe.runs.folder import Run
 from charpipe.runs.mirror.layout import Listing, is_plain_name, lease_name, read_json
 from charpipe.runs.mirror.ownership import Owner, is_ahead
 from charpipe.runs.mirror.pull import drop_others, pull_records, pull_step
 from charpipe.runs.mirror.uploader import Uploader
-from charpipe.runs.reachability import Reachability
 from charpipe.runs.shared_record import SharedRecord, read_record
 from charpipe.store.backends.backend import Backend
 from charpipe.store.leases import holder_of
+from charpipe.store.shared import SharedStore
 from charpipe.workspace import Workspace
 
 T = TypeVar("T")
@@ -36,12 +36,17 @@ class SharedRuns:
     """
 
     workspace: Workspace
-    backend: Backend
-    seconds: float
-    """The length of a lease."""
+    store: SharedStore
     notify: Listener
-    reach: Reachability
     while_waiting: Callable[[], None] = lambda: None
+
+    @property
+    def backend(self) -> Backend:
+        return self.store.connection.backend
+
+    @property
+    def url(self) -> str:
+        return self.store.url
 
     def index(self) -> Mapping[str, Mapping[str, Any]]:
         """The index entries of all runs, by name."""
@@ -114,7 +119,7 @@ class SharedRuns:
         return self.guarded(lambda: self.backend.read(f"index/runs/{name}.json") is not None, False)
 
     def _owner(self) -> Owner:
-        return Owner(self.backend, self.seconds, self.notify, self.while_waiting)
+        return Owner(self.store, self.notify, self.while_waiting)
 
     def _listed(self, prefix: str) -> list[str]:
         names = (entry.key.removeprefix(prefix) for entry in self.backend.list(prefix))
@@ -139,7 +144,7 @@ class SharedRuns:
             return
         if run.is_locked():
             return
-        held = holder_of(self.backend, lease_name(name), self.reach.clock(self.backend))
+        held = holder_of(self.backend, lease_name(name), self.store.connection.clock)
         until = time.time() + held.seconds if held is not None else 0.0
         if known is None or known.changed != listing.changed or not is_here:
             pull_records(self.backend, listing, run.folder)
@@ -156,12 +161,4 @@ class SharedRuns:
 
     def guarded(self, work: Callable[[], T], otherwise: T) -> T:
         """What `work` returns; `otherwise`, after one warning, if the store does not answer."""
-        if self.reach.is_lost:
-            return otherwise
-        try:
-            return work()
-        except StoreUnreachableError as error:
-            if not self.reach.is_lost:
-                self.reach.is_lost = True
-                self.notify(Notice(f"{error}; only what this workspace has is used", "warning"))
-            return otherwise
+        return self.store.ask(lambda backend: work(), otherwise)

@@ -37,6 +37,7 @@ class Uploader:
         open_attempt: Callable[[], Attempt],
         missing: Callable[[], Iterable[Path]],
         notify: Listener,
+        is_known_lost: bool,
         check_every: float,
     ) -> None:
         self._run, self._url, self._notify, self._check_every = run, url, notify, check_every
@@ -48,8 +49,9 @@ class Uploader:
         self._ending, self._complete = False, False
         self._finished = False
         self._lost: LostLeaseError | None = None
-        self._trouble: str | None = None
-        self._warned = False
+        self.trouble: str | None = None
+        """Why something could not be pushed, the first time."""
+        self._warned = is_known_lost
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._work, name=f"upload {run.name}", daemon=True)
 
@@ -90,19 +92,18 @@ class Uploader:
         if not self._complete:
             self._notify(
                 Notice(
-                    f"{self._run.name} is not whole in the shared store ({self._trouble}); it is kept here; to push "
-                    f"it later, type: charpipe runs sync {self._run.name}",
-                    "warning",
+                    f"{self._run.name} is not whole in {self._url}; it is kept here, and the next command pushes it; "
+                    f"to do that now, type: charpipe runs sync {self._run.name}"
                 )
             )
         return self._complete
 
     def _warn(self) -> None:
         """Tell of the first failure, in the thread that training runs in."""
-        if self._trouble is not None and not self._warned:
+        if self.trouble is not None and not self._warned:
             self._warned = True
             self._notify(
-                Notice(f"{self._trouble}; training goes on, and what it makes is pushed later", "warning")
+                Notice(f"{self.trouble}; training goes on, and what it makes is pushed later", "warning")
             )
 
     def _work(self) -> None:
@@ -122,9 +123,9 @@ class Uploader:
                 self._lost = error
                 return
             except (CharpipeError, OSError) as error:
-                self._trouble = self._trouble or _sentence(error, self._url)
+                self.trouble = self.trouble or _sentence(error, self._url)
             except Exception as error:  # what a storage library raises must not end the thread silently
-                self._trouble = self._trouble or _sentence(error, self._url)
+                self.trouble = self.trouble or _sentence(error, self._url)
             if ending:
                 failing_since = failing_since or time.monotonic()
                 if time.monotonic() - failing_since + RETRY_SECONDS > FAILING_SECONDS:
