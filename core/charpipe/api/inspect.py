@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from charpipe import inspection
-from charpipe.api.pipelines import open_plugins
+from charpipe.api.pipelines import open_plugins, open_runs
 from charpipe.config import load_config
 from charpipe.config.files import find_project_file
 from charpipe.config.load import Resolved
@@ -120,7 +120,7 @@ def inspect(
             f"the kind {kind!r} says which units to search for, but nothing is searched; leave one out"
         )
     asked = kind_named(kind) if kind is not None else None
-    loaded = find_model(run, workspace, registry, resolved.config.tracking, which)
+    loaded = find_model(run, workspace, registry, resolved.config.tracking, which, open_runs(resolved))
     known = _run(workspace, loaded.name)
     predictor = loaded.predictor(device)
     units = count(inspection.groups(predictor))

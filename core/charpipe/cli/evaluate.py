@@ -8,11 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from charpipe.cli.arguments import Checkpoint, Device, JsonObject, RunName, Set, Strict
-from charpipe.cli.environment import open_registry, open_workspace, settings
+from charpipe.cli.environment import open_registry, open_runs, open_workspace, settings
 from charpipe.cli.model_input import find_model, read_text, skipped_json
 from charpipe.cli.output import print_json, print_pairs
 from charpipe.errors import UsageError
-from charpipe.runs import find_run
 from charpipe.runs.uniform_baseline import warn_about, warn_about_text
 from charpipe.store.paths import printable
 
@@ -93,7 +92,7 @@ def _score_file(
 def _tokens_of(run: str) -> tuple[Any, Path]:
     """A run, and the folder of the tokens it was trained on."""
     workspace = open_workspace()
-    found = find_run(workspace.runs, run, use="model")
+    found = open_runs().find(run, use="model")
     return found, workspace.store / "objects" / found.info.inputs["tokens"]
 
 
@@ -114,6 +113,7 @@ def _score_splits(run: str, which: str, device: str, full: bool, dynamic: bool) 
     from charpipe.text import open_tokens
 
     found, folder = _tokens_of(run)
+    open_runs().pull(found, which)
     if not folder.is_dir():
         raise UsageError(
             f"the tokens of {found.name} are gone; give a file: charpipe evaluate {found.name} FILE"

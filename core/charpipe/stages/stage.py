@@ -23,12 +23,14 @@ from charpipe.errors import InterruptedRun, UsageError, near_match
 from charpipe.events import Event, Listener, Notice, StageProgress
 from charpipe.plugins.registry import Registry
 from charpipe.runs import Run
+from charpipe.runs.library import RunLibrary, open_library
 from charpipe.stages.publication import Publishing
 from charpipe.stages.sharing import Connected, Sharing, Tellers
 from charpipe.store import Store
 from charpipe.workspace import Workspace
 
 if TYPE_CHECKING:
+    from charpipe.champions.shared import SharedChampions
     from charpipe.store.backends import Backend
 
 P = ParamSpec("P")
@@ -114,6 +116,17 @@ class Context:
     def shared(self) -> Backend | None:
         """The backend of the shared store; None if `[store]` names none."""
         return self.sharing.backend(self.config.store, self.registry)
+
+    @property
+    def runs(self) -> RunLibrary:
+        """The runs of the workspace and of the shared store."""
+        waiting = functools.partial(self.check_stop, "train")
+        return open_library(self.workspace, self.store.shared, self.emit, waiting)
+
+    @property
+    def champions(self) -> SharedChampions | None:
+        """The champions of the shared store; None if `[store]` names none."""
+        return self.runs.champions
 
     def _transferred(self, stage: str, done: int, total: int) -> None:
         self.check_stop(stage)

@@ -46,6 +46,11 @@ class SharedStore:
         self._backend = connection.backend
 
     @property
+    def connection(self) -> Connection:
+        """The connection of this command to the store."""
+        return self._connection
+
+    @property
     def url(self) -> str:
         return self._connection.url
 
