@@ -27,6 +27,7 @@ from charpipe.plugins.contracts import (
     Facts,
     Fetched,
     Fetcher,
+    Finding,
     IncrementalDecoder,
     PipelineResult,
     Table,
@@ -41,7 +42,17 @@ from charpipe.plugins.options import (
     RecurrentDropout,
 )
 from charpipe.plugins.references import API, hookimpl, resolve
-from charpipe.plugins.specs import Architecture, Command, Decoder, Metric, Pipeline, Runner, Source, Tokenizer
+from charpipe.plugins.specs import (
+    Architecture,
+    Check,
+    Command,
+    Decoder,
+    Metric,
+    Pipeline,
+    Runner,
+    Source,
+    Tokenizer,
+)
 from charpipe.store.paths import existing, printable
 from charpipe.store.secrets import redact
 
@@ -58,6 +69,7 @@ __all__ = [
     "Cell",
     "CellError",
     "CharpipeError",
+    "Check",
     "Command",
     "CorpusError",
     "Decoder",
@@ -67,6 +79,7 @@ __all__ = [
     "Facts",
     "Fetched",
     "Fetcher",
+    "Finding",
     "IncrementalDecoder",
     "Metric",
     "ModelConfig",

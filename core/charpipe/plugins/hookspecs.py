@@ -7,7 +7,17 @@ from collections.abc import Iterable
 import pluggy
 
 from charpipe.events import Event
-from charpipe.plugins.specs import Architecture, Command, Decoder, Metric, Pipeline, Runner, Source, Tokenizer
+from charpipe.plugins.specs import (
+    Architecture,
+    Check,
+    Command,
+    Decoder,
+    Metric,
+    Pipeline,
+    Runner,
+    Source,
+    Tokenizer,
+)
 
 hookspec = pluggy.HookspecMarker("charpipe")
 
@@ -50,6 +60,11 @@ def charpipe_runners() -> Iterable[Runner]:  # type: ignore[empty-body]
 @hookspec
 def charpipe_commands() -> Iterable[Command]:  # type: ignore[empty-body]
     """Commands of the command line."""
+
+
+@hookspec
+def charpipe_checks() -> Iterable[Check]:  # type: ignore[empty-body]
+    """Parts of `charpipe doctor`."""
 
 
 @hookspec

@@ -21,10 +21,20 @@ from charpipe.events import Event
 from charpipe.plugins import hookspecs
 from charpipe.plugins.discovery import OWN, FoundPlugin, find_plugins, import_plugin
 from charpipe.plugins.references import API
-from charpipe.plugins.specs import Architecture, Command, Decoder, Metric, Pipeline, Runner, Source, Tokenizer
+from charpipe.plugins.specs import (
+    Architecture,
+    Check,
+    Command,
+    Decoder,
+    Metric,
+    Pipeline,
+    Runner,
+    Source,
+    Tokenizer,
+)
 from charpipe.store.digest import digest_of_package
 
-Spec = TypeVar("Spec", Architecture, Tokenizer, Source, Decoder, Metric, Pipeline, Runner, Command)
+Spec = TypeVar("Spec", Architecture, Tokenizer, Source, Decoder, Metric, Pipeline, Runner, Command, Check)
 
 KINDS: Mapping[str, type[Any]] = {
     "architecture": Architecture,
@@ -35,6 +45,7 @@ KINDS: Mapping[str, type[Any]] = {
     "pipeline": Pipeline,
     "runner": Runner,
     "command": Command,
+    "check": Check,
 }
 
 
