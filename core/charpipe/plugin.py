@@ -51,6 +51,7 @@ from charpipe.plugins.specs import (
     Pipeline,
     Runner,
     Source,
+    StorageBackend,
     Tokenizer,
 )
 from charpipe.store.paths import existing, printable
@@ -93,6 +94,7 @@ __all__ = [
     "Runner",
     "Source",
     "StageProgress",
+    "StorageBackend",
     "Table",
     "Tokenizer",
     "UsageError",

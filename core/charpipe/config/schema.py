@@ -10,6 +10,7 @@ from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.config.settings.promotion import PromotionConfig
 from charpipe.config.settings.retention import RetentionConfig
 from charpipe.config.settings.sampling import SampleConfig
+from charpipe.config.settings.store import StoreConfig
 from charpipe.config.settings.tracking import TrackingConfig
 from charpipe.config.settings.training import TrainConfig
 from charpipe.plugin import Options
@@ -54,6 +55,7 @@ class Config(Options):
     architectures: dict[str, dict[str, Any]] = Field(default_factory=dict)
     tracking: TrackingConfig = TrackingConfig()
     prefect: PrefectConfig = PrefectConfig()
+    store: StoreConfig = StoreConfig()
     promotion: PromotionConfig = PromotionConfig()
     retention: RetentionConfig = RetentionConfig()
     presets: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -61,5 +63,15 @@ class Config(Options):
     deployments: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
-SETTINGS = ("corpus", "train", "sample", "architectures", "tracking", "prefect", "promotion", "retention")
+SETTINGS = (
+    "corpus",
+    "train",
+    "sample",
+    "architectures",
+    "tracking",
+    "prefect",
+    "store",
+    "promotion",
+    "retention",
+)
 """The tables that presets, pipelines and `--set` may change."""

@@ -1,4 +1,7 @@
-"""charpipe's own commands and metrics, provided by the hooks that plugins use. It imports no command and no torch."""
+"""charpipe's own commands, metrics and storage backends, provided by the hooks that plugins use.
+
+It imports no command, no torch and no storage library.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Literal
 
 from charpipe.plugins.contracts import Facts
 from charpipe.plugins.references import hookimpl
-from charpipe.plugins.specs import Check, Command, Metric
+from charpipe.plugins.specs import Check, Command, Metric, StorageBackend
 
 WHEN: Mapping[str, Literal["update", "evaluation"]] = {
     "train": "update",
@@ -28,6 +31,7 @@ CHECKS = (
     ("workspace", "the workspace and its disk", "workspace:workspace"),
     ("servers", "the workspace's own MLflow server", "workspace:mlflow_server"),
     ("tracking", "the MLflow that runs are logged to", "tracking:tracking"),
+    ("store", "the store that machines share", "shared_store:shared_store"),
     ("credentials", "which credentials are present, by name", "credentials:credentials"),
 )
 MAX_EXPONENT = 700.0
@@ -60,6 +64,17 @@ def charpipe_checks() -> Iterable[Check]:
     """The checks of `charpipe doctor`, in its order."""
     for name, summary, function in CHECKS:
         yield Check(name, summary, f"charpipe.diagnostics.{function}")
+
+
+@hookimpl
+def charpipe_stores() -> Iterable[StorageBackend]:
+    """A folder, and object storage."""
+    folder = "charpipe.store.backends.folder:open_folder"
+    objects = "charpipe.store.backends.object_storage:open_object_storage"
+    yield StorageBackend("file", "a folder on this machine or on a network file system", folder)
+    yield StorageBackend("s3", "Amazon S3, or a server that speaks its protocol", objects)
+    yield StorageBackend("gs", "Google Cloud Storage", objects)
+    yield StorageBackend("az", "Azure Blob Storage", objects)
 
 
 @hookimpl

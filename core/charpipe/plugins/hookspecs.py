@@ -16,6 +16,7 @@ from charpipe.plugins.specs import (
     Pipeline,
     Runner,
     Source,
+    StorageBackend,
     Tokenizer,
 )
 
@@ -55,6 +56,11 @@ def charpipe_pipelines() -> Iterable[Pipeline]:  # type: ignore[empty-body]
 @hookspec
 def charpipe_runners() -> Iterable[Runner]:  # type: ignore[empty-body]
     """Who carries out the recipes of `charpipe run`."""
+
+
+@hookspec
+def charpipe_stores() -> Iterable[StorageBackend]:  # type: ignore[empty-body]
+    """Storage that machines share, for the URL of `[store]`."""
 
 
 @hookspec

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 from pydantic import BaseModel
@@ -20,7 +20,7 @@ from charpipe.errors import PluginError, UsageError, near_match
 from charpipe.events import Event
 from charpipe.plugins import hookspecs
 from charpipe.plugins.discovery import OWN, FoundPlugin, find_plugins, import_plugin
-from charpipe.plugins.references import API
+from charpipe.plugins.references import API, resolve
 from charpipe.plugins.specs import (
     Architecture,
     Check,
@@ -30,11 +30,14 @@ from charpipe.plugins.specs import (
     Pipeline,
     Runner,
     Source,
+    StorageBackend,
     Tokenizer,
 )
 from charpipe.store.digest import digest_of_package
 
-Spec = TypeVar("Spec", Architecture, Tokenizer, Source, Decoder, Metric, Pipeline, Runner, Command, Check)
+if TYPE_CHECKING:
+    from charpipe.store.backends import Backend, Opener
+    from charpipe.store.backends.opening import Settings
 
 KINDS: Mapping[str, type[Any]] = {
     "architecture": Architecture,
@@ -44,6 +47,7 @@ KINDS: Mapping[str, type[Any]] = {
     "metric": Metric,
     "pipeline": Pipeline,
     "runner": Runner,
+    "store": StorageBackend,
     "command": Command,
     "check": Check,
 }
@@ -122,7 +126,7 @@ class Registry:
             for hook in getattr(manager.hook, f"charpipe_{kind}s").get_hookimpls():
                 provider = self._providers[hook.plugin_name]
                 for spec in self._call(kind, hook.function, provider):
-                    name = spec.scheme if isinstance(spec, Source) else spec.name
+                    name = spec.scheme if isinstance(spec, Source | StorageBackend) else spec.name
                     provider.provides.setdefault(kind, []).append(name)
                     found[kind].setdefault(name, []).append(Provided(spec, provider))
         for kind, names in found.items():
@@ -212,6 +216,12 @@ class Registry:
         spec: Pipeline = self.find("pipeline", name).spec
         return spec
 
+    def open_store(self, config: Settings) -> Backend:
+        """The backend that a `[store]` table names. Raises UsageError if no plugin has the scheme of its URL."""
+        from charpipe.store.backends import open_backend
+
+        return open_backend(config, {name: _opener(spec) for name, spec in self.all("store").items()})
+
     def notify(self, event: Event) -> None:
         """Call every plugin that listens; one that raises is reported once and not called again."""
         hook = self._manager.hook.charpipe_events
@@ -222,6 +232,11 @@ class Registry:
                     listener.function(event)
                 except Exception as error:
                     provider.problems.append(f"charpipe_events raised {type(error).__name__}: {error}")
+
+
+def _opener(spec: StorageBackend) -> Opener:
+    """Opens a backend; what the spec refers to is imported only then."""
+    return lambda url, endpoint: resolve(spec.open)(url, endpoint)
 
 
 def _misfit(spec: Any) -> str | None:

@@ -77,6 +77,19 @@ class Source:
 
 
 @dataclass(frozen=True)
+class StorageBackend:
+    """Storage for a shared store: everything whose `[store] url` begins with `scheme:`.
+
+    `open(url, endpoint)` returns a `charpipe.store.backends.Backend`, or raises `UsageError` for a URL that it does not
+    understand. The URL holds no secret; credentials come from the environment."""
+
+    scheme: str
+    summary: str
+    open: Reference
+    api: int = API
+
+
+@dataclass(frozen=True)
 class Decoder:
     """How the next character is chosen. `choose(config, vocabulary_size)` returns a function from scores to scores,
     float64 [..., V], whose softmax is drawn from after it; a score of minus infinity is never drawn. It must not

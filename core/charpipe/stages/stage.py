@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from charpipe.config import Config, Resolved, resolve_corpus
 from charpipe.config.settings.corpus import CorpusConfig
@@ -24,8 +24,12 @@ from charpipe.events import Event, Listener, Notice
 from charpipe.plugins.registry import Registry
 from charpipe.runs import Run
 from charpipe.stages.publication import Publishing
+from charpipe.stages.sharing import Sharing
 from charpipe.store import Store
 from charpipe.workspace import Workspace
+
+if TYPE_CHECKING:
+    from charpipe.store.backends import Backend
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -84,6 +88,7 @@ class Context:
     dry_run: bool = False
     executor: Executor = DIRECT
     publishing: Publishing = field(default_factory=Publishing)
+    sharing: Sharing = field(default_factory=Sharing)
 
     def __post_init__(self) -> None:
         known = [name for name, stage in registered().items() if stage.forcible]
@@ -98,6 +103,11 @@ class Context:
     @property
     def store(self) -> Store:
         return Store(self.workspace.store)
+
+    @property
+    def shared(self) -> Backend | None:
+        """The backend of the shared store; None if `[store]` names none."""
+        return self.sharing.backend(self.config.store, self.registry)
 
     def resuming(self, run: Run | None) -> Context:
         """The same context, resuming `run`."""

@@ -14,19 +14,23 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from pathlib import Path
 from threading import Thread
+from urllib.parse import quote
 
 import pytest
 
 import charpipe
 from charpipe.cli.app import main
 from charpipe.cli.doctor import lines
+from charpipe.config import load_config
 from charpipe.diagnostics import Finding, Surroundings, look_around
 from charpipe.diagnostics.answers import ask
 from charpipe.diagnostics.credentials import credentials
+from charpipe.diagnostics.shared_store import probe, shared_store
 from charpipe.diagnostics.tracking import tracking
 from charpipe.diagnostics.versions import packages
 from charpipe.errors import CharpipeError
 from charpipe.plugins.registry import Registry
+from charpipe.store.backends.folder import Folder
 from charpipe_pipelines.diagnostics import prefect
 from postgres_server import free_port
 from waiting import LIMIT
@@ -233,3 +237,40 @@ def test_an_address_that_is_none_is_said_in_words() -> None:
     for url in ("http://127.0.0.1:99999/x", "http://no-such-host.invalid/x"):
         with pytest.raises(CharpipeError):
             ask(url, 1)
+
+
+class Careless(Folder):
+    """A store that ignores conditions, as some S3 servers do."""
+
+    def create(self, key: str, data: bytes) -> str | None:
+        super().delete([key])
+        return super().create(key, data)
+
+
+def stored_in(folder: Path, **store: str) -> Surroundings:
+    url = f"file://{quote(str(folder))}"
+    resolved = load_config(settings={"store.url": url, **store})
+    return Surroundings(look_around().workspace, Registry(), resolved)
+
+
+def test_a_shared_folder_is_probed_and_left_as_it_was(project: Path) -> None:
+    (project / "shared").mkdir()
+    said = list(shared_store(stored_in(project / "shared")))
+    assert [one.level for one in said] == ["ok", "ok"]
+    assert "compare-and-swap work" in said[0].message
+    assert not [
+        path for path in (project / "shared").rglob("*") if path.is_file() and "lock" not in path.name
+    ]
+
+
+def test_a_store_without_conditional_writes_is_a_problem(project: Path) -> None:
+    (project / "shared").mkdir()
+    assert probe(Folder(project / "shared", "file:///x")) is None
+    careless = Careless(project / "shared", "file:///x")
+    assert probe(careless) == "a create-only write replaced what was there"
+
+
+def test_without_a_store_it_is_mentioned_only_on_request(project: Path) -> None:
+    assert list(shared_store(around())) == []
+    [said] = shared_store(look_around(cluster=True))
+    assert said.message.startswith("[store] url is not set")
