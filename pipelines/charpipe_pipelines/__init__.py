@@ -68,5 +68,6 @@ def charpipe_commands() -> Iterable[Command]:
 
 @hookimpl
 def charpipe_checks() -> Iterable[Check]:
-    """The Prefect server's part of `charpipe doctor`."""
+    """The parts of `charpipe doctor` that concern Prefect's server and a Ray cluster."""
     yield Check("prefect", "the Prefect server", "charpipe_pipelines.diagnostics:prefect")
+    yield Check("ray", "the Ray cluster", "charpipe_pipelines.ray_diagnostics:ray_cluster")

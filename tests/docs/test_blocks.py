@@ -25,6 +25,7 @@ LANGUAGES = {"python", "sh", "toml", "ini", "text"}
 PLAIN = {
     "architecture.md": 4,
     "champions.md": 1,
+    "cluster.md": 1,
     "deployments.md": 1,
     "environment.md": 1,
     "plugins.md": 4,
@@ -71,7 +72,7 @@ def test_a_toml_block_is_a_project_file(block: Block, project: Path) -> None:
     (project / "pipelines.toml").write_text(block.text, encoding="utf-8")
     config = load_config().config
     for table, names in tomllib.loads(block.text).items():
-        assert set(names) <= set(getattr(config, table)), block.name
+        assert set(names) <= set(dict(getattr(config, table))), block.name
     if config.deployments:
         from charpipe_pipelines.deployments.catalogue import read_deployments
 
