@@ -16,11 +16,13 @@ from charpipe.lazy import EarlierModules, names
 
 if TYPE_CHECKING:
     from charpipe.api.compare import compare
+    from charpipe.api.doctor import doctor
     from charpipe.api.inspect import Inspection, inspect
     from charpipe.api.load import load
     from charpipe.api.report import report
     from charpipe.api.results import Compared, Leaderboard, Trained
     from charpipe.api.train import train
+    from charpipe.diagnostics import Diagnosis
     from charpipe.errors import CharpipeError
 
 limit_spinning()
@@ -37,10 +39,12 @@ __getattr__ = names(
     {
         "CharpipeError": "errors",
         "Compared": "api.results",
+        "Diagnosis": "diagnostics",
         "Inspection": "api.inspect",
         "Leaderboard": "api.results",
         "Trained": "api.results",
         "compare": "api.compare",
+        "doctor": "api.doctor",
         "inspect": "api.inspect",
         "load": "api.load",
         "report": "api.report",
@@ -52,10 +56,12 @@ __getattr__ = names(
 __all__ = [
     "CharpipeError",
     "Compared",
+    "Diagnosis",
     "Inspection",
     "Leaderboard",
     "Trained",
     "compare",
+    "doctor",
     "inspect",
     "load",
     "report",

@@ -27,6 +27,7 @@ from charpipe.plugins.contracts import (
     Facts,
     Fetched,
     Fetcher,
+    Finding,
     IncrementalDecoder,
     PipelineResult,
     Table,
@@ -43,6 +44,7 @@ from charpipe.plugins.options import (
 from charpipe.plugins.references import API, hookimpl, resolve
 from charpipe.plugins.specs import (
     Architecture,
+    Check,
     Command,
     Decoder,
     Metric,
@@ -68,6 +70,7 @@ __all__ = [
     "Cell",
     "CellError",
     "CharpipeError",
+    "Check",
     "Command",
     "CorpusError",
     "Decoder",
@@ -77,6 +80,7 @@ __all__ = [
     "Facts",
     "Fetched",
     "Fetcher",
+    "Finding",
     "IncrementalDecoder",
     "Metric",
     "ModelConfig",

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from charpipe.lazy import EarlierModules
-from charpipe.plugin import Command, Pipeline, Runner, hookimpl
+from charpipe.plugin import Check, Command, Pipeline, Runner, hookimpl
 from charpipe_pipelines.options import CompareOptions, RetrainOptions, TrainAndSampleOptions
 
 EarlierModules({"charpipe_pipelines.reproduce_2015": "charpipe_pipelines.flows"}).install()
@@ -64,3 +64,10 @@ def charpipe_commands() -> Iterable[Command]:
     yield Command("deployments", "Scheduled runs: list, run, pause, resume.", f"{_DEPLOYMENTS}:app")
     yield Command("ui", "Open MLflow's and Prefect's pages.", "charpipe_pipelines.cli:ui")
     yield Command("down", "Stop the workspace's servers.", "charpipe_pipelines.cli:down")
+
+
+@hookimpl
+def charpipe_checks() -> Iterable[Check]:
+    """The parts of `charpipe doctor` that concern Prefect's server and a Ray cluster."""
+    yield Check("prefect", "the Prefect server", "charpipe_pipelines.diagnostics:prefect")
+    yield Check("ray", "the Ray cluster", "charpipe_pipelines.ray_diagnostics:ray_cluster")

@@ -30,6 +30,7 @@ from charpipe.plugin import PipelineResult
 from charpipe.runs import Run
 from charpipe.stages import Context
 from charpipe.workspace import VARIABLE, Workspace
+from charpipe_pipelines.deployments.projects import check_project, describe_project, enter_project
 from charpipe_pipelines.early_stages import EarlyStages
 from charpipe_pipelines.orphans import whose
 from charpipe_pipelines.progress import FlowProgress
@@ -57,14 +58,28 @@ waiting: ContextVar[FlowContext] = ContextVar("charpipe-flow")
 
 
 @contextmanager
-def opened(pipeline: str, settings: Mapping[str, Any], workspace: str | None) -> Iterator[FlowContext]:
-    """The context of the flow; enter it first in the flow function. Raises UsageError for invalid settings."""
+def opened(
+    pipeline: str,
+    settings: Mapping[str, Any],
+    corpus: str | None = None,
+    workspace: str | None = None,
+    project: Mapping[str, Any] | None = None,
+) -> Iterator[FlowContext]:
+    """The context of the flow; enter it first in the flow function.
+
+    With `project`, the run came from `charpipe deploy`, and this process is a worker's: it works in the worker's own
+    project and workspace. Raises UsageError for invalid settings, and if the project is not the one that was deployed.
+    """
     found = waiting.get(None)
     if found is not None:
         _sign()
         yield found
         return
+    if project is not None:
+        enter_project()
     context = _context(pipeline, settings, workspace)
+    if project is not None:
+        check_project(project, describe_project(context.resolved, context.registry, corpus))
     progress = FlowProgress(context.stop)
     api = choose(context.workspace, context.config.prefect.api_url, context.emit)
     api = dataclasses.replace(api, url=api.url or os.environ.get("PREFECT_API_URL", ""))

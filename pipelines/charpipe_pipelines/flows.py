@@ -24,11 +24,16 @@ from charpipe_pipelines.tasks import TaskExecutor
 
 
 def flow_of(pipeline: Pipeline) -> Flow[Any, Any]:
-    """The flow of a recipe."""
+    """The flow of a recipe. `project` is the project that a pool's workers must have, as `charpipe deploy` saw it."""
 
     @flow(name=pipeline.name, description=pipeline.summary, validate_parameters=False, persist_result=False)
-    def run(options: dict[str, Any], settings: dict[str, Any], workspace: str | None = None) -> Any:
-        with opened(pipeline.name, settings, workspace) as found:
+    def run(
+        options: dict[str, Any],
+        settings: dict[str, Any],
+        workspace: str | None = None,
+        project: dict[str, Any] | None = None,
+    ) -> Any:
+        with opened(pipeline.name, settings, options.get("corpus"), workspace, project) as found:
             return _carry_out(pipeline, options, found)
 
     return run

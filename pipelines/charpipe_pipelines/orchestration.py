@@ -12,6 +12,7 @@ from charpipe.plugin import Options, Pipeline, PipelineResult
 from charpipe.stages import Context
 from charpipe.stages.recipes import check_request, load, title_of
 from charpipe_pipelines.early_stages import EarlyStages
+from charpipe_pipelines.heartbeats import create_automations, heartbeats
 from charpipe_pipelines.orphans import mark_killed_runs
 from charpipe_pipelines.server import Api, become_client, choose, point_client_at
 
@@ -69,8 +70,17 @@ def _open_prefect(context: Context, ahead: EarlyStages) -> Api:
     point_client_at(outcome[0])
     if api.server is not None:
         mark_killed_runs(outcome[0])
+    else:
+        _create_automations(outcome[0])
     ahead.hand_over()  # last: after it, a flow must take over
     return dataclasses.replace(api, url=outcome[0])
+
+
+def _create_automations(url: str) -> None:
+    from charpipe_pipelines.deployments.registration import connect
+
+    with suppress(Exception), connect(url) as client:  # best effort: no run depends on them
+        create_automations(client)
 
 
 def _answering(api: Api) -> str | Exception:
@@ -90,7 +100,7 @@ def _as_flow(
     found = FlowContext(linked(context, progress), progress, api, ahead)
     token = waiting.set(found)
     try:
-        _call_flow(pipeline, options, context)
+        _call_flow(pipeline, options, context, at_a_team=api.server is None)
     except BaseException as error:
         if found.error is not None:
             raise found.error from None  # the engine's own error: Prefect's account of it adds nothing
@@ -108,9 +118,7 @@ def _as_flow(
     return found.result or load(pipeline)(context, options)
 
 
-def _call_flow(pipeline: Pipeline, options: Options, context: Context) -> None:
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-
+def _call_flow(pipeline: Pipeline, options: Options, context: Context, at_a_team: bool) -> None:
     from charpipe_pipelines.flows import flow_of
 
     title = title_of(pipeline, options)
@@ -118,7 +126,7 @@ def _call_flow(pipeline: Pipeline, options: Options, context: Context) -> None:
     named: Any = flow_of(pipeline).with_options(flow_run_name=lambda: title)
     settings = {key: _plain(context, key) for key in context.resolved.origins}
     asked = options.model_dump(mode="json")
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # its thread ends a second late
+    with heartbeats(on=at_a_team):
         named(options=asked, settings=settings, workspace=str(context.workspace.root))
 
 

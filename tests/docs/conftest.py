@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-GUIDE = ("minimal_gated", "minimal_gru", "frequencies", "without", "weight_norm", "greeting")
+GUIDE = ("minimal_gated", "minimal_gru", "frequencies", "without", "weight_norm", "greeting", "enough_memory")
 
 
 @pytest.fixture(autouse=True)

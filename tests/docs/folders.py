@@ -127,7 +127,7 @@ def write_texts(folder: Path) -> None:
 
 def write_plugins(folder: Path) -> None:
     """The Python blocks of docs/plugins.md where the page says that they go."""
-    cell, init, model, _test, counted, decoder, metric, command = (
+    cell, init, model, _test, counted, decoder, metric, command, check = (
         block.text
         for block in blocks("python")
         if block.page == "plugins.md" and "RowFormula" not in block.text  # a part of a plugin, no whole one
@@ -139,6 +139,7 @@ def write_plugins(folder: Path) -> None:
         "without.py": decoder,
         "weight_norm.py": metric,
         "greeting.py": command,
+        "enough_memory.py": check,
     }
     for name, text in files.items():
         (folder / "plugins" / name).parent.mkdir(parents=True, exist_ok=True)

@@ -25,6 +25,7 @@ LANGUAGES = {"python", "sh", "toml", "ini", "text"}
 PLAIN = {
     "architecture.md": 4,
     "champions.md": 1,
+    "cluster.md": 1,
     "deployments.md": 1,
     "environment.md": 1,
     "plugins.md": 4,

@@ -230,3 +230,11 @@ def test_its_formula_is_the_same_in_numpy_and_compiled() -> None:
     assert compiled is not None
     apply_decoders(scores, *compiled)
     assert scores.tolist() == [-np.inf, 3.0, 2.0, -np.inf]
+
+
+def test_its_check_is_a_part_of_doctor(project: Path) -> None:
+    (project / "plugins").mkdir()
+    (project / "plugins" / "enough_memory.py").write_text(block_with("charpipe_checks"))
+    [finding] = [one for one in charpipe.doctor().findings if one.check == "memory"]
+    assert finding.level == "ok"
+    assert finding.message.endswith(" GB of memory")

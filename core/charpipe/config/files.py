@@ -13,6 +13,8 @@ from charpipe.errors import UsageError
 from charpipe.store.paths import printable
 
 NAME = "pipelines.toml"
+VARIABLE = "CHARPIPE_PROJECT"
+"""The environment variable with the project's folder, for processes that are not started there: a pool's workers."""
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 """Matches the start of a source that is not a path."""
 
@@ -25,10 +27,17 @@ def default_catalogue() -> Path:
 
 
 def find_project_file(start: Path | None = None) -> Path | None:
-    """The nearest pipelines.toml from `start` (the working directory) upwards.
+    """The pipelines.toml in `$CHARPIPE_PROJECT`; without it, the nearest from `start` (the working directory) upwards.
 
-    Raises OwnershipError if it belongs to another user.
+    Raises OwnershipError if it belongs to another user, UsageError if `$CHARPIPE_PROJECT` has none.
     """
+    if start is None and (named := os.environ.get(VARIABLE)):
+        folder = Path(os.path.realpath(os.path.expanduser(named)))  # noqa: PTH111  an unknown user stays as written
+        if not (folder / NAME).is_file():
+            raise UsageError(
+                f"{VARIABLE} is {named}, where there is no {NAME}; set it to the project's folder"
+            )
+        return check_project_file(folder / NAME)
     here = (start or Path.cwd()).absolute()
     for folder in (here, *here.parents):
         if (folder / NAME).is_file():

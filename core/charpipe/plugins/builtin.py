@@ -12,13 +12,28 @@ from typing import Literal
 
 from charpipe.plugins.contracts import Facts
 from charpipe.plugins.references import hookimpl
-from charpipe.plugins.specs import Command, Metric, StorageBackend
+from charpipe.plugins.specs import Check, Command, Metric, StorageBackend
 
 WHEN: Mapping[str, Literal["update", "evaluation"]] = {
     "train": "update",
     "val": "evaluation",
     "test": "evaluation",
 }
+CHECKS = (
+    ("python", "Python's version, and charpipe's", "versions:python"),
+    ("packages", "the packages that charpipe needs", "versions:packages"),
+    ("extras", "the packages that a team's servers need", "versions:extras"),
+    ("processor", "the processor, and which engines train and sample with it", "processor:processor"),
+    ("threads", "how many processors can be used", "processor:threads"),
+    ("gpu", "the GPU, and whether PyTorch can use it", "processor:gpu"),
+    ("project", "the project file", "project:project"),
+    ("plugins", "the plugins, with the digests of their code", "plugins:plugins"),
+    ("workspace", "the workspace and its disk", "workspace:workspace"),
+    ("servers", "the workspace's own MLflow server", "workspace:mlflow_server"),
+    ("tracking", "the MLflow that runs are logged to", "tracking:tracking"),
+    ("store", "the store that machines share", "shared_store:shared_store"),
+    ("credentials", "which credentials are present, by name", "credentials:credentials"),
+)
 MAX_EXPONENT = 700.0
 """Nats from which on exp() overflows a float."""
 
@@ -41,6 +56,14 @@ def charpipe_commands() -> Iterable[Command]:
     yield Command("plugins", "Architectures, tokenizers, sources, pipelines.", "charpipe.cli.plugins:app")
     yield Command("pipelines", "The pipelines that `charpipe run` can run.", "charpipe.cli.pipelines:app")
     yield Command("config", "Settings, and where they came from.", "charpipe.cli.config:app")
+    yield Command("doctor", "What is installed and reachable.", "charpipe.cli.doctor:doctor")
+
+
+@hookimpl
+def charpipe_checks() -> Iterable[Check]:
+    """The checks of `charpipe doctor`, in its order."""
+    for name, summary, function in CHECKS:
+        yield Check(name, summary, f"charpipe.diagnostics.{function}")
 
 
 @hookimpl

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,6 +96,23 @@ class Announcement:
     name: str
     subject: str
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check of `charpipe doctor` found, in one sentence, and for a warning or a problem how to mend it.
+
+    A problem keeps charpipe, or a server that the settings name, from working; with a warning it works less well.
+    """
+
+    check: str
+    level: Literal["ok", "warning", "problem"]
+    message: str
+    remedy: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The finding for `--json`."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)

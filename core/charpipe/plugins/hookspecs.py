@@ -9,6 +9,7 @@ import pluggy
 from charpipe.events import Event
 from charpipe.plugins.specs import (
     Architecture,
+    Check,
     Command,
     Decoder,
     Metric,
@@ -65,6 +66,11 @@ def charpipe_stores() -> Iterable[StorageBackend]:  # type: ignore[empty-body]
 @hookspec
 def charpipe_commands() -> Iterable[Command]:  # type: ignore[empty-body]
     """Commands of the command line."""
+
+
+@hookspec
+def charpipe_checks() -> Iterable[Check]:  # type: ignore[empty-body]
+    """Parts of `charpipe doctor`."""
 
 
 @hookspec

@@ -23,6 +23,7 @@ from charpipe.plugins.discovery import OWN, FoundPlugin, find_plugins, import_pl
 from charpipe.plugins.references import API, resolve
 from charpipe.plugins.specs import (
     Architecture,
+    Check,
     Command,
     Decoder,
     Metric,
@@ -48,6 +49,7 @@ KINDS: Mapping[str, type[Any]] = {
     "runner": Runner,
     "store": StorageBackend,
     "command": Command,
+    "check": Check,
 }
 
 

@@ -161,6 +161,21 @@ class Runner:
 
 
 @dataclass(frozen=True)
+class Check:
+    """A part of `charpipe doctor`. `run(surroundings)` returns `Finding`s; it changes nothing, waits at most
+    `surroundings.seconds` for a server, and imports what is heavy only where it is needed.
+
+    `surroundings` has the `workspace`, the `registry`, the settings as `resolved` (None where the project file is not
+    valid), the environment as `environ`, and `cluster`: a team's servers are to be examined even where none is named.
+    """
+
+    name: str
+    summary: str
+    run: Reference
+    api: int = API
+
+
+@dataclass(frozen=True)
 class Command:
     """A command of the command line. `app` names a function that typer understands, or a `typer.Typer`, which becomes a
     group of commands. With `factory`, `app` names a function that gets the plugin registry and returns either of them.

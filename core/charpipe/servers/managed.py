@@ -30,6 +30,9 @@ START_SECONDS = 180.0
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.05
 MODULE = "charpipe.servers.serve"
+ARGUMENTS = "CHARPIPE_SERVER_ARGUMENTS"
+"""The environment variable with a server's arguments as JSON: every user sees a command line, and they may hold a
+password."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,11 @@ class ManagedServer:
         command = [
             *(sys.executable, "-P", "-m", MODULE, self.application, str(self.folder)),
             *("--port", str(self._last_port()), "--idle", str(self.idle)),
-            *("--arguments", json.dumps(dict(self.arguments))),
         ]
         environ = {
             key: value for key, value in os.environ.items() if not key.startswith(self.unset or ("\0",))
         }
+        environ[ARGUMENTS] = json.dumps(dict(self.arguments))
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             process = subprocess.Popen(

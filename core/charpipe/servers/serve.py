@@ -1,6 +1,6 @@
 """The process of a managed server: binds loopback, serves one ASGI application, exits when idle.
 
-    python -m charpipe.servers.serve MODULE:FUNCTION FOLDER --port 0 --idle 900 --arguments '{}'
+    python -m charpipe.servers.serve MODULE:FUNCTION FOLDER --port 0 --idle 900
 
 The port is bound before the application is created, so no other process can take it in between.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from charpipe.plugin import resolve
-from charpipe.servers.managed import IDLE_SECONDS, PORT, STATE
+from charpipe.servers.managed import ARGUMENTS, IDLE_SECONDS, PORT, STATE
 
 HOST = "127.0.0.1"
 WATCH_SECONDS = 2.0
@@ -127,9 +127,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--idle", type=float, default=IDLE_SECONDS)
-    parser.add_argument("--arguments", type=json.loads, default={})
     options = parser.parse_args()
-    serve(options.application, options.folder, options.port, options.idle, options.arguments)
+    arguments = json.loads(os.environ.pop(ARGUMENTS, "{}"))
+    serve(options.application, options.folder, options.port, options.idle, arguments)
     sys.stdout.flush()
     os._exit(0)  # a library's remaining threads must not keep an idle server alive
 

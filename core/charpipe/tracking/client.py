@@ -1,7 +1,7 @@
 """Create an MLflow client for one explicit location, with MLflow's logging and telemetry off.
 
 The first use of a database migrates its schema, and two processes that migrate at once corrupt it: the migration
-holds a lock.
+holds a lock, that of a file, and for a database server one of the server's own.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from charpipe.store.sqlite import database_url
 from charpipe.tracking.file_uris import decode_exactly
 from charpipe.tracking.location import Location
 from charpipe.tracking.relocation import follow_move
+from charpipe.tracking.shared_database import migration_lock
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -84,7 +85,8 @@ def connect(location: Location) -> MlflowClient:
             _migrate(location.uri)
             follow_move(location)
         else:
-            _make_schema(location.uri, location)
+            with migration_lock(location.uri) if location.is_shared_database else nullcontext():
+                _make_schema(location.uri, location)
         client = MlflowClient(location.uri, location.uri)
         client.search_experiments(max_results=1)  # check that it answers
     return client
@@ -151,6 +153,8 @@ def _revision(engine: object) -> str | None:
 
 def explain(error: Exception, location: Location) -> CharpipeError:
     """Describe an MLflow error in one sentence, without its traceback."""
+    if isinstance(error, CharpipeError):
+        return error
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     return CharpipeError(
         f"MLflow at {location.shown} is unavailable ({redact(reason)}); the run itself is complete"

@@ -17,8 +17,9 @@ from charpipe.config.settings.tracking import TrackingConfig
 from charpipe.errors import UsageError
 from charpipe.store.secrets import redact, without_secret
 from charpipe.store.sqlite import database_url, plain_url
+from charpipe.tracking import shared_database
 
-DATABASE_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql")
+DATABASE_SCHEMES = ("sqlite", *shared_database.SCHEMES)
 OWN_FILE = "/mlflow/mlflow.db"
 _FILE = re.compile(r"sqlite(\+pysqlite)?:///(/|file:/)")
 
@@ -38,6 +39,11 @@ class Location:
     def is_server(self) -> bool:
         """Whether this is an MLflow server, which then also serves the pages."""
         return self.uri.startswith(("http://", "https://"))
+
+    @property
+    def is_shared_database(self) -> bool:
+        """Whether this is a database server, which clients on several machines may use at once."""
+        return _scheme(self.uri) in shared_database.SCHEMES
 
     @property
     def is_own(self) -> bool:
@@ -66,20 +72,25 @@ class Location:
 
 
 def locate(config: TrackingConfig, folder: Path, environ: Mapping[str, str] | None = None) -> Location:
-    """The MLflow location for a workspace whose MLflow folder is `folder`. Raises UsageError for unsupported URIs."""
+    """The MLflow location for a workspace whose MLflow folder is `folder`.
+
+    Raises UsageError for unsupported URIs, and for a database of several machines without artifacts that all reach.
+    """
     env = os.environ if environ is None else environ
     folder = folder.absolute()
-    artifacts = config.artifacts or (folder / "artifacts").as_uri()
+    own = (folder / "artifacts").as_uri()
     if config.uri:
-        return _elsewhere(config.uri, artifacts, folder, "[tracking] uri", None)
+        return _elsewhere(config.uri, config.artifacts, own, folder, "[tracking] uri", None)
     if uri := env.get("MLFLOW_TRACKING_URI"):
         notice = f"tracking to {without_password(uri)}, because MLFLOW_TRACKING_URI is set"
-        return _elsewhere(uri, artifacts, folder, "MLFLOW_TRACKING_URI", notice)
-    return Location(database_url(folder / "mlflow.db"), artifacts, folder, "workspace")
+        return _elsewhere(uri, config.artifacts, own, folder, "MLFLOW_TRACKING_URI", notice)
+    return Location(database_url(folder / "mlflow.db"), config.artifacts or own, folder, "workspace")
 
 
-def _elsewhere(uri: str, artifacts: str, folder: Path, origin: str, notice: str | None) -> Location:
-    scheme = urlsplit(uri).scheme.split("+")[0]
+def _elsewhere(
+    uri: str, artifacts: str | None, own: str, folder: Path, origin: str, notice: str | None
+) -> Location:
+    scheme = _scheme(uri)
     if scheme in ("http", "https"):
         return Location(uri.rstrip("/"), None, folder, origin, notice)
     if scheme not in DATABASE_SCHEMES or (scheme == "sqlite" and not _FILE.match(uri)):
@@ -87,7 +98,13 @@ def _elsewhere(uri: str, artifacts: str, folder: Path, origin: str, notice: str 
             f"{without_password(uri)!r} (from {origin}) is no MLflow tracking URI that charpipe can use; "
             "give http(s)://HOST:PORT or a database such as sqlite:////absolute/path/mlflow.db"
         )
-    return Location(uri, artifacts, folder, origin, notice)
+    if scheme in shared_database.SCHEMES:
+        return Location(uri, shared_database.check_shared(uri, artifacts, origin), folder, origin, notice)
+    return Location(uri, artifacts or own, folder, origin, notice)
+
+
+def _scheme(uri: str) -> str:
+    return urlsplit(uri).scheme.split("+")[0]
 
 
 def without_password(uri: str) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from charpipe.plugins.registry import Registry
 from charpipe.stages import Context, check
 from charpipe.store.actions import flatten
 from charpipe.workspace import Workspace
+from charpipe_pipelines.deployments.projects import describe_project, relative_to_project
 from charpipe_pipelines.deployments.settings import DeploymentConfig, Schedule
 
 NONE_YET = (
@@ -39,14 +40,37 @@ class Deployment:
     options: Mapping[str, Any]
     settings: Mapping[str, Any]
     folder: Path
+    preset: Mapping[str, Any] = field(default_factory=dict)
+    """The settings of its preset."""
 
     def parameters(self, workspace: Workspace) -> dict[str, Any]:
         """The flow's parameters: plain JSON, from which the flow creates a context of its own."""
         return {
             "options": dict(self.options),
-            "settings": dict(self.settings),
+            "settings": self.all_settings,
             "workspace": str(workspace.root),
         }
+
+    def portable_parameters(self, registry: Registry) -> dict[str, Any]:
+        """The flow's parameters on any machine: the digest of its project instead of paths of this one.
+
+        A flow of a plugin's own has no parameter for the digest: its workspace is None, and it opens that of its
+        worker by itself.
+        """
+        options = dict(self.options)
+        corpus = options.get("corpus")
+        if isinstance(corpus, str) and Path(corpus).is_absolute():
+            options["corpus"] = relative_to_project(corpus, self.folder)
+        given = {"options": options, "settings": self.all_settings}
+        if self.pipeline.flow is not None:
+            return {**given, "workspace": None}
+        resolved = load_config(start=self.folder, pipeline=self.pipeline.name, settings=self.all_settings)
+        return {**given, "project": describe_project(resolved, registry, options.get("corpus")).to_json()}
+
+    @property
+    def all_settings(self) -> dict[str, Any]:
+        """The settings that are its own: its preset's, overridden by those of its table."""
+        return {**self.preset, **dict(flatten(dict(self.settings)))} if self.preset else dict(self.settings)
 
     @property
     def subject(self) -> str:
@@ -114,7 +138,22 @@ def _read(
     given = {key: value for key, value in table.items() if key not in own}
     options = _options(where, pipeline, {**resolved.options, **given}, folder, resolved)
     _check_request(where, options, Context(workspace, resolved, registry))
-    return Deployment(name, config, pipeline, options, config.settings, folder)
+    preset = _preset(resolved, config.preset)
+    return Deployment(name, config, pipeline, options, config.settings, folder, preset)
+
+
+def _preset(resolved: Resolved, name: str | None) -> dict[str, Any]:
+    """The settings that come from the preset, by dotted key."""
+    tables = resolved.config.model_dump(mode="json")
+    origin = f"preset {name}"
+    return {key: _at_key(tables, key) for key, where in resolved.origins.items() if where == origin}
+
+
+def _at_key(tables: Mapping[str, Any], key: str) -> Any:
+    value: Any = tables
+    for part in key.split("."):
+        value = value[part]
+    return value
 
 
 def _setting(key: str, value: Any) -> str:
@@ -138,8 +177,8 @@ def _refuse_unknown(where: str, table: Mapping[str, Any], pipeline: Pipeline) ->
 def _options(
     where: str, pipeline: Pipeline, values: dict[str, Any], folder: Path, resolved: Resolved
 ) -> dict[str, Any]:
-    for key, field in pipeline.options.model_fields.items():
-        if field.is_required() and key not in values:
+    for key, option in pipeline.options.model_fields.items():
+        if option.is_required() and key not in values:
             raise UsageError(f"{where}.{key} is needed by the pipeline {pipeline.name}")
     corpus = values.get("corpus")
     if isinstance(corpus, str) and corpus not in resolved.config.corpora and (folder / corpus).exists():

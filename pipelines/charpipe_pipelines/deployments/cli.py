@@ -67,17 +67,21 @@ def deploy(
         typer.Option(metavar="JSON", help="Overrides of the pool's job variables.  [default: nothing]"),
     ] = None,
 ) -> None:
-    """Register the deployments of pipelines.toml with a Prefect server's work pool, instead of serving them here."""
-    from charpipe_pipelines.deployments.catalogue import pick
-    from charpipe_pipelines.deployments.registration import check_pool, register
+    """Register the deployments of pipelines.toml with a Prefect server's work pool, instead of serving them here.
 
-    deployments, workspace = _read(), open_workspace()
+    Its workers need charpipe, a copy of this project and CHARPIPE_PROJECT set to its folder; see docs/cluster.md.
+    """
+    from charpipe_pipelines.deployments.catalogue import pick
+    from charpipe_pipelines.deployments.registration import check_pool, register_with_pool
+
+    deployments, registry = _read(), open_registry()
     chosen = deployments if name is None else [pick(deployments, name)]
     variables = _object(job_variables)
     with _client() as client:
         check_pool(client, pool)
+        _create_automations(client)
         for one in chosen:
-            register(client, one, workspace, pool=pool, job_variables=variables)
+            register_with_pool(client, one, registry, pool, variables)
             typer.echo(f"{one.pipeline.name}/{one.name}  registered with the work pool {pool}")
 
 
@@ -196,6 +200,22 @@ def _client(absent: CharpipeError | None = None) -> Iterator[SyncPrefectClient]:
         raise CharpipeError(
             f"the Prefect server at {url} did not answer ({type(error).__name__}); run the command again"
         ) from error
+
+
+def _create_automations(client: SyncPrefectClient) -> None:
+    """Let the server mark runs whose worker died as crashed, where it permits that."""
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    from charpipe_pipelines.heartbeats import create_automations
+
+    try:
+        create_automations(client)
+    except PrefectHTTPStatusError as error:
+        typer.echo(
+            f"the Prefect server refused automations (HTTP {error.response.status_code}): a run whose "
+            "worker dies stays Running there until you cancel it",
+            err=True,
+        )
 
 
 def _registered(client: Any, deployment: Deployment) -> Any:

@@ -11,8 +11,10 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from charpipe.errors import UsageError
+from charpipe.plugins.registry import Registry
 from charpipe.reports.markdown import code
 from charpipe.workspace import Workspace
+from charpipe_pipelines import heartbeats
 from charpipe_pipelines.deployments.catalogue import Deployment, entrypoint
 from charpipe_pipelines.deployments.settings import Schedule
 
@@ -60,42 +62,60 @@ def prefect_schedule(schedule: Schedule, now: datetime | None = None) -> Any:
     )
 
 
-def register(
-    client: SyncPrefectClient,
-    deployment: Deployment,
-    workspace: Workspace,
-    *,
-    pool: str | None = None,
-    job_variables: Mapping[str, Any] | None = None,
-) -> UUID:
-    """Create or update `deployment` on the server. A deployment paused there stays paused.
-
-    With a pool, its workers execute the runs, and Prefect keeps them from overlapping; otherwise `charpipe serve` does.
-    """
-    from prefect.client.schemas.actions import DeploymentScheduleCreate
-
-    config = deployment.config
+def register(client: SyncPrefectClient, deployment: Deployment, workspace: Workspace) -> UUID:
+    """Create or update `deployment` on the server, for `charpipe serve`. A deployment paused there stays paused."""
     known = find(client, deployment)
-    if pool is None and known is not None and known.work_pool_name:
+    if known is not None and known.work_pool_name:
         name = f"{deployment.pipeline.name}/{deployment.name}"
         raise UsageError(
             f"{name} is registered with the work pool {known.work_pool_name}, whose workers execute it; to serve "
             f"it with `charpipe serve`, type first: prefect deployment delete {name}"
         )
+    return _create(
+        client,
+        deployment,
+        known,
+        parameters=deployment.parameters(workspace),
+        tags=[TAG, workspace_tag(workspace)],
+        path=str(deployment.folder),
+    )
+
+
+def register_with_pool(
+    client: SyncPrefectClient,
+    deployment: Deployment,
+    registry: Registry,
+    pool: str,
+    job_variables: Mapping[str, Any] | None = None,
+) -> UUID:
+    """Create or update `deployment` for the workers of `pool`, which execute it in their own project and workspace: it
+    carries the project's digest, and no path of this machine. Prefect keeps its runs from overlapping."""
+    known = find(client, deployment)
+    return _create(
+        client,
+        deployment,
+        known,
+        parameters=deployment.portable_parameters(registry),
+        tags=[TAG, heartbeats.TAG],
+        work_pool_name=pool,
+        **_in_a_pool(deployment, job_variables or {}),
+    )
+
+
+def _create(
+    client: SyncPrefectClient, deployment: Deployment, known: DeploymentResponse | None, **options: Any
+) -> UUID:
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
+
+    config = deployment.config
     schedules = []
     if config.schedule is not None:
         schedules = [DeploymentScheduleCreate(schedule=prefect_schedule(config.schedule), active=True)]
-    options: dict[str, Any] = {}
-    if pool is not None:
-        options = {"work_pool_name": pool} | _in_a_pool(deployment, workspace, job_variables or {})
     return client.create_deployment(
         client.create_flow_from_name(deployment.pipeline.name),
         deployment.name,
         schedules=schedules,
-        parameters=deployment.parameters(workspace),
         description=_description(deployment),
-        tags=[TAG, workspace_tag(workspace)],
-        path=str(deployment.folder),
         entrypoint=entrypoint(deployment.pipeline),
         paused=config.paused or (known is not None and known.paused),
         enforce_parameter_schema=False,
@@ -103,7 +123,7 @@ def register(
     )
 
 
-def _in_a_pool(deployment: Deployment, workspace: Workspace, given: Mapping[str, Any]) -> dict[str, Any]:
+def _in_a_pool(deployment: Deployment, given: Mapping[str, Any]) -> dict[str, Any]:
     from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions
 
     strategies = {"wait": ConcurrencyLimitStrategy.ENQUEUE, "skip": ConcurrencyLimitStrategy.CANCEL_NEW}
@@ -113,9 +133,8 @@ def _in_a_pool(deployment: Deployment, workspace: Workspace, given: Mapping[str,
             f"deployments.{deployment.name}.overlap: the workers of a pool cannot {overlap} a run; "
             "set overlap to wait or skip, or use `charpipe serve`"
         )
-    env = {"CHARPIPE_HOME": str(workspace.root), **given.get("env", {})}
     return {
-        "job_variables": {"working_dir": str(deployment.folder), **given, "env": env},
+        "job_variables": {**given, "env": {**given.get("env", {}), **heartbeats.ENVIRONMENT}},
         "concurrency_limit": 1,
         "concurrency_options": ConcurrencyOptions(collision_strategy=strategies[overlap]),
     }
@@ -163,7 +182,7 @@ def _description(deployment: Deployment) -> str:
     lines += [f"{code(deployment.pipeline.name)} of {code(deployment.subject)}", ""]
     when = str(config.schedule) if config.schedule else "only on demand"
     lines += [f"* when: {when}", f"* late: {config.late}, overlap: {config.overlap}"]
-    lines += [f"* {code(f'{key} = {json.dumps(value)}')}" for key, value in deployment.settings.items()]
+    lines += [f"* {code(f'{key} = {json.dumps(value)}')}" for key, value in deployment.all_settings.items()]
     return "\n".join(lines)
 
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import sys
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -75,6 +76,13 @@ def test_one_server_serves_all_who_ask_at_once(server: ManagedServer) -> None:
         urls = set(pool.map(lambda _: server.start(), range(4)))
     assert len(urls) == 1
     assert server.running() in urls
+
+
+def test_other_users_do_not_see_its_arguments(server: ManagedServer) -> None:
+    told = with_word(server, "geheim")
+    with urllib.request.urlopen(told.start()) as response:
+        assert response.read() == b"geheim"
+    assert "geheim" not in " ".join(psutil.Process(pid_of(told)).cmdline())
 
 
 def test_it_listens_on_loopback_only(server: ManagedServer) -> None:

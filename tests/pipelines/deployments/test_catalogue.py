@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shlex
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from charpipe.config import load_config
 from charpipe.errors import CharpipeError, UsageError
 from charpipe.plugins.registry import Registry
 from charpipe.workspace import Workspace
@@ -145,3 +147,26 @@ def test_command_for_running_here_keeps_options_preset_and_settings(project: Pat
         *("charpipe", "run", "train-and-sample", "--corpus", "mine", "--arch", "gru", "--preset", "small"),
         *("--set", "train.budget=30m", "--set", "train.deterministic=true", "--set", 'sample.prompt="12"'),
     ]
+
+
+def test_a_presets_settings_reach_the_run_unless_the_table_overrides_them(project: Path) -> None:
+    text = GOOD.replace(
+        'settings = {"train.budget" = "30m"}', 'preset = "small"\nsettings = {train.window = 9}'
+    )
+    [nightly] = read(project, text + "[presets.small]\ntrain.batch_size = 4\ntrain.window = 7\n")
+    parameters = nightly.parameters(Workspace(project / ".charpipe"))
+    assert parameters["settings"] == {"train.batch_size": 4, "train.window": 9}
+    config = load_config(pipeline="train-and-sample", settings=parameters["settings"]).config
+    assert (config.train.batch_size, config.train.window) == (4, 9)
+
+
+def test_a_pools_parameters_hold_no_path_of_this_machine(project: Path) -> None:
+    (project / "texts").mkdir()
+    (project / "one.txt").write_text("one")
+    text = GOOD.replace('corpus = "mine"', 'corpus = "texts"').replace('"text:abcabcabc"', '"one.txt"')
+    [nightly] = read(project, text)
+    parameters = nightly.portable_parameters(Registry())
+    assert set(parameters) == {"options", "settings", "project"}
+    assert parameters["options"]["corpus"] == "./texts"
+    assert str(project) not in json.dumps(parameters, ensure_ascii=False)
+    assert str(project.parent) not in json.dumps(parameters, ensure_ascii=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 
 from charpipe.errors import UsageError
 from charpipe.plugin import Pipeline
+from charpipe.plugins.registry import Registry
 from charpipe.workspace import Workspace
+from charpipe_pipelines import heartbeats
 from charpipe_pipelines.deployments.catalogue import Deployment
 from charpipe_pipelines.deployments.registration import (
     check_pool,
@@ -20,6 +23,7 @@ from charpipe_pipelines.deployments.registration import (
     find,
     pause_leftovers,
     register,
+    register_with_pool,
 )
 from charpipe_pipelines.deployments.settings import DeploymentConfig, Schedule
 from charpipe_pipelines.deployments.status import status_of
@@ -84,19 +88,21 @@ def test_with_a_pool_of_the_teams(server: Any, client: Any, project: Path) -> No
     check_pool(client, "team")
     deployment = nightly(project, overlap="skip")
     variables = {"env": {"OMP_NUM_THREADS": "2"}}
-    id_ = register(client, deployment, workspace, pool="team", job_variables=variables)
+    id_ = register_with_pool(client, deployment, Registry(), "team", variables)
     known = server.ask(f"/deployments/{id_}")
     assert known["work_pool_name"] == "team"
     assert known["job_variables"] == {
-        "working_dir": str(project),
-        "env": {"CHARPIPE_HOME": str(workspace.root), "OMP_NUM_THREADS": "2"},
+        "env": {"OMP_NUM_THREADS": "2", "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
     }
+    assert known["parameters"]["workspace"] is None  # the flow is a plugin's own
+    assert str(project) not in json.dumps(known, ensure_ascii=False)
+    assert heartbeats.TAG in known["tags"]
     assert known["global_concurrency_limit"]["limit"] == 1
     assert known["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
 
     with pytest.raises(UsageError, match="prefect deployment delete toy/nightly"):
         register(client, deployment, workspace)  # its workers carry it out: not served as well
     with pytest.raises(UsageError, match=r"deployments\.nightly\.overlap.*cannot replace"):
-        register(client, nightly(project, overlap="replace"), workspace, pool="team")
+        register_with_pool(client, nightly(project, overlap="replace"), Registry(), "team")
     assert find(client, deployment).id == id_
     client.delete_deployment(id_)

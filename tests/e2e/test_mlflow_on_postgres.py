@@ -1,0 +1,109 @@
+"""Runs tracked to an MLflow server on PostgreSQL whose artifacts are in object storage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from object_storage_server import BUCKET, CREDENTIALS, ObjectStorageServer
+from postgres_server import PostgresServer, postgres
+from team_servers import Machine, ServerProcess, mlflow_server, running
+from waiting import LIMIT, until
+
+__all__ = ["postgres"]
+pytestmark = [pytest.mark.cluster, pytest.mark.e2e]
+PROJECT = """
+[corpora.mine]
+sources = ["text:{text}"]
+[tracking]
+uri = "{url}"
+interval = 0.5
+[train]
+batch_size = 2
+window = 8
+[sample]
+length = 20
+[architectures.rnn]
+hidden_size = 8
+"""
+RUN = ("run", "train-and-sample", "--corpus", "mine", "--arch", "rnn")
+
+
+@pytest.fixture(scope="module")
+def mlflow(
+    postgres: PostgresServer, s3_server: ObjectStorageServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerProcess]:
+    environ = CREDENTIALS | {"MLFLOW_S3_ENDPOINT_URL": s3_server.endpoint}
+    folder = tmp_path_factory.mktemp("mlflow")
+    with running(mlflow_server(folder, postgres.url("mlflow"), f"s3://{BUCKET}/mlflow", environ)) as server:
+        yield server
+
+
+def machine(folder: Path, mlflow: ServerProcess) -> Machine:
+    return Machine(folder, PROJECT.format(text="abcabdabc " * 200, url=mlflow.url))
+
+
+def infos(machine: Machine) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in (machine.home / "runs").glob("*/status.json")]
+
+
+def logged(mlflow: ServerProcess, run_id: str, key: str) -> list[dict[str, Any]]:
+    path = f"/api/2.0/mlflow/metrics/get-history?run_id={run_id}&metric_key={key}"
+    found: list[dict[str, Any]] = mlflow.ask(path).get("metrics", [])
+    return found
+
+
+def test_a_model_is_sampled_on_a_machine_that_has_only_the_project(
+    mlflow: ServerProcess, s3_server: ObjectStorageServer, tmp_path: Path
+) -> None:
+    first, second = machine(tmp_path / "A", mlflow), machine(tmp_path / "B", mlflow)
+    first.run(*RUN, "--set", "train.steps=12")
+    [run] = list((first.home / "runs").iterdir())
+    status = json.loads((run / "status.json").read_text())
+    assert mlflow.ask(f"/api/2.0/mlflow/runs/get?run_id={status['mlflow']['run_id']}")["run"]["info"][
+        "status"
+    ] == ("FINISHED")
+    assert stored(s3_server, "mlflow/", "model.safetensors")
+    said = second.run("sample", run.name, "--length", "30", "--seed", "1").stdout
+    assert said == first.run("sample", run.name, "--length", "30", "--seed", "1").stdout
+    assert not (second.home / "runs").exists() or not list((second.home / "runs").iterdir())
+    assert "answers, with version" in first.run("doctor").stdout
+
+
+def test_a_server_killed_in_mid_run_costs_one_warning_and_nothing_else(
+    mlflow: ServerProcess, tmp_path: Path
+) -> None:
+    here = machine(tmp_path / "A", mlflow)
+    process = here.start(*RUN, "--set", "train.steps=20000", "--set", "tracking.patience=5")
+    status = until(lambda: next((one for one in infos(here) if one["mlflow"].get("run_id")), None))
+    mlflow.kill()
+    assert status["state"] == "running"
+    try:
+        assert process.wait(LIMIT) == 0
+    finally:
+        mlflow.start()
+    output = (here.folder / "output").read_text()
+    assert output.count("tracking is incomplete") == 1, output
+    [run] = (here.home / "runs").iterdir()
+    steps = {
+        line["step"]
+        for line in map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+        if "train/loss" in line
+    }
+    run_id = status["mlflow"]["run_id"]
+    assert len(logged(mlflow, run_id, "train/loss")) < len(steps)
+    here.run("runs", "sync", run.name)
+    assert {int(one["step"]) for one in logged(mlflow, run_id, "train/loss")} == steps
+    assert "0 metrics added" in here.run("runs", "sync", run.name).stdout
+
+
+def stored(server: ObjectStorageServer, prefix: str, name: str) -> list[str]:
+    """The keys under `prefix` that end in `name`."""
+    from obstore.store import S3Store
+
+    store = S3Store(BUCKET, endpoint=server.endpoint, client_options={"allow_http": True})
+    return [entry["path"] for batch in store.list(prefix) for entry in batch if entry["path"].endswith(name)]
