@@ -26,7 +26,6 @@ NOT_RUN = {
     "curl": "needs the server of the line before",
     "pip install": "installs packages",
     "export AWS_ACCESS_KEY_ID": "the credentials of the server of the next line",
-    "weed mini": "runs for ever; tests/core/store/backends starts one",
     "charpipe run train-and-sample --corpus hello --set store.url=s3": "needs the server of the line before",
     "pandoc": "another program, which not every machine has",
     "pdftotext": "another program, which not every machine has",
