@@ -108,6 +108,7 @@ def mlflow_server(folder: Path, database: str, artifacts: str, environ: Mapping[
         *(program("mlflow"), "server", "--host", "127.0.0.1", "--port", "{port}", "--workers", "1"),
         *("--backend-store-uri", database, "--artifacts-destination", artifacts),
         MLFLOW_DISABLE_TELEMETRY="true",
+        MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",
         **environ,
     )
 

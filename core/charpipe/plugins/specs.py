@@ -134,7 +134,8 @@ class Pipeline:
     end: texts, and `Table`s.
 
     Any recipe can be scheduled. `flow` is the module path of a Prefect flow of your own (`"my_flows.weekly"`) to be
-    deployed instead of the recipe's; its parameters are plain JSON: `options`, `settings` and `workspace`."""
+    deployed instead of the recipe's; its parameters are plain JSON: `options`, `settings` and `workspace`. The
+    workspace is None where a pool's worker runs it, in its own workspace (`charpipe deploy`)."""
 
     name: str
     summary: str

@@ -33,7 +33,8 @@ for number in range(8):
         machine = Path(sys.argv[2]) / f"machine-{number}"
         (machine / "tmp").mkdir(parents=True)
         os.environ["TMPDIR"] = str(machine / "tmp")  # MLflow's own lock is a file there: of one machine only
-        place = locate(TrackingConfig(uri=sys.argv[1], artifacts="/srv/mlflow"), machine / "mlflow", {})
+        environ = {"MLFLOW_TRACKING_URI": sys.argv[1]}
+        place = locate(TrackingConfig(artifacts="/srv/mlflow"), machine / "mlflow", environ)
         print(experiments.ensure(connect(place), "hello", place), flush=True)
         os._exit(0)
     children.append(child)
@@ -42,7 +43,8 @@ sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in chi
 
 
 def shared(url: str, folder: Path) -> Location:
-    return locate(TrackingConfig(uri=url, artifacts=str(folder / "artifacts")), folder / "mlflow", {})
+    config = TrackingConfig(artifacts=str(folder / "artifacts"))
+    return locate(config, folder / "mlflow", {"MLFLOW_TRACKING_URI": url})
 
 
 def test_eight_machines_may_use_a_fresh_database_at_once(postgres: PostgresServer, tmp_path: Path) -> None:
