@@ -87,8 +87,8 @@ def _crashing(name: str, description: str, after: str, within: timedelta, messag
     trigger = EventTrigger(
         after={after},
         expect={"prefect.flow-run.*"},  # the next heartbeat, or any change of its state
-        match={"prefect.resource.id": "prefect.flow-run.*"},  # type: ignore[arg-type]  a validator makes it one
-        match_related=_OURS,  # type: ignore[arg-type]
+        match={"prefect.resource.id": "prefect.flow-run.*"},
+        match_related=_OURS,
         for_each={"prefect.resource.id"},
         posture=Posture.Proactive,
         threshold=1,

@@ -87,7 +87,7 @@ def _version_at(address: str, seconds: float) -> str | None:
 
     def look() -> None:
         try:
-            from ray._raylet import GcsClient
+            from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
             client = GcsClient(address=address)
             said.append(client.internal_kv_get(b"CLUSTER_METADATA", b"cluster", timeout=seconds))
