@@ -40,7 +40,7 @@ def show_all(
     if json:
         print_json(rows)
         return
-    columns = ("run", "state", "step", "val/loss", "val/bits_per_char", "test/bits_per_char")
+    columns: tuple[str, ...] = ("run", "state", "step", "val/loss", "val/bits_per_char", "test/bits_per_char")
     columns += ("where",) if library.shared is not None else ()
     cells = [[row.get(column) for column in columns] for row in rows]
     empty = "There are no runs yet; type: charpipe run train-and-sample --corpus hello"
