@@ -159,7 +159,7 @@ def test_without_the_store_nothing_is_decided(machines: tuple[Machine, Machine])
     first = challenge(a, 60)
     context, run, tokens = trained(a, 5)
     a.backend.is_lost = True
-    with pytest.raises(StoreUnreachableError, match="nothing was decided, and the champion of .* stays"):
+    with pytest.raises(StoreUnreachableError, match=r"nothing was decided, and the champion of .* stays"):
         stages.promote(context, run, tokens)
     found = champion(context.workspace, first.corpus)
     assert found is not None and found.run == first.run
