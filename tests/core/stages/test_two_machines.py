@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,6 @@ from charpipe.plugins.registry import Registry
 from charpipe.stages import Context, WouldRun
 from charpipe.stages.objects import Made
 from charpipe.workspace import Workspace
-from conftest import Heard
 from store_machines import Flaky
 
 WORDS = [f"{a}{b}" for a in "bcdfghklmnprst" for b in ("ana", "elo", "irtu", "os")]
@@ -39,14 +39,14 @@ class Opened:
     """One command on a machine: its context, and what it was told."""
 
     def __init__(self, folder: Path, url: str | None, **settings: object) -> None:
-        self.heard = Heard()
+        self.heard: list[Event] = []
         given = {"tracking.enabled": False} | ({"store.url": url} if url else {})
         given |= {key.replace("__", "."): value for key, value in settings.items()}
         self.context = Context(
             Workspace(folder / ".charpipe"),
             load_config(start=folder, settings=given),
             Registry(),
-            emit=self.heard,
+            emit=self.heard.append,
         )
 
     def encode(self, corpus: str = "mine.txt") -> Made:
@@ -54,14 +54,17 @@ class Opened:
         vocabulary = stages.learn_vocabulary(self.context, corpus, documents)
         return stages.encode(self.context, corpus, documents, vocabulary)
 
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [event for event in self.heard if isinstance(event, kind)]
+
     def started(self) -> list[str]:
-        return [event.stage for event in self.heard.of(StageStarted)]
+        return [event.stage for event in self.of(StageStarted)]
 
     def told(self) -> str:
-        return "\n".join(event.message for event in self.heard.of(Notice))
+        return "\n".join(event.message for event in self.of(Notice))
 
     def warnings(self) -> list[str]:
-        return [event.message for event in self.heard.of(Notice) if event.level == "warning"]
+        return [event.message for event in self.of(Notice) if event.level == "warning"]
 
 
 @pytest.fixture
@@ -97,7 +100,7 @@ def test_second_machine_does_none_of_it_again(
     found = b.encode()
     assert found.digest == made.digest
     assert b.started() == []
-    assert all(event.skipped for event in b.heard.of(StageFinished))
+    assert all(event.skipped for event in b.of(StageFinished))
     for stage in ("ingest", "vocabulary", "encode"):
         assert f"{stage}: found in {url}" in b.told()
 
@@ -123,7 +126,14 @@ def test_digests_and_files_are_those_without_a_shared_store(
     assert set(json.loads(next(lineage).read_text())) == {"by", "salt", "documents"}
 
 
-NEW = ("obstore", "boto3", "ray", "charpipe.store.shared", "charpipe.store.backends", "charpipe.store.leases")
+NEW = (
+    "obstore",
+    "boto3",
+    "ray",
+    "charpipe.store.shared",
+    "charpipe.store.backends.folder",
+    "charpipe.store.leases",
+)
 INGEST = f"""
 import sys
 from pathlib import Path
