@@ -27,11 +27,12 @@ class LeftOut:
     paths: frozenset[str] = field(default_factory=frozenset)
 
     @classmethod
-    def of(cls, workspace: Path) -> LeftOut:
-        """Exclude this workspace, and the files that standard output and standard error are redirected to."""
+    def of(cls, workspace: Path, *others: Path) -> LeftOut:
+        """Exclude this workspace, `others`, and the files that standard output and standard error are redirected to."""
         streams = (_redirected(stream) for stream in (_STDOUT, _STDERR))
         return cls(
-            folders=frozenset(filter(None, [_inode(workspace)])), files=frozenset(filter(None, streams))
+            folders=frozenset(filter(None, map(_inode, (workspace, *others)))),
+            files=frozenset(filter(None, streams)),
         )
 
     def leaves_out_folder(self, folder: Path) -> bool:

@@ -117,8 +117,10 @@ class _Collection:
         }
         for holder in held(self._backend, self._clock).values():
             needed |= set(holder.uses)
-        for entry in (*self._backend.list("runs/"), *self._backend.list("champions/")):
-            if entry.key.endswith((".json", ".jsonl")) and (stored := self._backend.read(entry.key)):
+        runs = [entry.key for entry in self._backend.list("runs/") if entry.key.endswith("/run.json")]
+        champions = [entry.key for entry in self._backend.list("champions/") if ".json" in entry.key]
+        for key in (*runs, *champions):
+            if (stored := self._backend.read(key)) is not None:
                 needed |= {found.decode() for found in DIGEST.findall(stored.data)}
         return needed
 

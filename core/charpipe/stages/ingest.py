@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def ingest(context: Context, wanted: str) -> Made:
     ):
         raise WouldRun.of("ingest", "fetch the corpus and run")
     fetched = _fetched(context, wanted)
-    left_out = LeftOut.of(context.workspace.root)
+    left_out = LeftOut.of(context.workspace.root, *_shared_folder(context, fetched))
     for path in own_files(fetched.path, left_out):
         context.notice(
             f"{path} is left out, because this command writes to it (to leave it out always, name it in corpus.exclude)"
@@ -70,6 +71,17 @@ def ingest(context: Context, wanted: str) -> Made:
     raise CorpusError(
         f"{fetched.origin} keeps changing while it is read; nothing was kept. Copy it, and name the copy"
     )
+
+
+def _shared_folder(context: Context, fetched: Fetched) -> list[Path]:
+    """The folder of the shared store, if it lies in the folder of the corpus: this command writes to it."""
+    root, corpus = getattr(context.shared, "root", None), fetched.path
+    if not isinstance(root, Path) or corpus is None or not root.resolve().is_relative_to(corpus.resolve()):
+        return []
+    if not context.dry_run:
+        with suppress(OSError):  # the store itself says what is wrong with it
+            root.mkdir(parents=True, exist_ok=True)
+    return [root]
 
 
 def _ingested(context: Context, name: str, config: CorpusConfig, fetched: Fetched, left_out: LeftOut) -> Made:

@@ -143,7 +143,7 @@ def alone(context: Context, corpus: str) -> Iterator[None]:
         context.notice(f"encode: waiting for {holder}, which divides {corpus}")
 
     lease = f"{FOLDER}/{name}"
-    with shared.leased(lease, lease, wait, lambda: context.check_stop("encode")):
+    with shared.leased(lease, f"the splits of {corpus}", wait, lambda: context.check_stop("encode")):
         yield
 
 

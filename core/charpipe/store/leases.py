@@ -34,13 +34,15 @@ def key_of(name: str) -> str:
 
 
 class Lease:
-    """A lease that this process holds, renewed by a thread until `release`.
+    """A lease that this process holds, renewed by a thread until `release`; `title` is what messages call it.
 
     `fence` is the number of this ownership: a later owner of the same lease has a higher one.
     """
 
-    def __init__(self, backend: Backend, name: str, holder: Holder, version: str, since: float) -> None:
-        self.name, self.fence = name, holder.fence
+    def __init__(
+        self, backend: Backend, name: str, holder: Holder, version: str, since: float, title: str = ""
+    ) -> None:
+        self.name, self.title, self.fence = name, title or name, holder.fence
         self._backend, self._key, self._holder = backend, key_of(name), holder
         self._version, self._since = version, since
         self._lost: str | None = None
@@ -63,7 +65,7 @@ class Lease:
         with self._mutex:
             self._raise_if_lost()
             if self._ended.is_set():
-                raise LostLeaseError(f"the lease of {self.name} was released")
+                raise LostLeaseError(f"the lease of {self.title} was released")
             if not self._swap(self._holder.renewed()):
                 self._recover()
 
@@ -92,7 +94,7 @@ class Lease:
             if stored is None or found is None or found.nonce != self._holder.nonce or found.released:
                 by = "nobody holds it now" if found is None or found.released else f"{found} took over"
                 self._lost = (
-                    f"the lease of {self.name} has passed, since this process did not renew it within "
+                    f"the lease of {self.title} has passed, since this process did not renew it within "
                     f"{self._holder.seconds:g} s; {by}, so nothing more was written; type the same command again"
                 )
                 break
@@ -139,7 +141,9 @@ class Acquisition:
         seconds: float,
         uses: Iterable[str] = (),
         clock: ServerClock | None = None,
+        title: str = "",
     ) -> None:
+        self._title = title
         self._backend, self._name, self._key, self.seconds = backend, name, key_of(name), seconds
         self._uses, self._clock, self._seen = tuple(uses), clock or ServerClock(backend), _Observation()
         self._is_first = True
@@ -158,7 +162,7 @@ class Acquisition:
             else:
                 version = self._backend.replace(self._key, mine.to_bytes(), stored.version)
             if version is not None:
-                return Lease(self._backend, self._name, mine, version, since)
+                return Lease(self._backend, self._name, mine, version, since, self._title)
 
     def _is_free(self, stored: Stored, present: Holder) -> bool:
         if present.released or self._seen.unchanged_for(stored) > present.seconds * 1.02:

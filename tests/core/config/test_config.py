@@ -157,3 +157,31 @@ def test_an_unknown_corpus_has_a_near_match(project) -> None:
     project("")
     with pytest.raises(UsageError, match="did you mean 'linux_src'"):
         resolve_corpus(load_config().config, "linux_scr")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://key:hunter2@bucket/x",
+        "s3://bucket/x?secret=hunter2",
+        "https://host/x?sig=hunter2",
+        "s3:/a:hunter2@b",
+    ],
+)
+@pytest.mark.parametrize("key", ["url", "endpoint"])
+def test_url_of_a_store_holds_no_secret(url: str, key: str) -> None:
+    with pytest.raises(UsageError, match=f"store.{key}: .* give credentials in the environment") as caught:
+        load_config(settings={f"store.{key}": url})
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("lease", ["0s", "0.5s", "2h", "soon", ""])
+def test_lease_is_a_usable_duration(lease: str) -> None:
+    with pytest.raises(UsageError, match=r"store\.lease"):
+        load_config(settings={"store.lease": lease})
+
+
+def test_store_is_unset_by_default() -> None:
+    config = load_config().config.store
+    assert (config.url, config.endpoint, config.lease_seconds) == (None, None, 30.0)
+    assert load_config(settings={"store.url": ""}).config.store.url is None

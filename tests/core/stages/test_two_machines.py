@@ -309,3 +309,17 @@ def test_names_of_this_machine_are_in_no_record(machine: Callable[..., Opened], 
             assert str(tmp_path).encode() not in path.read_bytes(), path
     leases = [path.read_text() for path in (shared / "leases").rglob("*.json")]
     assert leases and all(socket.gethostname() in text for text in leases)
+
+
+def test_store_in_the_folder_of_the_corpus_is_no_part_of_it(
+    machine: Callable[..., Opened], tmp_path: Path
+) -> None:
+    a = machine("a", text_of(1))
+    inside = (tmp_path / "a" / "team").as_uri()
+    (tmp_path / "a" / "more.txt").write_text(text_of(2))
+    a = Opened(tmp_path / "a", inside)
+    documents = stages.ingest(a.context, ".")
+    assert documents.facts["documents"] == 3  # mine.txt, more.txt, pipelines.toml
+    again = Opened(tmp_path / "a", inside)
+    assert stages.ingest(again.context, ".").digest == documents.digest
+    assert again.started() == []

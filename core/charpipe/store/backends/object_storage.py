@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from charpipe.errors import StoreAccessError, StoreError, UsageError
 from charpipe.store.backends.backend import Entry, Stored, check_key
-from charpipe.store.backends.refusals import explain
+from charpipe.store.backends.refusals import cannot_open, explain
 from charpipe.store.secrets import find_secret, without_secret
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def open_object_storage(url: str, endpoint: str | None = None) -> ObjectStorage:
         else:
             store = AzureStore.from_url(place, retry_config=retry, client_options=client)
     except Exception as error:
-        raise explain(url, error) from None
+        raise cannot_open(url, error) from None
     return ObjectStorage(store, url, parts.netloc)
 
 

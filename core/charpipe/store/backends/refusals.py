@@ -62,11 +62,20 @@ def explain(url: str, error: Exception) -> StoreError:
     return StoreError(f"{url} failed: {_words(text)}")
 
 
+def cannot_open(url: str, error: Exception) -> StoreError:
+    """The error for a store that obstore does not even try to reach, because a setting is missing or wrong."""
+    variables = CREDENTIALS.get(url.partition(":")[0], "the environment variables of its credentials")
+    return StoreAccessError(
+        f"{url} cannot be opened ({_words(str(error))}); set {variables} in the environment"
+    )
+
+
 def _words(text: str) -> str:
     """The first line of an error, shortened, without the values of credentials."""
     for name, value in os.environ.items():
         if len(value) > 3 and _SECRET_VARIABLE.match(name):
             text = text.replace(value, HIDDEN)
     line = next((one for one in text.splitlines() if one.strip()), "no reason given")
-    line = re.sub(r"\?[^\s]*", "", redact(line)).removeprefix("Generic S3 error: ")
+    line = re.sub(r"\?[^\s]*", "", redact(line))
+    line = re.sub(r"^Generic \w+ error: ", "", line)
     return " ".join(line.split())[:MAX_WORDS].rstrip(" -:.")

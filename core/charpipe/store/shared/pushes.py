@@ -19,6 +19,11 @@ has in the shared store, and not before it has one."""
 Progress = Callable[[str, int, int], None]
 
 
+def lease_of(action: str) -> str:
+    """The name of the lease of an action, given by its digest."""
+    return f"actions/{action}"
+
+
 def subject_of(connection: Connection, record: Record) -> str | None:
     """The name under which a record is entered in the index; None if its corpus has none yet."""
     subject = str(record["subject"])
@@ -73,7 +78,7 @@ class Pushes:
         self._connection.damaged.discard(digest)
         check()
         holds = records.publish(
-            self._backend, action, record, instead=instead and action in self._connection.leases
+            self._backend, action, record, instead=instead and lease_of(action) in self._connection.leases
         )
         records.enter(self._backend, action, holds, subject)
         self._notes.remove_unpushed(action)

@@ -12,13 +12,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from charpipe.errors import StoreUnreachableError
 from charpipe.store.atomic import write_text
 from charpipe.store.backends import Backend, Stored
+from charpipe.store.digest import digest_of_json
 from charpipe.store.paths import plain_key
 
 FOLDER, INDEX = "actions", "index"
 KINDS = {"action": dict, "object": str, "subject": str, "made": str}
 Record = dict[str, Any]
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_ATTEMPTS = 5
 
 
 def key_of(action: str) -> str:
@@ -31,7 +35,7 @@ def parse(data: bytes | str) -> Record | None:
     with suppress(ValueError):
         value = json.loads(data)
         if isinstance(value, dict) and all(isinstance(value.get(key), kind) for key, kind in KINDS.items()):
-            return value
+            return value if _DIGEST.fullmatch(value["object"]) and "stage" in value["action"] else None
     return None
 
 
@@ -47,11 +51,15 @@ def to_bytes(record: Record) -> bytes:
     return json.dumps(record, indent=2, ensure_ascii=False, sort_keys=True).encode()
 
 
-def read(backend: Backend, action: str) -> tuple[Record, Stored] | None:
-    """The record of an action; None if there is none, or it is damaged."""
+def read(backend: Backend, action: str) -> Record | None:
+    """The record of an action; None if there is none, or it is damaged or another action's."""
     stored = backend.read(key_of(action))
-    record = None if stored is None else parse(stored.data)
-    return None if stored is None or record is None else (record, stored)
+    return None if stored is None else _own(action, stored)
+
+
+def _own(action: str, stored: Stored) -> Record | None:
+    record = parse(stored.data)
+    return record if record is not None and digest_of_json(record["action"]) == action else None
 
 
 def publish(backend: Backend, action: str, record: Record, *, instead: bool) -> Record:
@@ -59,23 +67,20 @@ def publish(backend: Backend, action: str, record: Record, *, instead: bool) -> 
 
     With `instead` an earlier record is replaced, which only the owner of the action's lease may do.
     """
-    if backend.create(key_of(action), to_bytes(record)) is not None:
-        return record
-    stored = backend.read(key_of(action))
-    found = None if stored is None else parse(stored.data)
-    if stored is not None and (instead or found is None):
-        return (
-            record
-            if backend.replace(key_of(action), to_bytes(record), stored.version)
-            else _present(backend, action)
-        )
-    return found or record
-
-
-def _present(backend: Backend, action: str) -> Record:
-    found = read(backend, action)
-    assert found is not None, "a record that was just written by somebody"
-    return found[0]
+    key, data = key_of(action), to_bytes(record)
+    for _ in range(_ATTEMPTS):
+        if backend.create(key, data) is not None:
+            return record
+        stored = backend.read(key)
+        if stored is None:  # a collection removed it meanwhile
+            continue
+        found = _own(action, stored)
+        if found is not None and not instead:
+            return found
+        if backend.replace(key, data, stored.version) is not None:
+            return record
+        instead = False  # another machine was quicker
+    raise StoreUnreachableError(f"{backend.url} does not hold {key}, which was just written to it")
 
 
 def enter(backend: Backend, action: str, record: Record, subject: str) -> None:

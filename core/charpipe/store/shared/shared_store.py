@@ -20,7 +20,7 @@ from charpipe.store.shared import marks, objects, records
 from charpipe.store.shared.connection import Connection
 from charpipe.store.shared.notes import Notes
 from charpipe.store.shared.objects import DamagedObjectError
-from charpipe.store.shared.pushes import Pushes, subject_of
+from charpipe.store.shared.pushes import Pushes, lease_of, subject_of
 from charpipe.store.shared.records import Record
 
 T = TypeVar("T")
@@ -65,8 +65,7 @@ class SharedStore:
 
     def find(self, action: Action) -> Record | None:
         """The record of an action that some machine has carried out."""
-        found = self.ask(lambda backend: records.read(backend, action.digest), None)
-        return None if found is None else found[0]
+        return self.ask(lambda backend: records.read(backend, action.digest), None)
 
     def fetch(self, action: Action) -> bool:
         """Pull the result of an action into the local store; returns whether some machine has made it."""
@@ -115,7 +114,7 @@ class SharedStore:
             if found is None:
                 self._pushes(notes).late(action.digest)
             else:
-                marks.mark(self._backend, str(found[0]["object"]))
+                marks.mark(self._backend, str(found["object"]))
                 notes.remove_unpushed(action.digest)
                 notes.use(action.digest)
 
@@ -155,37 +154,37 @@ class SharedStore:
         def is_done() -> bool:
             return before is None and self.find(action) is not None
 
-        name, uses = f"actions/{action.digest}", tuple(action.inputs.values())
-        with self.leased(name, action.digest, on_wait, while_waiting, uses, is_done):
+        name, uses = lease_of(action.digest), tuple(action.inputs.values())
+        with self.leased(name, action.stage, on_wait, while_waiting, uses, is_done):
             yield
 
     @contextmanager
     def leased(
         self,
         name: str,
-        key: str,
+        title: str,
         on_wait: Callable[[str], None],
         while_waiting: Callable[[], None],
         uses: tuple[str, ...] = (),
         is_done: Callable[[], bool] = lambda: False,
     ) -> Iterator[None]:
-        """Hold the lease `name`, under `key` in the connection. If the store is lost, nothing is held."""
+        """Hold the lease `name`, which messages call `title`. If the store is lost, nothing is held."""
 
         def acquired(notes: Notes) -> Lease | None:
             seconds, clock = self._connection.lease_seconds, self._connection.clock
             clock.check(seconds)
-            acquisition = Acquisition(self._backend, name, seconds, uses=uses, clock=clock)
+            acquisition = Acquisition(self._backend, name, seconds, uses=uses, clock=clock, title=title)
             return wait_for(acquisition, lambda holder: on_wait(str(holder)), while_waiting, is_done)
 
         lease = self._ask(acquired, None)
         if lease is None:
             yield
             return
-        self._connection.leases[key] = lease
+        self._connection.leases[name] = lease
         try:
             yield
         finally:
-            del self._connection.leases[key]
+            del self._connection.leases[name]
             lease.release()
 
     def history(self, stage: str, subject: str) -> list[Record]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -188,3 +190,26 @@ def test_folder_that_refuses_is_named(tmp_path: Path) -> None:
     there = open_backend(StoreConfig(url=(tmp_path / "file" / "store").as_uri()))
     with pytest.raises(StoreError, match="does not answer"):
         there.create("a", b"")
+
+
+def test_missing_obstore_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "obstore.store", None)
+    with pytest.raises(
+        UsageError, match=r"needs the package obstore; type: pip install 'charpipe\[cluster\]'"
+    ):
+        open_backend(StoreConfig(url="s3://bucket/x"))
+
+
+@pytest.mark.parametrize(
+    ("url", "variable"), [("s3://b/x", "AWS_ACCESS_KEY_ID"), ("az://b/x", "AZURE_STORAGE_ACCOUNT_NAME")]
+)
+def test_missing_credentials_name_the_variables(
+    monkeypatch: pytest.MonkeyPatch, url: str, variable: str
+) -> None:
+    pytest.importorskip("obstore")
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "AZURE_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1/169.254.169.254")
+    with pytest.raises(StoreAccessError, match=f"set {variable} and .* in the environment"):
+        open_backend(StoreConfig(url=url)).read("a")

@@ -133,6 +133,19 @@ def test_manifest_cannot_name_files_elsewhere(backend: Flaky, name: str) -> None
         manifest_of(backend, manifest.digest)
 
 
+@pytest.mark.parametrize("change", [{"object": "../../../evil"}, {"action": {"stage": "x"}}, {"made": 3}])
+def test_record_that_is_not_the_actions_own_is_not_used(
+    machine, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    machine("a").store.build(ACTION, maker([]), "hello")
+    path = tmp_path / "shared" / "actions" / f"{ACTION.digest}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    calls: list[int] = []
+    assert not machine("b").store.build(ACTION, maker(calls), "hello").reused
+    assert machine("c").store.build(ACTION, maker(calls), "hello").reused
+    assert len(calls) == 1
+
+
 def test_another_objects_content_is_not_taken(machine, tmp_path: Path) -> None:
     one = machine("a").store.build(ACTION, maker([]), "hello")
     other = machine("a").store.build(replace(ACTION, version=2), maker([], "xyz"), "hello")
@@ -397,7 +410,7 @@ def test_writer_stopped_past_its_lease_publishes_nothing(tmp_path: Path) -> None
         before = sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "shared").rglob("*.json"))
         os.kill(stopped.pid, signal.SIGCONT)
         answer = stopped.communicate(timeout=waiting.LIMIT)[0]
-    assert answer.startswith("lost: the lease of actions/")
+    assert answer.startswith("lost: the lease of vocabulary has passed")
     assert sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "shared").rglob("*.json")) == before
     assert not list((tmp_path / "a" / "store").glob("objects/*"))
     assert not list((tmp_path / "a" / "store").glob("actions/*"))
@@ -426,3 +439,9 @@ def test_two_machines_share_a_bucket(s3_server: Any, tmp_path: Path) -> None:
     assert "pushed 1 result of earlier commands" in again.told()
     assert Machine(tmp_path / "c", open_backend(config)).store.build(later, maker(calls), "hello").reused
     assert len(calls) == 2
+    secret = s3_server_secret().encode()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and secret in path.read_bytes()]
+
+
+def s3_server_secret() -> str:
+    return os.environ["AWS_SECRET_ACCESS_KEY"]
