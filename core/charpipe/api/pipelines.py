@@ -16,6 +16,7 @@ from charpipe.runs.library import RunLibrary, library_of
 from charpipe.stages import Context
 from charpipe.stages.recipes import run_directly
 from charpipe.stages.stage import ignore
+from charpipe.tracking.relocation import relocate
 from charpipe.workspace import find_workspace
 
 
@@ -37,6 +38,7 @@ def run_pipeline(
 def open_runs(resolved: Resolved, notify: Listener = ignore) -> RunLibrary:
     """The runs of the current project, and of the shared store if its settings name one."""
     workspace = find_workspace(resolved.project_file)
+    relocate(workspace.root / "mlflow")
     return library_of(workspace, resolved.config.store, open_plugins(resolved), notify)
 
 

@@ -12,7 +12,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from charpipe.champions.errors import ChampionChangedError
 from charpipe.champions.records import damage, kept, versions
 from charpipe.champions.state import ChampionState, Version, champion_folder, read_state, read_version
 from charpipe.config.identity import file_name
-from charpipe.errors import RunError, StoreError
+from charpipe.errors import RunError, StoreError, StoreUnreachableError
 from charpipe.events import Listener, Notice
 from charpipe.store.atomic import publish_folder, write_json
 from charpipe.store.backends.backend import Backend
@@ -53,14 +53,23 @@ class SharedChampions:
         while_waiting: Callable[[], None] = lambda: None,
     ) -> Iterator[None]:
         """Hold the lease for decisions about a corpus; the workspace's records are those of the store then."""
-        with hold(
-            self.backend,
-            f"champions/{file_name(corpus)}",
-            self.seconds,
-            on_wait=lambda holder: on_wait(str(holder)),
-            while_waiting=while_waiting,
-        ):
-            self.settle(corpus)
+        with ExitStack() as stack:
+            name = f"champions/{file_name(corpus)}"
+            try:
+                stack.enter_context(
+                    hold(
+                        self.backend,
+                        name,
+                        self.seconds,
+                        on_wait=lambda holder: on_wait(str(holder)),
+                        while_waiting=while_waiting,
+                    )
+                )
+                self.settle(corpus)
+            except StoreUnreachableError as error:
+                raise StoreUnreachableError(
+                    f"{error}; nothing was decided, and the champion of {corpus} stays; type the same command again"
+                ) from error
             yield
 
     def settle(self, corpus: str) -> None:

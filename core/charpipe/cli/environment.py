@@ -35,8 +35,13 @@ def open_registry() -> Registry:
 
 
 def open_workspace() -> Workspace:
-    """The workspace of the project in reach."""
-    return find_workspace(find_project_file())
+    """The workspace of the project in reach. If it was moved, its MLflow follows."""
+    workspace = find_workspace(find_project_file())
+    if (workspace.root / "mlflow").is_dir():
+        from charpipe.tracking.relocation import relocate
+
+        relocate(workspace.root / "mlflow")
+    return workspace
 
 
 def open_runs(resolved: Resolved | None = None) -> RunLibrary:

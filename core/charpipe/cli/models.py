@@ -132,7 +132,7 @@ def promote(
 
     context = _context(device)
     found = context.runs.find(run, use="model", checkpoint="best")
-    tokens = context.store.object(found.info.inputs.get("tokens", ""))
+    tokens = context.store.obtain(found.info.inputs.get("tokens", ""), "promote")
     if not (tokens / "splits.parquet").is_file():
         raise RunError(
             f"the tokens of {found.name}, on which it would be compared, are gone; the champion stays; make them "

@@ -40,9 +40,8 @@ def show_all(
     if json:
         print_json(rows)
         return
-    columns = ["run", "state", "step", "val/loss", "val/bits_per_char", "test/bits_per_char"]
-    if library.shared is not None:
-        columns.append("where")
+    columns: tuple[str, ...] = ("run", "state", "step", "val/loss", "val/bits_per_char", "test/bits_per_char")
+    columns += ("where",) if library.shared is not None else ()
     cells = [[row.get(column) for column in columns] for row in rows]
     empty = "There are no runs yet; type: charpipe run train-and-sample --corpus hello"
     print_table(columns, cells, empty, drop=("val/loss", "val/bits_per_char", "step", "state"))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from charpipe.champions.records import corpora
@@ -21,6 +21,7 @@ from charpipe.runs.find import Use, find_run, fits, list_runs, readable_runs
 from charpipe.runs.folder import Run
 from charpipe.runs.shared_record import SharedRecord, read_record
 from charpipe.runs.titles import short_name
+from charpipe.store import Store
 from charpipe.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -158,6 +159,11 @@ class RunLibrary:
         """Fetch the "best" or "last" checkpoint of a run, if only the shared store has it."""
         if self.shared is not None:
             self.shared.pull(run, which)
+
+    def obtain(self, digest: str) -> Path:
+        """The path of an object of the store, such as a run's tokens; fetched if only the shared store has it."""
+        store = None if self.shared is None else self.shared.store
+        return Store(self.workspace.store, store).obtain(digest)
 
     def pull_path(self, path: str) -> None:
         """Fetch the checkpoint that `path`, relative to the workspace, names: of a run or of a champion's version."""

@@ -93,7 +93,7 @@ class Listing:
 
     def records(self) -> dict[str, str]:
         """The keys of the small files, by name: of each the one in the newest attempt that has it."""
-        found = {
+        found: dict[str, str] = {
             name: f"{self.prefix}{name}" for name in ("run.json", "vocabulary.json") if name in self._other
         }
         for number in self.attempts:

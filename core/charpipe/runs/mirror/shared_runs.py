@@ -52,7 +52,7 @@ class SharedRuns:
         """The index entries of all runs, by name."""
         names = self.names()
         with ThreadPoolExecutor(AT_ONCE) as threads:
-            entries = threads.map(lambda name: self.guarded(lambda: self._entry(name), {}), names)
+            entries = threads.map(self._entry, names)
             return dict(zip(names, entries, strict=True))
 
     def names(self) -> list[str]:
@@ -127,7 +127,8 @@ class SharedRuns:
         return sorted(name for name in found if is_plain_name(name))
 
     def _entry(self, name: str) -> Mapping[str, Any]:
-        return read_json(self.backend, f"index/runs/{name}.json")
+        nothing: Mapping[str, Any] = {}
+        return self.guarded(lambda: read_json(self.backend, f"index/runs/{name}.json"), nothing)
 
     def _record(self, folder: Path) -> SharedRecord | None:
         return read_record(folder, self.backend.url)

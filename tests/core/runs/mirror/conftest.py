@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from machines import CORPUS, TEXT, Machine
+
+from run_machines import CORPUS, TEXT, Machine
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from machines import Machine, train, weights
 
+from run_machines import Machine, train, weights
 from waiting import LIMIT, until
 
 pytestmark = pytest.mark.e2e

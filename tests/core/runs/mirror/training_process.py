@@ -13,7 +13,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from machines import SETTINGS, train
+sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from charpipe.config import load_config
 from charpipe.errors import CharpipeError
@@ -21,6 +21,7 @@ from charpipe.events import Checkpointed, Event, Notice, Step, TrainingStarted
 from charpipe.plugins.registry import Registry
 from charpipe.stages import Context
 from charpipe.workspace import Workspace
+from run_machines import SETTINGS, train
 
 
 def say(text: str) -> None:
