@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from charpipe.api.inspect import Inspection, inspect
     from charpipe.api.load import load
     from charpipe.api.report import report
-    from charpipe.api.results import Compared, Leaderboard, Trained
+    from charpipe.api.results import Compared, Leaderboard, Swept, Trained
+    from charpipe.api.sweep import sweep
     from charpipe.api.train import train
     from charpipe.diagnostics import Diagnosis
     from charpipe.errors import CharpipeError
@@ -42,12 +43,14 @@ __getattr__ = names(
         "Diagnosis": "diagnostics",
         "Inspection": "api.inspect",
         "Leaderboard": "api.results",
+        "Swept": "api.results",
         "Trained": "api.results",
         "compare": "api.compare",
         "doctor": "api.doctor",
         "inspect": "api.inspect",
         "load": "api.load",
         "report": "api.report",
+        "sweep": "api.sweep",
         "train": "api.train",
     },
 )
@@ -59,12 +62,14 @@ __all__ = [
     "Diagnosis",
     "Inspection",
     "Leaderboard",
+    "Swept",
     "Trained",
     "compare",
     "doctor",
     "inspect",
     "load",
     "report",
+    "sweep",
     "train",
 ]
 

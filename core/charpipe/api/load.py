@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from charpipe.api.loaded_model import LoadedModel
-from charpipe.api.pipelines import open_plugins, open_runs
+from charpipe.api.pipelines import open_runs
 from charpipe.config import load_config
+from charpipe.config.plugin_folders import open_plugins
 from charpipe.errors import UsageError
 from charpipe.tracking.models import find_model
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
+from charpipe.config.settings.cluster import ClusterConfig
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.config.settings.promotion import PromotionConfig
 from charpipe.config.settings.retention import RetentionConfig
@@ -56,6 +57,7 @@ class Config(Options):
     tracking: TrackingConfig = TrackingConfig()
     prefect: PrefectConfig = PrefectConfig()
     store: StoreConfig = StoreConfig()
+    cluster: ClusterConfig = ClusterConfig()
     promotion: PromotionConfig = PromotionConfig()
     retention: RetentionConfig = RetentionConfig()
     presets: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -71,6 +73,7 @@ SETTINGS = (
     "tracking",
     "prefect",
     "store",
+    "cluster",
     "promotion",
     "retention",
 )
