@@ -79,7 +79,7 @@ class TrainingJob:
 
     def action_with(self, changed: Mapping[str, Any]) -> Action:
         """The action with other training settings."""
-        settings = self.context.config.train.model_dump(mode="json", exclude=INCIDENTAL)
+        settings = self.context.config.train.identity(INCIDENTAL)
         settings |= {key: value for key, value in changed.items() if key in settings}
         if self.replay is not None:
             settings = {key: value for key, value in settings.items() if key not in LENGTHS}

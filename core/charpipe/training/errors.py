@@ -12,6 +12,17 @@ from charpipe.config.settings.training import TrainConfig
 from charpipe.errors import TrainingError
 
 
+class LostWorkerError(TrainingError):
+    """Another worker of the training ended, or did not answer in time."""
+
+    def __init__(self, task: str, cause: BaseException) -> None:
+        reason = " ".join(str(cause).split())[:160]
+        super().__init__(
+            f"another worker ended or did not answer when the workers wanted to {task} ({reason}); the last checkpoint "
+            "is kept; to continue from it, with any number of workers that divides train.shards, type: charpipe resume"
+        )
+
+
 def divergence(step: int, settings: TrainConfig) -> TrainingError:
     """The error for a loss or weights that are not finite after `step` updates. The caller raises it."""
     return TrainingError(
