@@ -174,7 +174,13 @@ def check_here(
     if not context.dry_run:
         check_workspace_disk(context.workspace)
     if not architecture(context, arch)[0].spec.counted:
+        context.group.check(context.config.train.shards)
         check_device(context)
+    elif context.group.size > 1:
+        raise UsageError(
+            f"{arch} is a count-based model, which one process counts by itself; nothing was done; "
+            "start one process"
+        )
     if warm_start is not None and context.resume is None:
         find_warm_start(dataclasses.replace(context, emit=lambda event: None), warm_start)
     if replay is not None:

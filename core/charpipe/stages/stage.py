@@ -25,6 +25,7 @@ from charpipe.plugins.registry import Registry
 from charpipe.runs import Run
 from charpipe.stages.publication import Publishing
 from charpipe.store import Store
+from charpipe.training.group import ALONE, Group
 from charpipe.workspace import Workspace
 
 P = ParamSpec("P")
@@ -84,6 +85,8 @@ class Context:
     dry_run: bool = False
     executor: Executor = DIRECT
     publishing: Publishing = field(default_factory=Publishing)
+    group: Group = ALONE
+    """The workers that train together; this process is their rank 0."""
 
     def __post_init__(self) -> None:
         known = [name for name, stage in registered().items() if stage.forcible]

@@ -82,6 +82,9 @@ class Group:
     def give(self, command: Command, update: UpdateOrder | None = None) -> None:
         """Rank 0: order the other workers to do what it does next. Raises LostWorkerError."""
 
+    def end(self) -> None:
+        """Rank 0: tell the other workers that no training follows, and leave the group."""
+
     def sum(self, shards: int, gradient: Callable[[int], Tensor]) -> Tensor:
         """The sum of the vectors `gradient(number)` of all shards, in the order of their tree. Each shard's is computed
         by one worker, and every worker gets the sum. Raises LostWorkerError."""

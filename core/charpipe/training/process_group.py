@@ -14,9 +14,7 @@ Nothing is pickled: orders are integers, jobs are JSON, tensors are safetensors.
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 
@@ -35,7 +33,6 @@ ANSWER = timedelta(minutes=3)
 IDLE = timedelta(days=30)
 """How long a worker waits for the next order: while rank 0 fetches a corpus, evaluates, samples. A rank 0 that dies
 closes its connection."""
-INTERFACE = "GLOO_SOCKET_IFNAME"
 
 
 class ProcessGroup(Group):
@@ -149,6 +146,12 @@ class ProcessGroup(Group):
     def _all_nodes(self, shards: int) -> list[Node]:
         return [node for rank in range(self.size) for node in self._nodes(rank, shards)]
 
+    def end(self) -> None:
+        if self.in_step:
+            with suppress(LostWorkerError):
+                self.broadcast()
+        self.close()
+
     def close(self) -> None:
         """Leave the group."""
         with suppress(Exception):  # others may be gone
@@ -164,14 +167,3 @@ def _talking(to: str) -> Iterator[None]:
         raise LostWorkerError(to, error) from error
 
 
-def started_by_torchrun(environment: Mapping[str, str] | None = None) -> bool:
-    """Whether torchrun started this process, as one of several."""
-    environment = os.environ if environment is None else environment
-    return "TORCHELASTIC_RUN_ID" in environment and int(environment.get("WORLD_SIZE", "1")) > 1
-
-
-def connect_by_torchrun() -> ProcessGroup:
-    """The group of the processes that torchrun started. On one machine they talk over loopback only."""
-    if os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"]:
-        os.environ.setdefault(INTERFACE, "lo0" if sys.platform == "darwin" else "lo")
-    return ProcessGroup(int(os.environ.get("LOCAL_RANK", "0")))

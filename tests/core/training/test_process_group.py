@@ -21,6 +21,9 @@ NEW = [
 PATHS = {"up": (1, 2, 4), "down": (4, 2, 1), "by three": (2, 3, 1)}
 """By how many workers the parts of a resumed training are made: its name, and their numbers."""
 STOPS = (4, 9, None)
+LOST = {"name": "lost", "settings": {"engine": "fast", "checkpoint_every": 3}, "dies": 12}
+"""Each update is one order, and each checkpoint one more: the eighth update, after the checkpoint of the sixth, fails."""
+INTERRUPTED = {"name": "asked", "settings": {"engine": "fast"}, "stops": 4}
 
 
 def resumed(path, part):
@@ -45,6 +48,9 @@ def launches():
                 mine += [each for each in NEW if size != 3 or each["name"] == "twelve"]
             if mine:
                 found.append((size, mine))
+    found.append((2, [LOST]))
+    found.append((1, [{"name": "found", "settings": LOST["settings"], "resume": "lost"}]))
+    found.append((2, [INTERRUPTED]))
     return [*found, (1, [dict(resumed(path, 0), name=f"{path} whole", stop_at=None) for path in PATHS])]
 
 
@@ -83,3 +89,18 @@ def test_any_number_of_workers_resumes_any_checkpoint(trained, path):
     assert [part["step"] for part in parts] == [4, 9, 12]
     assert [loss for part in parts for loss in part["losses"]] == whole["losses"]
     assert parts[-1]["weights"] == whole["weights"]
+
+
+def test_lost_worker_ends_the_training_and_keeps_the_last_checkpoint(trained):
+    assert "another worker ended or did not answer" in trained["lost"]["error"]
+    assert "with any number of workers that divides train.shards, type: charpipe resume" in trained["lost"]["error"]
+    whole = trained["fast by 1"]
+    assert trained["found"]["losses"] == whole["losses"][-len(trained["found"]["losses"]) :]
+    assert trained["found"]["weights"] == whole["weights"]
+    assert len(trained["found"]["losses"]) <= 6  # at most one interval was lost
+
+
+def test_request_to_one_worker_stops_all_at_one_step(trained):
+    asked = trained["asked"]
+    assert asked["reason"] == "interrupted"
+    assert asked["step"] == len(asked["losses"]) == 4

@@ -1,11 +1,13 @@
 """Trainings by several workers in processes of their own: `worker_process.py FOLDER`.
 
 FOLDER/launches.json lists how many workers train what, one training after another: {"name", "arch", "settings",
-"stop_at": updates after which it is stopped, "resume": the training whose last checkpoint to resume}. FOLDER/NAME.json
-tells what came of each. The workers are forks of one process, which has imported and compiled what all need.
+"stop_at": updates after which it is stopped, "resume": the training whose last checkpoint to resume, "stops": the order
+at which the last worker is asked to stop, "dies": that at which it ends}. FOLDER/NAME.json tells what came of each. The
+workers are forks of one process, which has imported and compiled what all need.
 """
 
 import hashlib
+import itertools
 import json
 import os
 import sys
@@ -19,6 +21,7 @@ from charpipe.events import Finished, Step
 from charpipe.models import build_model
 from charpipe.plugins.registry import Registry
 from charpipe.training import TrainConfig, last_checkpoint, train
+from charpipe.training.errors import LostWorkerError
 from charpipe.training.follower import follow
 from charpipe.training.group import ALONE
 from charpipe.training.process_group import ProcessGroup
@@ -63,20 +66,37 @@ def carry_out(folder, training, group=ALONE):
     return {"weights": weights_digest(model.network), "losses": losses, **end}
 
 
+def last_worker(training):
+    """The function that says whether to stop, of the last worker; it is called before each order."""
+    orders, stops, dies = itertools.count(1), training.get("stops"), training.get("dies")
+
+    def stop():
+        number = next(orders)
+        if number == dies:
+            os._exit(9)
+        return number == stops
+
+    return stop
+
+
 def work(folder, rank, size, trainings):
     """What one of `size` workers does: rank 0 trains, and writes what came of it."""
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=size)
     group = ProcessGroup()
     if rank:
-        follow(group, build)
+        follow(group, build, last_worker(trainings[0]) if rank == size - 1 else lambda: False)
         return
     for training in trainings:
         record(folder, training, group)
-    group.broadcast()
+    group.end()
 
 
 def record(folder, training, group=ALONE):
-    (folder / f"{training['name']}.json").write_text(json.dumps(carry_out(folder, training, group)))
+    try:
+        found = carry_out(folder, training, group)
+    except LostWorkerError as error:
+        found = {"error": str(error)}
+    (folder / f"{training['name']}.json").write_text(json.dumps(found))
 
 
 def run_workers(folder, size, trainings):
@@ -94,7 +114,8 @@ def run_workers(folder, size, trainings):
                 traceback.print_exc()
             os._exit(status)
         children.append(child)
-    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * size
+    ends = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    assert ends == [0] * (size - 1) + [9 if "dies" in trainings[0] else 0], ends
 
 
 def main(folder):
