@@ -165,5 +165,3 @@ def _talking(to: str) -> Iterator[None]:
         yield
     except (RuntimeError, dist.DistError) as error:
         raise LostWorkerError(to, error) from error
-
-

@@ -22,7 +22,7 @@ PATHS = {"up": (1, 2, 4), "down": (4, 2, 1), "by three": (2, 3, 1)}
 """By how many workers the parts of a resumed training are made: its name, and their numbers."""
 STOPS = (4, 9, None)
 LOST = {"name": "lost", "settings": {"engine": "fast", "checkpoint_every": 3}, "dies": 12}
-"""Each update is one order, and each checkpoint one more: the eighth update, after the checkpoint of the sixth, fails."""
+"""Each update is one order, and each checkpoint one more: it ends in an update after the checkpoint of the sixth."""
 INTERRUPTED = {"name": "asked", "settings": {"engine": "fast"}, "stops": 4}
 
 
@@ -93,7 +93,10 @@ def test_any_number_of_workers_resumes_any_checkpoint(trained, path):
 
 def test_lost_worker_ends_the_training_and_keeps_the_last_checkpoint(trained):
     assert "another worker ended or did not answer" in trained["lost"]["error"]
-    assert "with any number of workers that divides train.shards, type: charpipe resume" in trained["lost"]["error"]
+    assert (
+        "with any number of workers that divides train.shards, type: charpipe resume"
+        in trained["lost"]["error"]
+    )
     whole = trained["fast by 1"]
     assert trained["found"]["losses"] == whole["losses"][-len(trained["found"]["losses"]) :]
     assert trained["found"]["weights"] == whole["weights"]
