@@ -59,7 +59,7 @@ def settings() -> str:
     """Every setting with its default and what it means, table by table, and every hook."""
     lines = ["# Settings", "", NOTE]
     tables: list[tuple[str, type[BaseModel]]] = [("corpora.NAME", CorpusConfig)]
-    for name in ("plugins", "train", "sample", "tracking", "prefect", "promotion", "retention"):
+    for name in ("plugins", "train", "sample", "tracking", "prefect", "cluster", "promotion", "retention"):
         tables.append((name, Config.model_fields[name].annotation))  # type: ignore[arg-type]
     tables += [
         (f"architectures.{name}", spec.config) for name, spec in Registry().all("architecture").items()

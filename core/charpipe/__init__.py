@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from charpipe.api.inspect import Inspection, inspect
     from charpipe.api.load import load
     from charpipe.api.report import report
-    from charpipe.api.results import Compared, Leaderboard, Trained
+    from charpipe.api.results import Compared, Leaderboard, Swept, Trained
+    from charpipe.api.sweep import sweep
     from charpipe.api.train import train
     from charpipe.errors import CharpipeError
 
@@ -39,11 +40,13 @@ __getattr__ = names(
         "Compared": "api.results",
         "Inspection": "api.inspect",
         "Leaderboard": "api.results",
+        "Swept": "api.results",
         "Trained": "api.results",
         "compare": "api.compare",
         "inspect": "api.inspect",
         "load": "api.load",
         "report": "api.report",
+        "sweep": "api.sweep",
         "train": "api.train",
     },
 )
@@ -54,11 +57,13 @@ __all__ = [
     "Compared",
     "Inspection",
     "Leaderboard",
+    "Swept",
     "Trained",
     "compare",
     "inspect",
     "load",
     "report",
+    "sweep",
     "train",
 ]
 

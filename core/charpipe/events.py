@@ -28,6 +28,39 @@ Listener = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
+class OfTrial(Event):
+    """An event of `trial`, one of several trainings that run at once."""
+
+    trial: str
+    event: Event
+
+    def to_json(self) -> dict[str, Any]:
+        return {**self.event.to_json(), "trial": self.trial}
+
+
+def event_from_json(value: Mapping[str, Any]) -> Event | None:
+    """The event whose `to_json` this is; None for a kind of event that this process does not know.
+
+    Raises TypeError or AttributeError if the object is not of that form.
+    """
+    name = "".join(part.capitalize() for part in str(value.get("event")).split("_"))
+    kind = next((one for one in Event.__subclasses__() if one.__name__ == name and one is not OfTrial), None)
+    if kind is None:
+        return None
+    known = {key: inner for key, inner in value.items() if key not in ("event", "trial")}
+    found = {field.name: None for field in dataclasses.fields(kind) if _is_needed(field)} | known
+    if kind is StagesPlanned:
+        found["stages"] = tuple(found["stages"])
+    event = kind(**found)
+    return OfTrial(str(value["trial"]), event) if "trial" in value else event
+
+
+def _is_needed(item: dataclasses.Field[Any]) -> bool:
+    """Whether a field has no default: it was None, which `to_json` leaves out."""
+    return item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+
+
+@dataclass(frozen=True)
 class StageStarted(Event):
     """A stage starts; `why` says why it must run ("first time", "min_count 1 -> 2")."""
 

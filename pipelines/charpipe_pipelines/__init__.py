@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from charpipe.lazy import EarlierModules
 from charpipe.plugin import Command, Pipeline, Runner, hookimpl
-from charpipe_pipelines.options import CompareOptions, RetrainOptions, TrainAndSampleOptions
+from charpipe_pipelines.options import CompareOptions, RetrainOptions, SweepOptions, TrainAndSampleOptions
 
 EarlierModules({"charpipe_pipelines.reproduce_2015": "charpipe_pipelines.flows"}).install()
 
@@ -37,6 +37,16 @@ def charpipe_pipelines() -> Iterable[Pipeline]:
         check="charpipe_pipelines.compare_architectures:check",
         title="charpipe_pipelines.compare_architectures:title",
         show="charpipe_pipelines.compare_architectures:show",
+    )
+    yield Pipeline(
+        "sweep",
+        "Search the settings of an architecture: many trials, chosen and pruned by Optuna.",
+        "charpipe_pipelines.sweep:recipe",
+        SweepOptions,
+        stages=_TO_SAMPLES[:3],
+        check="charpipe_pipelines.sweep:check",
+        title="charpipe_pipelines.sweep:title",
+        show="charpipe_pipelines.sweep:show",
     )
     yield Pipeline(
         "retrain",

@@ -7,20 +7,18 @@ from typing import Any
 
 from charpipe.comparison.configurations import check_match, settle
 from charpipe.comparison.leaderboard import HEAD, Standing, cells_of
+from charpipe.comparison.parallel import train_trials
 from charpipe.comparison.results import ComparisonResult, conclude
-from charpipe.comparison.training import train_trial
 from charpipe.plugin import Table
 from charpipe.stages import Context, check_here, encode, ingest, learn_vocabulary
 from charpipe_pipelines.options import CompareOptions
+from charpipe_pipelines.placement import check_place, place
 
 SPLITS = {"test": "test text", "val": "validation text"}
 
 
 def recipe(context: Context, options: CompareOptions) -> ComparisonResult:
-    """From raw text to a leaderboard.
-
-    The trainings run one after another: each uses all CPU cores, or the GPU, and two at once would only share them.
-    """
+    """From raw text to a leaderboard."""
     corpus = options.corpus
     documents = ingest(context, corpus)
     vocabulary = learn_vocabulary(context, corpus, documents)
@@ -28,10 +26,8 @@ def recipe(context: Context, options: CompareOptions) -> ComparisonResult:
     comparison = settle(
         context, corpus, options.archs, options.widths, options.depths, options.seeds, options.match, tokens
     )
-    rows = [
-        train_trial(context, trial, corpus, tokens, vocabulary, comparison.name)
-        for trial in comparison.trials
-    ]
+    parallel = place(context, options.runner, options.at_once, len(comparison.trials))
+    rows = train_trials(context, comparison, corpus, tokens, vocabulary, parallel)
     return conclude(context, comparison, rows)
 
 
@@ -40,6 +36,7 @@ def check(context: Context, options: CompareOptions) -> None:
     check_match(context, options.match)
     for arch in options.archs:
         check_here(context, options.corpus, arch)
+    check_place(context, options.runner, options.at_once)
 
 
 def title(options: CompareOptions) -> str:

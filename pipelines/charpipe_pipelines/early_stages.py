@@ -11,15 +11,17 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 from charpipe.errors import InterruptedRun
 from charpipe.events import Event, Listener, StageProgress, Step, TrainingStarted
 from charpipe.plugin import Options, PipelineResult
 from charpipe.runs import Run
-from charpipe.stages import Context, Stage
+from charpipe.stages import DIRECT, Context, Parallel, Stage
+from charpipe.stages.stage import Arguments
 
+POLL_SECONDS = 0.1
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -77,6 +79,8 @@ class EarlyStages:
         self._at: _StartedStage | None = None
         self._lock = threading.Lock()
         self._closed = False
+        self._decided = threading.Event()
+        """Set once it is known whether a flow takes over."""
         self._result: PipelineResult | None = None
         self._error: BaseException | None = None
         self._run: str | None = None
@@ -98,6 +102,22 @@ class EarlyStages:
             at.end()
         return result
 
+    def map(
+        self, stage: Stage[..., R], context: Context, calls: Iterable[Arguments], parallel: Parallel
+    ) -> Iterator[tuple[Arguments, R]]:
+        """Call the stage with each of these arguments; in any other way than one after another only where no flow takes
+        over, since the calls, and what watches them, would have to be handed over as well."""
+        if parallel == Parallel():
+            for arguments in calls:
+                yield arguments, self.run(stage, context, *arguments)
+            return
+        while not self._decided.wait(POLL_SECONDS):
+            context.check_stop(stage.name)
+        if self._closed:
+            raise _HandOver
+        self._at = None
+        yield from DIRECT.map(stage, context, calls, parallel)
+
     def start(self) -> None:
         """Start the first stage, unless it has already started."""
         if self._thread.ident is None:
@@ -109,6 +129,7 @@ class EarlyStages:
 
     def result(self) -> PipelineResult:
         """The pipeline's result, where there is no flow to hand over to; raises what a stage raised."""
+        self._decided.set()
         self._thread.join()
         if self._error is not None:
             raise self._error
@@ -119,6 +140,7 @@ class EarlyStages:
         """Start no further stage; the running one continues."""
         with self._lock:
             self._closed = True
+        self._decided.set()
 
     def wait(self) -> None:
         """Wait, after `hand_over`, until the running stage ends."""

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from charpipe.plugin import NUMBER_LIST, Options, comma_separated
 from charpipe.store.paths import printable
+from charpipe.store.secrets import SecretInUrlError, find_secret, without_secret
 
 
 def _as_text(value: Any) -> Any:
@@ -20,6 +21,21 @@ def _as_text(value: Any) -> Any:
 
 CorpusName = Annotated[str, BeforeValidator(_as_text)]
 """A name, path or URL; the bytes of a path that are not UTF-8 are escaped, so that Prefect and JSON can hold it."""
+
+
+AtOnce = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        le=1024,
+        description="trials at a time, each in a process of its own with its share of the cores; unset: 1, on Ray as "
+        "many as there is room for",
+    ),
+]
+Runner = Annotated[
+    Literal["local", "ray"],
+    Field(description="where trials run: local, this machine; ray, the cluster of [cluster] ray"),
+]
 
 
 class TrainAndSampleOptions(Options):
@@ -53,6 +69,8 @@ class CompareOptions(Options):
         description="what is equal: parameters (other widths are solved for), units, or units and training time",
     )
     seeds: int = Field(1, ge=1, le=100, description="trainings of each configuration, from train.seed on")
+    at_once: AtOnce = None
+    runner: Runner = "local"
 
     @field_validator("arch")
     @classmethod
@@ -91,3 +109,47 @@ class RetrainOptions(Options):
     start: Literal["champion", "fresh"] = Field(
         "champion", description="initial weights: those of the champion, or new ones"
     )
+
+
+class SweepOptions(Options):
+    """What `sweep` is asked for."""
+
+    corpus: CorpusName = Field(
+        description="a corpus of pipelines.toml, a file, a folder, an archive or a URL"
+    )
+    arch: str = Field("lstm", description="the architecture: see `charpipe plugins list`")
+    space: list[str] = Field(
+        default_factory=list,
+        description="a setting to vary, and its values: KEY=LOW..HIGH, KEY=LOW..HIGH:log, KEY=LOW..HIGH:STEP or "
+        "KEY=A,B,C; may be repeated",
+    )
+    trials: int | None = Field(
+        None,
+        ge=1,
+        le=100_000,
+        description="trials in all, with those of earlier commands; unset: 20, with --sampler grid all",
+    )
+    sampler: Literal["tpe", "random", "gp", "grid"] = Field(
+        "tpe",
+        description="how Optuna chooses settings: by a tree of Parzen estimators, at random, by a Gaussian "
+        "process, or all combinations",
+    )
+    pruner: Literal["none", "median", "hyperband", "halving"] = Field(
+        "median", description="how Optuna ends hopeless trials early, by their validation loss"
+    )
+    storage: str | None = Field(
+        None,
+        description="a database for Optuna, postgresql+psycopg2://HOST/NAME; unset: a file in the workspace",
+    )
+    at_once: AtOnce = None
+    runner: Runner = "local"
+
+    @field_validator("storage")
+    @classmethod
+    def _hold_no_secret(cls, url: str | None) -> str | None:
+        if url is not None and (found := find_secret(url)) is not None:
+            raise SecretInUrlError(
+                f"{without_secret(url)} holds {found}, and options are written down; give user and password in the "
+                "environment: PGUSER and PGPASSWORD, or PGPASSFILE"
+            )
+        return url

@@ -7,6 +7,7 @@ seconds, so that a slow or missing server never blocks training. Cancel in the U
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from charpipe.events import (
     Evaluated,
     Event,
     Notice,
+    OfTrial,
     Sampled,
     StageFailed,
     StageFinished,
@@ -65,9 +67,16 @@ class FlowProgress:
             self._tasks[stage] = context.task_run.id
             self._flow_run = context.task_run.flow_run_id
 
+    def enter_task(self, name: str, task_run: UUID) -> None:
+        """Record the task of a call that runs elsewhere."""
+        self._tasks[name] = task_run
+        self._flow_run = self._flow_run or prefect.runtime.flow_run.id
+
     def __call__(self, event: Event) -> None:
         """Record an event."""
         match event:
+            case OfTrial(trial=trial, event=inner):
+                self._trial(trial, inner)
             case Step(step=step, steps=steps):
                 if steps:
                     self._progress["train"] = step / steps
@@ -96,6 +105,21 @@ class FlowProgress:
         if self._thread is None and (self._progress or self._text):
             self._thread = threading.Thread(target=self._work, name="prefect-page", daemon=True)
             self._thread.start()
+
+    def _trial(self, trial: str, event: Event) -> None:
+        """Record an event of one of several trainings."""
+        match event:
+            case Step(step=step, steps=steps):
+                if steps:
+                    self._progress[trial] = step / steps
+            case TrainingStarted(run=run):
+                self._log(
+                    logging.INFO, f"{trial}: {run}: {event.model} on {event.device} in {event.precision}"
+                )
+            case Evaluated(step=step, metrics=metrics):
+                self._log(logging.INFO, f"{trial}: step {step:,}: {_numbers(metrics)}")
+            case _:
+                pass
 
     def flow_run(self) -> dict[str, Any]:
         """The id and URL of the flow run that this thread works for, as stored with a training run."""
@@ -139,7 +163,7 @@ class FlowProgress:
             self._rename()
             for stage, share in list(self._progress.items()):
                 percent = round(100 * share, 1)
-                self._artifact(f"{stage}-progress", "progress", percent, f"{stage}: {percent} %", stage)
+                self._artifact(f"{_key(stage)}-progress", "progress", percent, f"{stage}: {percent} %", stage)
             if self._text is not None:
                 self._artifact("latest-sample", "markdown", self._text, "samples of the model", "train")
 
@@ -174,6 +198,11 @@ class FlowProgress:
             state = _client().read_flow_run(self._flow_run).state if self._flow_run else None
             if state is not None and (state.is_cancelling() or state.is_cancelled()):
                 self._stop.request(15)
+
+
+def _key(stage: str) -> str:
+    """A stage's name in the letters that Prefect allows in keys of artifacts."""
+    return re.sub(r"[^a-z0-9]+", "-", stage.lower()).strip("-")
 
 
 def _client() -> Any:

@@ -6,6 +6,7 @@ named Cached.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
@@ -15,11 +16,14 @@ from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
-from prefect.states import Cancelled, Completed
+from prefect.states import Cancelled
 
 from charpipe.errors import CharpipeError, InterruptedRun
-from charpipe.events import Event, Listener, StageFailed, StageFinished
-from charpipe.stages import Context, Stage
+from charpipe.stages import Context, Parallel, Stage
+from charpipe.stages.pool import run_at_once
+from charpipe.stages.processes import known_result
+from charpipe.stages.stage import Arguments, ignore
+from charpipe_pipelines.task_states import TaskOutcome
 
 if TYPE_CHECKING:
     from charpipe_pipelines.early_stages import EarlyStages
@@ -28,6 +32,11 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+ALONE = Parallel()
+
+
+class ServerLostError(CharpipeError):
+    """Prefect's server no longer answers."""
 
 
 class TaskExecutor:
@@ -45,31 +54,92 @@ class TaskExecutor:
         self._produced: list[_Produced] = []
 
     def run(self, stage: Stage[P, R], context: Context, *args: P.args, **kwargs: P.kwargs) -> R:
-        if not self._api.is_there():
-            # keep Prefect from waiting for a server that is gone
-            self._settings.enter_context(temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}))
-            raise CharpipeError(f"the server at {self._api.url} no longer answers")
         call = _Call(self, stage, context, args, kwargs)
         self.error = None
         try:
-            state: Any = task_of(stage)(call, wait_for=self._states_of((*args, *kwargs.values())))
+            result: R = self._run(call)
+        except ServerLostError:
+            self._expect_no_server()
+            raise
         finally:
             self.error = call.error
+        return result
+
+    def map(
+        self, stage: Stage[..., R], context: Context, calls: Iterable[Arguments], parallel: Parallel
+    ) -> Iterator[tuple[Arguments, R]]:
+        stop = context.stop.own()
+        context = replace(context, flow_run=self._progress.flow_run(), stop=stop)
+        errors: list[BaseException] = []
+        self.error = None
+        if parallel.runner == "ray":
+            try:
+                yield from self._map_on_ray(stage, context, calls, parallel)
+            except CharpipeError as error:
+                self.error = None if isinstance(error, ServerLostError) else error
+                raise
+            return
+
+        def make(arguments: Arguments) -> R:
+            call = _Call(self, stage, context, arguments, {}, parallel)
+            try:
+                result: R = self._run(call)
+            finally:
+                if call.error is not None:
+                    errors.append(call.error)
+            return result
+
+        try:
+            yield from run_at_once(make, calls, parallel.at_once, stop.end)
+        except ServerLostError:
+            self._expect_no_server()
+            raise
+        except Exception as error:
+            self.error = error if any(error is one for one in errors) else None
+            raise
+
+    def _map_on_ray(
+        self, stage: Stage[..., R], context: Context, calls: Iterable[Arguments], parallel: Parallel
+    ) -> Iterator[tuple[Arguments, R]]:
+        """Like `map`, with each call a task on the cluster; those whose work is done are tasks of this process."""
+        from charpipe_pipelines.cluster.trials import ray_launch
+
+        quiet = replace(context, emit=ignore)
+        with ray_launch(context, parallel.at_once, self._progress) as (launch, at_once):
+
+            def make(arguments: Arguments) -> R:
+                if known_result(stage, quiet, arguments) is not None:
+                    found: R = self._run(_Call(self, stage, context, arguments, {}))
+                else:
+                    found = parallel.call(stage, context, arguments, launch)
+                return found
+
+            yield from run_at_once(make, calls, at_once, context.stop.end)
+
+    def _run(self, call: _Call) -> Any:
+        """Make a call in a task; returns its result, and raises what it raised."""
+        if not self._api.is_there():
+            raise ServerLostError(f"the server at {self._api.url} no longer answers")
+        waited = self._states_of((*call.args, *call.kwargs.values()))
+        state: Any = task_of(call.stage)(call, wait_for=waited)
         if call.error is not None:
             raise call.error
-        result: R = call.result
-        self._produced.append(_Produced(result, state))
-        return result
+        self._produced.append(_Produced(call.result, state))
+        return call.result
+
+    def _expect_no_server(self) -> None:
+        """Keep Prefect from waiting for a server that is gone."""
+        self._settings.enter_context(temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}))
 
     def carry_out(self, call: _Call) -> State[Any]:
         """Run a call in its task; returns the final state of the task."""
         stage, context = call.stage, call.context
-        self._progress.enter(stage.name)
-        outcome = _Outcome(context.emit)
+        self._progress.enter(call.name)
+        outcome = TaskOutcome(context.emit)
         if self._ahead is not None and self._ahead.has_started(stage.name):
             call.result = self._ahead.take(outcome.following(self._progress), self._progress.flow_run())
         else:
-            call.result = stage.carry_out(replace(context, emit=outcome), *call.args, **call.kwargs)
+            call.result = call.make(replace(context, emit=outcome))
         return outcome.state(call.result)
 
     def _states_of(self, arguments: tuple[Any, ...]) -> list[State[Any]]:
@@ -95,39 +165,23 @@ class _Call:
         context: Context,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        parallel: Parallel = ALONE,
     ) -> None:
         self.executor, self.stage, self.context = executor, stage, context
-        self.args, self.kwargs = args, kwargs
+        self.args, self.kwargs, self.parallel = args, kwargs, parallel
         self.result: Any = None
         self.error: BaseException | None = None
 
+    @property
+    def name(self) -> str:
+        """The name of its task: the stage's, or a label of this call."""
+        return self.stage.label(*self.args, **self.kwargs)
 
-class _Outcome:
-    """A listener that forwards events, and remembers how the most recently reported stage ended."""
-
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-        self._last: StageFinished | StageFailed | None = None
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, StageFinished | StageFailed):
-            self._last = event
-        self._listener(event)
-
-    def following(self, listener: Listener) -> _Outcome:
-        """Forward events that come from elsewhere."""
-        self._listener = listener
-        return self
-
-    def state(self, result: Any) -> State[Any]:
-        """The state of the task that returned `result`."""
-        last = self._last
-        if isinstance(last, StageFailed):
-            return Completed(name="Failed", message=last.reason, data=result)
-        summary = last.summary if last is not None else ""
-        if last is not None and last.skipped:
-            return Completed(name="Cached", message=f"{summary}: already done", data=result)
-        return Completed(message=summary, data=result)
+    def make(self, context: Context) -> Any:
+        """Call the stage."""
+        if self.kwargs:
+            return self.stage.carry_out(context, *self.args, **self.kwargs)
+        return self.parallel.call(self.stage, context, self.args)
 
 
 @cache
@@ -146,7 +200,7 @@ def task_of(stage: Stage[..., Any]) -> Task[[_Call], Any]:
 
 def _label(parameters: dict[str, Any]) -> str:
     call: _Call = parameters["call"]
-    return call.stage.label(*call.args, **call.kwargs)
+    return call.name
 
 
 def _carry_out(call: _Call) -> Any:

@@ -24,41 +24,38 @@ def compare(
     layers: Sequence[int] = (1,),
     match: Match = "parameters",
     seeds: int = 1,
+    at_once: int = 1,
     preset: str | None = None,
     settings: Mapping[str, Any] | None = None,
     listen: Listener = ignore,
     progress: bool | None = None,
 ) -> Compared:
-    """Train architectures on one corpus, one after another, and rank them; see `charpipe run compare-architectures`,
-    whose architectures are the default. If a training fails, its row holds the error and the others continue.
+    """Train architectures on one corpus, and rank them; see `charpipe run compare-architectures`, whose architectures
+    are the default. If a training fails, its row holds the error and the others continue.
+
+    `at_once` trials run at a time; with more than one, each in a process of its own, and their events arrive as
+    `OfTrial`, from several threads.
 
     A terminal or notebook shows a progress bar; `progress` turns it on or off. Calling it again with the same
     arguments trains only what is not finished. Raises CharpipeError.
     """
-    with showing(progress, listen) as listener:
-        return _compare(corpus, archs, sizes, layers, match, seeds, preset, settings, listener)
-
-
-def _compare(
-    corpus: str,
-    archs: Sequence[str] | None,
-    sizes: Sequence[int],
-    layers: Sequence[int],
-    match: Match,
-    seeds: int,
-    preset: str | None,
-    settings: Mapping[str, Any] | None,
-    listen: Listener,
-) -> Compared:
     options: dict[str, Any] = {
         "corpus": corpus,
         "sizes": ",".join(map(str, sizes)),
         "layers": ",".join(map(str, layers)),
         "match": match,
         "seeds": seeds,
+        "at_once": at_once,
     }
     if archs is not None:
         options["arch"] = ",".join(archs)
+    with showing(progress, listen) as listener:
+        return _compare(options, preset, settings, listener)
+
+
+def _compare(
+    options: Mapping[str, Any], preset: str | None, settings: Mapping[str, Any] | None, listen: Listener
+) -> Compared:
     try:
         _, found = run_pipeline("compare-architectures", options, preset, settings, listen)
     except Incomplete as error:

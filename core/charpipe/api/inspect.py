@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from charpipe import inspection
-from charpipe.api.pipelines import open_plugins
 from charpipe.config import load_config
 from charpipe.config.files import find_project_file
 from charpipe.config.load import Resolved
+from charpipe.config.plugin_folders import open_plugins
 from charpipe.errors import CharpipeError, RunError, StoreError, UsageError
 from charpipe.inspection import passages
 from charpipe.inspection.formatting import as_json

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from charpipe.api.loaded_model import LoadedModel
-from charpipe.api.pipelines import open_plugins
 from charpipe.config import load_config
 from charpipe.config.files import find_project_file
+from charpipe.config.plugin_folders import open_plugins
 from charpipe.errors import UsageError
 from charpipe.tracking.models import find_model
 from charpipe.workspace import find_workspace

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 from charpipe.config import load_config
-from charpipe.config.load import Resolved
-from charpipe.config.ownership import check_plugin_folder
+from charpipe.config.plugin_folders import open_plugins
 from charpipe.config.validation import validate
 from charpipe.events import Listener
-from charpipe.plugins.registry import Registry
 from charpipe.stages import Context
 from charpipe.stages.recipes import run_directly
 from charpipe.workspace import find_workspace
@@ -30,13 +27,3 @@ def run_pipeline(
     pipeline = context.registry.pipeline(name)
     options = validate(pipeline.options, values, prefix=f"pipelines.{name}")
     return context, run_directly(pipeline, options, context)
-
-
-def open_plugins(resolved: Resolved) -> Registry:
-    """The installed plugins and those in the folders that the project file names."""
-    if resolved.project_file is None:
-        return Registry()
-    paths = resolved.config.plugins.paths
-    project = resolved.project_file.parent
-    folders = [project / os.path.expanduser(path) for path in paths]  # noqa: PTH111  an unknown user stays as written
-    return Registry([check_plugin_folder(folder, project) for folder in folders])

@@ -15,6 +15,7 @@ from charpipe.events import (
     Evaluated,
     Event,
     Listener,
+    OfTrial,
     StageFailed,
     StageFinished,
     StagesPlanned,
@@ -93,6 +94,9 @@ class Bar:
 
     def _take(self, event: Event) -> bool:
         match event:
+            case OfTrial(trial=trial, event=inner):  # of several at once, the one that reported last
+                self._stage = trial
+                return self._take(inner)
             case StagesPlanned(stages=stages):
                 self._trainings = dict.fromkeys(stages, False)
             case StageStarted(stage=stage):

@@ -1,4 +1,4 @@
-"""The results of `charpipe.train` and `charpipe.compare`, and their display in a session or a notebook."""
+"""The results of `charpipe.train`, `compare` and `sweep`, and their display in a session or a notebook."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import Any
 from charpipe.comparison.leaderboard import HEAD, Standing, cells_of
 from charpipe.comparison.leaderboard import table as aligned
 from charpipe.pages.notebook import block, escaped, shortened, table
+from charpipe.sweeps.sweep import SweepTrial
+from charpipe.sweeps.table import cells_of as trial_cells
+from charpipe.sweeps.table import head_of as trial_head
 
 SCORES = (
     ("test/bits_per_char", "bits per character, test"),
@@ -82,6 +85,37 @@ class Compared:
     def _repr_html_(self) -> str:
         """The leaderboard, for notebooks."""
         return f"<p><b>{escaped(self.name)}</b></p>{self.leaderboard._repr_html_()}"
+
+
+@dataclass(frozen=True, repr=False)
+class Swept:
+    """The result of a sweep: its name; the folder with `trials.csv` and `sweep.html`; its trials, best first; the
+    importance of each setting in shares of 1; and the command that trains the best trial's settings at full length."""
+
+    name: str
+    folder: Path
+    trials: tuple[SweepTrial, ...]
+    importances: Mapping[str, float]
+    command: str
+
+    @property
+    def best(self) -> SweepTrial | None:
+        """The trial with the lowest validation loss; None if none was finished."""
+        return self.trials[0] if self.trials and self.trials[0].state == "complete" else None
+
+    def __repr__(self) -> str:
+        states = [trial.state for trial in self.trials]
+        others = "".join(
+            f", {states.count(state)} {state}" for state in ("pruned", "failed") if state in states
+        )
+        best = f": best {self.best.val_loss:.4f} nats with {dict(self.best.settings)}" if self.best else ""
+        return f"<Swept {shortened(self.name, 120)}, {len(states)} trials{others}{best}>"
+
+    def _repr_html_(self) -> str:
+        """The trials, for notebooks."""
+        keys = list(dict.fromkeys(key for trial in self.trials for key in trial.settings))
+        rows = [trial_cells(trial, keys) for trial in self.trials]
+        return f"<p><b>{escaped(self.name)}</b></p>{table(trial_head(keys), rows)}"
 
 
 def _shown(row: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, get_origin
 
 import typer
 
@@ -83,14 +83,15 @@ def _command(pipeline: Pipeline, registry: Registry) -> Any:
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = []
     for name, field in pipeline.options.model_fields.items():
+        default = field.get_default(call_default_factory=True)
         shown = (
             "needed"
             if field.is_required()
-            else f"default: {'none' if field.default in (None, '') else field.default}"
+            else f"default: {'none' if default in (None, '', []) else default}"
         )
-        flag = flag_of(name)
-        option = typer.Option(None, flag, help=f"{field.description}  [{shown}]")
         annotation: Any = field.annotation
+        metavar = "TEXT" if get_origin(annotation) is list else None
+        option = typer.Option(None, flag_of(name), help=f"{field.description}  [{shown}]", metavar=metavar)
         parameters.append(inspect.Parameter(name, keyword, default=option, annotation=annotation | None))
     for name, (kind, default) in COMMON.items():
         parameters.append(inspect.Parameter(name, keyword, default=default, annotation=kind))
@@ -122,7 +123,7 @@ def _run(
         flags["train.deterministic"] = True
     resolved = load_config(pipeline=pipeline.name, preset=preset, settings=flags, overrides=set_, flags=FLAGS)
     _check_tables(resolved, registry)
-    given = {key: value for key, value in values.items() if value is not None}
+    given = {key: value for key, value in values.items() if value not in (None, [])}
     options = {**resolved.options, **given}
     for name, field in pipeline.options.model_fields.items():
         if field.is_required() and name not in options:

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from charpipe.events import Listener, Notice
-from charpipe.stages.stage import Stop
+from charpipe.stages.stop import Stop
 
 T = TypeVar("T")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)

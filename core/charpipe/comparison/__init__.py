@@ -3,6 +3,7 @@
 from charpipe.comparison.configurations import check_match, configured, is_sized, settle
 from charpipe.comparison.leaderboard import Row, Standing, baseline_rows, leaderboard, table, write_csv
 from charpipe.comparison.matching import Matched, match_parameters
+from charpipe.comparison.parallel import check_at_once, map_trials, plan_parallel, train_trials
 from charpipe.comparison.publication import Curve, comparison_folder, publish_board, validation_curve
 from charpipe.comparison.results import ComparisonResult, conclude
 from charpipe.comparison.training import row_of, train_trial
@@ -19,18 +20,22 @@ __all__ = [
     "Standing",
     "Trial",
     "baseline_rows",
+    "check_at_once",
     "check_match",
     "comparison_folder",
     "conclude",
     "configured",
     "is_sized",
     "leaderboard",
+    "map_trials",
     "match_parameters",
+    "plan_parallel",
     "publish_board",
     "row_of",
     "settle",
     "table",
     "train_trial",
+    "train_trials",
     "trials",
     "validation_curve",
     "write_csv",

@@ -10,6 +10,8 @@ import torch
 
 from charpipe.comparison.matching import match_parameters
 from charpipe.comparison.trials import Comparison, Trial, trials
+from charpipe.config.layers import Layers, expand
+from charpipe.config.schema import Config
 from charpipe.config.validation import validate
 from charpipe.errors import UsageError
 from charpipe.events import StagesPlanned
@@ -68,12 +70,25 @@ def is_sized(context: Context, arch: str) -> bool:
 
 
 def configured(context: Context, trial: Trial) -> Context:
-    """A copy of the context with the settings of this trial."""
+    """A copy of the context with the settings of this trial. Raises UsageError if they do not fit together."""
     config = context.config
+    if trial.settings:
+        own = dict(trial.settings)
+        origins = {**context.resolved.origins, **dict.fromkeys(own, "--space")}
+        resolved = dataclasses.replace(context.resolved, config=with_settings(config, own), origins=origins)
+        return dataclasses.replace(context, resolved=resolved)
     tables = {**config.architectures, trial.arch: _table(context, trial)}
     train = config.train if trial.seed is None else config.train.model_copy(update={"seed": trial.seed})
     config = config.model_copy(update={"architectures": tables, "train": train})
     return dataclasses.replace(context, resolved=dataclasses.replace(context.resolved, config=config))
+
+
+def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
+    """The settings with these, by dotted key, on top. Raises UsageError if one is invalid."""
+    layers = Layers()
+    layers.lay("", config.model_dump(exclude_unset=True))
+    layers.lay("--space", expand(settings))
+    return validate(Config, layers.values, origins=layers.origins)
 
 
 def _table(context: Context, trial: Trial) -> dict[str, Any]:
@@ -118,9 +133,13 @@ def _name(
     digest = digest_of_json(
         {
             "tokens": tokens.digest,
-            "cells": [dataclasses.asdict(trial) | {"table": _table(context, trial)} for trial in asked],
+            "cells": [_facts(trial) | {"table": _table(context, trial)} for trial in asked],
             "match": match,
             "train": settings,
         }
     )
     return f"{'-'.join([corpus, *archs])[:LONGEST_NAME]}-{digest[:6]}"
+
+
+def _facts(trial: Trial) -> dict[str, Any]:
+    return {"arch": trial.arch, "size": trial.size, "layers": trial.layers, "seed": trial.seed}

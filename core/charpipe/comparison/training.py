@@ -11,6 +11,7 @@ from statistics import median
 from charpipe import stages
 from charpipe.comparison.configurations import configured
 from charpipe.comparison.leaderboard import Row
+from charpipe.comparison.remote import REMOTE_TRIAL
 from charpipe.comparison.trials import Trial
 from charpipe.errors import InterruptedRun, one_line
 from charpipe.events import Event, StageFailed, StageFinished, StageProgress, StageStarted, TrainingStarted
@@ -26,6 +27,7 @@ SPEED = "perf/chars_per_second"
     "compare",
     "Train and score one configuration, or find the run that did.",
     label=lambda trial, *_: str(trial.name),
+    remote=REMOTE_TRIAL,
 )
 def train_trial(
     context: Context, trial: Trial, corpus: str, tokens: Made, vocabulary: Made, comparison: str = ""
@@ -116,6 +118,8 @@ class _TrialListener:
                 self.run = run
                 if self.comparison:
                     Run(self.context.workspace.runs / run).update(comparison=self.comparison)
+                if self.context.flow_run:
+                    Run(self.context.workspace.runs / run).update(prefect=dict(self.context.flow_run))
                 self.context.emit(event)
             case _:
                 self.context.emit(event)

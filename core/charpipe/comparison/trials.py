@@ -4,27 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Trial:
     """One training: `size` and `layers` are None if the architecture has no such setting, and `seed` is None if it
-    uses no random numbers."""
+    uses no random numbers. A trial of a sweep has a `number`, and `settings` of its own by dotted key."""
 
     arch: str
-    size: int | None
-    layers: int | None
-    seed: int | None
+    size: int | None = None
+    layers: int | None = None
+    seed: int | None = None
+    number: int | None = None
+    settings: tuple[tuple[str, Any], ...] = ()
 
     @property
     def title(self) -> str:
-        """`lstm 1x128`, the same for all seeds."""
+        """`lstm 1x128`, the same for all seeds; in a sweep `trial 7`."""
+        if self.number is not None:
+            return f"trial {self.number}"
         return self.arch if self.size is None else f"{self.arch} {self.layers}x{self.size}"
 
     @property
     def name(self) -> str:
         """`lstm 1x128 seed 2`."""
-        return self.title if self.seed is None else f"{self.title} seed {self.seed}"
+        return (
+            self.title if self.seed is None or self.number is not None else f"{self.title} seed {self.seed}"
+        )
 
 
 @dataclass(frozen=True)

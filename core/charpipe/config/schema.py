@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
+from charpipe.config.settings.cluster import ClusterConfig
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.config.settings.promotion import PromotionConfig
 from charpipe.config.settings.retention import RetentionConfig
@@ -54,6 +55,7 @@ class Config(Options):
     architectures: dict[str, dict[str, Any]] = Field(default_factory=dict)
     tracking: TrackingConfig = TrackingConfig()
     prefect: PrefectConfig = PrefectConfig()
+    cluster: ClusterConfig = ClusterConfig()
     promotion: PromotionConfig = PromotionConfig()
     retention: RetentionConfig = RetentionConfig()
     presets: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -61,5 +63,15 @@ class Config(Options):
     deployments: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
-SETTINGS = ("corpus", "train", "sample", "architectures", "tracking", "prefect", "promotion", "retention")
+SETTINGS = (
+    "corpus",
+    "train",
+    "sample",
+    "architectures",
+    "tracking",
+    "prefect",
+    "cluster",
+    "promotion",
+    "retention",
+)
 """The tables that presets, pipelines and `--set` may change."""

@@ -16,7 +16,8 @@ from charpipe.stages.refresh import Retraining, refresh
 from charpipe.stages.report import RetrainingVerdict, report
 from charpipe.stages.sample import Sample, sample
 from charpipe.stages.skip import Unchanged, skip
-from charpipe.stages.stage import DIRECT, Context, Executor, Retry, Stage, Stop, registered, stage
+from charpipe.stages.stage import DIRECT, Context, Executor, Parallel, Retry, Stage, registered, stage
+from charpipe.stages.stop import Stop
 from charpipe.stages.train import TrainedRun, train
 from charpipe.stages.vocabulary import learn_vocabulary
 from charpipe.stages.warm_start import WarmStart, find_warm_start
@@ -27,6 +28,7 @@ __all__ = [
     "EvaluationResult",
     "Executor",
     "Made",
+    "Parallel",
     "Promotion",
     "Retraining",
     "RetrainingVerdict",

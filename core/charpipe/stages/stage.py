@@ -11,8 +11,7 @@ A call of it goes to the context's executor, which runs it in this process, as a
 from __future__ import annotations
 
 import functools
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
@@ -23,7 +22,9 @@ from charpipe.errors import InterruptedRun, UsageError, near_match
 from charpipe.events import Event, Listener, Notice
 from charpipe.plugins.registry import Registry
 from charpipe.runs import Run
+from charpipe.stages.pool import run_at_once
 from charpipe.stages.publication import Publishing
+from charpipe.stages.stop import Stop
 from charpipe.store import Store
 from charpipe.training.group import ALONE, Group
 from charpipe.workspace import Workspace
@@ -36,17 +37,36 @@ def ignore(event: Event) -> None:
     """A listener that does nothing."""
 
 
-@dataclass
-class Stop:
-    """A stop request, from a signal or another source; training checks it between steps."""
+Arguments = tuple[Any, ...]
+Launch = Callable[["Stage[..., Any]", "Context", Arguments], Any]
+"""Makes one call of a stage."""
 
-    event: threading.Event = field(default_factory=threading.Event)
-    signal: int = 2
 
-    def request(self, signal: int) -> None:
-        """Request a stop, because of this signal."""
-        self.signal = signal
-        self.event.set()
+def _here(stage: Stage[..., Any], context: Context, arguments: Arguments) -> Any:
+    return stage.carry_out(context, *arguments)
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """How the calls of one `Executor.map` run: `at_once` at a time, on the engine `runner` ("local" is this machine).
+
+    `launch` makes one call on this machine; unset: in this process. `watch(launch, stage, context, arguments)` makes a
+    call by any launch, and may change its context.
+    """
+
+    at_once: int = 1
+    launch: Launch | None = None
+    runner: str = "local"
+    watch: Callable[[Launch, Stage[..., Any], Context, Arguments], Any] | None = None
+
+    def call(
+        self, stage: Stage[..., Any], context: Context, arguments: Arguments, launch: Launch | None = None
+    ) -> Any:
+        """Make one call, by `launch` if the executor has its own."""
+        launch = launch or self.launch or _here
+        if self.watch is None:
+            return launch(stage, context, arguments)
+        return self.watch(launch, stage, context, arguments)
 
 
 class Executor(Protocol):
@@ -56,12 +76,36 @@ class Executor(Protocol):
         """Call the stage; returns what it returns and raises what it raises."""
         ...
 
+    def map(
+        self, stage: Stage[..., R], context: Context, calls: Iterable[Arguments], parallel: Parallel
+    ) -> Iterator[tuple[Arguments, R]]:
+        """Call the stage with each of these arguments, several at a time; see `charpipe.stages.pool.run_at_once`."""
+        ...
+
 
 class Direct:
-    """Runs stages in this thread."""
+    """Runs stages in this process."""
 
     def run(self, stage: Stage[P, R], context: Context, *args: P.args, **kwargs: P.kwargs) -> R:
         return stage.carry_out(context, *args, **kwargs)
+
+    def map(
+        self, stage: Stage[..., R], context: Context, calls: Iterable[Arguments], parallel: Parallel
+    ) -> Iterator[tuple[Arguments, R]]:
+        if parallel.runner != "local":
+            raise UsageError(
+                f"--runner {parallel.runner} works only in a Prefect flow, as `charpipe run` starts one: "
+                "in Python and without Prefect's server use --runner local"
+            )
+
+        stop = context.stop.own()
+        context = replace(context, stop=stop)
+
+        def call(arguments: Arguments) -> R:
+            found: R = parallel.call(stage, context, arguments)
+            return found
+
+        return run_at_once(call, calls, parallel.at_once, stop.end)
 
 
 DIRECT = Direct()
@@ -87,6 +131,8 @@ class Context:
     publishing: Publishing = field(default_factory=Publishing)
     group: Group = ALONE
     """The workers that train together; this process is their rank 0."""
+    flow_run: Mapping[str, Any] = field(default_factory=dict)
+    """The Prefect flow run of this command, as stored with its runs; empty without Prefect."""
 
     def __post_init__(self) -> None:
         known = [name for name, stage in registered().items() if stage.forcible]
@@ -146,6 +192,28 @@ class Retry:
     seconds: tuple[int, ...]
 
 
+class Remote(Protocol):
+    """How a call of a stage is made in another process: `python -m MODULE` reads `request` from its standard input."""
+
+    module: str
+
+    def request(self, context: Context, *args: Any) -> dict[str, Any]:
+        """The call as JSON."""
+        ...
+
+    def result(self, value: Mapping[str, Any]) -> Any:
+        """What the call returns, from JSON."""
+        ...
+
+    def is_done(self, result: Any) -> bool:
+        """Whether a dry run's result is that of finished work."""
+        ...
+
+    def failed(self, reason: str, run: str, *args: Any) -> Any:
+        """The result of a call whose process died for this reason; `run` is the run that it had begun, or empty."""
+        ...
+
+
 class Stage(Generic[P, R]):
     """A registered stage. Calling it passes the call to the context's executor; `body` is the plain function."""
 
@@ -158,7 +226,9 @@ class Stage(Generic[P, R]):
         forcible: bool = False,
         retry: Retry | None = None,
         label: Callable[..., str] | None = None,
+        remote: Remote | None = None,
     ) -> None:
+        self.remote = remote
         self.body, self.name, self.summary = body, name, summary
         self.forcible, self.retry = forcible, retry
         self._label = label
@@ -166,6 +236,12 @@ class Stage(Generic[P, R]):
 
     def __call__(self, context: Context, *args: P.args, **kwargs: P.kwargs) -> R:
         return context.executor.run(self, context, *args, **kwargs)
+
+    def map(
+        self, context: Context, calls: Iterable[Arguments], parallel: Parallel
+    ) -> Iterator[tuple[Arguments, R]]:
+        """Yield each of `calls`, the arguments of one call, with its result, in order of completion."""
+        return context.executor.map(self, context, calls, parallel)
 
     def carry_out(self, context: Context, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the body, in this thread; stages that it calls are part of it."""
@@ -188,11 +264,13 @@ def stage(
     forcible: bool = False,
     retry: Retry | None = None,
     label: Callable[..., str] | None = None,
+    remote: Remote | None = None,
 ) -> Callable[[Callable[Concatenate[Context, P], R]], Stage[P, R]]:
     """Register a function as the stage `name`; `summary` describes it in a sentence.
 
     `forcible`: whether `--force` accepts it. `retry`: which errors are retried, by executors that support it.
-    `label`: names a call by its arguments, where a pipeline calls the stage several times.
+    `label`: names a call by its arguments, where a pipeline calls the stage several times. `remote`: how a call is made
+    in another process, where it can be.
     """
 
     def register(body: Callable[Concatenate[Context, P], R]) -> Stage[P, R]:
@@ -201,7 +279,7 @@ def stage(
             raise ValueError(
                 f"two stages are named {name!r}: in {other.body.__module__} and {body.__module__}"
             )
-        made = Stage(body, name, summary, forcible=forcible, retry=retry, label=label)
+        made = Stage(body, name, summary, forcible=forcible, retry=retry, label=label, remote=remote)
         _STAGES[name] = made
         return made
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from charpipe.errors import PluginError
 from charpipe.models import Model, build_model
 from charpipe.plugins.registry import Registry
-from charpipe.stages.stage import Stop
+from charpipe.stages.stop import Stop
 from charpipe.training.follower import Job, follow
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""A comparison in MLflow: a parent run with the leaderboard and the curves; the training runs are its children.
+"""A comparison or a sweep in MLflow: a parent run with a table and curves; the training runs are its children.
 
 Publishing is idempotent. A training that is part of several comparisons is a child of the last of them.
 """
@@ -54,6 +54,10 @@ class Board:
     files: Sequence[Path] = field(default_factory=tuple)
     seeded: frozenset[str] = frozenset()
     complete: bool = True
+    kind: str = "comparison"
+    """Or "sweep"."""
+    pictures: Mapping[str, str] = field(default_factory=dict)
+    """More plots: SVG by path."""
 
 
 def publish(location: Location, board: Board) -> str:
@@ -90,14 +94,14 @@ def _child(client: MlflowClient, location: Location, board: Board, run: Run) -> 
 def _parent(client: MlflowClient, location: Location, board: Board, children: Sequence[MlflowRun]) -> str:
     info = board.runs[0].info if board.runs else None
     experiment = experiment_of(client, location, board.corpus, board.experiment, info)
-    where = f"tags.`{NAME_TAG}` = '{board.name}' AND tags.`charpipe.kind` = 'comparison'"
+    where = f"tags.`{NAME_TAG}` = '{board.name}' AND tags.`charpipe.kind` = '{board.kind}'"
     found = client.search_runs([experiment], where, order_by=["attributes.start_time ASC"], max_results=1)
     if found:
         return str(found[0].info.run_id)
     started = min((child.info.start_time for child in children), default=None)
     tags = {
         NAME_TAG: board.name,
-        "charpipe.kind": "comparison",
+        "charpipe.kind": board.kind,
         "mlflow.source.name": "charpipe",
         "mlflow.source.type": "LOCAL",
     }
@@ -133,6 +137,8 @@ def _fill(client: MlflowClient, parent: str, board: Board) -> None:
         drawn = learning_curves.draw(board.curves, across)
         if drawn is not None:
             client.log_text(parent, drawn, path)
+    for path, picture in board.pictures.items():
+        client.log_text(parent, picture, path)
 
 
 def _shared_params(runs: Sequence[Run]) -> dict[str, str]:

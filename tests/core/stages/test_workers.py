@@ -10,7 +10,8 @@ from charpipe.cli.signals import until_done
 from charpipe.errors import PluginError, UsageError
 from charpipe.plugins.registry import Registry
 from charpipe.stages.plan import check_here
-from charpipe.stages.stage import Stop, ignore
+from charpipe.stages.stage import ignore
+from charpipe.stages.stop import Stop
 from charpipe.stages.workers import _model
 from charpipe.training.group import Group
 from charpipe.training.torchrun import follows, started_by_torchrun

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from charpipe.cli.output import print_json
 from charpipe.cli.views.base import View
 from charpipe.errors import Incomplete, InterruptedRun, JsonResult
-from charpipe.events import Event, Finished, Reported, StageProgress, Step
+from charpipe.events import Event, Finished, OfTrial, Reported, StageProgress, Step
 
 INTERVAL = 0.5
 """Seconds between two lines that only say how far it is."""
@@ -20,17 +20,18 @@ class JsonLinesView(View):
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._last: dict[type[Event], float] = {}
+        self._last: dict[tuple[type[Event], str], float] = {}
 
     def __call__(self, event: Event) -> None:
         """Print one event."""
-        if isinstance(event, Step | Reported | StageProgress):
-            now = time.monotonic()
-            if now - self._last.get(type(event), 0.0) < INTERVAL:
+        trial, inner = (event.trial, event.event) if isinstance(event, OfTrial) else ("", event)
+        if isinstance(inner, Step | Reported | StageProgress):
+            now, kind = time.monotonic(), (type(inner), trial)
+            if now - self._last.get(kind, 0.0) < INTERVAL:
                 return
-            self._last[type(event)] = now
+            self._last[kind] = now
         value = event.to_json()
-        if isinstance(event, Finished):
+        if isinstance(inner, Finished):
             value["event"] = "trained"  # "finished" is the last line of the whole pipeline
         with self._lock:
             print_json(value)

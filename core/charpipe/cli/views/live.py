@@ -13,6 +13,7 @@ from rich.text import Text
 
 from charpipe.cli.views.base import View
 from charpipe.cli.views.progress import Progress, StageLine, one_line, shortened
+from charpipe.cli.views.training import TrainingProgress
 from charpipe.errors import JsonResult
 from charpipe.events import Event, Notice
 
@@ -84,10 +85,11 @@ class LiveView(View):
         line = Text.assemble(
             (mark, style), f" {stage.name:<{self.progress.width}}", no_wrap=True, overflow="ellipsis"
         )
-        if stage.name == self.progress.learning and stage.state == "running" and not stage.text:
+        training = self._training(stage)
+        if training is not None:
             room = self._console.width - len(line.plain)
-            line.append(self.progress.training(self._bar(), room))
-            return [line, *self._measured(), *self._sample()]
+            line.append(training.training(_bar(training), room))
+            return [line] if self.progress.at_once else [line, *self._measured(), *self._sample()]
         text = stage.text or (stage.why if stage.state == "running" else "")
         outcome = f" {self.progress.outcome(stage):>8}" if stage.state in ("done", "cached") else ""
         room = self._console.width - len(line.plain) - len(outcome)
@@ -99,12 +101,13 @@ class LiveView(View):
         """What stands left of the texts of stages: the place of a mark and a name."""
         return " " * (self.progress.width + len("✓ "))
 
-    def _bar(self) -> str:
-        share = self.progress.share
-        if share is None:
-            return ""
-        full = round(share * BAR)
-        return "█" * full + "░" * (BAR - full)
+    def _training(self, stage: StageLine) -> TrainingProgress | None:
+        """The training that goes on in a stage, if there is one."""
+        if stage.state != "running" or stage.text:
+            return None
+        if stage.name == self.progress.learning:
+            return self.progress.now
+        return self.progress.trainings.get(stage.name)
 
     def _measured(self) -> list[Text]:
         indent = self._indent()
@@ -112,7 +115,7 @@ class LiveView(View):
         return [Text(f"{indent}{text}", "dim")] if text else []
 
     def _sample(self) -> list[Text]:
-        sampled = self.progress.sampled
+        sampled = self.progress.now.sampled
         if sampled is None:
             return []
         start = f"{self._indent()}sample at step {sampled.step:,} │ "
@@ -131,3 +134,10 @@ class LiveView(View):
         self._live.stop()
         for line in self.progress.without_told(lines):
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _bar(training: TrainingProgress) -> str:
+    if training.share is None:
+        return ""
+    full = round(training.share * BAR)
+    return "█" * full + "░" * (BAR - full)

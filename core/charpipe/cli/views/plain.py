@@ -15,6 +15,7 @@ from charpipe.events import (
     Evaluated,
     Event,
     Notice,
+    OfTrial,
     Sampled,
     StageFailed,
     StageFinished,
@@ -49,6 +50,8 @@ class PlainView(View):
 
     def _line(self, event: Event) -> str | None:
         width = self.progress.width
+        if isinstance(event, OfTrial):  # samples of several models would be read as one's
+            return None if isinstance(event.event, Sampled) else self._line(event.event)
         match event:
             case StageStarted(stage=stage, why=why):
                 return (
@@ -68,7 +71,7 @@ class PlainView(View):
                 return f"✗ {stage:<{width}}{reason}"
             case TrainingStarted():
                 count = "" if event.parameters is None else f", {event.parameters:,} parameters"
-                return f"  {self.progress.learning:<{width}}{self.progress.model}{count}"
+                return f"  {self.progress.learning:<{width}}{self.progress.now.model}{count}"
             case Evaluated():
                 line = f"{self.progress.training()}  {self.progress.measured()}".rstrip()
                 return f"  {self.progress.learning:<{width}}{line}"

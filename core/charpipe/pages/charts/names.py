@@ -39,8 +39,8 @@ class Name:
 
 def names_of(lines: Sequence[Line], levels: Sequence[ReferenceLine]) -> list[Name]:
     """The names of the curves, then of the levels."""
-    lines = [replace(one, name=_cut(one.name)) for one in lines]
-    levels = [replace(one, name=_cut(one.name)) for one in levels]
+    lines = [replace(one, name=cut(one.name)) for one in lines]
+    levels = [replace(one, name=cut(one.name)) for one in levels]
     curves = [
         Name(one.name, BOLD * len(one.name), f"curve {one.style}", f"name {one.style}") for one in lines
     ]
@@ -81,7 +81,8 @@ def legend(names: Sequence[Name], left: float, right: float, top: float) -> tupl
     return parts, ROW * rows + 8
 
 
-def _cut(name: str) -> str:
+def cut(name: str) -> str:
+    """The name, cut to LONGEST letters."""
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 

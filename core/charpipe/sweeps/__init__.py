@@ -1,0 +1,1 @@
+"""Sweeps: search the settings of one architecture with Optuna's samplers, pruners and storage."""

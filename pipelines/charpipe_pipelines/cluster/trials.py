@@ -1,0 +1,134 @@
+"""Calls of a stage as Prefect tasks on the nodes of a Ray cluster, by prefect-ray.
+
+Retries are Ray's alone: when a node is lost, Ray runs the task on another, where the trial goes on from its last
+checkpoint. Prefect does not retry these tasks, and an error of a training is no reason for either to try again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
+
+from charpipe.events import Listener, TrainingStarted, event_from_json
+from charpipe.stages import Context, Stage
+from charpipe.stages.processes import Outcome, concluded, named
+from charpipe.stages.stage import Arguments
+from charpipe_pipelines.cluster.connection import connect
+from charpipe_pipelines.cluster.mailbox import Mailbox
+from charpipe_pipelines.cluster.node import carry_out
+from charpipe_pipelines.cluster.nodes import living_nodes, room, store_url
+from charpipe_pipelines.progress import FlowProgress
+
+RETRIES = 3
+"""How often Ray runs a trial again whose node was lost."""
+POLL_SECONDS = 0.5
+SAVING_SECONDS = 120.0
+"""How long a stopped trial may take to save before it is given up."""
+
+
+class RayLaunch:
+    """Makes calls on the nodes of the cluster, in the flow run of this thread."""
+
+    def __init__(self, runner: Any, mailbox: Any, progress: FlowProgress) -> None:
+        self._runner, self._mailbox, self._progress = runner, mailbox, progress
+
+    def __call__(self, stage: Stage[..., Any], context: Context, arguments: Arguments) -> Any:
+        from prefect_ray.context import remote_options  # type: ignore[import-untyped]
+
+        name, cluster = stage.label(*arguments), context.config.cluster
+        context.check_stop(name)
+        assert stage.remote is not None, f"the stage {stage.name} cannot be run on another machine"
+        request = stage.remote.request(context, *arguments)
+        request |= {"threads": cluster.cpus_per_training, "store": store_url(context)}
+        needs = {"num_cpus": cluster.cpus_per_training, "num_gpus": cluster.gpus_per_training}
+        parameters = {
+            "module": stage.remote.module,
+            "request": request,
+            "name": name,
+            "mailbox": self._mailbox,
+        }
+        with remote_options(**needs, max_retries=RETRIES, scheduling_strategy="SPREAD"):
+            future = self._runner.submit(remote_task(stage.name, stage.summary), parameters)
+        self._progress.enter_task(name, UUID(str(future.task_run_id)))
+        outcome = self._follow(future, name, context, named(name, context.emit))
+        return concluded(stage, context, arguments, outcome)
+
+    def _follow(self, future: Any, name: str, context: Context, emit: Listener) -> Outcome:
+        """Pass on a trial's events until it has ended; returns how it ended."""
+        import ray
+
+        asked, run = 0.0, ""
+        while True:
+            done, _ = ray.wait([future.wrapped_future], timeout=POLL_SECONDS)
+            events, ended = ray.get(self._mailbox.take.remote(name))
+            for value in events:
+                event = event_from_json(value)
+                if isinstance(event, TrainingStarted):
+                    run = event.run
+                if event is not None:
+                    emit(event)
+            if ended is not None and done:
+                return Outcome(**ended)
+            if done:
+                return Outcome(reason=_reason(future), run=run)
+            if context.stop.event.is_set():
+                asked = asked or time.monotonic()
+                begun = ray.get(self._mailbox.stop.remote(name))
+                if not begun or time.monotonic() - asked > SAVING_SECONDS:
+                    ray.cancel(future.wrapped_future)
+
+
+@contextmanager
+def ray_launch(context: Context, at_once: int, progress: FlowProgress) -> Iterator[tuple[RayLaunch, int]]:
+    """A launch on the cluster of the settings, and how many calls to make at a time: as many as asked for, or, with 0,
+    as many as there is room for. Raises CharpipeError if the cluster cannot be used."""
+    connect(context.config.cluster)
+    import ray
+    from prefect_ray import RayTaskRunner  # type: ignore[import-untyped]
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    own: Any = ray.get_runtime_context().get_node_id()
+    here = NodeAffinitySchedulingStrategy(own, soft=True)
+    mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
+    try:
+        with RayTaskRunner(context.config.cluster.ray) as runner:
+            count = at_once or max(1, room(living_nodes(), context.config.cluster))
+            yield RayLaunch(runner, mailbox, progress), count
+    finally:
+        ray.kill(mailbox)
+
+
+def remote_task(name: str, summary: str) -> Task[..., Any]:
+    """The Prefect task that makes a call of a stage on a node."""
+
+    def on_node(module: str, request: Mapping[str, Any], name: str, mailbox: Any) -> Any:
+        return carry_out(module, request, name, mailbox)
+
+    return task(
+        name=name,
+        description=summary,
+        task_run_name="{name}",
+        retries=0,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )(on_node)
+
+
+def _reason(future: Any) -> str:
+    """Why a task ended without an outcome, in a sentence."""
+    import ray
+
+    try:
+        state = ray.get(future.wrapped_future)
+    except ray.exceptions.TaskCancelledError:
+        return "stopped before it began"
+    except ray.exceptions.RayError as error:
+        lost = " ".join(str(error).split())[:200]
+        return f"its node was lost, and Ray did not bring it to an end in {RETRIES + 1} tries: {lost}"
+    return " ".join(str(getattr(state, "message", state)).split())[:300]
