@@ -14,6 +14,7 @@ from charpipe.config.settings.training import TrainConfig
 from charpipe.models import Model, build_model
 from charpipe.plugin import Architecture, resolve
 from charpipe.plugins.registry import Registry
+from charpipe.training.group import ALONE, Group
 from charpipe.training.initialization import initialize
 from charpipe.training.setup import Setup
 from charpipe.training.state import State
@@ -33,6 +34,7 @@ def our_training(
     precision: str,
     engine: str,
     registry: Registry | None = None,
+    group: Group = ALONE,
     **settings: Any,
 ) -> tuple[Setup, State]:
     """The setup and the state of a training of `arch` on random characters; `settings` are further ones of training."""
@@ -42,7 +44,7 @@ def our_training(
     tokens = np.random.default_rng(0).integers(len(CHARACTERS), size=count).astype(np.uint8)
     sizes = {"batch_size": streams, "window": window, "steps": 10**6}
     chosen = TrainConfig(**sizes, device=device, precision=precision, engine=engine, **settings)
-    return initialize(model, tokens, chosen)
+    return initialize(model, tokens, chosen, group=group)
 
 
 def found_architecture(arch: str | Architecture, registry: Registry | None = None) -> Architecture:

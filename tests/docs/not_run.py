@@ -29,6 +29,8 @@ NOT_RUN = {
     "charpipe run train-and-sample --corpus hello --set store.url=s3": "needs the server of the line before",
     "pandoc": "another program, which not every machine has",
     "pdftotext": "another program, which not every machine has",
+    "torchrun": "starts processes of its own; tests/e2e/test_torchrun.py does it",
+    "OMP_NUM_THREADS=4 torchrun": "starts processes of its own; tests/e2e/test_torchrun.py does it",
     "pytest": "runs tests that need a GPU",
     "python benchmarks/": "measures for minutes, or on a GPU",
     "python tests/soak/": "runs for an hour",

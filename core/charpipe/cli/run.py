@@ -12,6 +12,7 @@ from charpipe.cli.arguments import JsonLines, Set, flag_of
 from charpipe.cli.defaults import with_default
 from charpipe.cli.environment import chosen, open_registry, open_runs, open_workspace
 from charpipe.cli.output import printed
+from charpipe.cli.workers import join, rank_0
 from charpipe.config.load import BUILT_IN, Resolved, load_config
 from charpipe.config.settings.training import TrainConfig
 from charpipe.config.validation import FLAGS, validate
@@ -19,6 +20,7 @@ from charpipe.errors import RunError, UsageError
 from charpipe.events import Notice
 from charpipe.plugin import Options, Pipeline
 from charpipe.plugins.registry import Registry
+from charpipe.training.torchrun import follows
 
 Preset = Annotated[str | None, typer.Option(help="A preset: a named set of settings.  [default: none]")]
 Steps = Annotated[
@@ -113,6 +115,8 @@ def _run(
     dry_run: bool,
     json: bool,
 ) -> None:
+    if follows():
+        return join(registry)
     flags = _flags(steps, budget, device, engine)
     if deterministic:
         flags["train.deterministic"] = True
@@ -126,7 +130,7 @@ def _run(
                 f"{flag_of(name)} is needed; for all flags, type: charpipe run {pipeline.name} --help"
             )
     checked = _options(pipeline, options, resolved, frozenset(given))
-    execute(pipeline, registry, checked, resolved, force=force, dry_run=dry_run, json=json)
+    return execute(pipeline, registry, checked, resolved, force=force, dry_run=dry_run, json=json)
 
 
 def _options(
@@ -187,9 +191,12 @@ def execute(
     from charpipe.stages.recipes import DryRunResult, lines_of, load, run
 
     load(pipeline)  # its stages are known from here on
-    with open_view(
-        json=json, pipeline=pipeline.name, options=options.model_dump(), stages=pipeline.stages
-    ) as view:
+    with (
+        rank_0() as group,
+        open_view(
+            json=json, pipeline=pipeline.name, options=options.model_dump(), stages=pipeline.stages
+        ) as view,
+    ):
         context = Context(
             open_workspace(),
             resolved,
@@ -198,9 +205,11 @@ def execute(
             force=frozenset(force),
             resume=resume,
             dry_run=dry_run,
+            group=group,
         )
+        alone = group.size == 1
         try:
-            result = until_done(lambda: run(pipeline, options, context), context.stop, view)
+            result = until_done(lambda: run(pipeline, options, context), context.stop, view, twice=alone)
         except WouldRun as would:
             view(Notice(str(would)))
             result = DryRunResult(str(would))
@@ -240,6 +249,8 @@ def resume(
 
     Steps, budget, intervals, device, precision and engine may be changed.
     """
+    if follows():
+        return join(open_registry())
     found = open_runs().find(run, use="resume")
     info, status = found.info, found.status
     if status.state == "finished":
@@ -251,4 +262,4 @@ def resume(
     registry = open_registry()
     pipeline = registry.pipeline(request["pipeline"])
     options = _options(pipeline, request["options"], resolved)
-    execute(pipeline, registry, options, resolved, force=[], dry_run=False, json=json, resume=found)
+    return execute(pipeline, registry, options, resolved, force=[], dry_run=False, json=json, resume=found)

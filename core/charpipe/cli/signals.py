@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM become a wish to stop: training saves first. A second one stops at once."""
+"""SIGINT and SIGTERM become a request to stop: training saves first. A second one stops at once."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ T = TypeVar("T")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def until_done(work: Callable[[], T], stop: Stop, emit: Listener) -> T:
+def until_done(work: Callable[[], T], stop: Stop, emit: Listener, *, twice: bool = True) -> T:
     """Do `work` in a thread of its own, while this one, the main thread, listens for signals.
+
+    Where `twice` is false, a second signal changes nothing: a launcher that gets Ctrl-C sends SIGTERM after it, and
+    SIGKILL in the end.
 
     Returns what `work` returns and raises what it raises.
     """
@@ -31,9 +34,12 @@ def until_done(work: Callable[[], T], stop: Stop, emit: Listener) -> T:
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if stop.event.is_set():
-            os._exit(128 + number)
+            if twice:
+                os._exit(128 + number)
+            return
         stop.request(number)
-        emit(Notice("stopping: the work done so far is being saved (Ctrl-C again stops at once)", "warning"))
+        more = " (Ctrl-C again stops at once)" if twice else ""
+        emit(Notice(f"stopping: the work done so far is being saved{more}", "warning"))
 
     before = {number: signal.signal(number, on_signal) for number in SIGNALS}
     try:

@@ -129,7 +129,7 @@ def _name(
     context: Context, corpus: str, archs: Sequence[str], asked: Sequence[Trial], match: str, tokens: Made
 ) -> str:
     """`tiny_shakespeare-rnn-lstm-gru-7f3a1c`."""
-    settings: Mapping[str, Any] = context.config.train.model_dump(mode="json")
+    settings: Mapping[str, Any] = context.config.train.identity()
     digest = digest_of_json(
         {
             "tokens": tokens.digest,

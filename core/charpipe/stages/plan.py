@@ -79,7 +79,7 @@ class TrainingJob:
 
     def action_with(self, changed: Mapping[str, Any]) -> Action:
         """The action with other training settings."""
-        settings = self.context.config.train.model_dump(mode="json", exclude=INCIDENTAL)
+        settings = self.context.config.train.identity(INCIDENTAL)
         settings |= {key: value for key, value in changed.items() if key in settings}
         if self.replay is not None:
             settings = {key: value for key, value in settings.items() if key not in LENGTHS}
@@ -176,7 +176,13 @@ def check_here(
     if not context.dry_run:
         check_workspace_disk(context.workspace)
     if not architecture(context, arch)[0].spec.counted:
+        context.group.check(context.config.train.shards)
         check_device(context)
+    elif context.group.size > 1:
+        raise UsageError(
+            f"{arch} is a count-based model, which one process counts by itself; nothing was done; "
+            "start one process"
+        )
     if warm_start is not None and context.resume is None:
         find_warm_start(dataclasses.replace(context, emit=lambda event: None), warm_start)
     if replay is not None:

@@ -165,7 +165,7 @@ def _settings(context: Context, wanted: str, arch: str, start: str) -> str:
             "start": start,
             "architecture": config.architectures.get(arch, {}),
             "corpus": corpus.model_dump(mode="json", include={"tokenizer", "split"}),
-            "train": config.train.model_dump(mode="json", exclude=INCIDENTAL),
+            "train": config.train.identity(INCIDENTAL),
             "promotion": config.promotion.model_dump(mode="json"),
             "code": context.registry.find("architecture", arch).provider.digest(),
         }

@@ -28,6 +28,7 @@ from charpipe.stages.publication import Publishing
 from charpipe.stages.sharing import Connected, Sharing, Tellers
 from charpipe.stages.stop import Stop
 from charpipe.store import Store
+from charpipe.training.group import ALONE, Group
 from charpipe.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -136,6 +137,8 @@ class Context:
     publishing: Publishing = field(default_factory=Publishing)
     sharing: Sharing = field(default_factory=Sharing)
     connected: Connected = field(default_factory=Connected)
+    group: Group = ALONE
+    """The workers that train together; this process is their rank 0."""
     flow_run: Mapping[str, Any] = field(default_factory=dict)
     """The Prefect flow run of this command, as stored with its runs; empty without Prefect."""
 

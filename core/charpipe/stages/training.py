@@ -122,6 +122,7 @@ def _neural_events(plan: TrainingJob, run: Run, resume: Path | None) -> Iterator
         resume=resume,
         warm_start=warm_start_checkpoint(plan.context, plan.request.warm_start) if resume is None else None,
         plan=Steps.from_json(replay.plan) if replay is not None else None,
+        group=plan.context.group,
         **_surroundings(plan, run),
     )
 

@@ -83,11 +83,18 @@ def _epoch_start(seed: int, epoch: int, unused: int) -> int:
 
 
 def fit_batches(
-    tokens: NDArray[Any], batch_size: int, window: int, seed: int, vocabulary_size: int = 1 << 32
+    tokens: NDArray[Any],
+    batch_size: int,
+    window: int,
+    seed: int,
+    vocabulary_size: int = 1 << 32,
+    *,
+    shards: int = 1,
 ) -> Batches:
-    """Batches of the size asked for, or smaller ones where the corpus is too small for it.
+    """Batches of the size asked for, or smaller ones where the corpus is too small for it: of a multiple of `shards`
+    streams.
 
-    Raises UsageError below two tokens: there is nothing to predict.
+    Raises UsageError below two tokens, where there is nothing to predict, and below one transition for each shard.
     """
     transitions = len(tokens) - 1
     if transitions < 1:
@@ -95,6 +102,11 @@ def fit_batches(
             f"the training split holds {len(tokens)} tokens, and training needs at least two; name a larger "
             "corpus, or give train a larger fraction of it (corpora.NAME.split)"
         )
-    window = min(window, transitions)
-    batch_size = min(batch_size, max(1, transitions // (window * MIN_WINDOWS)))
+    if transitions < shards:
+        raise UsageError(
+            f"the training split holds {len(tokens)} tokens, too few for {shards} shards; name a larger corpus, or "
+            "leave train.shards at 1"
+        )
+    window = min(window, transitions // shards)
+    batch_size = min(batch_size, max(1, transitions // (window * MIN_WINDOWS * shards)) * shards)
     return Batches(tokens, batch_size, window, seed, vocabulary_size=vocabulary_size)

@@ -109,8 +109,10 @@ def try_engines(
     seconds = math.inf if settings.steps is not None else parse_budget(settings.budget) * SHARE / 2
     if settings.steps is not None and settings.steps * SHARE < 2 * (TRIES + 1):
         return "fast", "this training is too short to try both engines"
-    state = network.initial_state(batches.batch_size)  # type: ignore[operator]
-    return choose_by_trial(network, precision, threads, (*batches.read(0), state), seconds)
+    streams = batches.batch_size // settings.shards
+    state = network.initial_state(streams)  # type: ignore[operator]
+    inputs, targets = (ids[:, :streams].contiguous() for ids in batches.read(0))
+    return choose_by_trial(network, precision, threads, (inputs, targets, state), seconds)
 
 
 def check_capturable(settings: TrainConfig, precision: Precision) -> None:
@@ -120,6 +122,8 @@ def check_capturable(settings: TrainConfig, precision: Precision) -> None:
         problem = f"it captures {', '.join(CAPTURABLE)}, not {settings.optimizer}"
     elif settings.schedule == "one-cycle":
         problem = "one-cycle changes the momentum from step to step"
+    elif settings.shards > 1:
+        problem = f"it captures the update of a whole batch, not of {settings.shards} shards (train.shards)"
     elif precision == "float16" and settings.optimizer == "rmsprop":
         problem = "in float16 rmsprop waits for the device at every step; use bfloat16"
     if problem is not None:

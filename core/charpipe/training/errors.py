@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,17 @@ from torch import nn
 
 from charpipe.config.settings.training import TrainConfig
 from charpipe.errors import TrainingError
+
+
+class LostWorkerError(TrainingError):
+    """Another worker of the training ended, or did not answer in time."""
+
+    def __init__(self, task: str, cause: BaseException) -> None:
+        reason = re.sub(r"\[[^]]*\] *", "", " ".join(str(cause).split())).partition(". ")[0][:100]
+        super().__init__(
+            f"another worker ended or did not answer when the workers wanted to {task} ({reason}); the last checkpoint "
+            "is kept; to continue from it, with any number of workers that divides train.shards, type: charpipe resume"
+        )
 
 
 def divergence(step: int, settings: TrainConfig) -> TrainingError:

@@ -19,7 +19,9 @@ from charpipe.models import Model
 from charpipe.plugin import Decoder, Encoding, Metric
 from charpipe.training.determinism import determinism
 from charpipe.training.errors import out_of_memory_as_training_error
+from charpipe.training.group import ALONE, Group
 from charpipe.training.initialization import initialize
+from charpipe.training.leader import leading
 from charpipe.training.monitor import Monitor
 from charpipe.training.plan import Plan
 from charpipe.training.planner import Planner
@@ -47,6 +49,7 @@ def train(
     metrics: Mapping[str, Metric] | None = None,
     tokens_per_character: float | None = None,
     plan: Plan | None = None,
+    group: Group = ALONE,
 ) -> Iterator[Event]:
     """Train `model` in place on `tokens` (one dimension, unsigned integers) and yield events.
 
@@ -56,16 +59,23 @@ def train(
     training finishes as "interrupted". `plan`, recorded by an earlier training, repeats its steps and revisions,
     however long that takes. `metrics` are computed beside
     charpipe's own; bits per character are reported where `tokens_per_character` of the validation text is known.
+    This process is rank 0 of `group`; the other workers follow it (`follower.py`).
 
     Raises UsageError, RunError, TrainingError.
     """
     started = time.perf_counter()
     with out_of_memory_as_training_error(settings), determinism(settings):
-        setup, state = initialize(model, tokens, settings, resume, warm_start)
+        setup, state = initialize(model, tokens, settings, resume, warm_start, group)
     yield from setup.notices
-    with out_of_memory_as_training_error(settings), determinism(settings), threads_for_updates(setup):
+    stopped = _stop_of_any(stop, group)
+    with (
+        out_of_memory_as_training_error(settings),
+        determinism(settings),
+        threads_for_updates(setup),
+        leading(setup, state),
+    ):
         planner = Planner(setup, state, plan)
-        yield from planner.make_plan(stop, started)
+        yield from planner.make_plan(stopped, started)
         before = time.perf_counter()
         yield _started(run, setup, state)
         started += time.perf_counter() - before  # the time that listeners take to start is not training time
@@ -82,12 +92,17 @@ def train(
             tokens_per_character=tokens_per_character,
         )
         try:
-            yield from _loop(setup, state, planner, monitor, stop)
+            yield from _loop(setup, state, planner, monitor, stopped)
         except Exception:
             yield from monitor.writer.completed(wait=True)  # a checkpoint from before the error counts
             raise
         finally:
             monitor.writer.close()
+
+
+def _stop_of_any(stop: Callable[[], bool], group: Group) -> Callable[[], bool]:
+    """Whether this worker or another one was asked to stop."""
+    return lambda: stop() or group.stop_requested
 
 
 def _loop(

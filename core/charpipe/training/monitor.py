@@ -21,6 +21,7 @@ from charpipe.models.precision import Precision
 from charpipe.plugin import Decoder, Encoding, Facts, Metric
 from charpipe.training.checkpoint_writer import CheckpointWriter
 from charpipe.training.errors import divergence, is_finite
+from charpipe.training.leader import gather_state
 from charpipe.training.metrics import REPORT_INTERVAL, Metrics, Weights
 from charpipe.training.setup import Setup
 from charpipe.training.snapshot import take_snapshot
@@ -206,9 +207,10 @@ class Monitor:
 
     def _save(self) -> Iterator[Event]:
         """Start to write a checkpoint. The event of the one before may come first. Raises TrainingError where the
-        weights are not finite."""
+        weights are not finite, or the workers disagree on them."""
         if not is_finite(self.state.network):
             raise divergence(self.state.step, self.setup.settings)
+        gather_state(self.setup, self.state)
         yield from self.writer.start(take_snapshot(self.setup, self.state, self.seconds))
         self._saved_step = self.state.step
 

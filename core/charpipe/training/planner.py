@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from charpipe.config.settings.training import TrainConfig, parse_budget
 from charpipe.events import Notice, PlanRevised
 from charpipe.training.budget import Pace, steps_within
+from charpipe.training.group import Command
 from charpipe.training.plan import Plan, Segment, rest_of
 from charpipe.training.setup import Setup
 from charpipe.training.state import State, copy_to_measure
@@ -106,9 +107,12 @@ class Planner:
         most = self._max_steps() - state.step
         if left <= 0 or most <= 0:
             return state.step
-        update = build_update(*copy_to_measure(setup, state))
         rate = setup.settings.learning_rate * 1e-3
-        return state.step + steps_within(left, lambda step: update(step, rate)["loss"].item(), most, stop)
+        setup.group.give(Command.MEASURE)
+        update = build_update(*copy_to_measure(setup, state))
+        steps = steps_within(left, lambda step: update(step, rate)["loss"].item(), most, stop)
+        setup.group.give(Command.TRAIN)
+        return state.step + steps
 
     def _restart(self, steps: int) -> None:
         """Plan `steps`, as if from the start, unless the plan has them already."""

@@ -24,6 +24,8 @@ from charpipe.training.engines import (
     requested_engine,
     try_engines,
 )
+from charpipe.training.group import ALONE, Group
+from charpipe.training.shards import check_state_by_stream
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Setup:
     """What the user should know before training starts."""
     resumed_settings: Mapping[str, Any] | None = None
     """The training settings of the checkpoint that is resumed; None in a new run."""
+    group: Group = ALONE
+    """The workers that train together."""
 
 
 def build_setup(
@@ -58,12 +62,15 @@ def build_setup(
     device: torch.device,
     precision: Precision,
     saved: Mapping[str, Any] | None = None,
+    group: Group = ALONE,
 ) -> Setup:
     """Move the network to the device and choose the engine. `saved` is the `state.json` of the checkpoint to resume.
 
-    Raises UsageError where the engine that was asked for cannot train this.
+    Raises UsageError where the engine that was asked for cannot train this, or the batch cannot be divided into shards.
     """
     network = model.network.to(device).train()
+    if settings.shards > 1:
+        check_state_by_stream(model, batches.batch_size, settings.shards)
     threads = torch.get_num_threads()
     notices: list[Notice] = []
     requested = requested_engine(settings, saved, network, device, precision)
@@ -99,6 +106,7 @@ def build_setup(
         threads=threads,
         notices=tuple(notices),
         resumed_settings=None if saved is None else {**TrainConfig().model_dump(), **saved["settings"]},
+        group=group,
     )
 
 

@@ -9,15 +9,18 @@ import math
 from collections.abc import Mapping
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from charpipe.training.cuda_graph import CapturedUpdate
 from charpipe.training.errors import divergence
-from charpipe.training.optimizers import clip_gradient, set_rates
+from charpipe.training.gradient_step import clip_and_step, loss_factor, seed_generator
+from charpipe.training.group import Command
+from charpipe.training.optimizers import set_rates
+from charpipe.training.orders import UpdateOrder
 from charpipe.training.schedules import learning_rate, momentum
 from charpipe.training.setup import Setup
+from charpipe.training.sharded_update import ShardedUpdate
 from charpipe.training.state import State
 
 FINITE_CHECK_INTERVAL = 50
@@ -44,9 +47,10 @@ def build_update(setup: Setup, state: State) -> Update:
     def update(step: int, rate: float, measure: bool = False) -> Mapping[str, Tensor]:
         nonlocal compute
         if compute is None:  # captured when it is first needed, with the state that was restored by then
-            captures = setup.engine == "cuda-graphs"
-            compute = CapturedUpdate(setup, state, optimize) if captures else _eager_update(setup, state)
-        _seed(setup.settings.seed, step, setup.device)
+            compute = _computation(setup, state)
+        seed_generator(
+            setup.device, setup.settings.seed, step
+        )  # so dropout is a pure function of (seed, step)
         measured = compute(step, rate, measure)
         if state.ema is not None:
             state.ema.update(step + 1)
@@ -54,6 +58,26 @@ def build_update(setup: Setup, state: State) -> Update:
         if checked and not math.isfinite(measured["loss"].item()):
             raise divergence(step + 1, setup.settings)
         return measured
+
+    return update
+
+
+def _computation(setup: Setup, state: State) -> Update:
+    if setup.engine == "cuda-graphs":
+        return CapturedUpdate(setup, state, optimize)
+    return _sharded_update(setup, state) if setup.settings.shards > 1 else _eager_update(setup, state)
+
+
+def _sharded_update(setup: Setup, state: State) -> Update:
+    compute = ShardedUpdate(setup, state)
+
+    def update(step: int, rate: float, measure: bool = False) -> Mapping[str, Tensor]:
+        inputs, targets = setup.batches.read(step)
+        ids = torch.cat([inputs, targets[-1:]])
+        current = momentum(setup.settings, *schedule_position(state, step))
+        order = UpdateOrder(step, rate, current, setup.batches.starts_epoch(step), ids)
+        setup.group.give(Command.UPDATE, order)
+        return compute(order, measure)
 
     return update
 
@@ -74,26 +98,9 @@ def optimize(
 ) -> dict[str, Tensor]:
     """Forward, backward and the optimizer's step on inputs and targets, int64 [T, B]. Returns what an update does."""
     state.optimizer.zero_grad(set_to_none=True)
-    factor = len(inputs) if setup.settings.loss == "sum" else 1
     # truncated backpropagation: the numbers of the recurrent state are carried on, its gradient is not
-    loss, state.recurrent = setup.loss_and_grad(inputs, targets, state.recurrent, factor)
-    state.scaler.unscale_(state.optimizer)
-    grad_norm = clip_gradient(state.network, setup.settings, measure=measure)
-    state.scaler.step(state.optimizer)
-    state.scaler.update()
-
-    state.loss_sum[0] += loss
-    state.loss_sum[1] += 1
-    return {"loss": loss} if grad_norm is None else {"loss": loss, "grad_norm": grad_norm}
-
-
-def _seed(seed: int, step: int, device: torch.device) -> None:
-    """Seed PyTorch's generator, so that dropout is a pure function of (seed, step)."""
-    number = int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0])
-    if device.type == "cpu":
-        torch.default_generator.manual_seed(number)  # torch.manual_seed records its caller at every step
-    else:
-        torch.manual_seed(number)
+    loss, state.recurrent = setup.loss_and_grad(inputs, targets, state.recurrent, loss_factor(setup))
+    return clip_and_step(setup, state, loss, measure)
 
 
 def schedule_position(state: State, step: int) -> tuple[float, int]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from collections.abc import Collection
+from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from charpipe.errors import UsageError
 from charpipe.plugin import Options
@@ -29,6 +30,7 @@ FREE = frozenset(
 """Settings that may change when a run is resumed."""
 MAX_COUNT = 10**12
 """Of anything that is counted in steps or passes: more than any machine makes."""
+MAX_SHARDS = 1024
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BUDGET = re.compile(r"(?:\d+(?:\.\d+)?\s*[smhd]?\s*)+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
@@ -51,6 +53,13 @@ class TrainConfig(Options):
     batch_size: int = Field(32, ge=1, le=65536, description="streams of the corpus read side by side")
     window: int = Field(
         64, ge=1, le=65536, description="tokens between truncations of backpropagation through time"
+    )
+    shards: int = Field(
+        1,
+        ge=1,
+        le=MAX_SHARDS,
+        description="equal parts of the batch, each with its own gradient; several workers divide them among "
+        "themselves, and any number of workers gives the same model",
     )
 
     # Length
@@ -153,6 +162,22 @@ class TrainConfig(Options):
     keep_checkpoints: int = Field(
         2, ge=1, le=MAX_COUNT, description="latest checkpoints to keep; the best one is always kept"
     )
+
+    def identity(self, exclude: Collection[str] = ()) -> dict[str, Any]:
+        """The settings as JSON, without those in `exclude`, for the digest of a training. `shards` is left out where it
+        is 1, so that trainings of releases without it keep their digest."""
+        found = self.model_dump(mode="json", exclude=set(exclude))
+        if self.shards == 1:
+            del found["shards"]
+        return found
+
+    @field_validator("shards")
+    @classmethod
+    def _shards_divide_the_batch(cls, value: int, info: ValidationInfo) -> int:
+        batch_size = info.data.get("batch_size")
+        if batch_size is not None and batch_size % value:
+            raise ValueError(f"the shards have equal size, so it must divide train.batch_size, {batch_size}")
+        return value
 
     @field_validator("budget")
     @classmethod

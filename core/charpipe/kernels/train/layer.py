@@ -61,6 +61,8 @@ class RecurrentLayer:
         self.inputs = matrix(len(self.cell.input_gates)) if number else None
         self.dropout, self.locked = dropout
         self.seeds: Sequence[int] = (0, 0)
+        self.streams = (0, 0)
+        """The number of the window's first stream in the whole batch, and the streams in that: see `Dropout`."""
         # what is added to the gates: of the first layer one row a token, of the others the biases alone
         self.table = torch.zeros(0)
         self.grad_table = torch.zeros(0)
@@ -184,7 +186,12 @@ class RecurrentLayer:
     def _apply_dropout(self, shard: BatchShard, values: Tensor, out: Tensor) -> None:
         spec = (self.dtype, self.units, self.dropout, self.locked, shard.block_sizes)
         compile_kernel(self.processor, Dropout, *spec)(
-            *shard.window, shard.first, self.seeds[1], shard.address(values), shard.address(out)
+            *shard.window,
+            self.streams[0] + shard.first,
+            self.streams[1],
+            self.seeds[1],
+            shard.address(values),
+            shard.address(out),
         )
 
     # --- after it ---

@@ -26,11 +26,18 @@ class CompiledLossAndGrad:
 
     @torch.no_grad()
     def __call__(
-        self, ids: Tensor, targets: Tensor, state: Mapping[str, Tensor], factor: float = 1.0
+        self,
+        ids: Tensor,
+        targets: Tensor,
+        state: Mapping[str, Tensor],
+        factor: float = 1.0,
+        streams: tuple[int, int] | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Where these are some streams of a batch, `streams` are the number of the first, and the streams in the batch:
+        with the same seed of PyTorch's generator all have the dropout masks of the whole batch."""
         net, targets = self._net, targets.contiguous()
         net.allocate(len(ids), ids.shape[1], self._threads)
-        rows = net.begin(ids, state)
+        rows = net.begin(ids, state, streams)
         net.pack(torch.randint(2**32, (len(net.layers), 2)).tolist())
         net.head.scale.fill_(factor / ids.numel())
         run_parallel(

@@ -54,10 +54,15 @@ class CompiledNetwork:
         self.head.allocate(steps, batch_size, len(self.shards))
         self._allocated_for = steps, batch_size, threads
 
-    def begin(self, ids: Tensor, state: Mapping[str, Tensor]) -> Tensor:
-        """Set the inputs, int64 [T, B], and the state before them. Returns the inputs' rows of the input table."""
+    def begin(
+        self, ids: Tensor, state: Mapping[str, Tensor], streams: tuple[int, int] | None = None
+    ) -> Tensor:
+        """Set the inputs, int64 [T, B], and the state before them. Returns the inputs' rows of the input table.
+
+        Where they are part of a batch, `streams` are the number of the first stream in it, and the streams in it."""
         rows, table = self.input_table.look_up(ids)
         for layer in self.layers:
+            layer.streams = streams or (0, ids.shape[1])
             layer.begin(state, None if layer.number else table)
         return rows
 

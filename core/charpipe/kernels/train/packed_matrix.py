@@ -62,7 +62,7 @@ class PackedMatrix:
             blocks = RowBlocks.of(self.gates * self.units, 1)
             kernel = compile_kernel(processor, Dropout, FLOAT32, self.inputs, dropout, False, blocks.sizes)
             self._apply_dropout = lambda seed, address: kernel(
-                1, 0, *blocks.counts, 0, seed, address, address
+                1, 0, *blocks.counts, 0, 0, seed, address, address
             )
         self._pack_rows = compile_kernel(processor, PackRows, dtype, *full, registers)
         if training:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +14,23 @@ from charpipe.models.precision import Precision, autocast
 
 Forward = Callable[[Tensor, State], tuple[Tensor, State]]
 """ids int64 [T, B] and state -> logits [T, B, V] and the state after, through which gradients flow."""
-LossAndGrad = Callable[[Tensor, Tensor, State, float], tuple[Tensor, State]]
-"""ids and targets int64 [T, B], the state before them and a factor -> the mean loss, nats per token, and the state
-after. The gradient times the factor is left in each parameter's `grad`, which must be None before."""
+
+
+class LossAndGrad(Protocol):
+    """ids and targets int64 [T, B], the state before them and a factor -> the mean loss, nats per token, and the state
+    after. The gradient times the factor is left in each parameter's `grad`, which must be None before.
+
+    Where these are some streams of a batch, `streams` are the number of the first, and the streams in the batch. The
+    engine `fast` gives them the dropout masks of the whole batch; others draw from PyTorch's generator."""
+
+    def __call__(
+        self,
+        ids: Tensor,
+        targets: Tensor,
+        state: State,
+        factor: float,
+        streams: tuple[int, int] | None = None,
+    ) -> tuple[Tensor, State]: ...
 
 
 def plain_forward(network: nn.Module, device: torch.device, precision: Precision) -> Forward:
@@ -32,7 +47,13 @@ def plain_forward(network: nn.Module, device: torch.device, precision: Precision
 def autograd_loss_and_grad(forward: Forward, scaler: torch.amp.GradScaler | None = None) -> LossAndGrad:
     """Cross entropy of a forward pass, and its gradient by autograd; `scaler` is the gradient scaler for float16."""
 
-    def loss_and_grad(ids: Tensor, targets: Tensor, state: State, factor: float) -> tuple[Tensor, State]:
+    def loss_and_grad(
+        ids: Tensor,
+        targets: Tensor,
+        state: State,
+        factor: float,
+        streams: tuple[int, int] | None = None,
+    ) -> tuple[Tensor, State]:
         logits, after = forward(ids, state)
         loss = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
         scaled = loss * factor

@@ -9,10 +9,13 @@ from charpipe.kernels.train.codegen.tiles import Window
 
 
 class Dropout:
-    """The kernel `dropout(window, first stream, seed, values, out)`: values [rows, units] times the dropout mask of
-    probability `p`; out may be values. `locked`: a stream has the same mask at every step (variational dropout)."""
+    """The kernel `dropout(window, first stream, streams, seed, values, out)`: values [rows, units] times the dropout
+    mask of probability `p`; out may be values. `locked`: a stream has the same mask at every step (variational
+    dropout).
 
-    ARGUMENTS = Window.ARGUMENTS + 4
+    The mask is that of stream `first stream` and those after it, of `streams` in the whole batch."""
+
+    ARGUMENTS = Window.ARGUMENTS + 5
 
     def __init__(
         self, processor: Processor, dtype: DType, units: int, p: float, locked: bool, sizes: tuple[int, ...]
@@ -20,7 +23,7 @@ class Dropout:
         self.builder = KernelBuilder(processor, self.ARGUMENTS)
         self.dtype, self.units, self.p, self.locked = dtype, units, p, locked
         self.window = Window(self.builder, sizes)
-        self.first_stream, self.seed, *addresses = self.builder.arguments[Window.ARGUMENTS :]
+        self.first_stream, self.streams, self.seed, *addresses = self.builder.arguments[Window.ARGUMENTS :]
         self.values, self.out = map(self.builder.pointer, addresses)
 
     def llvm_ir(self) -> str:
@@ -34,11 +37,11 @@ class Dropout:
         def block(first: Int, count: int) -> None:
             for i in range(count):
                 stream = first + i
-                # the mask's index counts all streams of the batch, not this shard's alone
+                # the mask's index counts all streams of the batch, not only those in this memory
                 if self.locked:
                     self._row(first_row + stream, stream + self.first_stream)
                 else:
-                    self._row(first_row + stream, first_row + stream + self.first_stream)
+                    self._row(first_row + stream, t * self.streams + stream + self.first_stream)
 
         self.window.each_block(block)
 
