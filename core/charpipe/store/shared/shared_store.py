@@ -63,6 +63,10 @@ class SharedStore:
         """The answer of the backend to `question`; `default` if the store does not answer."""
         return self._ask(lambda notes: question(self._backend), default)
 
+    def open(self) -> None:
+        """Check the store, and push what earlier commands could not; every other question does so as well."""
+        self._ask(lambda notes: None, None)
+
     def find(self, action: Action) -> Record | None:
         """The record of an action that some machine has carried out."""
         return self.ask(lambda backend: records.read(backend, action.digest), None)
@@ -104,8 +108,9 @@ class SharedStore:
         except DamagedObjectError:
             return False
 
-    def use(self, action: Action) -> None:
-        """Record that a result in the local store is in use, and push it if the shared store lacks it."""
+    def use(self, action: Action, digest: str) -> None:
+        """Record that a result in the local store is in use, and push it if the shared store lacks it. If the shared
+        store has another result of this action, that one holds: the local record goes."""
 
         def used(notes: Notes) -> None:
             if notes.is_fresh(action.digest):
@@ -113,6 +118,9 @@ class SharedStore:
             found = records.read(self._backend, action.digest)
             if found is None:
                 self._pushes(notes).late(action.digest)
+            elif found["object"] != digest:
+                (self._root / records.FOLDER / f"{action.digest}.json").unlink(missing_ok=True)
+                notes.remove_unpushed(action.digest)
             else:
                 marks.mark(self._backend, str(found["object"]))
                 notes.remove_unpushed(action.digest)
@@ -185,7 +193,10 @@ class SharedStore:
             yield
         finally:
             del self._connection.leases[name]
-            lease.release()
+            if self.is_lost:
+                lease.abandon()
+            else:
+                lease.release()
 
     def history(self, stage: str, subject: str) -> list[Record]:
         """The records of a stage for a subject, by its name in the index, from all machines."""
