@@ -10,6 +10,7 @@ import typer
 from charpipe.cli.arguments import JsonObject, Set
 from charpipe.cli.environment import open_registry, open_workspace, settings
 from charpipe.cli.output import print_json, print_table
+from charpipe.config.load import Resolved
 
 
 def gc(
@@ -24,7 +25,10 @@ def gc(
     from charpipe.retention.collection import collect
     from charpipe.stages.units import size
 
-    config = settings(set_).config
+    resolved = settings(set_)
+    config = resolved.config
+    if config.store.url is not None and not dry_run:
+        _push_unpushed(resolved)
     removed = collect(open_workspace(), config.retention, dry_run=dry_run, tracking=config.tracking)
     if config.store.url is not None:
         from charpipe.retention.shared_store import collect_shared
@@ -44,3 +48,17 @@ def gc(
         typer.echo(f"{size(total, 'B')} {'would be freed' if dry_run else 'freed'}: {counted}")
     elif not dry_run:
         typer.echo("There is nothing to remove.")
+
+
+def _push_unpushed(resolved: Resolved) -> None:
+    """Push to the shared store what earlier commands could not, before anything is removed here."""
+    from charpipe.events import Event, Notice
+    from charpipe.stages import Context
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Notice):
+            typer.echo(event.message, err=True)
+
+    shared = Context(open_workspace(), resolved, open_registry(), emit=listen).store.shared
+    assert shared is not None
+    shared.open()

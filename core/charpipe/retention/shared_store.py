@@ -91,6 +91,8 @@ class _Collection:
         self._backend, self._clock, self._lease = backend, clock, lease
         self._limit = max(policy.keep_days * DAY, policy.grace_hours * HOUR)
         self._began = clock.now()
+        self._gone: set[str] = set()
+        """The actions whose results are gone, or going."""
 
     def everything(self) -> Iterator[Removed]:
         content = _Content.of(self._backend)
@@ -105,7 +107,7 @@ class _Collection:
             yield from self._remove_records(digest, content)
         for folder in LEFTOVERS:
             old = [entry for entry in self._backend.list(folder) if self._is_old(entry.modified, DAY)]
-            yield from self._remove_all(folder, old, "left by a process that was killed")
+            yield from self._remove_all("leftover", folder, old, "left by a process that was killed")
         yield from self._leases(content)
 
     def _needed(self, content: _Content) -> set[str]:
@@ -132,7 +134,10 @@ class _Collection:
             return
         yield from self._remove_records(digest, content)
         yield from self._remove_all(
-            f"objects/{digest}", files, "no run or model needs it, and no machine has used it lately"
+            "object",
+            f"objects/{digest}",
+            files,
+            "no run or model needs it, and no machine has used it lately",
         )
         self._delete([marks.key_of(digest)])
 
@@ -158,6 +163,7 @@ class _Collection:
             stored = self._backend.read(key)
             if stored is not None and digest.encode() in stored.data:
                 keys.append(key)
+            self._gone.add(action)
             keys += [f"index/objects/{digest}/{action}.json", *content.index.get(action[:16], ())]
         if keys:
             self._delete(keys)
@@ -166,19 +172,19 @@ class _Collection:
 
     def _leases(self, content: _Content) -> Iterator[Removed]:
         """Remove leases of actions whose results are gone, unless they were used lately."""
-        there = {action for actions in content.actions.values() for action in actions}
+        there = {action for actions in content.actions.values() for action in actions} - self._gone
         entries = [
             entry
             for entry in self._backend.list("leases/actions/")
             if entry.key.rpartition("/")[2].removesuffix(".json") not in there
             and self._is_old(entry.modified, max(self._limit, DAY))
         ]
-        yield from self._remove_all("leases/actions", entries, "an unused lease")
+        yield from self._remove_all("lease", "leases/actions", entries, "an unused lease")
 
-    def _remove_all(self, path: str, entries: list[Entry], why: str) -> Iterator[Removed]:
+    def _remove_all(self, kind: str, path: str, entries: list[Entry], why: str) -> Iterator[Removed]:
         if entries:
             self._delete(entry.key for entry in entries)
-            yield Removed("shared", f"{self._backend.url}/{path}", sum(entry.bytes for entry in entries), why)
+            yield Removed(kind, f"{self._backend.url}/{path}", sum(entry.bytes for entry in entries), why)
 
     def _delete(self, keys: Iterable[str]) -> None:
         if self._lease is not None:

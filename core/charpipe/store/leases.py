@@ -92,7 +92,8 @@ class Lease:
             stored = self._backend.read(self._key)
             found = None if stored is None else read_holder(stored.data, self._key)
             if stored is None or found is None or found.nonce != self._holder.nonce or found.released:
-                by = "nobody holds it now" if found is None or found.released else f"{found} took over"
+                is_other = found is not None and found.nonce != self._holder.nonce
+                by = f"{found} took over" if is_other else "it was given up"
                 self._lost = (
                     f"the lease of {self.title} has passed, since this process did not renew it within "
                     f"{self._holder.seconds:g} s; {by}, so nothing more was written; type the same command again"

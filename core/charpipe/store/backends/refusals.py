@@ -77,5 +77,7 @@ def _words(text: str) -> str:
             text = text.replace(value, HIDDEN)
     line = next((one for one in text.splitlines() if one.strip()), "no reason given")
     line = re.sub(r"\?[^\s]*", "", redact(line))
-    line = re.sub(r"^Generic \w+ error: ", "", line)
+    line = re.sub(
+        r"^Generic \w+ error: |Error performing (\w+ \S+|list request).*? - |HTTP error: ", "", line
+    )
     return " ".join(line.split())[:MAX_WORDS].rstrip(" -:.")

@@ -63,6 +63,10 @@ class SharedStore:
         """The answer of the backend to `question`; `default` if the store does not answer."""
         return self._ask(lambda notes: question(self._backend), default)
 
+    def open(self) -> None:
+        """Check the store, and push what earlier commands could not; every other question does so as well."""
+        self._ask(lambda notes: None, None)
+
     def find(self, action: Action) -> Record | None:
         """The record of an action that some machine has carried out."""
         return self.ask(lambda backend: records.read(backend, action.digest), None)

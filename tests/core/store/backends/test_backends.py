@@ -161,8 +161,9 @@ def test_server_that_does_not_answer_is_unreachable(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
     there = open_backend(StoreConfig(url="s3://charpipe/team", endpoint="http://127.0.0.1:1"))
-    with pytest.raises(StoreUnreachableError, match=r"^s3://charpipe/team does not answer \(") as caught:
+    with pytest.raises(StoreUnreachableError) as caught:
         there.read("a")
+    assert str(caught.value) == "s3://charpipe/team does not answer (error sending request)"
     assert "very-secret" not in str(caught.value)
 
 
