@@ -43,8 +43,8 @@ class ObjectStorageServer:
     def start(self) -> None:
         self.ports = self.ports or _free_ports()
         words = [str(find_server()), "mini", f"-dir={self.folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
-        words += [f"-bucket={BUCKET}", "-s3.autoCreateBucket=false", "-s3.port.iceberg=0", "-webdav=false"]
-        words += ["-master.telemetry=false", "-admin.ui=false"]
+        words += [f"-bucket={BUCKET}", "-s3.autoCreateBucket=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+        words += ["-webdav=false", "-master.telemetry=false", "-admin.ui=false"]
         words += [f"-{name}={port}" for name, port in self.ports.items()]
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(

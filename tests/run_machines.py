@@ -123,7 +123,12 @@ def stop_after(step: int, context: Context) -> Context:
 
 def weights(run: Run) -> str:
     """The digest of the model and the optimizer state of a run's last checkpoint."""
+    return digest_of_weights(run.checkpoint("last"))
+
+
+def digest_of_weights(checkpoint: Path) -> str:
+    """The digest of the model and the optimizer state of a checkpoint."""
     found = hashlib.sha256()
     for name in ("model.safetensors", "optimizer.safetensors"):
-        found.update((run.checkpoint("last") / name).read_bytes())
+        found.update((checkpoint / name).read_bytes())
     return found.hexdigest()

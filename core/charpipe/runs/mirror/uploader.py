@@ -90,12 +90,7 @@ class Uploader:
         if self._lost is not None:
             raise self._lost
         if not self._complete:
-            self._notify(
-                Notice(
-                    f"{self._run.name} is not whole in {self._url}; it is kept here, and the next command pushes it; "
-                    f"to do that now, type: charpipe runs sync {self._run.name}"
-                )
-            )
+            self._tell_what_is_missing()
         return self._complete
 
     def _warn(self) -> None:
@@ -105,6 +100,18 @@ class Uploader:
             self._notify(
                 Notice(f"{self.trouble}; training goes on, and what it makes is pushed later", "warning")
             )
+
+    def _tell_what_is_missing(self) -> None:
+        """Tell that the store has not got all, with the reason if it was not told before."""
+        told, self._warned = self._warned, True
+        reason = "" if told else f"{self.trouble}; "
+        self._notify(
+            Notice(
+                f"{reason}{self._run.name} is not whole in {self._url}; it is kept here, and the next command pushes "
+                f"it; to do that now, type: charpipe runs sync {self._run.name}",
+                "info" if told else "warning",
+            )
+        )
 
     def _work(self) -> None:
         pause, failing_since = RETRY_SECONDS, 0.0
