@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from charpipe.cli.environment import open_workspace, settings
-from charpipe.runs import Run, find_run, list_runs
+from charpipe.cli.environment import open_runs, open_workspace, settings
+from charpipe.runs import Run, list_runs
 from charpipe.tracking import TrackingConfig, locate
 from charpipe.tracking.pages import base_url, comparison_link, experiment_link, link, mlflow_server
 from charpipe_pipelines.orphans import mark_killed_runs
@@ -29,7 +29,7 @@ def ui(
     """Start MLflow's and Prefect's servers if need be, and open their pages."""
     workspace, config = open_workspace(), settings().config
     location = locate(config.tracking, workspace.mlflow)
-    chosen = [find_run(workspace.runs, name) for name in run]
+    chosen = [open_runs().find(name) for name in run]
     base = base_url(location, workspace.logs)
     last = _last_tracked(list_runs(workspace.runs))
     if len(chosen) > 1:

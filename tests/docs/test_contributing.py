@@ -51,7 +51,7 @@ def follow(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 
 
 def test_recipes_are_those_that_are_followed_here() -> None:
-    assert set(FILES) == {"relu_rnn", "excess", "count_documents", "hello_command"}
+    assert set(FILES) == {"relu_rnn", "excess", "count_documents", "hello_command", "memory_store"}
 
 
 def test_architecture_conforms_and_trains(follow: Callable[[str], None]) -> None:
@@ -97,3 +97,31 @@ def test_command_runs(follow: Callable[[str], None], capfd: pytest.CaptureFixtur
     follow("hello_command")
     assert main(["greet", "--name", "you"]) == 0
     assert capfd.readouterr().out == "hello you\n"
+
+
+def test_storage_backend_is_shared(follow: Callable[[str], None], capfd: pytest.CaptureFixture[str]) -> None:
+    follow("memory_store")
+    words = ["run", "retrain", "--dry-run"]
+    assert main([*words, "--corpus", "mine.txt", "--set", "store.url=memri://team"]) == 2
+    assert "did you mean 'memory'?" in capfd.readouterr().err
+    encode = [
+        "run",
+        "train-and-sample",
+        "--corpus",
+        "mine.txt",
+        "--arch",
+        "ngram",
+        "--set",
+        "tracking.enabled=false",
+    ]
+    assert main([*encode, "--set", "store.url=memory://team", *SMALL]) == 0
+    content = sys.modules["memory_store"].STORES["memory://team"].content
+    assert {key.partition("/")[0] for key in content} >= {
+        "objects",
+        "actions",
+        "lineage",
+        "index",
+        "leases",
+        "marks",
+    }
+    assert main(["gc", "--set", "store.url=memory://team", "--dry-run"]) == 0

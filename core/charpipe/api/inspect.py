@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from charpipe import inspection
-from charpipe.api.pipelines import open_plugins
+from charpipe.api.pipelines import open_plugins, open_runs
 from charpipe.config import load_config
 from charpipe.config.files import find_project_file
 from charpipe.config.load import Resolved
@@ -28,6 +28,7 @@ from charpipe.pages.notebook import escaped, shortened
 from charpipe.plugins.registry import Registry
 from charpipe.runs import Run
 from charpipe.runs.given_text import GivenText, read_given_text
+from charpipe.runs.library import RunLibrary
 from charpipe.runs.uniform_baseline import warn_about_text
 from charpipe.store.atomic import write_text
 from charpipe.text import open_tokens
@@ -120,7 +121,8 @@ def inspect(
             f"the kind {kind!r} says which units to search for, but nothing is searched; leave one out"
         )
     asked = kind_named(kind) if kind is not None else None
-    loaded = find_model(run, workspace, registry, resolved.config.tracking, which)
+    runs = open_runs(resolved)
+    loaded = find_model(run, workspace, registry, resolved.config.tracking, which, runs)
     known = _run(workspace, loaded.name)
     predictor = loaded.predictor(device)
     units = count(inspection.groups(predictor))
@@ -128,7 +130,7 @@ def inspect(
     given = None
     if file is not None:
         given = read_given_text(file, loaded, workspace, resolved, strict=strict, most=max(shown, searched))
-    texts = _texts(workspace, known, loaded, given, shown, searched)
+    texts = _texts(runs, known, loaded, given, shown, searched)
     report(f"reading {len(texts.shown):,} characters of {texts.source}, {units:,} units")
     reading = inspection.read(predictor, loaded.encoding, texts.shown)
     found, notices = None, [*texts.notices, *_warnings(workspace, loaded, reading)]
@@ -181,7 +183,7 @@ def _run(workspace: Workspace, name: str) -> Run | None:
 
 
 def _texts(
-    workspace: Workspace,
+    runs: RunLibrary,
     run: Run | None,
     loaded: Loaded,
     given: GivenText | None,
@@ -197,7 +199,7 @@ def _texts(
     advice = f"give a file: charpipe inspect {loaded.name} FILE"
     if run is None:
         raise RunError(f"the texts of {loaded.name} are not in this workspace; {advice}")
-    folder = workspace.store / "objects" / run.info.inputs.get("tokens", "")
+    folder = runs.obtain(run.info.inputs.get("tokens", ""))
     splits = {}
     for name in ("val", "test", "train"):
         with contextlib.suppress(StoreError):

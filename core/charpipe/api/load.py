@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from charpipe.api.loaded_model import LoadedModel
-from charpipe.api.pipelines import open_plugins
+from charpipe.api.pipelines import open_plugins, open_runs
 from charpipe.config import load_config
-from charpipe.config.files import find_project_file
 from charpipe.errors import UsageError
 from charpipe.tracking.models import find_model
-from charpipe.workspace import find_workspace
 
 
 def load(run: str = "last", which: str = "best", *, device: str = "auto") -> LoadedModel:
     """Load the model of a run: `run` is its name, a unique prefix of it, an MLflow run id, `last`, `best:CORPUS` or
     `champion:CORPUS`; `which` is the "best" or "last" checkpoint.
 
-    Searches the workspace of the current project, then the MLflow that its settings name. Raises CharpipeError.
+    Searches the workspace of the current project, then the shared store and the MLflow that its settings name.
+    Raises CharpipeError.
     """
     resolved = load_config()
-    workspace = find_workspace(find_project_file())
-    registry = open_plugins(resolved)
+    registry, runs = open_plugins(resolved), open_runs(resolved)
     if which not in ("best", "last"):
         raise UsageError(f"there is no {which!r} checkpoint; give best or last")
-    loaded = find_model(run, workspace, registry, resolved.config.tracking, which)
+    loaded = find_model(run, runs.workspace, registry, resolved.config.tracking, which, runs)
     return LoadedModel(loaded, registry.all("decoder"), device)

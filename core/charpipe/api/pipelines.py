@@ -12,8 +12,11 @@ from charpipe.config.ownership import check_plugin_folder
 from charpipe.config.validation import validate
 from charpipe.events import Listener
 from charpipe.plugins.registry import Registry
+from charpipe.runs.library import RunLibrary, library_of
 from charpipe.stages import Context
 from charpipe.stages.recipes import run_directly
+from charpipe.stages.stage import ignore
+from charpipe.tracking.relocation import relocate
 from charpipe.workspace import find_workspace
 
 
@@ -30,6 +33,13 @@ def run_pipeline(
     pipeline = context.registry.pipeline(name)
     options = validate(pipeline.options, values, prefix=f"pipelines.{name}")
     return context, run_directly(pipeline, options, context)
+
+
+def open_runs(resolved: Resolved, notify: Listener = ignore) -> RunLibrary:
+    """The runs of the current project, and of the shared store if its settings name one."""
+    workspace = find_workspace(resolved.project_file)
+    relocate(workspace.root / "mlflow")
+    return library_of(workspace, resolved.config.store, open_plugins(resolved), notify)
 
 
 def open_plugins(resolved: Resolved) -> Registry:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from charpipe.api.pipelines import open_runs
 from charpipe.config import load_config
 from charpipe.config.files import find_project_file
 from charpipe.config.load import Resolved
 from charpipe.errors import CharpipeError, UsageError
 from charpipe.reports.report import report as page_of
-from charpipe.runs import Run, find_run
+from charpipe.runs import Run
 from charpipe.store.atomic import write_text
 from charpipe.tracking import locate
 from charpipe.tracking.attachments import attach
@@ -30,7 +31,7 @@ def report(run: str = "last", output: str | Path | None = None) -> Path:
 def write(run: str, output: str | Path | None, resolved: Resolved) -> tuple[Path, str | None]:
     """Like `report`; also returns the reason if the page could not be logged to MLflow."""
     workspace = find_workspace(find_project_file())
-    found = find_run(workspace.runs, run, use="model")
+    found = open_runs(resolved).find(run, use="model")
     place = Path(output).expanduser() if output is not None else found.folder / FILE
     if place.is_dir():
         place /= f"{found.name}.html"

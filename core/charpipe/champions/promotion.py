@@ -1,7 +1,8 @@
 """Promote a model to champion: store a copy, switch to it in one step, then log the decision.
 
 A process that ends at any point leaves either the old champion or the new one, complete. Callers of `promote`,
-`decline` or `roll_back` hold `deciding`, so that two decisions never run concurrently.
+`decline` or `roll_back` hold `deciding`, so that two decisions never run concurrently. With a shared store the switch
+is a compare-and-swap there, and the workspace follows it.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from charpipe.champions.audit import append, sealed
 from charpipe.champions.records import Champion, damage, kept, versions
@@ -23,6 +24,9 @@ from charpipe.store.atomic import publish_folder, write_json
 from charpipe.store.digest import digest_of_file, digest_of_json
 from charpipe.store.locks import exclusive
 from charpipe.workspace import Workspace
+
+if TYPE_CHECKING:
+    from charpipe.champions.shared import SharedChampions
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,15 @@ def deciding(
     corpus: str,
     on_wait: Callable[[str], None] = lambda holder: None,
     while_waiting: Callable[[], None] = lambda: None,
+    shared: SharedChampions | None = None,
 ) -> Iterator[None]:
-    """Hold the lock for decisions about a corpus's champion; first logs the decision of a process that ended before
-    it could."""
-    with exclusive(champion_folder(workspace, corpus) / "promotion.lock", on_wait, while_waiting):
+    """Hold the lock for decisions about a corpus's champion, and the lease of the shared store; first logs the
+    decision of a process that ended before it could."""
+    with ExitStack() as stack:
+        lock = champion_folder(workspace, corpus) / "promotion.lock"
+        stack.enter_context(exclusive(lock, on_wait, while_waiting))
+        if shared is not None:
+            stack.enter_context(shared.deciding(corpus, on_wait, while_waiting))
         with suppress(RunError):
             state = read_state(workspace, corpus)
             if state is not None:
@@ -70,10 +79,12 @@ def promote(
     *,
     by: str,
     splits: Path | None = None,
+    shared: SharedChampions | None = None,
 ) -> Champion:
     """Make `candidate` the champion because of the decision `account`; `splits` is its splits.parquet.
 
-    Raises RunError if it cannot be stored; the champion does not change.
+    Raises RunError if it cannot be stored, ChampionChangedError if another machine changed the champion of the shared
+    store meanwhile; the champion does not change.
     """
     corpus = candidate.corpus
     state = read_state(workspace, corpus)
@@ -101,7 +112,10 @@ def promote(
     withdrawn = tuple(model for model in state.withdrawn if model != version.model) if state else ()
     try:
         _keep(workspace, candidate, version, splits)
-        _switch(workspace, version, before, line, max(number, state.last if state else 0), withdrawn)
+        if shared is not None:
+            shared.push_version(version)
+        last = max(number, state.last if state else 0)
+        _switch(workspace, version, before, line, last, withdrawn, shared)
     except (OSError, StoreError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise RunError(
@@ -109,22 +123,34 @@ def promote(
             f"{'the champion is still ' + before.run if before else 'there is still no champion'}; its run is "
             f"intact: make room, then type: charpipe models promote {candidate.run}"
         ) from error
-    append(workspace, corpus, line)
+    _log(workspace, corpus, line, shared)
     return kept(workspace, version)
 
 
 def decline(
-    workspace: Workspace, candidate: Candidate, account: Mapping[str, Any], *, by: str
+    workspace: Workspace,
+    candidate: Candidate,
+    account: Mapping[str, Any],
+    *,
+    by: str,
+    shared: SharedChampions | None = None,
 ) -> dict[str, Any]:
     """Log that `candidate` was not promoted; returns the line of the audit log."""
     state = read_state(workspace, candidate.corpus)
     before = state.champion if state else None
     line = _line(candidate.corpus, account, by, before, None, candidate)
-    append(workspace, candidate.corpus, line)
+    _log(workspace, candidate.corpus, line, shared)
     return line
 
 
-def roll_back(workspace: Workspace, corpus: str, to: int | None = None, *, by: str = "user") -> Champion:
+def roll_back(
+    workspace: Workspace,
+    corpus: str,
+    to: int | None = None,
+    *,
+    by: str = "user",
+    shared: SharedChampions | None = None,
+) -> Champion:
     """Make the previous champion the champion again, or version `to`.
 
     The version that is rolled back from stays stored, and is promoted again only by hand. Raises UsageError if there
@@ -138,6 +164,8 @@ def roll_back(workspace: Workspace, corpus: str, to: int | None = None, *, by: s
         state = None  # the record is damaged; the stored versions are not
     known = {version.version: version for version in versions(workspace, corpus)}
     target = _target(corpus, state, known, to)
+    if shared is not None:
+        shared.pull_version(corpus, target)
     if (wrong := damage(kept(workspace, target))) is not None:
         raise RunError(
             f"version {target.version} of {corpus} is damaged: {wrong}; the champion stays as it is; "
@@ -152,8 +180,8 @@ def roll_back(workspace: Workspace, corpus: str, to: int | None = None, *, by: s
     withdrawn.pop(target.model, None)
     last = max([state.last if state else 0, *known])
     older = known.get(target.replaced) if target.replaced is not None else None
-    _switch(workspace, target, older, line, last, tuple(withdrawn))
-    append(workspace, corpus, line)
+    _switch(workspace, target, older, line, last, tuple(withdrawn), shared)
+    _log(workspace, corpus, line, shared)
     return kept(workspace, target)
 
 
@@ -201,8 +229,9 @@ def _switch(
     line: dict[str, Any],
     last: int,
     withdrawn: tuple[str, ...],
+    shared: SharedChampions | None,
 ) -> None:
-    """Switch the champion to a version, atomically."""
+    """Switch the champion to a version, atomically: in the shared store first, if there is one."""
     state = ChampionState(
         schema=SCHEMA,
         corpus=version.corpus,
@@ -214,10 +243,18 @@ def _switch(
         last=last,
         withdrawn=withdrawn,
     )
+    if shared is not None:
+        shared.switch(state)
     write_json(
         champion_folder(workspace, version.corpus) / "champion.json",
         state.model_dump(mode="json", by_alias=True),
     )
+
+
+def _log(workspace: Workspace, corpus: str, line: dict[str, Any], shared: SharedChampions | None) -> None:
+    append(workspace, corpus, line)
+    if shared is not None:
+        shared.record(corpus, line)
 
 
 def _next(workspace: Workspace, corpus: str, state: ChampionState | None) -> int:

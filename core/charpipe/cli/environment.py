@@ -6,12 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from charpipe.config.files import find_project_file, read_toml
 from charpipe.config.load import Resolved, load_config
 from charpipe.config.ownership import check_plugin_folder
 from charpipe.config.validation import FLAGS
 from charpipe.errors import UsageError
+from charpipe.events import Event, Notice
 from charpipe.plugins.registry import Registry
+from charpipe.runs.library import RunLibrary, library_of
 from charpipe.workspace import Workspace, find_workspace
 
 
@@ -31,8 +35,37 @@ def open_registry() -> Registry:
 
 
 def open_workspace() -> Workspace:
-    """The workspace of the project in reach."""
-    return find_workspace(find_project_file())
+    """The workspace of the project in reach. If it was moved, its MLflow follows."""
+    workspace = find_workspace(find_project_file())
+    if (workspace.root / "mlflow").is_dir():
+        from charpipe.tracking.relocation import relocate
+
+        relocate(workspace.root / "mlflow")
+    return workspace
+
+
+def open_runs(resolved: Resolved | None = None) -> RunLibrary:
+    """The runs of the project in reach, and of the shared store if its file names one."""
+    workspace = open_workspace()
+    if resolved is None:
+        project_file = find_project_file()
+        if project_file is None or "store" not in _read_leniently(project_file):
+            return RunLibrary(workspace)
+        resolved = settings()
+    return library_of(workspace, resolved.config.store, open_registry(), print_notice)
+
+
+def print_notice(event: Event) -> None:
+    """Print a notice on stderr; other events are ignored."""
+    if isinstance(event, Notice):
+        typer.echo(f"charpipe: {event.message}", err=True)
+
+
+def _read_leniently(project_file: Path) -> Mapping[str, Any]:
+    try:
+        return read_toml(project_file)
+    except UsageError:
+        return {}  # a command that needs no settings works without
 
 
 def settings(overrides: Sequence[str] = (), **flags: Any) -> Resolved:

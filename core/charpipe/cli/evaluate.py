@@ -8,11 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from charpipe.cli.arguments import Checkpoint, Device, JsonObject, RunName, Set, Strict
-from charpipe.cli.environment import open_registry, open_workspace, settings
+from charpipe.cli.environment import open_registry, open_runs, open_workspace, settings
 from charpipe.cli.model_input import find_model, read_text, skipped_json
 from charpipe.cli.output import print_json, print_pairs
 from charpipe.errors import UsageError
-from charpipe.runs import find_run
 from charpipe.runs.uniform_baseline import warn_about, warn_about_text
 from charpipe.store.paths import printable
 
@@ -90,11 +89,11 @@ def _score_file(
     }
 
 
-def _tokens_of(run: str) -> tuple[Any, Path]:
-    """A run, and the folder of the tokens it was trained on."""
-    workspace = open_workspace()
-    found = find_run(workspace.runs, run, use="model")
-    return found, workspace.store / "objects" / found.info.inputs["tokens"]
+def _tokens_of(run: str, which: str | None = None) -> tuple[Any, Path]:
+    """A run, with a checkpoint if one is asked for, and the folder of the tokens it was trained on."""
+    runs = open_runs()
+    found = runs.find(run, use="model", checkpoint=which)
+    return found, runs.obtain(found.info.inputs["tokens"])
 
 
 def _trained_on(run: str) -> Any:
@@ -113,7 +112,7 @@ def _score_splits(run: str, which: str, device: str, full: bool, dynamic: bool) 
     from charpipe.stages.baselines import recorded_baselines
     from charpipe.text import open_tokens
 
-    found, folder = _tokens_of(run)
+    found, folder = _tokens_of(run, which)
     if not folder.is_dir():
         raise UsageError(
             f"the tokens of {found.name} are gone; give a file: charpipe evaluate {found.name} FILE"

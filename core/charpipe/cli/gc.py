@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from charpipe.cli.arguments import JsonObject, Set
-from charpipe.cli.environment import open_workspace, settings
+from charpipe.cli.environment import open_registry, open_workspace, settings
 from charpipe.cli.output import print_json, print_table
 
 
@@ -17,12 +17,20 @@ def gc(
     set_: Set = [],  # noqa: B006
     json: JsonObject = False,
 ) -> None:
-    """Remove old runs, results and temporary files that nothing refers to, by the rules of the [retention] table."""
+    """Remove old runs, results and temporary files that nothing refers to, by the rules of the [retention] table.
+
+    With a shared store, also what no machine has used there for retention.keep_days.
+    """
     from charpipe.retention.collection import collect
     from charpipe.stages.units import size
 
     config = settings(set_).config
     removed = collect(open_workspace(), config.retention, dry_run=dry_run, tracking=config.tracking)
+    if config.store.url is not None:
+        from charpipe.retention.shared_store import collect_shared
+
+        backend = open_registry().open_store(config.store)
+        removed += collect_shared(backend, config.retention, config.store.lease_seconds, dry_run=dry_run)
     total = sum(one.bytes for one in removed)
     if json:
         print_json({"dry_run": dry_run, "bytes": total, "removed": [vars(one) for one in removed]})

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from charpipe.cli.environment import open_registry, open_workspace
+from charpipe.cli.environment import open_registry, open_runs, open_workspace
 from charpipe.errors import UsageError
 
 
@@ -16,7 +16,8 @@ def find_model(run: str, which: str, resolved: Any) -> Any:
 
     if which not in ("best", "last"):
         raise UsageError(f"--checkpoint {which!r} is neither best nor last")
-    return models.find_model(run, open_workspace(), open_registry(), resolved.config.tracking, which)
+    runs = open_runs(resolved)
+    return models.find_model(run, runs.workspace, open_registry(), resolved.config.tracking, which, runs)
 
 
 def read_text(file: str, loaded: Any, resolved: Any, strict: bool) -> Any:

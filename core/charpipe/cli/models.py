@@ -12,12 +12,10 @@ from charpipe.champions.references import corpus_of
 from charpipe.champions.state import read_state
 from charpipe.cli.arguments import JsonArray, JsonObject
 from charpipe.cli.defaults import with_default
-from charpipe.cli.environment import open_registry, open_workspace, settings
+from charpipe.cli.environment import open_registry, open_runs, open_workspace, print_notice, settings
 from charpipe.cli.output import print_json, print_pairs, print_table
 from charpipe.config.settings.training import TrainConfig
 from charpipe.errors import RunError, UsageError, near_match
-from charpipe.events import Event, Notice
-from charpipe.runs import find_run
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -44,6 +42,7 @@ def show_all(
 ) -> None:
     """List the models that became champion of their corpus and are kept."""
     workspace = open_workspace()
+    open_runs().refresh_champions()
     known = corpora(workspace)
     corpus = meant(workspace, corpus) if corpus is not None else None
     if corpus is not None and corpus not in known:
@@ -87,6 +86,7 @@ def _rows(workspace: Any, corpus: str) -> list[dict[str, Any]]:
 def show(corpus: Corpus, json: JsonObject = False) -> None:
     """Show the champion of a corpus: its run, its scores, and the decisions that led to it."""
     workspace = open_workspace()
+    open_runs().refresh_champions()
     corpus = meant(workspace, corpus_of(corpus))
     state = read_state(workspace, corpus)
     if state is None:
@@ -131,8 +131,8 @@ def promote(
     from charpipe.stages.promote import promote_run
 
     context = _context(device)
-    found = find_run(context.workspace.runs, run, use="model")
-    tokens = context.store.object(found.info.inputs.get("tokens", ""))
+    found = context.runs.find(run, use="model", checkpoint="best")
+    tokens = context.store.obtain(found.info.inputs.get("tokens", ""), "promote")
     if not (tokens / "splits.parquet").is_file():
         raise RunError(
             f"the tokens of {found.name}, on which it would be compared, are gone; the champion stays; make them "
@@ -163,6 +163,7 @@ def rollback(
     from charpipe.stages.promote import roll_back
 
     context = _context(None)
+    context.runs.refresh_champions()
     corpus, known = meant(context.workspace, corpus_of(corpus)), corpora(context.workspace)
     if corpus not in known:
         raise UsageError(f"{corpus!r} has no champion{near_match(corpus, known)}")
@@ -177,9 +178,4 @@ def _context(device: str | None) -> Any:
     from charpipe.stages import Context
 
     resolved = settings(train__device=device)
-    return Context(open_workspace(), resolved, open_registry(), emit=_print_notice)
-
-
-def _print_notice(event: Event) -> None:
-    if isinstance(event, Notice):
-        typer.echo(f"charpipe: {event.message}", err=True)
+    return Context(open_workspace(), resolved, open_registry(), emit=print_notice)

@@ -10,7 +10,7 @@ import typer
 
 from charpipe.cli.arguments import JsonLines, Set, flag_of
 from charpipe.cli.defaults import with_default
-from charpipe.cli.environment import chosen, open_registry, open_workspace
+from charpipe.cli.environment import chosen, open_registry, open_runs, open_workspace
 from charpipe.cli.output import printed
 from charpipe.config.load import BUILT_IN, Resolved, load_config
 from charpipe.config.settings.training import TrainConfig
@@ -19,7 +19,6 @@ from charpipe.errors import RunError, UsageError
 from charpipe.events import Notice
 from charpipe.plugin import Options, Pipeline
 from charpipe.plugins.registry import Registry
-from charpipe.runs import find_run
 
 Preset = Annotated[str | None, typer.Option(help="A preset: a named set of settings.  [default: none]")]
 Steps = Annotated[
@@ -240,7 +239,7 @@ def resume(
 
     Steps, budget, intervals, device, precision and engine may be changed.
     """
-    found = find_run(open_workspace().runs, run, use="resume")
+    found = open_runs().find(run, use="resume")
     info, status = found.info, found.status
     if status.state == "finished":
         raise RunError(

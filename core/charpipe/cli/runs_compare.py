@@ -10,11 +10,10 @@ import typer
 
 from charpipe.cli.arguments import JsonObject
 from charpipe.cli.defaults import spelled
-from charpipe.cli.environment import open_workspace
+from charpipe.cli.environment import open_runs
 from charpipe.cli.output import GAP, PROSE, cell, cell_len, print_json, print_table, terminal_width
 from charpipe.errors import UsageError
 from charpipe.reports.side_by_side import CURVE, WIDTH, side_by_side, sparkline
-from charpipe.runs import find_run
 
 if TYPE_CHECKING:
     from charpipe.reports.side_by_side import SideBySide
@@ -28,8 +27,8 @@ def compare(
     json: JsonObject = False,
 ) -> None:
     """Compare runs: scores, the settings in which they differ, and learning curves."""
-    folder = open_workspace().runs
-    found = {run.name: run for run in (find_run(folder, wanted, use="model") for wanted in runs)}
+    library = open_runs()
+    found = {run.name: run for run in (library.find(wanted, use="model") for wanted in runs)}
     if len(found) < 2:
         raise UsageError("comparing takes two runs or more; type: charpipe runs list")
     compared = side_by_side(list(found.values()))

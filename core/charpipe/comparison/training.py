@@ -18,6 +18,7 @@ from charpipe.reports.history import read_history
 from charpipe.runs import Run
 from charpipe.stages import Context, Made, TrainRequest, WouldRun, stage
 from charpipe.stages.run_results import publish
+from charpipe.stages.shared_runs import push_results
 
 SPEED = "perf/chars_per_second"
 
@@ -59,6 +60,7 @@ def train_trial(
         run.update(comparison=comparison)
     if context.publishing.is_due(run.name):
         publish(own, run)
+    push_results(own, run)
     row = row_of(run, trial, evaluated.metrics, evaluated.warning is not None)
     listener.finish(row)
     return row

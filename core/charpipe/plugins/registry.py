@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pluggy
 from pydantic import BaseModel
@@ -33,11 +33,9 @@ from charpipe.plugins.specs import (
     StorageBackend,
     Tokenizer,
 )
+from charpipe.store.backends import Backend, Opener, open_backend
+from charpipe.store.backends.opening import Settings
 from charpipe.store.digest import digest_of_package
-
-if TYPE_CHECKING:
-    from charpipe.store.backends import Backend, Opener
-    from charpipe.store.backends.opening import Settings
 
 KINDS: Mapping[str, type[Any]] = {
     "architecture": Architecture,
@@ -218,8 +216,6 @@ class Registry:
 
     def open_store(self, config: Settings) -> Backend:
         """The backend that a `[store]` table names. Raises UsageError if no plugin has the scheme of its URL."""
-        from charpipe.store.backends import open_backend
-
         return open_backend(config, {name: _opener(spec) for name, spec in self.all("store").items()})
 
     def notify(self, event: Event) -> None:

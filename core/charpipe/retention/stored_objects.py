@@ -15,6 +15,7 @@ from charpipe.retention.file_facts import freed_bytes, modified
 from charpipe.retention.removal import PREFIX, Removed, Remover
 from charpipe.store import Store
 from charpipe.store.atomic import publish_folder
+from charpipe.store.unpushed import unpushed_actions
 
 
 def remove_objects(remover: Remover) -> Iterator[Removed]:
@@ -27,7 +28,9 @@ def remove_objects(remover: Remover) -> Iterator[Removed]:
         by_object[record["object"]].append(path)
         key = (record["action"]["stage"], record["subject"])
         newest[key] = max(newest.get(key, ("", "")), (str(record["made"]), record["object"]))
+    waiting = unpushed_actions(store.root)  # for a shared store, which does not have them yet
     needed = remover.kept.objects | {digest for _, digest in newest.values()}
+    needed |= {record["object"] for path, record in records if path.stem in waiting}
     for folder in sorted((store.root / "objects").glob("[0-9a-f]*")):
         if folder.name not in needed:
             yield from _remove_object(remover, folder, by_object.get(folder.name, []))

@@ -16,6 +16,7 @@ from charpipe.config.files import find_project_file
 from charpipe.config.identity import spoken
 from charpipe.errors import RunError, UsageError, near_match
 from charpipe.runs.folder import Run
+from charpipe.runs.shared_record import read_record
 from charpipe.runs.titles import run_title, seeded_title, short_name
 from charpipe.workspace import Workspace
 
@@ -97,9 +98,8 @@ def _last(runs: list[Run], use: Use) -> Run:
     """The newest run that fits `use`. Raises RunError if there is none."""
     if not runs:
         raise RunError("there is no run yet; type: charpipe run train-and-sample --corpus hello")
-    fits = {"any": lambda run: True, "model": has_model, "resume": is_resumable}[use]
     for run in reversed(runs):
-        if fits(run):
+        if fits(run, use):
             return run
     if use == "resume":
         raise RunError(
@@ -112,13 +112,27 @@ def _last(runs: list[Run], use: Use) -> Run:
     )
 
 
+def fits(run: Run, use: Use) -> bool:
+    """Whether a run fits `use`."""
+    return {"any": lambda run: True, "model": has_model, "resume": is_resumable}[use](run)
+
+
 def has_model(run: Run) -> bool:
-    """Whether a run has a checkpoint to sample from."""
+    """Whether a run has a checkpoint to sample from, here or in the shared store."""
     try:
         run.checkpoint("best")
     except RunError:
-        return False
+        return _is_elsewhere(run)
     return True
+
+
+def _is_elsewhere(run: Run) -> bool:
+    """Whether the run's checkpoints are in the shared store."""
+    record = read_record(run.folder)
+    try:
+        return record is not None and not record.mine and run.status.last is not None
+    except RunError:
+        return False
 
 
 def is_resumable(run: Run) -> bool:

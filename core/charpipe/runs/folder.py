@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from charpipe.errors import RunError
+from charpipe.runs.shared_record import read_record
 from charpipe.store.atomic import write_json
 
 SCHEMA = "charpipe.run/1"
@@ -158,7 +159,7 @@ class Run:
 
     @property
     def status(self) -> Status:
-        """The run's status. A run recorded as running whose lock is free was killed: its state is `interrupted`."""
+        """The run's status. A run recorded as running that no process trains was killed: its state is `interrupted`."""
         status = self._recorded()
         if status.state == "running" and not self.is_busy():
             status.state = "interrupted"
@@ -179,7 +180,12 @@ class Run:
         write_json(self.folder / "status.json", status.model_dump())
 
     def is_busy(self) -> bool:
-        """Whether a process holds the run's lock, that is, trains it now."""
+        """Whether a process trains the run now: here, or on another machine as far as the shared store was read."""
+        record = read_record(self.folder)
+        return self.is_locked() or (record is not None and record.is_leased)
+
+    def is_locked(self) -> bool:
+        """Whether a process of this machine holds the run's lock."""
         lock = self._lock()
         try:
             lock.acquire(timeout=0)
@@ -221,6 +227,13 @@ class Run:
                 f"the checkpoint {entry['path']} of {self.name} is gone; type: charpipe resume {self.name}"
             )
         return folder
+
+    def has_checkpoint(self, which: str = "best") -> bool:
+        """Whether the "best" or "last" checkpoint is in this folder."""
+        try:
+            return self.checkpoint(which).is_dir()
+        except RunError:
+            return False
 
     def result(self, stage: str, digest: str) -> dict[str, Any] | None:
         """The stored result of `stage` for the action `digest`, or None."""

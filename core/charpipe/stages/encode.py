@@ -6,8 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from charpipe.stages.lineage import alone
 from charpipe.stages.objects import Made, build, progress_of, recorded
-from charpipe.stages.splits import division_before, earlier_tokens, split_settings
+from charpipe.stages.splits import (
+    Division,
+    division_before,
+    earlier_tokens,
+    recorded_splits,
+    split_settings,
+)
 from charpipe.stages.stage import Context, stage
 from charpipe.stages.units import size
 from charpipe.store import Action
@@ -26,11 +33,13 @@ def encode(context: Context, wanted: str, documents: Made, vocabulary: Made) -> 
     split = split_settings(context, name, config, documents)
     inputs = {"documents": documents.digest, "vocabulary": vocabulary.digest}
     settings = {"split": split.model_dump()}
-    before = division_before(context, name, inputs, settings)
-    division = before or earlier_tokens(context, name, documents, settings)
-    if division.by is not None:
-        inputs["divided"] = division.by
-    action = Action("encode", VERSION, inputs, settings, {config.tokenizer.name: provided.provider.digest()})
+
+    def divided() -> tuple[Action, Division]:
+        before = division_before(context, name, inputs, settings)
+        division = before or earlier_tokens(context, name, documents, settings)
+        by = {} if division.by is None else {"divided": division.by}
+        code = {config.tokenizer.name: provided.provider.digest()}
+        return Action("encode", VERSION, inputs | by, settings, code), division
 
     def make(folder: Path) -> Mapping[str, Any]:
         from charpipe.text import encode, load_vocabulary
@@ -40,12 +49,18 @@ def encode(context: Context, wanted: str, documents: Made, vocabulary: Made) -> 
         )
         progress = progress_of(context, "encode")
         salt = split.salt or name
-        earlier = division.earlier
+        earlier = recorded_splits(context, division)
         return encode(
             context.path(documents), encoding, split, folder, salt=salt, earlier=earlier, progress=progress
         )
 
-    made = build(context, action, make, name, _summary)
+    action, division = divided()
+    if context.store.shared is None or context.dry_run or context.store.find(action) is not None:
+        made = build(context, action, make, name, _summary)
+    else:
+        with alone(context, name):
+            action, division = divided()
+            made = build(context, action, make, name, _summary)
     for part, share in (("val", split.val), ("test", split.test)):
         if share and not made.facts["tokens"][part]:
             context.notice(f"the corpus is too small or too uneven: its {part} split is empty", "warning")

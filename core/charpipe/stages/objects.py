@@ -50,7 +50,7 @@ def recorded_object(context: Context, stage: str) -> Made | None:
     digest = inputs.get({"ingest": "documents", "encode": "tokens"}.get(stage, stage))
     if digest is None:
         return None
-    folder = context.store.object(digest)
+    folder = context.store.obtain(digest, stage)
     try:
         manifest = read_manifest(folder)
     except StoreError:
@@ -77,10 +77,12 @@ class _Build(Computation[Made]):
         self._subject, self._summary = subject, summary
 
     def find(self) -> Found[Made]:
-        store = self._context.store
-        built = store.find(self._action)
+        store, is_dry = self._context.store, self._context.dry_run
+        built = store.find(self._action, pull=not is_dry)
         if built is not None:
             return Found(self._result(built))
+        if is_dry and store.shared is not None and store.shared.find(self._action) is not None:
+            return Found(work="pull", why=f"it is in {store.shared.url}")
         return Found(why=store.why(self._action, self._subject))
 
     def make(self) -> Made:

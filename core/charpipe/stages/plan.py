@@ -106,6 +106,8 @@ class TrainingJob:
         """A new run of this plan, with its own copy of the vocabulary."""
         corpus, config = self.context.corpus(self.request.corpus)
         name = new_name(corpus, self.request.arch)
+        while self.context.runs.is_taken(name):
+            name = new_name(corpus, self.request.arch)
         vocabulary = (self.context.path(self.vocabulary) / "vocabulary.json").read_bytes()
         return Run.create(self.context.workspace.runs / name, self._info(name, corpus, config), vocabulary)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from charpipe.champions import audit, promotion
+from charpipe.champions.errors import ChampionChangedError
 from charpipe.champions.promotion import Candidate
 from charpipe.champions.records import Champion, champion
 from charpipe.champions.state import read_state
@@ -82,7 +83,9 @@ def _deciding(context: Context, corpus: str) -> AbstractContextManager[None]:
     def wait(holder: str) -> None:
         context.notice(f"promote: waiting for {holder}")
 
-    return promotion.deciding(context.workspace, corpus, wait, lambda: context.check_stop("promote"))
+    return promotion.deciding(
+        context.workspace, corpus, wait, lambda: context.check_stop("promote"), context.champions
+    )
 
 
 class _Decision(Computation[Promotion]):
@@ -98,7 +101,16 @@ class _Decision(Computation[Promotion]):
         return Found(known, _why(context, candidate), "compare it with the champion")
 
     def make(self) -> Promotion:
-        return _decide(self._context, self._candidate, self._tokens, self._by, self._anyway)
+        while True:
+            try:
+                return _decide(self._context, self._candidate, self._tokens, self._by, self._anyway)
+            except (
+                ChampionChangedError
+            ):  # this process lost its lease meanwhile: decide against the new champion
+                self._context.check_stop("promote")
+                shared = self._context.champions
+                if shared is not None:
+                    shared.settle(self._candidate.corpus)
 
     def summary(self, result: Promotion) -> str:
         return f"{result.run if result.promoted else 'not promoted'}: {result.reason}"
@@ -109,10 +121,13 @@ class _Decision(Computation[Promotion]):
 
 def roll_back(context: Context, corpus: str, to: int | None = None, *, by: str = "user") -> Champion:
     """Roll back to the champion before the present one (or to version `to`); see `charpipe.champions.roll_back`."""
+    shared = context.champions
     with promotion.deciding(
-        context.workspace, corpus, lambda holder: context.notice(f"waiting for {holder}")
+        context.workspace, corpus, lambda holder: context.notice(f"waiting for {holder}"), shared=shared
     ):
-        found = promotion.roll_back(context.workspace, corpus, to, by=by)
+        if shared is not None:
+            shared.pull_all(corpus)
+        found = promotion.roll_back(context.workspace, corpus, to, by=by, shared=shared)
         state = read_state(context.workspace, corpus)
     if state is not None:
         before = (state.decision.get("champion") or {}).get("run")
@@ -164,10 +179,10 @@ def _decide(context: Context, candidate: Candidate, tokens: Path, by: str, anywa
     account["key"] = _key(context, candidate, tokens.name, present.model if present else None)
     if account["promoted"]:
         splits = tokens / "splits.parquet"
-        promotion.promote(workspace, candidate, account, by=by, splits=splits)
+        promotion.promote(workspace, candidate, account, by=by, splits=splits, shared=context.champions)
         state = read_state(workspace, corpus)
         return _promotion(candidate, state.decision if state else account)
-    line = promotion.decline(workspace, candidate, account, by=by)
+    line = promotion.decline(workspace, candidate, account, by=by, shared=context.champions)
     return _promotion(candidate, line, champion=present.run if present else None)
 
 
@@ -225,7 +240,7 @@ def _overlap(
 ) -> tuple[Any, str | None]:
     from charpipe.champions.overlap import Overlap
 
-    old = context.store.object(present.inputs.get("tokens", ""))
+    old = context.store.obtain(present.inputs.get("tokens", ""), "promote")
     try:
         return Overlap(present.splits.parent, old, theirs, tokens, ours), None
     except StoreError:

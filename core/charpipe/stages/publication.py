@@ -23,6 +23,10 @@ class Publishing:
         """Record that a run has scores or samples that MLflow lacks."""
         self._changed.add(run)
 
+    def has_changed(self, run: str) -> bool:
+        """Whether a run has scores or samples that this command has added."""
+        return run in self._changed
+
     def is_due(self, run: str) -> bool:
         """Whether to publish a run now."""
         return run in self._changed and not self._is_lost

@@ -8,7 +8,7 @@ from typing import Literal
 
 from charpipe.champions.records import Champion, champion
 from charpipe.errors import CorpusError, RunError, StoreError
-from charpipe.runs import Run, readable_runs
+from charpipe.runs import Run
 from charpipe.stages.ingest import refresh_source
 from charpipe.stages.network import DOWNLOAD
 from charpipe.stages.objects import Made, recorded_object
@@ -62,6 +62,7 @@ def refresh(context: Context, wanted: str, arch: str, start: Literal["champion",
     no decision is made against an unreadable champion.
     """
     name, _ = context.corpus(wanted)
+    context.runs.champion_of(name)
     present = champion(context.workspace, name)
     unfinished = context.resume or _unfinished(context, wanted, arch, name)
     if unfinished is not None:
@@ -127,11 +128,7 @@ def _unfinished(context: Context, wanted: str, arch: str, corpus: str) -> Run | 
     """The newest retraining of this corpus, if it was interrupted and would still be the same."""
     if context.force or context.dry_run:
         return None
-    runs = [
-        run
-        for run in readable_runs(context.workspace.runs)
-        if run.info.corpus == corpus and run.info.request.get("pipeline") == PIPELINE
-    ]
+    runs = context.runs.of_corpus(corpus, PIPELINE)
     if not runs or not _was_cut_off(runs[-1]):
         return None
     return runs[-1] if _is_same(context, wanted, arch, runs[-1]) else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from charpipe.config.settings.training import TrainConfig
 from charpipe.errors import RunError, UsageError
-from charpipe.runs import Run, RunInfo, find_run
+from charpipe.runs import Run, RunInfo
 from charpipe.training.checkpoints import plan_of
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def check_replay(context: Context, corpus: str, arch: str, wanted: str) -> None:
             "a replay is as long as the run that it replays; leave --steps and --budget out (train.steps, train.budget)"
         )
     name, _ = context.corpus(corpus)
-    run = find_run(context.workspace.runs, wanted, use="model")
+    run = context.runs.find(wanted, use="model", checkpoint="last")
     info = run.info
     if info.corpus != name:
         raise UsageError(
@@ -88,7 +88,7 @@ def find_replay(
         return _resumed(context, context.resume)
     if wanted is None:
         return None
-    run = find_run(context.workspace.runs, wanted, use="model")
+    run = context.runs.find(wanted, use="model", checkpoint="last")
     if run.info.inputs.get("tokens") != tokens:
         raise UsageError(
             f"the text that {run.name} was trained on is not that of {run.info.corpus} today, so its plan would not "

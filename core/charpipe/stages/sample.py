@@ -12,6 +12,7 @@ from charpipe.runs import Run
 from charpipe.runs.models import load_run
 from charpipe.stages.computation import once
 from charpipe.stages.run_results import RunResult, checkpoint_digest, publish, record
+from charpipe.stages.shared_runs import push_results
 from charpipe.stages.stage import Context, stage
 from charpipe.stages.train import TrainedRun
 from charpipe.store import digest_of_json
@@ -52,6 +53,7 @@ def sample(context: Context, trained: TrainedRun) -> Sample:
     found = once(context, result)
     if context.publishing.is_due(run.name):
         publish(context, run)
+    push_results(context, run)
     return found
 
 

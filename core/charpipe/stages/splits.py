@@ -12,6 +12,7 @@ from charpipe.config.identity import file_name
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.config.settings.text import SplitConfig
 from charpipe.errors import StoreError
+from charpipe.stages.lineage import agree
 from charpipe.stages.objects import Made
 from charpipe.stages.stage import Context
 from charpipe.store import Action
@@ -53,10 +54,11 @@ def earlier_documents(
 
 @dataclass(frozen=True)
 class Division:
-    """The digest of the earlier tokens that a text is split by, and the folder that records how; None: by none."""
+    """The digest of the earlier tokens that a text is split by, and that of the tokens that record how; None: by
+    none."""
 
     by: str | None = None
-    earlier: Path | None = None
+    earlier: str | None = None
 
 
 def division_before(
@@ -65,48 +67,83 @@ def division_before(
     """How these documents were split when first encoded, if the result still exists: they keep that split,
     whatever was read since. If the tokens they were split by are gone, the tokens made from them
     say the same. None if they were never encoded."""
-    for _, record in sorted(context.store.records(), key=lambda found: str(found[1]["made"])):
-        action = record["action"]
+    store = context.store
+    for record in store.history("encode", corpus):
+        action, own = record["action"], str(record["object"])
         others = {name: digest for name, digest in action["inputs"].items() if name != "divided"}
-        same = action["stage"] == "encode" and others == inputs and action["settings"] == settings
-        own = context.store.object(record["object"])
-        if same and record["subject"] == corpus and own.is_dir():
+        if others == inputs and action["settings"] == settings and store.holds(own):
             by = action["inputs"].get("divided")
-            if by is None:
-                return Division()
-            earlier = context.store.object(by)
-            return Division(by, earlier if earlier.is_dir() else own)
+            return Division() if by is None else Division(by, by if store.holds(by) else own)
     return None
 
 
 def earlier_tokens(context: Context, corpus: str, documents: Made, settings: Mapping[str, Any]) -> Division:
     """Split by the newest tokens of other documents of this corpus with the same split settings: documents in them
     keep their split. By none if the corpus is unchanged since its first version, or they are gone."""
-    same = [
-        record
-        for _, record in context.store.records()
-        if record["subject"] == corpus
-        and record["action"]["stage"] == "encode"
-        and record["action"]["settings"] == settings
-        and record["action"]["inputs"].get("documents") != documents.digest
-    ]
-    for record in sorted(same, key=lambda record: str(record["made"]), reverse=True):
-        folder = context.store.object(record["object"])
-        if (folder / "splits.parquet").is_file() and (folder / "tokens.json").is_file():
-            return Division(folder.name, folder)
+    for record in reversed(context.store.history("encode", corpus)):
+        action, digest = record["action"], str(record["object"])
+        others = action["inputs"].get("documents") != documents.digest
+        if others and action["settings"] == settings and _records_splits(context, digest):
+            return Division(digest, digest)
     return Division()
+
+
+def _records_splits(context: Context, digest: str) -> bool:
+    folder = context.store.object(digest)
+    if folder.is_dir():
+        return (folder / "splits.parquet").is_file() and (folder / "tokens.json").is_file()
+    return context.store.holds(digest)
+
+
+def recorded_splits(context: Context, division: Division) -> Path | None:
+    """The tokens that record how a text is split; from the shared store if they are not here. None: by none.
+
+    Raises StoreError if they are gone.
+    """
+    if division.earlier is None:
+        return None
+    folder = context.store.obtain(division.earlier, "encode")
+    if not folder.is_dir():
+        raise StoreError(
+            f"the tokens {division.earlier[:12]}, by which this text is split, cannot be pulled now; nothing was "
+            "encoded; type the same command again once the shared store answers"
+        )
+    return folder
 
 
 def split_settings(context: Context, corpus: str, config: CorpusConfig, documents: Made) -> SplitConfig:
     """The complete split settings: the mode and salt that this corpus first got, unless the user asks for
     others."""
     path = context.workspace.store / "lineage" / f"{file_name(corpus)}.json"
-    wanted, known = config.split, _read(path) or _read_earlier(context, corpus, config)
+    wanted, recorded = config.split, _read(path)
+    known = _shared(context, corpus, config, documents, recorded or _read_earlier(context, corpus, config))
     by = known["by"] if wanted.by == "auto" and known else split_by(wanted, documents.facts["documents"])
     salt = wanted.salt or known.get("salt") or corpus
-    if not _read(path):
-        write_json(path, {"by": by, "salt": salt, "documents": documents.digest})
+    if not recorded or recorded.get("shared") != known.get("shared"):
+        shared = {"shared": known["shared"]} if known.get("shared") else {}
+        write_json(path, {"by": by, "salt": salt, "documents": documents.digest} | shared)
     return wanted.model_copy(update={"by": by, "salt": salt})
+
+
+def _shared(
+    context: Context, corpus: str, config: CorpusConfig, documents: Made, known: dict[str, Any]
+) -> dict[str, Any]:
+    """The division on which all machines agree, if they share a store; it holds against `known`, this workspace's."""
+    url = context.config.store.url
+    if url is None:
+        return known
+    remembered = known.get("shared") or {}
+    by = known.get("by") or split_by(config.split, documents.facts["documents"])
+    salt = known.get("salt") or config.split.salt or corpus
+    name = {"shared": remembered["name"]} if remembered.get("url") == url else {}
+    agreed = agree(context, corpus, config, documents, {"by": by, "salt": salt} | name)
+    if known and (agreed["by"], agreed["salt"]) != (by, salt):
+        context.notice(
+            f"{corpus} was divided otherwise in this workspace ({by}, salt {salt}); from now on it is divided as in "
+            f"{url} ({agreed['by']}, salt {agreed['salt']})",
+            "warning",
+        )
+    return agreed | ({"shared": {"url": url, "name": agreed["shared"]}} if "shared" in agreed else {})
 
 
 def _read_earlier(context: Context, corpus: str, config: CorpusConfig) -> dict[str, Any]:

@@ -20,15 +20,17 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 from charpipe.config import Config, Resolved, resolve_corpus
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.errors import InterruptedRun, UsageError, near_match
-from charpipe.events import Event, Listener, Notice
+from charpipe.events import Event, Listener, Notice, StageProgress
 from charpipe.plugins.registry import Registry
 from charpipe.runs import Run
+from charpipe.runs.library import RunLibrary, open_library
 from charpipe.stages.publication import Publishing
-from charpipe.stages.sharing import Sharing
+from charpipe.stages.sharing import Connected, Sharing, Tellers
 from charpipe.store import Store
 from charpipe.workspace import Workspace
 
 if TYPE_CHECKING:
+    from charpipe.champions.shared import SharedChampions
     from charpipe.store.backends import Backend
 
 P = ParamSpec("P")
@@ -89,6 +91,7 @@ class Context:
     executor: Executor = DIRECT
     publishing: Publishing = field(default_factory=Publishing)
     sharing: Sharing = field(default_factory=Sharing)
+    connected: Connected = field(default_factory=Connected)
 
     def __post_init__(self) -> None:
         known = [name for name, stage in registered().items() if stage.forcible]
@@ -102,12 +105,32 @@ class Context:
 
     @property
     def store(self) -> Store:
-        return Store(self.workspace.store)
+        """The local store, and behind it the shared one, if `[store]` names one."""
+        root, backend = self.workspace.store, self.shared
+        if backend is None:
+            return Store(root)
+        tellers = Tellers(self.notice, self._transferred)
+        return Store(root, self.connected.store(backend, self.config.store.lease_seconds, root, tellers))
 
     @property
     def shared(self) -> Backend | None:
         """The backend of the shared store; None if `[store]` names none."""
         return self.sharing.backend(self.config.store, self.registry)
+
+    @property
+    def runs(self) -> RunLibrary:
+        """The runs of the workspace and of the shared store."""
+        waiting = functools.partial(self.check_stop, "train")
+        return open_library(self.workspace, self.store.shared, self.emit, waiting)
+
+    @property
+    def champions(self) -> SharedChampions | None:
+        """The champions of the shared store; None if `[store]` names none."""
+        return self.runs.champions
+
+    def _transferred(self, stage: str, done: int, total: int) -> None:
+        self.check_stop(stage)
+        self.emit(StageProgress(stage, done, total))
 
     def resuming(self, run: Run | None) -> Context:
         """The same context, resuming `run`."""

@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from charpipe.errors import InterruptedRun, RunError
-from charpipe.runs import Run, readable_runs
+from charpipe.runs import Run
+from charpipe.runs.errors import FinishedElsewhereError
 from charpipe.stages.computation import Computation, Found, once
 from charpipe.stages.objects import Made
 from charpipe.stages.plan import TrainingJob, TrainRequest, make_plan
 from charpipe.stages.resume import action_then, first_action
 from charpipe.stages.sampling import check_sampling
+from charpipe.stages.shared_runs import push_missing
 from charpipe.stages.stage import Context, stage
 from charpipe.stages.training import run_training
 from charpipe.stages.warm_start import check_fits
-from charpipe.store.locks import exclusive
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,10 @@ def train(context: Context, request: TrainRequest, tokens: Made, vocabulary: Mad
 
     Raises InterruptedRun, after saving, if a stop was requested; TrainingError if training cannot continue.
     """
-    return once(context, _Training(make_plan(context, request, tokens, vocabulary)))
+    trained = once(context, _Training(make_plan(context, request, tokens, vocabulary)))
+    if not context.dry_run:
+        push_missing(context, trained.run)
+    return trained
 
 
 class _Training(Computation[TrainedRun]):
@@ -53,6 +57,7 @@ class _Training(Computation[TrainedRun]):
         if self._run is None:
             return Found(why=why)
         if self._run.status.state == "finished":
+            self._context.runs.pull(self._run, "best")
             return Found(self._result(self._run, reused=True))
         return Found(why=why, work=f"resume {self._run.name}")
 
@@ -64,7 +69,13 @@ class _Training(Computation[TrainedRun]):
 
     def make(self) -> TrainedRun:
         run = self._run or self._plan.create_run()
-        if run_training(self._plan, run) == "interrupted":
+        try:
+            state = run_training(self._plan, run)
+        except FinishedElsewhereError:
+            self._context.runs.refresh(run)
+            self._context.runs.pull(run, "best")
+            return self._result(run, reused=True)
+        if state == "interrupted":
             raise InterruptedRun(
                 f"stopped at step {run.status.step:,}; everything up to there is saved. "
                 f"To resume, type: charpipe resume {run.name}",
@@ -85,12 +96,10 @@ class _Training(Computation[TrainedRun]):
         return self._folder(result).status.seconds
 
     def lock(self) -> AbstractContextManager[Any]:
-        path = self._context.workspace.store / "locks" / f"{self._plan.action.digest}.lock"
-
         def wait(holder: str) -> None:
             self._context.notice(f"train: waiting for {holder}")
 
-        return exclusive(path, wait, lambda: self._context.check_stop("train"))
+        return self._context.store.lock(self._plan.action, wait, lambda: self._context.check_stop("train"))
 
     def _folder(self, result: TrainedRun) -> Run:
         return Run(self._context.workspace.root / result.path)
@@ -104,9 +113,10 @@ def _find(plan: TrainingJob) -> tuple[Run | None, str]:
     """The run to reuse or to resume, if any, and why training is needed if it is not finished."""
     context, action = plan.context, plan.action
     if context.resume is not None:
+        context.runs.refresh(context.resume)
         _check_same(context.resume, plan)
         return context.resume, f"resumes from step {context.resume.status.step:,}"
-    same = [run for run in readable_runs(context.workspace.runs) if run.info.action == action.digest]
+    same = context.runs.of_action(action.digest)
     finished = [run for run in same if run.status.state == "finished"]
     if finished:
         return finished[-1], "finished"

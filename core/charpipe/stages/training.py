@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from charpipe.errors import LostLeaseError
 from charpipe.events import Event, Finished, TrainingStarted
 from charpipe.models import build_model
 from charpipe.plugin import Encoding
@@ -28,15 +29,21 @@ if TYPE_CHECKING:
     from charpipe.tracking.tracker import MlflowTracker
 
 
+LOST = "lost"
+"""How training ends if another machine has taken the run over."""
+
+
 def run_training(plan: TrainingJob, run: Run) -> str:
     """Train `run` to its end or until a stop is requested; returns "finished" or "interrupted".
 
-    Raises what training raises, after recording it in the run's status.
+    Raises what training raises, after recording it in the run's status; LostLeaseError if another machine has taken
+    the run over.
     """
     context, state = plan.context, "failed"
     recorder = Recorder(run)
     with ExitStack() as stack:
         stack.enter_context(run.lock())
+        uploader = stack.enter_context(context.runs.training(run))
         tracker = _tracker(context, run)
         if tracker is not None:
             stack.callback(lambda: _end_tracking(tracker, context, state))
@@ -45,12 +52,20 @@ def run_training(plan: TrainingJob, run: Run) -> str:
                 if isinstance(event, TrainingStarted) and context.resume is not None:
                     record_changes(run, plan)  # not earlier: rejected settings must leave no trace
                 recorder(event)
+                if uploader is not None:
+                    uploader(event)
                 if tracker is not None:
                     _track(tracker, event)
                 context.registry.notify(event)
                 context.emit(event)
                 if isinstance(event, Finished):
                     state = "interrupted" if event.reason == "interrupted" else "finished"
+            if uploader is not None:
+                uploader.finish()  # before MLflow hears of the end: another machine may have taken the run over
+        except LostLeaseError:
+            state = LOST
+            run.update(state="interrupted")
+            raise
         except BaseException as error:
             run.update(state="failed", error=f"{type(error).__name__}: {error}")
             raise
@@ -77,7 +92,9 @@ def _track(tracker: MlflowTracker, event: Event) -> None:
 
 
 def _end_tracking(tracker: MlflowTracker, context: Context, state: str) -> None:
-    if not tracker.finish(state):
+    if state == LOST:
+        tracker.abandon()  # MLflow's run belongs to the new owner
+    elif not tracker.finish(state):
         context.publishing.lose()
 
 

@@ -10,13 +10,12 @@ from typing import Any
 
 import torch
 
-from charpipe.champions.records import named
 from charpipe.errors import RunError, StoreError
 from charpipe.models.growth import fixed_width
 from charpipe.models.model import build_network
 from charpipe.models.safe import read_header
 from charpipe.plugin import Architecture, ModelConfig
-from charpipe.runs import Run, find_run
+from charpipe.runs import Run
 from charpipe.stages.architectures import architecture
 from charpipe.stages.stage import Context, stage
 from charpipe.store.manifest import read_manifest
@@ -48,15 +47,23 @@ def find_warm_start(context: Context, wanted: str | None) -> WarmStart | None:
     its own warm start. Raises UsageError if there is no such run, RunError if it has no complete checkpoint."""
     if context.resume is not None:
         recorded = context.resume.info.facts.get("start")
-        return WarmStart(**recorded) if isinstance(recorded, dict) else None
+        return _recorded(context, recorded) if isinstance(recorded, dict) else None
     if wanted is None:
         return None
-    if (kept := named(context.workspace, wanted)) is not None:
+    if (kept := context.runs.champion(wanted)) is not None:
         found = warm_start_at(context, kept.run, kept.folder)
     else:
-        run = find_run(context.workspace.runs, wanted, use="model")
+        run = context.runs.find(wanted, use="model", checkpoint="best")
         found = warm_start_at(context, run.name, run.checkpoint("best"))
     context.notice(f"starts from {found.run}, {found.offset:,} steps into the data")
+    return found
+
+
+def _recorded(context: Context, recorded: Mapping[str, Any]) -> WarmStart:
+    """The warm start that a run recorded; its checkpoint is fetched if only the shared store has it."""
+    found = WarmStart(**recorded)
+    if not (context.workspace.root / found.path).is_dir():
+        context.runs.pull_path(found.path)
     return found
 
 

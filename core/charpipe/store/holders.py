@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import socket
-import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 
 from charpipe.errors import StoreError
-from charpipe.store.secrets import redact, without_secret
-
-MAX_COMMAND = 200
+from charpipe.store.command_line import command_line
 
 
 @dataclass(frozen=True)
@@ -53,17 +48,10 @@ def this_process(fence: int, seconds: float, uses: Iterable[str] = ()) -> Holder
         seconds,
         socket.gethostname(),
         os.getpid(),
-        command(),
+        command_line(),
         os.urandom(8).hex(),
         uses=tuple(sorted(uses)),
     )
-
-
-def command() -> str:
-    """This process's command line, shortened and without secrets."""
-    words = [Path(word).name if number == 0 else word for number, word in enumerate(sys.argv)]
-    text = redact(" ".join(map(without_secret, words)))
-    return re.sub(r"[\x00-\x1f\x7f]", " ", text.encode("utf-8", "replace").decode())[:MAX_COMMAND]
 
 
 def read_holder(data: bytes, key: str) -> Holder:

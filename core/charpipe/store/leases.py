@@ -140,7 +140,7 @@ class Acquisition:
         uses: Iterable[str] = (),
         clock: ServerClock | None = None,
     ) -> None:
-        self._backend, self._name, self._key, self._seconds = backend, name, key_of(name), seconds
+        self._backend, self._name, self._key, self.seconds = backend, name, key_of(name), seconds
         self._uses, self._clock, self._seen = tuple(uses), clock or ServerClock(backend), _Observation()
         self._is_first = True
 
@@ -152,7 +152,7 @@ class Acquisition:
             if stored is not None and present is not None and not self._is_free(stored, present):
                 return present
             since = elapsed_seconds()
-            mine = this_process(1 if present is None else present.fence + 1, self._seconds, self._uses)
+            mine = this_process(1 if present is None else present.fence + 1, self.seconds, self._uses)
             if stored is None:
                 version = self._backend.create(self._key, mine.to_bytes())
             else:
@@ -186,7 +186,19 @@ def acquire(
     `on_wait` is called for each owner that is waited for; `while_waiting` is called at each look and may raise to stop
     waiting.
     """
-    acquisition, told = Acquisition(backend, name, seconds, uses, clock), ""
+    lease = wait_for(Acquisition(backend, name, seconds, uses, clock), on_wait, while_waiting)
+    assert lease is not None
+    return lease
+
+
+def wait_for(
+    acquisition: Acquisition,
+    on_wait: Callable[[Holder], None],
+    while_waiting: Callable[[], None],
+    is_done: Callable[[], bool] = lambda: False,
+) -> Lease | None:
+    """The lease, once it is free; None if `is_done()` became true while another process held it."""
+    told = ""
     while True:
         found = acquisition.attempt()
         if isinstance(found, Lease):
@@ -195,7 +207,9 @@ def acquire(
             on_wait(found)
             told = found.nonce
         while_waiting()
-        time.sleep(min(POLL_SECONDS, seconds / 4))
+        time.sleep(min(POLL_SECONDS, acquisition.seconds / 4))
+        if is_done():
+            return None
 
 
 @contextmanager

@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from charpipe.store.command_line import command_line
 
 POLL_SECONDS = 0.2
 
@@ -48,8 +49,7 @@ def exclusive(
             with contextlib.suppress(Timeout):
                 lock.acquire(timeout=POLL_SECONDS)
     try:
-        command = " ".join(Path(part).name if part == sys.argv[0] else part for part in sys.argv)
-        note.write_text(json.dumps({"pid": os.getpid(), "command": command[:200]}), encoding="utf-8")
+        note.write_text(json.dumps({"pid": os.getpid(), "command": command_line()}), encoding="utf-8")
         yield
     finally:
         note.unlink(missing_ok=True)

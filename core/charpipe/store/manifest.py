@@ -68,3 +68,11 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest(value["schema"], dict(value["files"]), dict(value["facts"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{folder} holds no readable {NAME}: {error}") from error
+
+
+def is_whole(folder: Path, manifest: Manifest) -> bool:
+    """Whether the files of `folder`, including its own manifest, match `manifest`."""
+    try:
+        return read_manifest(folder) == manifest and manifest.check(folder, thorough=True) is None
+    except StoreError:
+        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -12,6 +13,14 @@ _ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
 def printable(path: str) -> str:
     """`path` with bytes that are not UTF-8 escaped (`bad\\xff.txt`), so that JSON can store it."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def plain_key(text: str) -> str:
+    """`text` as a part of a key in a shared store, unique to it: plain ASCII, with a digest if any was replaced."""
+    bare = re.sub(r"[^A-Za-z0-9._=+,@-]", "_", text)[:80]
+    if bare == text and bare.strip("."):
+        return bare
+    return f"{bare.lstrip('.') or 'name'}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
 def existing(text: str) -> Path | None:

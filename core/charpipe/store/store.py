@@ -1,4 +1,7 @@
-"""The store: objects by content digest, and records of which action made each object."""
+"""The store: objects by content digest, and records of which action made each object.
+
+With a shared store the local one is its cache: what is made is pushed, and what some machine has made is pulled.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,23 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from charpipe.errors import StoreError
 from charpipe.store.actions import Action, difference
 from charpipe.store.atomic import publish_folder, write_json
+from charpipe.store.digest import digest_of_json
 from charpipe.store.locks import exclusive
-from charpipe.store.manifest import Manifest, describe, read_manifest
+from charpipe.store.manifest import NAME as MANIFEST
+from charpipe.store.manifest import Manifest, describe, is_whole, read_manifest
+
+if TYPE_CHECKING:
+    from charpipe.store.shared import SharedStore
 
 Make = Callable[[Path], Mapping[str, Any]]
 
@@ -34,17 +42,42 @@ class Built:
 
 
 class Store:
-    """The store at `root`: `objects/<digest>/`, `actions/<digest>.json`, `locks/`, `making/`."""
+    """The store at `root`: `objects/<digest>/`, `actions/<digest>.json`, `locks/`, `making/`; `shared` is the store
+    that machines share, if there is one."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, shared: SharedStore | None = None) -> None:
+        self.root, self.shared = root, shared
 
     def object(self, digest: str) -> Path:
         """The path of the object with this digest, whether or not it exists."""
         return self.root / "objects" / digest
 
-    def find(self, action: Action) -> Built | None:
-        """The stored result of `action`, if it exists and is intact. Touches its record, which marks it as used."""
+    def obtain(self, digest: str, stage: str = "store") -> Path:
+        """The path of the object with this digest, pulled from the shared store if it is not here but there."""
+        folder = self.object(digest)
+        if self.shared is not None and digest and not (folder / MANIFEST).is_file():
+            self.shared.pull(digest, stage)
+        return folder
+
+    def holds(self, digest: str) -> bool:
+        """Whether the object with this digest is here, or in the shared store."""
+        return self.object(digest).is_dir() or (self.shared is not None and self.shared.holds(digest))
+
+    def find(self, action: Action, *, pull: bool = True) -> Built | None:
+        """The stored result of `action`, if it exists and is intact. Touches its record, which marks it as used.
+
+        If it is not here, it is pulled from the shared store, unless `pull` is False.
+        """
+        built = self._find(action)
+        if self.shared is None or not pull:
+            return built
+        if built is not None:
+            self.shared.use(action)
+            if self._record(action).exists():  # else another machine's result holds
+                return built
+        return self._find(action) if self.shared.fetch(action) else None
+
+    def _find(self, action: Action) -> Built | None:
         path = self._record(action)
         record = _read(path)
         if record is None:
@@ -63,7 +96,28 @@ class Store:
     def made(self, digest: str) -> dict[str, Any] | None:
         """The newest action record for the object with this digest, or None."""
         same = [record for _, record in self.records() if record["object"] == digest]
-        return max(same, key=lambda record: str(record["made"]), default=None)
+        newest = max(same, key=lambda record: str(record["made"]), default=None)
+        return self.shared.made(digest) if newest is None and self.shared is not None else newest
+
+    def settings_of(self, action: str) -> dict[str, Any]:
+        """The settings of the recorded action with this digest; empty if there is none."""
+        record = _read(self.root / "actions" / f"{action}.json")
+        return dict(record["action"]["settings"]) if record else {}
+
+    def history(self, stage: str, subject: str) -> list[dict[str, Any]]:
+        """The records of a stage for a subject, oldest first: those of this store, and those of the shared one."""
+        here = [
+            record
+            for _, record in self.records()
+            if record["subject"] == subject and record["action"]["stage"] == stage
+        ]
+        name = None if self.shared is None else self.shared.subject(subject)
+        if self.shared is not None and name is not None:
+            known = {(digest_of_json(record["action"]), record["object"]) for record in here}
+            for record in self.shared.history(stage, name):
+                if (digest_of_json(record["action"]), record["object"]) not in known:
+                    here.append(record)
+        return sorted(here, key=lambda record: str(record["made"]))
 
     def records(self) -> list[tuple[Path, dict[str, Any]]]:
         """Every readable action record, with its path."""
@@ -115,14 +169,23 @@ class Store:
         on_wait: Callable[[str], None] = lambda holder: None,
         while_waiting: Callable[[], None] = lambda: None,
     ) -> AbstractContextManager[None]:
-        """The lock of `action`, which one process at a time can hold; see `exclusive`."""
-        return exclusive(self.root / "locks" / f"{action.digest}.lock", on_wait, while_waiting)
+        """The lock of `action`, which one process at a time can hold, of all machines; see `exclusive`."""
+        local = exclusive(self.root / "locks" / f"{action.digest}.lock", on_wait, while_waiting)
+        if self.shared is None:
+            return local
+        return _both(local, self.shared.owning(action, on_wait, while_waiting))
 
     def make(self, action: Action, make: Make, subject: str, why: str = "") -> Built:
         """Build and record the object of `action` even if it exists. The caller must hold its `lock`."""
         digest, manifest = self._make(action, make)
         record = {"action": action.to_json(), "object": digest, "subject": subject, "made": _now()}
         write_json(self._record(action), record)
+        if self.shared is not None and self.shared.push(action, record)["object"] != digest:
+            self._record(action).unlink(
+                missing_ok=True
+            )  # another machine made it while the shared store was lost
+            if (found := self.find(action)) is not None:
+                return replace(found, reused=False, why=why)
         return Built(self.object(digest), digest, manifest.facts, reused=False, why=why)
 
     def _make(self, action: Action, make: Make) -> tuple[str, Manifest]:
@@ -134,7 +197,9 @@ class Store:
             manifest = describe(folder, f"charpipe.{action.stage}/{action.version}", facts)
             manifest.write(folder)
             final = self.object(manifest.digest)
-            if final.is_dir() and not _is_whole(final, manifest):
+            if self.shared is not None:
+                self.shared.check()
+            if final.is_dir() and not is_whole(final, manifest):
                 shutil.rmtree(final)
             publish_folder(folder, final)
         except OSError as error:
@@ -152,15 +217,16 @@ class Store:
     def _last(self, stage: str, subject: str) -> dict[str, Any] | None:
         records = [record for _, record in self.records()]
         same = [r for r in records if r["subject"] == subject and r["action"]["stage"] == stage]
-        return max(same, key=lambda record: str(record["made"]), default=None)
+        newest = max(same, key=lambda record: str(record["made"]), default=None)
+        if newest is None and self.shared is not None:
+            return self.shared.newest(stage, self.shared.subject(subject) or subject)
+        return newest
 
 
-def _is_whole(folder: Path, manifest: Manifest) -> bool:
-    """Whether the files of `folder`, including its own manifest, match `manifest`."""
-    try:
-        return read_manifest(folder) == manifest and manifest.check(folder, thorough=True) is None
-    except StoreError:
-        return False
+@contextmanager
+def _both(outer: AbstractContextManager[None], inner: AbstractContextManager[None]) -> Iterator[None]:
+    with outer, inner:
+        yield
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -20,7 +20,7 @@ from charpipe.store.secrets import redact
 from charpipe.store.sqlite import database_url
 from charpipe.tracking.file_uris import decode_exactly
 from charpipe.tracking.location import Location
-from charpipe.tracking.relocation import follow_move
+from charpipe.tracking.relocation import LOCK, follow_move
 from charpipe.tracking.shared_database import migration_lock
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def connect(location: Location) -> MlflowClient:
     if location.is_server:
         return MlflowClient(location.uri, location.uri)
     location.folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(location.folder / "migration.lock", timeout=LOCK_SECONDS):
+    with FileLock(location.folder / LOCK, timeout=LOCK_SECONDS):
         if location.is_own:
             _make_whole(location.folder / "mlflow.db", location)
             _migrate(location.uri)

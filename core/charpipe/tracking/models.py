@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from charpipe.champions.records import named
 from charpipe.champions.references import parse_reference
 from charpipe.config.settings.tracking import TrackingConfig
 from charpipe.errors import RunError, UsageError
 from charpipe.models.loaded import Loaded, load_bundle
 from charpipe.plugins.registry import Registry
-from charpipe.runs import find_run
+from charpipe.runs.library import RunLibrary
 from charpipe.runs.models import load_run
 from charpipe.tracking.champion_download import download_champion
 from charpipe.tracking.download import download_model
@@ -19,17 +18,23 @@ from charpipe.workspace import Workspace
 
 
 def find_model(
-    wanted: str, workspace: Workspace, registry: Registry, tracking: TrackingConfig, which: str = "best"
+    wanted: str,
+    workspace: Workspace,
+    registry: Registry,
+    tracking: TrackingConfig,
+    which: str = "best",
+    runs: RunLibrary | None = None,
 ) -> Loaded:
-    """The model of the run `wanted` (or of `champion:CORPUS`, `previous:CORPUS`), from this workspace, or else from
-    the MLflow that the settings name.
+    """The model of the run `wanted` (or of `champion:CORPUS`, `previous:CORPUS`), from this workspace or the shared
+    store that `runs` knows, or else from the MLflow that the settings name.
 
     Raises UsageError with near matches if neither has such a run.
     """
+    runs = runs or RunLibrary(workspace)
     try:
-        if (kept := named(workspace, wanted)) is not None:
+        if (kept := runs.champion(wanted)) is not None:
             return load_bundle(kept.run, kept.folder, registry)
-        return load_run(find_run(workspace.runs, wanted, use="model"), registry, which)
+        return load_run(runs.find(wanted, use="model", checkpoint=which), registry, which)
     except (UsageError, RunError) as error:
         location = locate(tracking, workspace.mlflow)
         if location.is_own or not isinstance(error, UsageError):

@@ -10,13 +10,18 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from charpipe.errors import StoreError
 from charpipe.store.atomic import write_json
 from charpipe.tracking.location import Location
 
 PLACE = "place.json"
+LOCK = "migration.lock"
+LOCK_SECONDS = 60.0
 TAIL = "/mlflow/artifacts"
 COLUMNS = (
     ("experiments", "artifact_location"),
@@ -45,6 +50,18 @@ def follow_move(location: Location) -> None:
             (f"{here}/Default",),
         )
     write_json(file, {"artifacts": here})
+
+
+def relocate(folder: Path) -> None:
+    """Rewrite the artifact locations in the database of this MLflow folder if the workspace was moved since.
+
+    Commands call it when they open a workspace, so that MLflow's own API and pages find everything, whatever the
+    command does. It imports no MLflow; without a move it reads one small file. An error is left to the next command.
+    """
+    if not (folder / "mlflow.db").is_file() or _read(folder / PLACE) == (folder / "artifacts").as_uri():
+        return
+    with suppress(OSError, sqlite3.Error, Timeout, StoreError), FileLock(folder / LOCK, timeout=LOCK_SECONDS):
+        follow_move(Location("", None, folder, "workspace"))
 
 
 def _read(file: Path) -> str | None:

@@ -34,6 +34,7 @@ class MlflowTracker:
         self._trouble: str | None = None
         self._warned = False
         self._complete = False
+        self._is_abandoned = False
         self._state, self._deadline = "", 0.0
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
 
@@ -52,6 +53,13 @@ class MlflowTracker:
         if self._trouble is not None and not self._warned:
             self._warned = True
             self.notify(Notice(self._trouble, level="warning"))
+
+    def abandon(self) -> None:
+        """Log nothing more, not even the end of the run: another process tracks it now."""
+        self._is_abandoned = True
+        self._ending.set()
+        if self._thread.ident is not None:
+            self._thread.join(self._config.patience)
 
     def finish(self, state: str) -> bool:
         """Log the end of the run to MLflow: `state` is "finished", "interrupted" or "failed".
@@ -73,6 +81,8 @@ class MlflowTracker:
         pause, opened = self._config.interval, False
         while True:
             ending = self._ending.is_set()
+            if self._is_abandoned:
+                return
             try:
                 if not opened:
                     self._upload.open()

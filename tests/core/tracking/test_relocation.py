@@ -10,6 +10,7 @@ from pathlib import Path
 from charpipe.tracking import TrackingConfig, locate
 from charpipe.tracking.client import connect
 from charpipe.tracking.experiments import ensure
+from charpipe.tracking.relocation import relocate
 
 
 def places(folder: Path) -> set[str]:
@@ -65,3 +66,49 @@ def test_workspace_of_an_earlier_release_is_moved_too(tmp_path: Path) -> None:
     old.rename(new)
     assert read(new, first) == "first"
     assert not old.exists()
+
+
+def register(folder: Path, content: str) -> None:
+    """Log a model and register it as the champion of `m`."""
+    location = locate(TrackingConfig(), folder, {})
+    client = connect(location)
+    experiment = ensure(client, "a b.txt", location)
+    with_model = folder.parent / "model"
+    with_model.mkdir()
+    (with_model / "weights.txt").write_text(content)
+    model = client.create_logged_model(experiment, name="bundle", model_type="charpipe")
+    client.log_model_artifacts(model.model_id, str(with_model))
+    client.finalize_logged_model(model.model_id, "READY")
+    client.create_registered_model("m")
+    version = client.create_model_version("m", model.artifact_location)
+    client.set_registered_model_alias("m", "champion", version.version)
+
+
+def test_mlflow_itself_finds_the_models_of_a_moved_workspace(tmp_path: Path) -> None:
+    """Without charpipe's client: a command that has opened the workspace since is enough."""
+    import mlflow
+
+    old, new = tmp_path / "old" / "mlflow", tmp_path / "new ä" / "mlflow"
+    register(old, "of the champion")
+    new.parent.mkdir()
+    old.rename(new)
+    relocate(new)
+    uri = locate(TrackingConfig(), new, {}).uri
+    client = mlflow.MlflowClient(uri, uri)
+    version = client.get_model_version_by_alias("m", "champion")
+    place = client.get_model_version_download_uri("m", version.version)
+    found = mlflow.artifacts.download_artifacts(
+        f"{place}/weights.txt", dst_path=str(tmp_path), tracking_uri=uri
+    )
+    assert Path(found).read_text() == "of the champion"
+    (model,) = client.search_logged_models(["1"])
+    assert model.artifact_location.startswith(new.as_uri())
+
+
+def test_relocation_of_what_was_not_moved_changes_nothing(tmp_path: Path) -> None:
+    record(tmp_path / "mlflow", "first")
+    before = (tmp_path / "mlflow" / "mlflow.db").stat().st_mtime_ns
+    relocate(tmp_path / "mlflow")
+    relocate(tmp_path / "none")
+    assert (tmp_path / "mlflow" / "mlflow.db").stat().st_mtime_ns == before
+    assert not (tmp_path / "none").exists()

@@ -49,7 +49,7 @@ class Folder:
     """A folder as a storage backend; see `charpipe.store.backends.Backend`."""
 
     def __init__(self, root: Path, url: str) -> None:
-        self._root, self.url = root, url
+        self.root, self.url = root, url
 
     def read(self, key: str) -> Stored | None:
         with self._errors(key):
@@ -101,9 +101,9 @@ class Folder:
 
     def list(self, prefix: str) -> Iterator[Entry]:
         with self._errors(prefix):
-            folder = self._path(prefix.rstrip("/")) if prefix else self._root
+            folder = self._path(prefix.rstrip("/")) if prefix else self.root
             for path in sorted(folder.rglob("*")):
-                key = path.relative_to(self._root).as_posix()
+                key = path.relative_to(self.root).as_posix()
                 with suppress(FileNotFoundError):
                     status = path.lstat()
                     if not path.is_dir() and not key.startswith(f"{LOCKS}/"):
@@ -116,16 +116,16 @@ class Folder:
                 with suppress(FileNotFoundError, NotADirectoryError):
                     path.unlink()
                 with suppress(OSError):  # it is not empty, or another process writes to it
-                    while path.parent != self._root:
+                    while path.parent != self.root:
                         path = path.parent
                         path.rmdir()
 
     def _path(self, key: str) -> Path:
-        return self._root / check_key(key)
+        return self.root / check_key(key)
 
     @contextmanager
     def _temporary(self) -> Iterator[Path]:
-        folder = self._root / TEMPORARY
+        folder = self.root / TEMPORARY
         folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=folder)
         os.fchmod(handle, 0o666 & ~umask())
@@ -146,7 +146,7 @@ class Folder:
 
     @contextmanager
     def _lock(self, key: str) -> Iterator[None]:
-        folder = self._root / LOCKS
+        folder = self.root / LOCKS
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:2]}.lock"
         try:
