@@ -83,12 +83,13 @@ def _crashing(name: str, description: str, after: str, within: timedelta, messag
     from prefect.client.schemas.objects import StateType
     from prefect.events.actions import ChangeFlowRunState
     from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+    from prefect.events.schemas.events import ResourceSpecification
 
     trigger = EventTrigger(
         after={after},
         expect={"prefect.flow-run.*"},  # the next heartbeat, or any change of its state
-        match={"prefect.resource.id": "prefect.flow-run.*"},
-        match_related=_OURS,
+        match=ResourceSpecification.model_validate({"prefect.resource.id": "prefect.flow-run.*"}),
+        match_related=ResourceSpecification.model_validate(_OURS),
         for_each={"prefect.resource.id"},
         posture=Posture.Proactive,
         threshold=1,

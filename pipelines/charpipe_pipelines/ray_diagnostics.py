@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import threading
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from charpipe.diagnostics.answers import check_port
 from charpipe.diagnostics.surroundings import Surroundings
@@ -87,9 +89,8 @@ def _version_at(address: str, seconds: float) -> str | None:
 
     def look() -> None:
         try:
-            from ray._raylet import GcsClient  # type: ignore[attr-defined]
-
-            client = GcsClient(address=address)
+            raylet: Any = importlib.import_module("ray._raylet")
+            client = raylet.GcsClient(address=address)
             said.append(client.internal_kv_get(b"CLUSTER_METADATA", b"cluster", timeout=seconds))
         except Exception as error:  # reported in the thread that waits
             said.append(error)

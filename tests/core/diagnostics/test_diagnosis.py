@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from pathlib import Path
 from threading import Thread
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -25,7 +27,7 @@ from charpipe.config import load_config
 from charpipe.diagnostics import Finding, Surroundings, look_around
 from charpipe.diagnostics.answers import ask
 from charpipe.diagnostics.credentials import credentials
-from charpipe.diagnostics.shared_store import probe, shared_store
+from charpipe.diagnostics.shared_store import shared_store
 from charpipe.diagnostics.tracking import tracking
 from charpipe.diagnostics.versions import packages
 from charpipe.errors import CharpipeError
@@ -265,9 +267,15 @@ def test_a_shared_folder_is_probed_and_left_as_it_was(project: Path) -> None:
 
 def test_a_store_without_conditional_writes_is_a_problem(project: Path) -> None:
     (project / "shared").mkdir()
-    assert probe(Folder(project / "shared", "file:///x")) is None
-    careless = Careless(project / "shared", "file:///x")
-    assert probe(careless) == "a create-only write replaced what was there"
+
+    class OfCareless(Registry):
+        def open_store(self, config: Any) -> Careless:
+            return Careless(project / "shared", config.url)
+
+    around = replace(stored_in(project / "shared"), registry=OfCareless())
+    [problem] = shared_store(around)
+    assert problem.level == "problem"
+    assert "has no conditional writes" in problem.message
 
 
 def test_without_a_store_it_is_mentioned_only_on_request(project: Path) -> None:
