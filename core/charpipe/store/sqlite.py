@@ -1,8 +1,10 @@
-"""SQLAlchemy URLs of SQLite files, for paths with any characters."""
+"""SQLite files: temporary databases, and SQLAlchemy URLs for paths with any characters."""
 
 from __future__ import annotations
 
 import os
+import sqlite3
+import tempfile
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -27,3 +29,19 @@ def plain_url(url: str) -> str:
     if not found or not head.startswith("sqlite") or not rest.endswith("?uri=true"):
         return url
     return "sqlite:///" + unquote(rest.removesuffix("?uri=true"), errors="backslashreplace")
+
+
+def temporary_database(folder: Path) -> sqlite3.Connection:
+    """An empty database for this process alone: a file in `folder` that has no name, and is gone when it is closed.
+
+    Tables that would need memory for every document are kept in one instead.
+    """
+    handle, path = tempfile.mkstemp(dir=folder, prefix=".temporary-", suffix=".sqlite")
+    os.close(handle)
+    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    Path(path).unlink()
+    database.executescript(
+        "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -32768; PRAGMA temp_store = FILE;"
+        "PRAGMA locking_mode = EXCLUSIVE; BEGIN;"
+    )
+    return database
