@@ -27,6 +27,7 @@ from charpipe.corpus.selection import Selection
 from charpipe.errors import CorpusError
 from charpipe.plugin import Fetched
 from charpipe.store.paths import printable
+from charpipe.store.sqlite import database_errors
 
 _SPOOL_CHUNK = 4 * 2**20
 _REPORT_BYTES = 4 * 2**20
@@ -59,6 +60,7 @@ def ingest(
         DocumentWriter(folder, config.newline) as documents,
         RejectedWriter(folder) as rejected,
         NotesWriter(folder) as notes,
+        database_errors(fetched.origin),
     ):
         work = _Ingestion(config, folder, documents, rejected, notes, earlier, Unpacker(limits))
         reported = 0

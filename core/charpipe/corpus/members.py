@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charpipe.corpus.exclusions import LeftOut
+from charpipe.corpus.folder_entries import Entry, sorted_entries
 from charpipe.corpus.selection import Selection
 
 Progress = Callable[[int, int | None], None]
@@ -53,8 +54,7 @@ def _walk(
     root: Path, folder: str, selection: Selection, left_out: LeftOut
 ) -> Iterator[tuple[str, os.stat_result | None, str]]:
     try:
-        with os.scandir(root / folder) as scanned:
-            entries = sorted(scanned, key=lambda entry: entry.name)
+        entries = sorted_entries(root / folder)
     except OSError as error:
         yield folder or ".", None, f"unreadable folder: {error.strerror}"
         return
@@ -70,7 +70,7 @@ def _walk(
                 yield path, found, why_not
 
 
-def _stat(entry: os.DirEntry[str]) -> tuple[os.stat_result | None, str]:
+def _stat(entry: Entry) -> tuple[os.stat_result | None, str]:
     try:
         found = entry.stat()
     except OSError as error:

@@ -26,7 +26,7 @@ def function_named(name: str) -> Function:
 def error_message(error: BaseException) -> dict[str, Any]:
     """An exception as JSON."""
     known = next((kind.__name__ for kind in type(error).__mro__ if _is_own(kind)), None)
-    message = {"error": known, "text": str(error), "traceback": traceback.format_exc()}
+    message: dict[str, Any] = {"error": known, "text": str(error), "traceback": traceback.format_exc()}
     if isinstance(error, OSError) and known is None:
         message |= {"errno": error.errno, "text": error.strerror or str(error), "file": error.filename}
     elif known is None:

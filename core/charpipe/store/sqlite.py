@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import sqlite3
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote
+
+from charpipe.errors import StoreError
 
 
 def database_url(path: Path, driver: str = "sqlite") -> str:
@@ -45,3 +49,15 @@ def temporary_database(folder: Path) -> sqlite3.Connection:
         "PRAGMA locking_mode = EXCLUSIVE; BEGIN;"
     )
     return database
+
+
+@contextmanager
+def database_errors(subject: str) -> Iterator[None]:
+    """Raises StoreError where a temporary database cannot be used, as on a full disk."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"{subject}: a temporary database cannot be used ({error}); nothing was kept. Make room on the disk, or "
+            "set TMPDIR to a folder on another one"
+        ) from error

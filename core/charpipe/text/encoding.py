@@ -7,7 +7,6 @@ use depends on neither the size nor the number of the documents. Pieces of the c
 
 from __future__ import annotations
 
-import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -19,9 +18,9 @@ import numpy as np
 
 from charpipe.config.settings.text import SplitConfig
 from charpipe.corpus.members import Progress
-from charpipe.errors import StoreError
 from charpipe.parallel import DIRECT, ParallelMap
 from charpipe.plugin import Encoding
+from charpipe.store.sqlite import database_errors
 from charpipe.text import token_tasks
 from charpipe.text.columns import CHUNK, Array, ColumnWriter, new_column
 from charpipe.text.document_splits import document_splits, shuffled_order
@@ -63,16 +62,12 @@ def encode(
             documents, outline, Encoder(encoding), work, writers, _Counted(progress, outline.total), apart
         )
         by = split_by(split, outline.documents)
-        try:
+        with database_errors("the splits of the earlier version"):
             history = _history(stack, earlier, by, work)
             if by == "contiguous":
                 totals, places = job.contiguous(split, history)
             else:
                 totals, places = job.by_document(split, split.salt or salt, seed, history)
-        except sqlite3.Error as error:
-            raise StoreError(
-                f"a temporary database in {folder} cannot be used: {error}; make room"
-            ) from error
         for writer, tokens in zip(writers, totals[0].tolist(), strict=True):
             writer.tokens = tokens
         write_places(folder / "splits.parquet", outline, places)

@@ -61,15 +61,15 @@ class TokenWriter:
     def write(self, offset: int, tokens: np.ndarray[Any, Any]) -> None:
         """Write tokens at `offset` (in tokens). Gaps read as zero."""
         if len(tokens):
-            self._write(np.ascontiguousarray(tokens, self._dtype), _HEADER + offset * self._dtype.itemsize)
+            data = np.ascontiguousarray(tokens, self._dtype).data.cast("B")
+            self._write(data, _HEADER + offset * self._dtype.itemsize)
         self.tokens = max(self.tokens, offset + len(tokens))
 
-    def _write(self, data: bytes | np.ndarray[Any, Any], at: int) -> None:
-        done = os.pwrite(self._file.fileno(), data, at)
-        view = memoryview(data).cast("B")[done:]
+    def _write(self, data: bytes | memoryview, at: int) -> None:
+        view = memoryview(data)
         while view:
-            done = os.pwrite(self._file.fileno(), view, at := at + done)
-            view = view[done:]
+            done = os.pwrite(self._file.fileno(), view, at)
+            view, at = view[done:], at + done
 
     def _header(self) -> bytes:
         """The .npy header, version 1.0 (numpy.lib.format), padded to a fixed length."""

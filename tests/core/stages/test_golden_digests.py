@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-import golden_corpora
 import pyarrow
 import pytest
+
+import golden_corpora
 
 RECORDED = json.loads((Path(__file__).parents[2] / "fixtures" / "digests" / "objects.json").read_text())
 
