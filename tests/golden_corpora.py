@@ -23,9 +23,12 @@ import charpipe_char
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.config.settings.text import SplitConfig, TokenizerConfig
 from charpipe.corpus.ingestion import ingest
+from charpipe.corpus.parallel_ingestion import ingest_in_parallel
+from charpipe.parallel import DIRECT, ParallelMap
 from charpipe.plugin import Fetched
 from charpipe.store.manifest import describe
 from charpipe.text.encoding import encode
+from charpipe.text.token_tasks import StoredVocabulary
 from charpipe.text.vocabulary import learn_vocabulary, load_vocabulary
 
 TOKENIZERS = {
@@ -206,18 +209,25 @@ def recorded(folder: Path, facts: Mapping[str, Any]) -> list[str]:
     return [describe(folder, "golden", facts).digest[:16], content_digest(folder, facts)]
 
 
-def digests(name: str, at: Path, **options: Any) -> Iterator[tuple[str, list[str]]]:
-    """(object, digests) of a corpus; `options` go to ingest, learn_vocabulary and encode."""
+def digests(name: str, at: Path, parallel: ParallelMap = DIRECT) -> Iterator[tuple[str, list[str]]]:
+    """(object, digests) of a corpus."""
     write, settings = CORPORA[name]
-    (at / "source").mkdir(parents=True)
     documents = fresh(at / "documents")
-    facts = ingest(write(at / "source"), CorpusConfig(sources=["x"], **settings), documents, **options)
+    facts = ingested(write(fresh(at / "source")), documents, parallel, **settings)
     yield name, recorded(documents, facts)
     for setting, (tokenizer, split) in ENCODINGS.items():
         if name.startswith("large") and setting not in FOR_LARGE:
             continue
-        made = encoded(documents, at / setting, tokenizer, split, **options)
+        made = encoded(documents, at / setting, tokenizer, split, parallel=parallel)
         yield from ((f"{name}/{setting}/{kind}", found) for kind, found in made)
+
+
+def ingested(fetched: Fetched, documents: Path, parallel: ParallelMap, **settings: Any) -> dict[str, Any]:
+    """The facts of the documents, which are written to `documents`."""
+    config = CorpusConfig(sources=["x"], **settings)
+    if parallel.processes > 1:
+        return ingest_in_parallel(fetched, config, documents, parallel)
+    return ingest(fetched, config, documents)
 
 
 def encoded(
@@ -226,27 +236,34 @@ def encoded(
     tokenizer: TokenizerConfig,
     split: SplitConfig,
     earlier: Path | None = None,
-    **options: Any,
+    parallel: ParallelMap = DIRECT,
 ) -> Iterator[tuple[str, list[str]]]:
     """The digests of the vocabulary and of the tokens of `documents`, which are written to `at`/tokens."""
     vocabulary, tokens = fresh(at / "vocabulary"), fresh(at / "tokens")
-    facts = learn_vocabulary(documents, TOKENIZERS[tokenizer.name], tokenizer, vocabulary, **options)
+    facts = learn_vocabulary(documents, TOKENIZERS[tokenizer.name], tokenizer, vocabulary, parallel=parallel)
     yield "vocabulary", recorded(vocabulary, facts)
-    encoding = load_vocabulary(vocabulary, TOKENIZERS)
-    facts = encode(documents, encoding, split, tokens, salt="golden", earlier=earlier, **options)
+    facts = encode(
+        documents,
+        load_vocabulary(vocabulary, TOKENIZERS),
+        split,
+        tokens,
+        salt="golden",
+        earlier=earlier,
+        parallel=parallel,
+        vocabulary=StoredVocabulary(str(vocabulary)),
+    )
     yield "tokens", recorded(tokens, facts)
 
 
-def versions(at: Path, **options: Any) -> Iterator[tuple[str, list[str]]]:
+def versions(at: Path, parallel: ParallelMap = DIRECT) -> Iterator[tuple[str, list[str]]]:
     """The digests of three versions of a corpus, each encoded with the splits of the one before."""
     before: dict[str, Path] = {}
     for version in range(3):
         here = fresh(at / f"version-{version}")
         documents = fresh(here / "documents")
-        source = folder_of(many(version))(here)
-        ingest(source, CorpusConfig(sources=["x"]), documents, **options)
+        ingested(folder_of(many(version))(here), documents, parallel)
         for setting, (tokenizer, split) in ENCODINGS.items():
-            made = encoded(documents, here / setting, tokenizer, split, before.get(setting), **options)
+            made = encoded(documents, here / setting, tokenizer, split, before.get(setting), parallel)
             yield from ((f"versions/{version}/{setting}/{kind}", found) for kind, found in made)
             before[setting] = here / setting / "tokens"
 

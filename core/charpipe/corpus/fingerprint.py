@@ -33,6 +33,8 @@ class Survey:
 
     digest: str
     contents: Contents = field(default_factory=Contents)
+    bytes: int = 0
+    """Of the file, or of all selected files of the folder."""
 
     def changed_since(self, earlier: Survey) -> list[str]:
         """The files of a folder that were added, removed or changed."""
@@ -73,7 +75,8 @@ def survey(fetched: Fetched, config: CorpusConfig, cache: Path, left_out: LeftOu
     known = KnownFiles(cache)
     try:
         if not fetched.path.is_dir():
-            return Survey(known.sha256(fetched.path, fetched.path.stat()))
+            status = fetched.path.stat()
+            return Survey(known.sha256(fetched.path, status), bytes=status.st_size)
         with database_errors(fetched.origin):
             return _survey_folder(
                 fetched.path, Selection(config.include, config.exclude, fetched.only), known, left_out
@@ -85,12 +88,13 @@ def survey(fetched: Fetched, config: CorpusConfig, cache: Path, left_out: LeftOu
 
 
 def _survey_folder(root: Path, selection: Selection, known: KnownFiles, left_out: LeftOut) -> Survey:
-    digest, contents = hashlib.sha256(b"folder\0"), Contents()
+    digest, contents, size = hashlib.sha256(b"folder\0"), Contents(), 0
     for path, found, why_not in walk(root, selection, left_out):
         content = why_not or _content(known, root / path, found)
         digest.update(f"{path}\0{content}\n".encode("utf-8", "surrogateescape"))
         contents.add(path, content)
-    return Survey(digest.hexdigest(), contents)
+        size += found.st_size if found is not None and not why_not else 0
+    return Survey(digest.hexdigest(), contents, size)
 
 
 def _content(known: KnownFiles, path: Path, found: os.stat_result | None) -> str:

@@ -22,10 +22,12 @@ class ParallelMap(Protocol):
         function: Function,
         arguments: Iterable[Mapping[str, Any]],
         waiting: Callable[[], None] = lambda: None,
+        ahead: int = 0,
     ) -> Iterator[Any]:
         """The results of `function(**each)`, in the order of the arguments, which are taken as they are needed.
 
-        `waiting` is called several times a second while a result is awaited, and may raise to stop.
+        `waiting` is called several times a second while a result is awaited, and may raise to stop. `ahead`: calls that
+        may be begun before the result of the first is there, beside one for each process.
         Raises what a call raises.
         """
         ...
@@ -41,6 +43,7 @@ class Direct:
         function: Function,
         arguments: Iterable[Mapping[str, Any]],
         waiting: Callable[[], None] = lambda: None,
+        ahead: int = 0,
     ) -> Iterator[Any]:
         """See `ParallelMap.map`."""
         for each in arguments:

@@ -30,7 +30,7 @@ ENOUGH_BYTES = 256 * 10**6
 """A smaller corpus is not worth starting processes for, unless the settings say so."""
 WAIT_SECONDS = 0.2
 _START = (
-    "import json, sys; sys.path[:] = json.loads(sys.stdin.readline()); "
+    "import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.readline()); "
     "from charpipe.parallel.worker import main; main()"
 )
 
@@ -86,6 +86,7 @@ class Processes:
         function: Function,
         arguments: Iterable[Mapping[str, Any]],
         waiting: Callable[[], None] = lambda: None,
+        ahead: int = 0,
     ) -> Iterator[Any]:
         """See `ParallelMap.map`."""
         pending: deque[Future[Any]] = deque()
@@ -93,7 +94,7 @@ class Processes:
         try:
             for each in arguments:
                 pending.append(self._threads.submit(self._call, name, dict(each)))
-                while len(pending) > 2 * self.processes or (pending and pending[0].done()):
+                while len(pending) > 2 * self.processes + ahead or (pending and pending[0].done()):
                     yield _result(pending.popleft(), waiting)
                 waiting()
             while pending:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
@@ -21,12 +22,14 @@ from charpipe.config import Config, Resolved, resolve_corpus
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.errors import InterruptedRun, UsageError, near_match
 from charpipe.events import Event, Listener, Notice
+from charpipe.parallel import ParallelMap, local_processes
 from charpipe.plugins.registry import Registry
 from charpipe.runs import Run
 from charpipe.stages.publication import Publishing
 from charpipe.store import Store
 from charpipe.workspace import Workspace
 
+Parallel = Callable[[int], AbstractContextManager[ParallelMap]]
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -70,6 +73,7 @@ DIRECT = Direct()
 class Context:
     """What the stages of one command share.
 
+    `parallel` opens a map over parts of a corpus, for a number of processes.
     `force` names stages to run again; `resume` is a run whose recorded inputs are used; with `dry_run` the first
     stage with work to do raises `WouldRun`.
     """
@@ -83,6 +87,7 @@ class Context:
     resume: Run | None = None
     dry_run: bool = False
     executor: Executor = DIRECT
+    parallel: Parallel = local_processes
     publishing: Publishing = field(default_factory=Publishing)
 
     def __post_init__(self) -> None:

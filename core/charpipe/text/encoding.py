@@ -57,7 +57,9 @@ def encode(
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=".work-")))
         writers = [stack.enter_context(TokenWriter(folder / f"{name}.npy", dtype)) for name in SPLITS]
         outline = write_outline(documents, work)
-        apart = token_tasks.Apart(parallel, vocabulary, work, folder) if vocabulary is not None else None
+        apart = None
+        if vocabulary is not None and parallel.processes > 1:
+            apart = token_tasks.Apart(parallel, vocabulary, work, folder)
         job = _Job(
             documents, outline, Encoder(encoding), work, writers, _Counted(progress, outline.total), apart
         )
