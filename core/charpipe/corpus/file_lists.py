@@ -90,7 +90,7 @@ def _pairs(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, str]]:
         return
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:
-            for batch in file.iter_batches(columns=list(columns)):
+            for batch in file.iter_batches(GROUP_ROWS, columns=list(columns)):
                 rows = zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
                 yield from ((str(name), str(text)) for name, text in rows)
     except (pa.ArrowException, OSError, ValueError) as error:

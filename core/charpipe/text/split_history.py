@@ -53,7 +53,7 @@ def read_history(folder: Path, by: By, work: Path) -> SplitHistory | None:
 def _rows(path: Path) -> Iterator[tuple[str, str, str, int, int]]:
     columns = ["path", "sha256", "split", "start", "characters"]
     with pq.ParquetFile(path, pre_buffer=False) as file:
-        for batch in file.iter_batches(columns=columns, use_threads=False):
+        for batch in file.iter_batches(_ROWS, columns=columns, use_threads=False):
             yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
 
 
