@@ -74,4 +74,4 @@ def _read_before(corpus: str) -> tuple[list[tuple[str, str]], list[tuple[str, st
         return [], []
     from charpipe.corpus.file_lists import read_notes, read_rejected
 
-    return read_rejected(folder), read_notes(folder)
+    return list(read_rejected(folder)), list(read_notes(folder))

@@ -16,6 +16,7 @@ from charpipe.corpus.decompression import CHUNK, HEAD, ReadAhead, decompress, ki
 from charpipe.corpus.formats import zip_document
 from charpipe.corpus.limits import Limits
 from charpipe.corpus.members import Member, read_fully, refused
+from charpipe.corpus.seen_paths import SeenPaths
 from charpipe.corpus.selection import Selection
 from charpipe.corpus.tar import TarStream
 from charpipe.corpus.zip import zip_members
@@ -33,7 +34,7 @@ class FileMembers:
         self._name = name
         self._selection = selection
         self._limits = limits
-        self._seen: set[int] = set()
+        self._seen = SeenPaths()
 
     def position(self) -> int:
         """Bytes of the file read so far."""
@@ -103,10 +104,7 @@ class FileMembers:
             return "unsafe path: it leads outside the archive"
         if "\0" in path or len(path) > 4096:
             return "unsafe path: too long or with NUL"
-        if (key := hash(path)) in self._seen:
-            return "duplicate path in the archive: the first is read"
-        self._seen.add(key)
-        return ""
+        return "" if self._seen.add(path) else "duplicate path in the archive: the first is read"
 
 
 class _Body:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from charpipe.corpus.decompression import HEAD, DamagedError, Kind, decompress, kind_of
 from charpipe.corpus.formats import document_format
@@ -14,11 +14,22 @@ _ARCHIVE = "an archive within the corpus: unpack it, or name it as a corpus of i
 
 
 class Unpacker:
-    """Opens members under limits for each member and for all of them together."""
+    """Opens members under limits for each member and for all of them together.
 
-    def __init__(self, limits: Limits) -> None:
+    `log`: if given, the path and sizes of every chunk that is decompressed, for `check` in another process.
+    """
+
+    def __init__(self, limits: Limits, log: list[tuple[str, int, int]] | None = None) -> None:
         self._limits = limits
         self._received = self._produced = 0
+        self._log = log
+
+    def check(self, log: Iterable[tuple[str, int, int]]) -> None:
+        """Count what another Unpacker has decompressed. Raises LimitError as if it had been decompressed here."""
+        for path, received, produced in log:
+            self._received += received
+            self._produced += produced
+            self._limits.check_output(path, self._received, self._produced)
 
     def open(self, member: Member) -> Member:
         """Return the member, decompressed if it is compressed, or with `why_not` set if it is rejected.
@@ -58,9 +69,13 @@ class Unpacker:
         return Member(member.path, -1, prepend(head, stream.read))
 
     def _checked(self, chunks: Iterator[bytes], path: str) -> Iterator[bytes]:
+        received = self._received
         try:
             for chunk in chunks:
                 self._produced += len(chunk)
+                if self._log is not None:
+                    self._log.append((path, self._received - received, len(chunk)))
+                received = self._received
                 self._limits.check_output(path, self._received, self._produced)
                 yield chunk
         except DamagedError as error:

@@ -7,6 +7,7 @@ as received, its `encoding`, and the `characters` and `text` of the part.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,22 +70,34 @@ def read_batches(folder: Path, columns: Sequence[str] | None = None) -> Iterator
     Raises CorpusError naming the file and the expected schema.
     """
     for path in shards(folder):
-        try:
-            with pq.ParquetFile(path, pre_buffer=False) as file:
-                _check_schema(path, file)
-                for group in range(file.num_row_groups):
-                    table = file.read_row_group(
-                        group, columns=list(columns or SCHEMA.names), use_threads=False
-                    )
-                    for batch in table.combine_chunks().to_batches():
-                        batch.validate(full=True)
-                        yield batch
-        except (pa.ArrowException, OSError, ValueError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise CorpusError(
-                f"{path} is not a whole Parquet file of {SCHEMA_NAME} ({reason}); "
-                "nothing was changed. Run the ingest stage again (--force ingest)"
-            ) from error
+        yield from read_groups(path, columns)
+
+
+def read_groups(
+    path: Path, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Read the row groups [start, stop) of a shard, one at a time; raises as `read_batches` does."""
+    with open_shard(path) as file:
+        for group in range(start, file.num_row_groups if stop is None else stop):
+            table = file.read_row_group(group, columns=list(columns or SCHEMA.names), use_threads=False)
+            for batch in table.combine_chunks().to_batches():
+                batch.validate(full=True)
+                yield batch
+
+
+@contextmanager
+def open_shard(path: Path) -> Iterator[pq.ParquetFile]:
+    """Open a shard and check its schema. Raises CorpusError, also for errors of pyarrow while it is open."""
+    try:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            _check_schema(path, file)
+            yield file
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CorpusError(
+            f"{path} is not a whole Parquet file of {SCHEMA_NAME} ({reason}); "
+            "nothing was changed. Run the ingest stage again (--force ingest)"
+        ) from error
 
 
 def read_documents(folder: Path) -> Iterator[Part]:

@@ -53,7 +53,10 @@ def own_files(root: Path | None, left_out: LeftOut) -> list[str]:
     """The excluded files at the top of a corpus's folder, where shell redirections usually put them."""
     if root is None or not left_out.files or not root.is_dir():
         return []
-    return sorted(printable(path.name) for path in root.iterdir() if _inode(path) in left_out.files)
+    with os.scandir(root) as entries:
+        return sorted(
+            printable(entry.name) for entry in entries if _inode(Path(entry.path)) in left_out.files
+        )
 
 
 def is_workspace(folder: Path) -> bool:

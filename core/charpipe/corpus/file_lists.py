@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -74,29 +75,25 @@ class NotesWriter:
         self._rows = []
 
 
-def read_notes(folder: Path, limit: int | None = None) -> list[tuple[str, str]]:
+def read_notes(folder: Path) -> Iterator[tuple[str, str]]:
     """(path, note) of the documents with notes. Raises CorpusError for a damaged file."""
-    return _pairs(folder / "notes.parquet", ("path", "note"), limit)
+    return _pairs(folder / "notes.parquet", ("path", "note"))
 
 
-def read_rejected(folder: Path, limit: int | None = None) -> list[tuple[str, str]]:
+def read_rejected(folder: Path) -> Iterator[tuple[str, str]]:
     """(path, reason) of the rejected files. Raises CorpusError for a damaged file."""
-    return _pairs(folder / "rejected.parquet", ("path", "reason"), limit)
+    return _pairs(folder / "rejected.parquet", ("path", "reason"))
 
 
-def _pairs(path: Path, columns: tuple[str, str], limit: int | None) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+def _pairs(path: Path, columns: tuple[str, str]) -> Iterator[tuple[str, str]]:
     if not path.is_file():
-        return found
+        return
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:
-            for batch in file.iter_batches(columns=list(columns)):
+            for batch in file.iter_batches(GROUP_ROWS, columns=list(columns)):
                 rows = zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
-                found += [(str(name), str(text)) for name, text in rows]
-                if limit is not None and len(found) >= limit:
-                    return found[:limit]
+                yield from ((str(name), str(text)) for name, text in rows)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise CorpusError(
             f"{path} is damaged ({error}); nothing was changed. Run the ingest stage again (--force ingest)"
         ) from error
-    return found

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
+
+import pyarrow as pa
 
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.corpus.archives import FileMembers
@@ -24,15 +25,15 @@ from charpipe.corpus.limits import Limits
 from charpipe.corpus.members import NOTHING, Member, Progress, folder_members
 from charpipe.corpus.previous_version import PreviousVersion, UnchangedDocument
 from charpipe.corpus.selection import Selection
+from charpipe.corpus.tally import Tally
 from charpipe.errors import CorpusError
 from charpipe.plugin import Fetched
 from charpipe.store.paths import printable
+from charpipe.store.sqlite import database_errors
 
 _SPOOL_CHUNK = 4 * 2**20
 _REPORT_BYTES = 4 * 2**20
 CR_ONLY = "its lines end with CR alone; to read them as LF, type --set corpus.newline=lf"
-LISTED = 10
-"""Maximum number of rejected files that an error names."""
 
 
 def ingest(
@@ -55,30 +56,45 @@ def ingest(
     limits = limits or Limits()
     selection = Selection(config.include, config.exclude, fetched.only)
     with (
-        _open(fetched, selection, limits, earlier, left_out) as (members, position, total),
+        open_members(fetched, selection, limits, earlier, left_out) as (members, position, total),
         DocumentWriter(folder, config.newline) as documents,
         RejectedWriter(folder) as rejected,
         NotesWriter(folder) as notes,
+        database_errors(fetched.origin),
     ):
-        work = _Ingestion(config, folder, documents, rejected, notes, earlier, Unpacker(limits))
+        tally = Tally(rejected, notes)
+        work = Ingestion(config, folder, documents, tally, Unpacker(limits), earlier)
         reported = 0
         for member in members:
             work.take(member)
-            if work.facts["bytes"] - reported >= _REPORT_BYTES:
-                reported = work.facts["bytes"]
+            if tally.counts["bytes"] - reported >= _REPORT_BYTES:
+                reported = tally.counts["bytes"]
                 progress(position() if position else reported, total)
-        facts = work.finish()
+        work.finish()
+        documents.finish()
+        facts = tally.facts(documents.shards)
+    check_result(fetched, config, facts, tally.listed, unchanged)
+    return facts
+
+
+def check_result(
+    fetched: Fetched,
+    config: CorpusConfig,
+    facts: dict[str, Any],
+    listed: list[str],
+    unchanged: Callable[[], bool],
+) -> None:
+    """Raise CorpusError if the source held no text or changed meanwhile; `listed` are the first rejected files."""
     if not facts["characters"]:
-        raise CorpusError(_nothing(fetched, facts, config, work.listed))
+        raise CorpusError(_nothing(fetched, facts, config, listed))
     if not unchanged():
         raise CorpusError(
             f"{fetched.origin} changed while it was read; nothing was kept. Run the command again"
         )
-    return facts
 
 
 @contextmanager
-def _open(
+def open_members(
     fetched: Fetched, selection: Selection, limits: Limits, earlier: PreviousVersion | None, left_out: LeftOut
 ) -> Iterator[tuple[Iterator[Member], Callable[[], int] | None, int | None]]:
     """The members of the source, and for a file a function that returns the read position, and its size."""
@@ -105,33 +121,33 @@ def _known(earlier: PreviousVersion | None) -> Callable[[str], bool]:
     return lambda path: earlier is not None and earlier.find(printable(path)) is not None
 
 
-class _Ingestion:
-    """State of one call of `ingest`: reads members, writes rows, counts."""
+class Documents(Protocol):
+    """Takes the rows of the documents."""
+
+    def add(self, part: Part) -> None: ...
+    def add_batch(self, rows: pa.RecordBatch) -> None: ...
+
+
+class Ingestion:
+    """State of one call of `ingest`: reads members and writes rows."""
 
     def __init__(
         self,
         config: CorpusConfig,
         folder: Path,
-        documents: DocumentWriter,
-        rejected: RejectedWriter,
-        notes: NotesWriter,
-        earlier: PreviousVersion | None,
+        documents: Documents,
+        tally: Tally,
         unpacker: Unpacker,
+        earlier: PreviousVersion | None = None,
     ) -> None:
-        self._unpacker = unpacker
         self._config = config
         self._folder = folder
         self._documents = documents
-        self._rejected = rejected
+        self._tally = tally
+        self._unpacker = unpacker
         self._earlier = earlier
         self._taking = (0, 0)
-        self._encodings: Counter[str] = Counter()
-        self._reasons: Counter[str] = Counter()
-        self._notes = notes
-        self._noted: Counter[str] = Counter()
         self._newlines: set[int] = set()
-        self.listed: list[str] = []
-        self.facts: dict[str, Any] = {"documents": 0, "bytes": 0, "characters": 0}
 
     def take(self, member: Member) -> None:
         """Write a member's text, or the reason why it is rejected."""
@@ -164,7 +180,7 @@ class _Ingestion:
             self._taking = (kept.start, kept.start)
         self._earlier.claim(kept)
         self._taking = (self._taking[0], kept.stop)
-        self.facts["characters"] += kept.characters
+        self._tally.counts["characters"] += kept.characters
         self._count(path, kept.bytes, Verdict(kept.encoding, note=kept.note))
 
     def _write_taken(self) -> None:
@@ -234,7 +250,7 @@ class _Ingestion:
         self._newlines |= {byte for byte in b"\r\n" if byte in text}
         self._write_taken()
         self._documents.add(Part(path, part, sha256, size, encoding, characters, text))
-        self.facts["characters"] += characters
+        self._tally.counts["characters"] += characters
 
     def _with_newlines(self, verdict: Verdict) -> Verdict:
         """The verdict on the document just written, with a note if its lines end with CR alone."""
@@ -244,31 +260,14 @@ class _Ingestion:
         return replace(verdict, note="; ".join(filter(None, (verdict.note, CR_ONLY))))
 
     def _count(self, path: str, size: int, verdict: Verdict) -> None:
-        self.facts["documents"] += 1
-        self.facts["bytes"] += size
-        self._encodings[verdict.encoding] += 1
-        if verdict.note:
-            self._notes.add(path, verdict.note)
-            self._noted[verdict.note.partition(":")[0]] += 1
+        self._tally.document(path, size, verdict.encoding, verdict.note)
 
     def _reject(self, path: str, reason: str, size: int) -> None:
-        if len(self.listed) < LISTED:
-            self.listed.append(f"{path}: {reason}")
-        self._rejected.add(path, reason, size)
-        self._reasons[reason.partition(":")[0]] += 1
+        self._tally.reject(path, reason, size)
 
-    def finish(self) -> dict[str, Any]:
-        """Write the remaining rows; returns the counts as JSON."""
+    def finish(self) -> None:
+        """Write the rows that are still to be copied."""
         self._write_taken()
-        self._documents.__exit__(None, None, None)
-        return {
-            **self.facts,
-            "rejected": self._rejected.count,
-            "reasons": dict(sorted(self._reasons.items())),
-            "shards": self._documents.shards,
-            "encodings": dict(sorted(self._encodings.items())),
-            **({"notes": dict(sorted(self._noted.items()))} if self._noted else {}),
-        }
 
 
 def _not_throughout(encoding: str, error: UnicodeError, read: int) -> str:

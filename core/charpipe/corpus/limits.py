@@ -15,7 +15,7 @@ class LimitError(CorpusError):
 class Limits:
     """Limits on the content of an archive. Exceeding one stops ingestion, and nothing of the archive is kept."""
 
-    members: int = 1_000_000
+    members: int = 20_000_000
     member_bytes: int = 64 * 2**30
     total_bytes: int = 2**40
     ratio: int = 250

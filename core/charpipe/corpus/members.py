@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from charpipe.corpus.exclusions import LeftOut
+from charpipe.corpus.folder_entries import Entry, sorted_entries
 from charpipe.corpus.selection import Selection
 
 Progress = Callable[[int, int | None], None]
@@ -53,8 +55,7 @@ def _walk(
     root: Path, folder: str, selection: Selection, left_out: LeftOut
 ) -> Iterator[tuple[str, os.stat_result | None, str]]:
     try:
-        with os.scandir(root / folder) as scanned:
-            entries = sorted(scanned, key=lambda entry: entry.name)
+        entries = sorted_entries(root / folder)
     except OSError as error:
         yield folder or ".", None, f"unreadable folder: {error.strerror}"
         return
@@ -70,7 +71,7 @@ def _walk(
                 yield path, found, why_not
 
 
-def _stat(entry: os.DirEntry[str]) -> tuple[os.stat_result | None, str]:
+def _stat(entry: Entry) -> tuple[os.stat_result | None, str]:
     try:
         found = entry.stat()
     except OSError as error:
@@ -87,20 +88,36 @@ def folder_members(
     left_out: LeftOut = NOTHING,
 ) -> Iterator[Member]:
     """The selected files of a folder, sorted by path. Files whose content is `known` are listed but not opened."""
+    for member in listed_members(root, selection, left_out):
+        if member.why_not or known(member.path):
+            yield member
+            continue
+        with open_member(root, member.path, member.size) as opened:
+            yield opened
+
+
+def listed_members(root: Path, selection: Selection, left_out: LeftOut = NOTHING) -> Iterator[Member]:
+    """The selected files of a folder, sorted by path and not opened."""
     for path, found, why_not in walk(root, selection, left_out):
         if found is None or why_not:
             yield refused(path, why_not)
-            continue
-        if known(path):
+        else:
             yield Member(path, found.st_size, lambda _: b"")
-            continue
-        try:
-            stream = (root / path).open("rb", buffering=0)
-        except OSError as error:
-            yield refused(path, f"unreadable: {error.strerror}", found.st_size)
-            continue
-        with stream:
-            yield Member(path, found.st_size, lambda size, stream=stream: read_fully(stream.read, size))  # type: ignore[misc]
+
+
+@contextmanager
+def open_member(root: Path, path: str, size: int, why_not: str = "") -> Iterator[Member]:
+    """A file of a folder, opened; one that cannot be opened is rejected."""
+    if why_not:
+        yield refused(path, why_not, size)
+        return
+    try:
+        stream = (root / path).open("rb", buffering=0)
+    except OSError as error:
+        yield refused(path, f"unreadable: {error.strerror}", size)
+        return
+    with stream:
+        yield Member(path, size, lambda wanted: read_fully(stream.read, wanted))
 
 
 def read_fully(read: Callable[[int], bytes | None], size: int) -> bytes:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.corpus.documents import read_documents
@@ -66,22 +67,21 @@ def _ingested(fetched: Fetched, config: CorpusConfig, folder: Path, name: str, m
         left -= len(parts[-1])
         if left <= 0:
             break
-    return Text("".join(parts), name, facts["characters"], tuple(_notices(folder, name, facts["documents"])))
+    return Text("".join(parts), name, facts["characters"], tuple(_notices(folder, name, facts)))
 
 
-def _notices(folder: Path, name: str, documents: int) -> Iterator[str]:
+def _notices(folder: Path, name: str, facts: Mapping[str, Any]) -> Iterator[str]:
     """Notices about how the text was read; none for one file of plain UTF-8."""
-    notes, rejected = read_notes(folder), read_rejected(folder)
-    if documents == 1 and not rejected:
-        yield from (f"{name}: {note}" for _, note in notes)
+    if facts["documents"] == 1 and not facts["rejected"]:
+        yield from (f"{name}: {note}" for _, note in read_notes(folder))
         return
-    yield f"{name}: the texts of {documents:,} files, one after another"
-    for path, note in notes[:NAMED]:
+    yield f"{name}: the texts of {facts['documents']:,} files, one after another"
+    for path, note in islice(read_notes(folder), NAMED):
         yield f"{path}: {note}"
-    for path, reason in rejected[:NAMED]:
+    for path, reason in islice(read_rejected(folder), NAMED):
         yield f"{path} was left out: {reason}"
-    if len(rejected) > NAMED:
-        yield f"and {len(rejected) - NAMED:,} more files were left out"
+    if facts["rejected"] > NAMED:
+        yield f"and {facts['rejected'] - NAMED:,} more files were left out"
 
 
 @contextmanager

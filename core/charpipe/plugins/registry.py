@@ -93,6 +93,11 @@ class Registry:
     def __init__(self, folders: Sequence[Path] = ()) -> None:
         self._folders = tuple(folders)
 
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders of plugins that are not installed."""
+        return tuple(str(folder.absolute()) for folder in self._folders)
+
     @cached_property
     def _manager(self) -> pluggy.PluginManager:
         manager = pluggy.PluginManager("charpipe")

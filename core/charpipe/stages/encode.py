@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from charpipe.parallel import choose_processes
 from charpipe.stages.lineage import alone
 from charpipe.stages.objects import Made, build, progress_of, recorded
 from charpipe.stages.splits import (
@@ -43,16 +44,22 @@ def encode(context: Context, wanted: str, documents: Made, vocabulary: Made) -> 
 
     def make(folder: Path) -> Mapping[str, Any]:
         from charpipe.text import encode, load_vocabulary
+        from charpipe.text.token_tasks import StoredVocabulary
 
-        encoding = load_vocabulary(
-            context.path(vocabulary) / "vocabulary.json", context.registry.all("tokenizer")
-        )
-        progress = progress_of(context, "encode")
-        salt = split.salt or name
+        path = context.path(vocabulary) / "vocabulary.json"
         earlier = recorded_splits(context, division)
-        return encode(
-            context.path(documents), encoding, split, folder, salt=salt, earlier=earlier, progress=progress
-        )
+        with context.parallel(choose_processes(config.processes, documents.facts["bytes"])) as parallel:
+            return encode(
+                context.path(documents),
+                load_vocabulary(path, context.registry.all("tokenizer")),
+                split,
+                folder,
+                salt=split.salt or name,
+                earlier=earlier,
+                progress=progress_of(context, "encode"),
+                parallel=parallel,
+                vocabulary=StoredVocabulary(str(path), context.registry.folders),
+            )
 
     action, division = divided()
     if context.store.shared is None or context.dry_run or context.store.find(action) is not None:

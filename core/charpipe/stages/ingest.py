@@ -14,6 +14,7 @@ from charpipe.corpus.detection import DETECTOR
 from charpipe.corpus.exclusions import LeftOut, own_files
 from charpipe.corpus.fingerprint import ChangedError, survey
 from charpipe.errors import CorpusError, RefreshError
+from charpipe.parallel import choose_processes
 from charpipe.plugin import Fetched
 from charpipe.stages.computation import WouldRun
 from charpipe.stages.disk_space import space_warning
@@ -94,6 +95,7 @@ def _ingested(context: Context, name: str, config: CorpusConfig, fetched: Fetche
 
     def make(folder: Path) -> Mapping[str, Any]:
         from charpipe.corpus import ingest
+        from charpipe.corpus.parallel_ingestion import ingest_in_parallel
 
         def unchanged() -> bool:
             after = survey(fetched, config, cache, left_out)
@@ -104,7 +106,13 @@ def _ingested(context: Context, name: str, config: CorpusConfig, fetched: Fetche
         if (short := space_warning(context.workspace, fetched.path, found.contents)) is not None:
             context.notice(short, "warning")
         earlier = earlier_documents(context, action, name, found.contents)
+        processes = choose_processes(config.processes, found.bytes) if earlier is None else 1
         try:
+            if processes > 1:
+                with context.parallel(processes) as parallel:
+                    return ingest_in_parallel(
+                        fetched, config, folder, parallel, progress, unchanged=unchanged, left_out=left_out
+                    )
             facts = ingest(
                 fetched, config, folder, progress, unchanged=unchanged, earlier=earlier, left_out=left_out
             )

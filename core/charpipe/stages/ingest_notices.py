@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from charpipe.store.paths import printable
@@ -28,7 +29,7 @@ def report_texts(context: Context, made: Made) -> None:
     if rejected and not made.reused:
         from charpipe.corpus.file_lists import read_rejected
 
-        for path, reason in read_rejected(context.path(made), SHOWN):
+        for path, reason in islice(read_rejected(context.path(made)), SHOWN):
             context.notice(f"rejected {path}: {reason}")
         if rejected > SHOWN:
             context.notice(
@@ -44,14 +45,31 @@ def report_texts(context: Context, made: Made) -> None:
 
 def grouped(notes: Iterable[tuple[str, str]]) -> list[str]:
     """One sentence per kind of note, with the files it is about."""
-    files: dict[str, list[str]] = defaultdict(list)
+    files: dict[str, _Listed] = defaultdict(_Listed)
     for path, note in notes:
-        files[note].append(path)
-    return [f"{listed(paths)}: {note}" for note, paths in sorted(files.items())]
+        files[note].add(path)
+    return [f"{paths}: {note}" for note, paths in sorted(files.items())]
 
 
 def listed(paths: Iterable[str]) -> str:
     """The first paths, and the number of the rest."""
-    every: Sequence[str] = sorted(printable(path) for path in paths)
-    more = f" and {len(every) - _NAMES:,} more" if len(every) > _NAMES else ""
-    return ", ".join(every[:_NAMES]) + more
+    found = _Listed()
+    for path in paths:
+        found.add(path)
+    return str(found)
+
+
+class _Listed:
+    """The first paths, and the number of all."""
+
+    def __init__(self) -> None:
+        self._first: list[str] = []
+        self._count = 0
+
+    def add(self, path: str) -> None:
+        self._count += 1
+        self._first = sorted([*self._first, printable(path)])[:_NAMES]
+
+    def __str__(self) -> str:
+        more = f" and {self._count - _NAMES:,} more" if self._count > _NAMES else ""
+        return ", ".join(self._first) + more

@@ -19,18 +19,19 @@ from charpipe.store import Action
 from charpipe.store.atomic import write_json
 from charpipe.store.digest import digest_of_json
 from charpipe.store.manifest import read_manifest
-from charpipe.store.paths import printable
 from charpipe.text.splits import split_by
 
 if TYPE_CHECKING:
+    from charpipe.corpus.contents import Contents
     from charpipe.corpus.previous_version import PreviousVersion
 
 
 def earlier_documents(
-    context: Context, action: Action, corpus: str, contents: Mapping[str, str]
+    context: Context, action: Action, corpus: str, contents: Contents
 ) -> PreviousVersion | None:
     """The newest documents of this corpus made with the same settings, if every byte of them is intact;
-    `contents` is the current content of each file of the source's folder."""
+    `contents` is the current content of each file of the source's folder. Files of the store that have not been
+    touched since they were last hashed are not hashed again."""
     if not contents or "ingest" in context.force:
         return None
     wanted = action.to_json() | {"inputs": None}
@@ -42,14 +43,25 @@ def earlier_documents(
     for record in sorted(same, key=lambda record: str(record["made"]), reverse=True):
         folder = context.store.object(record["object"])
         try:
-            if read_manifest(folder).check(folder, thorough=True) is not None:
+            if _damage(context, folder) is not None:
                 continue
-        except StoreError:
+        except (StoreError, OSError):
             continue
         from charpipe.corpus.previous_version import PreviousVersion
 
-        return PreviousVersion(folder, {printable(path): content for path, content in contents.items()})
+        return PreviousVersion(folder, contents.by_printed_path)
     return None
+
+
+def _damage(context: Context, folder: Path) -> str | None:
+    from charpipe.corpus.known_files import KnownFiles
+
+    known = KnownFiles(context.workspace.downloads)
+    try:
+        manifest = read_manifest(folder)
+        return manifest.check(folder, thorough=True, digest=lambda path: known.sha256(path, path.stat()))
+    finally:
+        known.save()
 
 
 @dataclass(frozen=True)

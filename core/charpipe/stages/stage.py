@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
@@ -20,6 +21,7 @@ from charpipe.config import Config, Resolved, resolve_corpus
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.errors import InterruptedRun, UsageError, near_match
 from charpipe.events import Event, Listener, Notice, StageProgress
+from charpipe.parallel import ParallelMap, local_processes
 from charpipe.plugins.registry import Registry
 from charpipe.runs import Run
 from charpipe.runs.library import RunLibrary, open_library
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from charpipe.champions.shared import SharedChampions
     from charpipe.store.backends import Backend
 
+Parallel = Callable[[int], AbstractContextManager[ParallelMap]]
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -121,6 +124,7 @@ DIRECT = Direct()
 class Context:
     """What the stages of one command share.
 
+    `parallel` opens a map over parts of a corpus, for a number of processes.
     `force` names stages to run again; `resume` is a run whose recorded inputs are used; with `dry_run` the first
     stage with work to do raises `WouldRun`.
     """
@@ -134,6 +138,7 @@ class Context:
     resume: Run | None = None
     dry_run: bool = False
     executor: Executor = DIRECT
+    parallel: Parallel = local_processes
     publishing: Publishing = field(default_factory=Publishing)
     sharing: Sharing = field(default_factory=Sharing)
     connected: Connected = field(default_factory=Connected)

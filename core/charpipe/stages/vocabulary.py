@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from charpipe.parallel import choose_processes
 from charpipe.stages.objects import Made, build, progress_of, recorded
 from charpipe.stages.stage import Context, stage
 from charpipe.stages.warm_start import WarmStart, vocabulary_of
@@ -38,9 +39,10 @@ def learn_vocabulary(
         from charpipe.text import learn_vocabulary
 
         progress = progress_of(context, "vocabulary")
-        return learn_vocabulary(
-            context.path(documents), provided.spec, config.tokenizer, folder, progress, parent
-        )
+        with context.parallel(choose_processes(config.processes, documents.facts["bytes"])) as parallel:
+            return learn_vocabulary(
+                context.path(documents), provided.spec, config.tokenizer, folder, progress, parent, parallel
+            )
 
     return build(context, action, make, name, _summary)
 

@@ -2,31 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from charpipe.corpus.documents import read_batches, texts
+from charpipe.corpus.documents import texts
 from charpipe.corpus.members import Progress
+from charpipe.parallel import DIRECT, ParallelMap
+from charpipe.text.pieces import Piece, pieces
 
 _POINTS = 0x110000
 _PIECE = 1 << 22
 """Characters counted at once where they are not ASCII: 16 MB of code points."""
 
 
-def count(documents: Path, progress: Progress = lambda done, total: None) -> dict[str, int]:
+def count(
+    documents: Path, progress: Progress = lambda done, total: None, parallel: ParallelMap = DIRECT
+) -> dict[str, int]:
     """Count every character of the documents, in code point order, in constant memory."""
     counts = np.zeros(_POINTS, np.int64)
     done = 0
-    for batch in read_batches(documents, ["characters", "text"]):
+
+    def waiting() -> None:
+        progress(done, None)
+
+    alone = parallel.processes == 1
+    for size in _here(documents, counts) if alone else _apart(documents, counts, parallel, waiting):
+        done += size
+        progress(done, None)
+    return {chr(point): int(counts[point]) for point in np.flatnonzero(counts).tolist()}
+
+
+def _here(documents: Path, counts: np.ndarray[Any, Any]) -> Iterator[int]:
+    for piece in pieces(documents):
+        yield from count_piece(piece, counts)
+
+
+def _apart(
+    documents: Path, counts: np.ndarray[Any, Any], parallel: ParallelMap, waiting: Callable[[], None]
+) -> Iterator[int]:
+    calls = ({"piece": piece.to_json()} for piece in pieces(documents))
+    for result in parallel.map(count_task, calls, waiting):
+        counts[result["points"]] += np.array(result["counts"], np.int64)
+        yield result["bytes"]
+
+
+def count_piece(piece: Piece, counts: np.ndarray[Any, Any]) -> Iterator[int]:
+    """Add the characters of a piece to `counts` (int64, by code point); yields the bytes of each row group."""
+    for batch in piece.batches(["characters", "text"]):
+        done = 0
         ascii_only = _Gathered(counts)
         for text in texts(batch):
             ascii_only.add(text)
             done += len(text)
         ascii_only.flush()
-        progress(done, None)
-    return {chr(point): int(counts[point]) for point in np.flatnonzero(counts).tolist()}
+        yield done
+
+
+def count_task(piece: dict[str, Any]) -> dict[str, Any]:
+    """Count a piece in another process."""
+    counts = np.zeros(_POINTS, np.int64)
+    size = sum(count_piece(Piece(**piece), counts))
+    points = np.flatnonzero(counts)
+    return {"points": points.tolist(), "counts": counts[points].tolist(), "bytes": size}
 
 
 class _Gathered:

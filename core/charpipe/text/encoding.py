@@ -1,62 +1,36 @@
 """Encode documents to token files: assign splits, compute each document's offset, and write its tokens there.
 
 This takes one pass over the text if the tokenizer can predict the number of tokens, and two otherwise. Documents are
-written directly to their shuffled offsets, so memory use is constant.
+written directly to their shuffled offsets. What is needed of every document is kept in columns on disk, so that memory
+use depends on neither the size nor the number of the documents. Pieces of the corpus can be encoded in parallel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from charpipe.config.settings.text import SplitConfig
-from charpipe.corpus.documents import kept_newlines, read_batches, texts
 from charpipe.corpus.members import Progress
-from charpipe.errors import CorpusError
+from charpipe.parallel import DIRECT, ParallelMap
 from charpipe.plugin import Encoding
+from charpipe.store.sqlite import database_errors
+from charpipe.text import token_tasks
+from charpipe.text.columns import CHUNK, Array, ColumnWriter, new_column
+from charpipe.text.document_splits import document_splits, shuffled_order
+from charpipe.text.outline import Outline, write_outline
+from charpipe.text.pieces import Piece, pieces
+from charpipe.text.places import PLACE, merged, read_places, write_places
 from charpipe.text.split_history import Segment, SplitHistory, divided, read_history
-from charpipe.text.splits import SPLITS, assign_splits, shuffled, split_by
-from charpipe.text.tokens import TokenWriter, write_facts
-
-_PLACES = pa.schema(
-    [
-        ("path", pa.string()),
-        ("sha256", pa.string()),
-        ("split", pa.string()),
-        ("start", pa.int64()),
-        ("characters", pa.int64()),
-        ("offset", pa.int64()),
-        ("tokens", pa.int64()),
-    ]
-)
-_ROWS = 1 << 16
-
-
-@dataclass
-class _Place:
-    """The part of a document in one split: it begins at character `start`, and at token `offset` of the split."""
-
-    path: str
-    sha256: str
-    split: str
-    start: int
-    offset: int
-    characters: int = 0
-    tokens: int = 0
-
-
-@dataclass
-class _Totals:
-    tokens: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
-    characters: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
-    bytes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
+from charpipe.text.splits import SPLITS, By, split_by
+from charpipe.text.token_pieces import Contiguous, Encoder, count_rows, write_documents
+from charpipe.text.tokens import TokenWriter, token_type, write_facts
 
 
 def encode(
@@ -69,31 +43,41 @@ def encode(
     seed: int = 0,
     earlier: Path | None = None,
     progress: Progress = lambda done, total: None,
+    parallel: ParallelMap = DIRECT,
+    vocabulary: token_tasks.StoredVocabulary | None = None,
 ) -> dict[str, Any]:
     """Write train.npy, val.npy, test.npy, splits.parquet and tokens.json into `folder`; returns the counts.
 
     `salt`: key of the hash that assigns documents to splits, unless `split.salt` is set. `seed`: seed of the shuffle.
-    Text in the tokens at `earlier` keeps its split. Raises UsageError for a character that cannot be encoded.
+    Text in the tokens at `earlier` keeps its split. `parallel` encodes pieces in other processes, which load the
+    encoding from `vocabulary`; the result is the same. Raises UsageError for a character that cannot be encoded.
     """
-    outline = _Outline(documents)
-    by = split_by(split, len(outline.paths))
-    history = read_history(earlier, by) if earlier is not None else None
-    dtype = np.min_scalar_type(max(encoding.size - 1, 1))
-    totals = _Totals()
+    dtype = token_type(encoding.size)
     with ExitStack() as stack:
-        writers = {name: stack.enter_context(TokenWriter(folder / f"{name}.npy", dtype)) for name in SPLITS}
-        work = _Encoding(documents, encoding, outline, writers, totals, progress)
-        if by == "contiguous":
-            places = work.contiguous(_segments(outline, split, history))
-        else:
-            previous = history.splits(outline.paths, outline.contents) if history is not None else None
-            assigned = assign_splits(outline.paths, outline.contents, split, split.salt or salt, previous)
-            places = work.by_document(assigned, seed)
-    _write_places(folder / "splits.parquet", places)
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=".work-")))
+        writers = [stack.enter_context(TokenWriter(folder / f"{name}.npy", dtype)) for name in SPLITS]
+        outline = write_outline(documents, work)
+        apart = None
+        if vocabulary is not None and parallel.processes > 1:
+            apart = token_tasks.Apart(parallel, vocabulary, work, folder)
+        job = _Job(
+            documents, outline, Encoder(encoding), work, writers, _Counted(progress, outline.total), apart
+        )
+        by = split_by(split, outline.documents)
+        with database_errors("the splits of the earlier version"):
+            history = _history(stack, earlier, by, work)
+            if by == "contiguous":
+                totals, places = job.contiguous(split, history)
+            else:
+                totals, places = job.by_document(split, split.salt or salt, seed, history)
+        for writer, tokens in zip(writers, totals[0].tolist(), strict=True):
+            writer.tokens = tokens
+        write_places(folder / "splits.parquet", outline, places)
+    tokens, characters, sizes = (dict(zip(SPLITS, counts, strict=True)) for counts in totals.tolist())
     facts = {
-        "tokens": totals.tokens,
-        "characters": totals.characters,
-        "bytes": totals.bytes,
+        "tokens": tokens,
+        "characters": characters,
+        "bytes": sizes,
         "split_by": by,
         "dtype": dtype.name,
         "vocabulary_size": encoding.size,
@@ -102,165 +86,188 @@ def encode(
     return facts
 
 
-def _segments(outline: _Outline, split: SplitConfig, history: SplitHistory | None) -> list[Segment]:
-    """The segments of the concatenated text: old text is cut as before, new text is cut separately."""
-    if history is None:
-        return divided(0, outline.total, split)
-    segments, at = [], 0
-    for path, content, characters in zip(outline.paths, outline.contents, outline.characters, strict=True):
-        segments += history.segments(path, content, at, characters, split)
-        at += characters
-    return segments
+def _history(stack: ExitStack, earlier: Path | None, by: By, work: Path) -> SplitHistory | None:
+    history = read_history(earlier, by, work) if earlier is not None else None
+    if history is not None:
+        stack.callback(history.close)
+    return history
 
 
-class _Outline:
-    """Every document's path, content and number of characters, without its text.
+class _Counted:
+    """Counts the characters that were encoded, and reports them."""
 
-    `sizes`: the bytes of each text in UTF-8, or None if they are unknown without reading the texts.
-    """
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total, self._done = progress, total, 0
 
-    def __init__(self, documents: Path) -> None:
-        self.paths: list[str] = []
-        self.contents: list[str] = []
-        self.characters: list[int] = []
-        sizes: list[int] = []
-        exact = True
-        names = ("path", "part", "sha256", "bytes", "encoding", "characters")
-        for batch in read_batches(documents, names):
-            columns = (batch.column(name).to_pylist() for name in names)
-            for path, part, sha256, size, encoding, characters in zip(*columns, strict=True):
-                exact = exact and encoding == "utf-8"
-                if part == 0:
-                    self.paths.append(path)
-                    self.contents.append(sha256)
-                    self.characters.append(0)
-                    sizes.append(size)
-                elif not self.paths or self.paths[-1] != path:
-                    raise CorpusError(
-                        f"{documents}: part {part} of {path!r} does not follow the part before it"
-                    )
-                self.characters[-1] += characters
-        self.total = sum(self.characters)
-        self.sizes = sizes if exact and kept_newlines(documents) else None
+    def advance(self, characters: int) -> None:
+        self._done += characters
+        self._progress(self._done, self._total)
+
+    def again(self) -> None:
+        self.advance(0)
 
 
-class _Encoding:
-    """State of one call of `encode`."""
+@dataclass(frozen=True)
+class _Job:
+    """One call of `encode`. `apart`: carries out pieces in other processes, if any."""
 
-    def __init__(
-        self,
-        documents: Path,
-        encoding: Encoding,
-        outline: _Outline,
-        writers: Mapping[str, TokenWriter],
-        totals: _Totals,
-        progress: Progress,
-    ) -> None:
-        self._documents = documents
-        self._outline = outline
-        self._writers = writers
-        self._totals = totals
-        self._progress = progress
-        # optional methods of a tokenizer: encode UTF-8 directly, and predict the number of tokens
-        fast = getattr(encoding, "encode_utf8", None)
-        self._encode = fast or (lambda data: encoding.encode(data.decode()))
-        self._predict: Callable[[int, int], int | None] = getattr(
-            encoding, "count_tokens", lambda characters, size: None
+    documents: Path
+    outline: Outline
+    encoder: Encoder
+    work: Path
+    writers: Sequence[TokenWriter]
+    counted: _Counted
+    apart: token_tasks.Apart | None
+
+    def by_document(
+        self, split: SplitConfig, salt: str, seed: int, history: SplitHistory | None
+    ) -> tuple[Array, Iterator[Array]]:
+        """Write each document at its offset in the shuffled order of its split; returns the totals and the places."""
+        outline = self.outline
+        order, hashes = shuffled_order(outline, seed, self.work)
+        splits = document_splits(outline, split, salt, self.work, history, hashes)
+        counts = self._count_tokens()
+        shuffled = _Shuffled(
+            order,
+            splits,
+            outline.summed(counts, self.work / "document_tokens"),
+            outline.summed(outline.characters, self.work / "document_characters"),
+            new_column(self.work / "offset", "i8", outline.documents),
         )
+        totals = shuffled.place()
+        for sizes in self._write_documents():
+            totals[2] += sizes
+        return totals, shuffled.places()
 
-    def contiguous(self, segments: list[Segment]) -> list[_Place]:
-        """Write the concatenated text, cut into `segments`, which are consecutive."""
-        places: list[_Place] = []
-        at = 0
-        document, start = -1, 0
-        for new_at, _part, characters, data in self._rows():
-            if new_at != document:
-                document, start = new_at, at
-            for split, low, high in segments:
-                first, last = max(low, at), min(high, at + characters)
-                if first >= last:
-                    continue
-                whole = (first, last) == (at, at + characters)
-                piece = data if whole else data.decode()[first - at : last - at].encode()
-                self._append(places, document, split, first - start, last - first, piece)
-            at += characters
-        return places
+    def _write_documents(self) -> Iterator[list[int]]:
+        every = pieces(self.documents)
+        if self.apart is not None:
+            yield from self.apart.write_documents(every, self.outline.characters, self.counted)
+            return
+        for piece in every:
+            yield write_documents(self.encoder, piece, self.work, self.writers, self.counted.advance)
 
-    def _append(
-        self, places: list[_Place], document: int, split: str, start: int, characters: int, data: bytes
-    ) -> None:
-        outline = self._outline
-        path, content = outline.paths[document], outline.contents[document]
-        if not places or (places[-1].path, places[-1].split) != (path, split):
-            places.append(_Place(path, content, split, start, self._totals.tokens[split]))
-        self._put(places[-1], self._totals.tokens[split], characters, data)
-
-    def _put(self, place: _Place, offset: int, characters: int, data: bytes) -> int:
-        tokens = self._encode(data)
-        self._writers[place.split].write(offset, tokens)
-        place.characters += characters
-        place.tokens += len(tokens)
-        self._totals.tokens[place.split] += len(tokens)
-        self._totals.characters[place.split] += characters
-        self._totals.bytes[place.split] += len(data)
-        return len(tokens)
-
-    def by_document(self, assigned: list[str], seed: int) -> list[_Place]:
-        """Write each document at its offset in the shuffled order of its split."""
-        outline = self._outline
-        lengths = self._lengths()
-        ends = dict.fromkeys(SPLITS, 0)
-        places: dict[int, _Place] = {}
-        for document in shuffled(outline.paths, seed):
-            split = assigned[document]
-            places[document] = _Place(
-                outline.paths[document], outline.contents[document], split, 0, ends[split]
-            )
-            ends[split] += lengths[document]
-        for document, _part, characters, data in self._rows():
-            place = places[document]
-            self._put(place, place.offset + place.tokens, characters, data)
-        wrong = next((at for at, place in places.items() if place.tokens != lengths[at]), None)
-        if wrong is not None:
-            raise CorpusError(
-                f"{outline.paths[wrong]!r} made {places[wrong].tokens} tokens where the tokenizer announced "
-                f"{lengths[wrong]}; its count_tokens and encode_utf8 contradict each other"
-            )
-        return list(places.values())
-
-    def _lengths(self) -> list[int]:
-        """Tokens of every document: predicted from its characters or bytes, or counted by encoding it."""
-        outline = self._outline
-        if self._predict(1, 1) is not None:
+    def _count_tokens(self) -> Array:
+        """Tokens of every row: predicted from its characters or bytes, or counted by encoding it."""
+        outline, predict = self.outline, self.encoder.predict
+        counts = new_column(self.work / "row_tokens", "i8", outline.rows)
+        every: Iterable[Piece] = pieces(self.documents)
+        if predict(1, 1) is not None:
             # a character tokenizer's prediction does not depend on the size, which may then be unknown
-            by_characters = self._predict(1, 1) == self._predict(1, 4)
-            if by_characters or outline.sizes is not None:
-                sizes = outline.sizes or outline.characters
-                return [self._predict(*known) or 0 for known in zip(outline.characters, sizes, strict=True)]
-        lengths = [0] * len(self._outline.paths)
-        for document, _part, characters, data in self._rows(report_progress=False):
-            known = self._predict(characters, len(data))
-            lengths[document] += len(self._encode(data)) if known is None else known
-        return lengths
+            if predict(1, 1) == predict(1, 4):
+                for at in range(0, outline.rows, CHUNK):
+                    characters = outline.characters[at : at + CHUNK]
+                    counts[at : at + CHUNK] = self._predicted(characters, characters)
+                return counts
+            if outline.sizes is not None:
+                for start, stop in outline.chunks():
+                    first = outline.first_row[start:stop]
+                    characters = outline.per_document(outline.characters, start, stop)
+                    counts[first] = self._predicted(characters, outline.sizes[start:stop])
+                every = (piece for piece in every if outline.has_parts_in(piece.first_row, piece.rows))
+        if self.apart is not None:
+            self.apart.count_rows(every, self.counted)
+        else:
+            for piece in every:
+                count_rows(self.encoder, piece, counts, self.work)
+        return counts
 
-    def _rows(self, report_progress: bool = True) -> Iterator[tuple[int, int, int, bytes]]:
-        """(document, part, characters, UTF-8) of every row, in the order of the corpus."""
-        document, done, characters_done = -1, 0, 0
-        for batch in read_batches(self._documents, ["part", "characters", "text"]):
-            parts, characters = batch.column("part").to_pylist(), batch.column("characters").to_pylist()
-            for part, count, text in zip(parts, characters, texts(batch), strict=True):
-                document += part == 0
-                done += len(text)
-                characters_done += count
-                yield document, part, count, bytes(text)
-            if report_progress:
-                self._progress(characters_done, self._outline.total)
+    def _predicted(self, characters: Array, sizes: Array) -> list[int]:
+        known = zip(characters.tolist(), sizes.tolist(), strict=True)
+        return [self.encoder.predict(*each) or 0 for each in known]
+
+    def contiguous(self, split: SplitConfig, history: SplitHistory | None) -> tuple[Array, Iterable[Array]]:
+        """Write the concatenated text, cut into segments; returns the totals and the places."""
+        _write_segments(self.outline, split, history, self.work)
+        totals = np.zeros((3, len(SPLITS)), np.int64)
+        paths = [self.work / f"places-{name}" for name in SPLITS]
+        written = (
+            self._write_text() if self.apart is None else self.apart.write_text(self._starts(), self.counted)
+        )
+        with ExitStack() as stack:
+            columns = [stack.enter_context(ColumnWriter(path, "i8")) for path in paths]
+            for found, places in merged(written, self.outline.paths):
+                totals += found
+                for code, column in enumerate(columns):
+                    column.append(places[places["split"] == code].view("i8"))
+        return totals, (places for path in paths for places in read_places(path))
+
+    def _write_text(self) -> Iterator[tuple[Array, Array]]:
+        text, ends = (
+            Contiguous(self.encoder, self.work, self.counted.advance),
+            np.zeros(len(SPLITS), np.int64),
+        )
+        for piece, at in self._starts():
+            totals, places = text.write(piece, at, ends, self.writers)
+            ends += totals[0]
+            yield totals, places
+
+    def _starts(self) -> Iterator[tuple[Piece, int]]:
+        """Each piece, and the character that it begins at."""
+        at = 0
+        for piece in pieces(self.documents):
+            yield piece, at
+            at += int(self.outline.characters[piece.first_row : piece.first_row + piece.rows].sum())
 
 
-def _write_places(path: Path, places: list[_Place]) -> None:
-    places.sort(key=lambda place: (SPLITS.index(place.split), place.offset))
-    with pq.ParquetWriter(path, _PLACES, compression="zstd") as writer:
-        for first in range(0, len(places), _ROWS):
-            rows = places[first : first + _ROWS]
-            columns = [[getattr(row, name) for row in rows] for name in _PLACES.names]
-            writer.write_batch(pa.record_batch(columns, schema=_PLACES))
+@dataclass(frozen=True)
+class _Shuffled:
+    """Columns of the documents: `order` is the shuffled order, the others are in the order of the corpus."""
+
+    order: Array
+    splits: Array
+    tokens: Array
+    characters: Array
+    offsets: Array
+
+    def place(self) -> Array:
+        """Fill in the offset of each document in its split; returns the totals, without the bytes."""
+        totals = np.zeros((3, len(SPLITS)), np.int64)
+        for start in range(0, len(self.order), CHUNK):
+            some = self.order[start : start + CHUNK]
+            for code, chosen in enumerate(some[self.splits[some] == code] for code in range(len(SPLITS))):
+                lengths = self.tokens[chosen]
+                self.offsets[chosen] = totals[0, code] + np.cumsum(lengths) - lengths
+                totals[0, code] += lengths.sum()
+                totals[1, code] += self.characters[chosen].sum()
+        return totals
+
+    def places(self) -> Iterator[Array]:
+        """The places of the documents: those of each split in shuffled order."""
+        for code in range(len(SPLITS)):
+            for start in range(0, len(self.order), CHUNK):
+                some = self.order[start : start + CHUNK]
+                some = some[self.splits[some] == code]
+                places = np.zeros(len(some), PLACE)
+                places["document"], places["split"], places["offset"] = some, code, self.offsets[some]
+                places["characters"], places["tokens"] = self.characters[some], self.tokens[some]
+                yield places
+
+
+def _write_segments(outline: Outline, split: SplitConfig, history: SplitHistory | None, work: Path) -> None:
+    """The segments of the concatenated text, as columns: old text is cut as before, new text is cut separately."""
+    names = ("low", "high", "segment_split")
+    with ExitStack() as stack:
+        low, high, code = (
+            stack.enter_context(ColumnWriter(work / name, kind))
+            for name, kind in zip(names, ("i8", "i8", "u1"), strict=True)
+        )
+        for segments in _segments(outline, split, history):
+            low.append([segment[1] for segment in segments])
+            high.append([segment[2] for segment in segments])
+            code.append([SPLITS.index(segment[0]) for segment in segments])
+
+
+def _segments(outline: Outline, split: SplitConfig, history: SplitHistory | None) -> Iterator[list[Segment]]:
+    if history is None:
+        yield divided(0, outline.total, split)
+        return
+    at = 0
+    for start, stop in outline.chunks():
+        paths, contents = outline.paths[start:stop].to_pylist(), outline.contents[start:stop].to_pylist()
+        lengths = outline.per_document(outline.characters, start, stop).tolist()
+        found: list[Segment] = []
+        for path, content, characters in zip(paths, contents, lengths, strict=True):
+            found += history.segments(path, content, at, characters, split)
+            at += characters
+        yield found

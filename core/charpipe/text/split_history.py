@@ -5,8 +5,11 @@ A document is matched by its content first, so that a renamed one keeps its spli
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +17,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from charpipe.config.settings.text import SplitConfig
+from charpipe.store.sqlite import temporary_database
 from charpipe.text.splits import By, cut_points
 
 Segment = tuple[str, int, int]
 """(split, start, stop): a split and a character range of the concatenated text."""
+_ROWS = 1 << 14
+_TABLES = """
+    CREATE TABLE contents (name TEXT, start INTEGER, stop INTEGER, split TEXT, at INTEGER,
+                           PRIMARY KEY (name, start, stop)) WITHOUT ROWID;
+    CREATE TABLE paths (name TEXT, start INTEGER, stop INTEGER, split TEXT, at INTEGER,
+                        PRIMARY KEY (name, at)) WITHOUT ROWID;
+"""
 
 
 def divided(start: int, stop: int, config: SplitConfig) -> list[Segment]:
@@ -28,39 +39,46 @@ def divided(start: int, stop: int, config: SplitConfig) -> list[Segment]:
     return [piece for piece in pieces if piece[1] < piece[2]]
 
 
-def read_history(folder: Path, by: By) -> SplitHistory | None:
-    """Read the splits of the tokens at `folder`; None if they cannot be read or were not split by `by`."""
+def read_history(folder: Path, by: By, work: Path) -> SplitHistory | None:
+    """Read the splits of the tokens at `folder` into a temporary database in `work`; None if they cannot be read or
+    were not split by `by`."""
     try:
         if json.loads((folder / "tokens.json").read_text("utf-8"))["split_by"] != by:
             return None
-        columns = ["path", "sha256", "split", "start", "characters"]
-        rows = pq.read_table(folder / "splits.parquet", columns=columns).to_pylist()
+        return SplitHistory(_rows(folder / "splits.parquet"), work)
     except (OSError, ValueError, KeyError, pa.ArrowException):
         return None
-    return SplitHistory(rows)
+
+
+def _rows(path: Path) -> Iterator[tuple[str, str, str, int, int]]:
+    columns = ["path", "sha256", "split", "start", "characters"]
+    with pq.ParquetFile(path, pre_buffer=False) as file:
+        for batch in file.iter_batches(_ROWS, columns=columns, use_threads=False):
+            yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
 
 
 class SplitHistory:
-    """The segments of every document, from the rows of a splits.parquet."""
+    """The segments of every document, from the rows (path, sha256, split, start, characters) of a splits.parquet."""
 
-    def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        self._contents: dict[str, list[Segment]] = {}
-        self._paths: dict[str, list[Segment]] = {}
-        for row in rows:
-            piece = (row["split"], row["start"], row["start"] + row["characters"])
-            self._paths.setdefault(row["path"], []).append(piece)
-            known = self._contents.setdefault(row["sha256"], [])
-            if all(other[1:] != piece[1:] for other in known):
-                known.append(piece)
+    def __init__(self, rows: Iterator[tuple[str, str, str, int, int]], work: Path) -> None:
+        self._database = temporary_database(work)
+        self._database.executescript(_TABLES)
+        insert = "INSERT OR IGNORE INTO {} VALUES (?, ?, ?, ?, ?)"
+        numbered = enumerate(rows)
+        while some := list(itertools.islice(numbered, _ROWS)):
+            pieces = [
+                (path, content, (start, start + count, split, at))
+                for at, (path, content, split, start, count) in some
+            ]
+            self._database.executemany(
+                insert.format("contents"), ((content, *piece) for _, content, piece in pieces)
+            )
+            self._database.executemany(insert.format("paths"), ((path, *piece) for path, _, piece in pieces))
 
-    def splits(self, paths: Sequence[str], contents: Sequence[str]) -> dict[str, str]:
-        """The previous split of each of these documents, by path; new documents are omitted."""
-        found = {}
-        for path, content in zip(paths, contents, strict=True):
-            pieces = self._contents.get(content) or self._paths.get(path)
-            if pieces:
-                found[path] = pieces[0][0]
-        return found
+    def split(self, path: str, content: str) -> str | None:
+        """The previous split of this document, or None if it is new."""
+        pieces = self._pieces(path, content)
+        return min(pieces, key=lambda piece: int(piece[3]))[2] if pieces else None
 
     def segments(
         self, path: str, content: str, at: int, characters: int, config: SplitConfig
@@ -69,13 +87,26 @@ class SplitHistory:
 
         Old text is cut as before, and text appended to it separately. A document that became shorter counts as new.
         """
-        pieces = sorted(self._contents.get(content) or self._paths.get(path, []), key=lambda piece: piece[1])
+        pieces = self._pieces(path, content)
         covered = 0
-        for _, start, stop in pieces:
+        for start, stop, _, _ in pieces:
             if start != covered:
                 return divided(at, at + characters, config)
             covered = stop
         if covered > characters:
             return divided(at, at + characters, config)
-        kept = [(split, at + start, at + stop) for split, start, stop in pieces]
+        kept = [(split, at + start, at + stop) for start, stop, split, _ in pieces]
         return kept + divided(at + covered, at + characters, config)
+
+    def _pieces(self, path: str, content: str) -> list[tuple[int, int, str, int]]:
+        """(start, stop, split, number of the row) of the document's pieces, sorted by `start`."""
+        return self._found("contents", content) or self._found("paths", path)
+
+    def _found(self, table: str, name: str) -> list[Any]:
+        query = f"SELECT start, stop, split, at FROM {table} WHERE name = ? ORDER BY start, at"  # noqa: S608
+        return self._database.execute(query, (name,)).fetchall()
+
+    def close(self) -> None:
+        """Close the database, which removes it."""
+        with contextlib.suppress(sqlite3.Error):
+            self._database.close()

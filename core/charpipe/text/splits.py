@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from charpipe.config.settings.text import SplitConfig
 
 SPLITS = ("train", "val", "test")
@@ -49,7 +52,7 @@ def assign_splits(
 
 def shuffled(paths: Sequence[str], seed: int) -> list[int]:
     """Indices of the documents in an order that depends only on the seed and their paths."""
-    key = seed.to_bytes(16, "little", signed=True)
+    key = shuffle_key(seed)
     order = [blake2b(_name(path), digest_size=16, key=key).digest() for path in paths]
     return sorted(range(len(paths)), key=lambda at: (order[at], at))
 
@@ -65,15 +68,28 @@ def cut_points(characters: int, config: SplitConfig) -> tuple[int, int]:
     return train, max(train, cut(config.train + config.val) if config.test else characters)
 
 
-def _split_of(path: str, config: SplitConfig, salt: str) -> str:
-    key = blake2b(salt.encode(), digest_size=32).digest()
-    at = int.from_bytes(blake2b(_name(path), digest_size=8, key=key).digest(), "little") / 2**64
-    if at < config.train:
-        return "train"
+def shuffle_key(seed: int) -> bytes:
+    """The key of the hash of a path by which documents are shuffled."""
+    return seed.to_bytes(16, "little", signed=True)
+
+
+def split_key(salt: str) -> bytes:
+    """The key of the hash of a path that assigns a document to a split."""
+    return blake2b(salt.encode(), digest_size=32).digest()
+
+
+def splits_at(hashes: NDArray[np.uint64], config: SplitConfig) -> NDArray[np.uint8]:
+    """The splits of documents whose paths have these hashes, as indices of SPLITS."""
+    at = hashes.astype(np.float64) / 2**64
     # without a test fraction the rest is val, even if the fractions do not sum to 1 in floating point
-    if config.val and (at < config.train + config.val or not config.test):
-        return "val"
-    return "test" if config.test else "train"
+    is_val = (at < config.train + config.val) | (not config.test) if config.val else np.zeros(len(at), bool)
+    rest = np.where(is_val, 1, 2 if config.test else 0)
+    return np.where(at < config.train, 0, rest).astype(np.uint8)
+
+
+def _split_of(path: str, config: SplitConfig, salt: str) -> str:
+    digest = blake2b(_name(path), digest_size=8, key=split_key(salt)).digest()
+    return SPLITS[int(splits_at(np.frombuffer(digest, "<u8"), config)[0])]
 
 
 def _name(path: str) -> bytes:

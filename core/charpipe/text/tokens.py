@@ -30,14 +30,21 @@ class SplitTokens:
     bytes: int
 
 
+def token_type(size: int) -> np.dtype[Any]:
+    """The type of the tokens of a vocabulary of this size."""
+    return np.min_scalar_type(max(size - 1, 1))
+
+
 class TokenWriter:
     """Writes tokens at any offset of an `.npy` file whose length is known only at the end.
 
     It uses `pwrite` rather than a memory map, so that a full disk raises an error instead of crashing the process.
     """
 
-    def __init__(self, path: Path, dtype: np.dtype[Any]) -> None:
-        self._file = path.open("wb", buffering=0)
+    def __init__(self, path: Path, dtype: np.dtype[Any], *, shared: bool = False) -> None:
+        """Create the file; with `shared`, write into one that another process creates and ends."""
+        self._shared = shared
+        self._file = path.open("r+b" if shared else "wb", buffering=0)
         self._dtype = dtype.newbyteorder("<")
         self.tokens = 0
 
@@ -47,17 +54,15 @@ class TokenWriter:
     def __exit__(
         self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
     ) -> None:
-        if kind is None:
+        if kind is None and not self._shared:
             self._write(self._header(), 0)
         self._file.close()
 
     def write(self, offset: int, tokens: np.ndarray[Any, Any]) -> None:
         """Write tokens at `offset` (in tokens). Gaps read as zero."""
         if len(tokens):
-            self._write(
-                np.ascontiguousarray(tokens, self._dtype).view(np.uint8).data,
-                _HEADER + offset * self._dtype.itemsize,
-            )
+            data = np.ascontiguousarray(tokens, self._dtype).data.cast("B")
+            self._write(data, _HEADER + offset * self._dtype.itemsize)
         self.tokens = max(self.tokens, offset + len(tokens))
 
     def _write(self, data: bytes | memoryview, at: int) -> None:

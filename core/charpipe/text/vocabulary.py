@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from charpipe.config.settings.text import TokenizerConfig
 from charpipe.corpus.members import Progress
 from charpipe.errors import CorpusError, UsageError, near_match
+from charpipe.parallel import DIRECT, ParallelMap
 from charpipe.plugin import Encoding, Options, Tokenizer, resolve
 from charpipe.text.character_counts import count
 
@@ -27,6 +28,7 @@ def learn_vocabulary(
     folder: Path,
     progress: Progress = lambda done, total: None,
     parent: Mapping[str, Any] | None = None,
+    parallel: ParallelMap = DIRECT,
 ) -> dict[str, Any]:
     """Build `vocabulary.json` from the documents and write it into `folder`; returns its facts.
 
@@ -35,7 +37,7 @@ def learn_vocabulary(
     """
     options = tokenizer_options(tokenizer, config)
     check_parent(tokenizer, parent)
-    counts = count(documents, progress) if tokenizer.counts else {}
+    counts = count(documents, progress, parallel) if tokenizer.counts else {}
     if parent is not None and tokenizer.extend is not None:
         learnt = resolve(tokenizer.extend)(parent, counts, options)
     else:

@@ -1,15 +1,18 @@
 """A fingerprint is of contents: times never change it, one byte does, unchanged files are not read again."""
 
+import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from charpipe.config.settings.corpus import CorpusConfig
-from charpipe.corpus import fingerprint as hashing
+from charpipe.corpus import known_files
 from charpipe.corpus.fingerprint import fingerprint
 from charpipe.errors import CorpusError
 from charpipe.plugin import Fetched
+from charpipe.store.digest import digest_of_file
 
 
 @pytest.fixture
@@ -46,17 +49,43 @@ def test_only_selected_files_matter(folder: Path) -> None:
 
 
 def test_a_settled_file_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hashing, "_SETTLED_NS", -(10**15))
+    monkeypatch.setattr(known_files, "_SETTLED_NS", -(10**15))
     first = digest(folder)
-    monkeypatch.setattr(hashing, "digest_of_file", lambda path: pytest.fail(f"{path} was read again"))
+    monkeypatch.setattr(known_files, "digest_of_file", lambda path: pytest.fail(f"{path} was read again"))
     assert digest(folder) == first
 
 
-def test_a_damaged_cache_costs_only_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hashing, "_SETTLED_NS", -(10**15))
+@pytest.mark.parametrize("name", ["fingerprints.sqlite", "fingerprints.json"])
+def test_a_damaged_cache_costs_only_time(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known_files, "_SETTLED_NS", -(10**15))
     first = digest(folder)
-    (folder.parent / "cache" / "fingerprints.json").write_text("{")
+    (folder.parent / "cache" / name).write_text("{" * 5000)
     assert digest(folder) == first
+    monkeypatch.setattr(known_files, "digest_of_file", lambda path: pytest.fail(f"{path} was read again"))
+    assert digest(folder) == first
+
+
+def test_a_cache_that_cannot_be_opened_costs_only_time(folder: Path) -> None:
+    first = digest(folder)
+    shutil.rmtree(folder.parent / "cache")
+    (folder.parent / "cache").write_text("a file where the folder should be")
+    assert digest(folder) == first
+
+
+def test_the_cache_of_an_earlier_release_is_taken_over(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = digest(folder)
+    shutil.rmtree(folder.parent / "cache")
+    entries = {}
+    for path in folder.iterdir():
+        found = path.stat()
+        marks = [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev]
+        entries[str(path)] = [*marks, digest_of_file(path)]
+    cache = folder.parent / "cache" / "fingerprints.json"
+    cache.parent.mkdir()
+    cache.write_text(json.dumps(entries | {"odd": 1}))
+    monkeypatch.setattr(known_files, "digest_of_file", lambda path: pytest.fail(f"{path} was read again"))
+    assert digest(folder) == first
+    assert not cache.exists()
 
 
 def test_text_and_missing_files(tmp_path: Path) -> None:

@@ -35,6 +35,12 @@ class CorpusConfig(Options):
     changed: Literal["stop", "skip"] = Field(
         "stop", description="skip: a file of a folder that changes while it is read is left out"
     )
+    processes: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="processes that read and encode it; unset: one for each core, at most 8, and one below 256 MB",
+    )
     license: str = Field("", description="the licence of the text")
     sha256: str | None = Field(
         None, pattern="^[0-9a-f]{64}$", description="SHA-256 of the single file that is fetched"

@@ -1,0 +1,10 @@
+"""Parallel maps: call a function once for each of many parts of a corpus, in this process or in several others.
+
+A `ParallelMap` is the seam between the stages and what runs their parts. Functions are named by their module, and take
+and return JSON, so that any machinery can carry them out; large results are files whose paths are in the arguments.
+"""
+
+from charpipe.parallel.mapping import DIRECT, Direct, ParallelMap
+from charpipe.parallel.processes import Processes, choose_processes, local_processes
+
+__all__ = ["DIRECT", "Direct", "ParallelMap", "Processes", "choose_processes", "local_processes"]
