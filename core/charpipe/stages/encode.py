@@ -48,7 +48,7 @@ def encode(context: Context, wanted: str, documents: Made, vocabulary: Made) -> 
 
         path = context.path(vocabulary) / "vocabulary.json"
         earlier = recorded_splits(context, division)
-        with context.parallel(choose_processes(config.processes, documents.facts["bytes"])) as parallel:
+        with context.parallel_map(choose_processes(config.processes, documents.facts["bytes"])) as parallel:
             return encode(
                 context.path(documents),
                 load_vocabulary(path, context.registry.all("tokenizer")),

@@ -109,7 +109,7 @@ def _ingested(context: Context, name: str, config: CorpusConfig, fetched: Fetche
         processes = choose_processes(config.processes, found.bytes) if earlier is None else 1
         try:
             if processes > 1:
-                with context.parallel(processes) as parallel:
+                with context.parallel_map(processes) as parallel:
                     return ingest_in_parallel(
                         fetched, config, folder, parallel, progress, unchanged=unchanged, left_out=left_out
                     )

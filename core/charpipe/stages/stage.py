@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from charpipe.champions.shared import SharedChampions
     from charpipe.store.backends import Backend
 
-Parallel = Callable[[int], AbstractContextManager[ParallelMap]]
+OpenMap = Callable[[int], AbstractContextManager[ParallelMap]]
+"""Opens a map over parts of a corpus, for a number of processes."""
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -124,7 +125,6 @@ DIRECT = Direct()
 class Context:
     """What the stages of one command share.
 
-    `parallel` opens a map over parts of a corpus, for a number of processes.
     `force` names stages to run again; `resume` is a run whose recorded inputs are used; with `dry_run` the first
     stage with work to do raises `WouldRun`.
     """
@@ -138,7 +138,7 @@ class Context:
     resume: Run | None = None
     dry_run: bool = False
     executor: Executor = DIRECT
-    parallel: Parallel = local_processes
+    parallel_map: OpenMap = local_processes
     publishing: Publishing = field(default_factory=Publishing)
     sharing: Sharing = field(default_factory=Sharing)
     connected: Connected = field(default_factory=Connected)

@@ -39,7 +39,7 @@ def learn_vocabulary(
         from charpipe.text import learn_vocabulary
 
         progress = progress_of(context, "vocabulary")
-        with context.parallel(choose_processes(config.processes, documents.facts["bytes"])) as parallel:
+        with context.parallel_map(choose_processes(config.processes, documents.facts["bytes"])) as parallel:
             return learn_vocabulary(
                 context.path(documents), provided.spec, config.tokenizer, folder, progress, parent, parallel
             )
