@@ -83,7 +83,7 @@ def _describe(provided: Any) -> dict[str, Any]:
     model = getattr(spec, "config", None) or getattr(spec, "options", None)
     fields = model.model_fields.items() if model else ()
     return {
-        "kind": type(spec).__name__.lower(),
+        "kind": next(kind for kind, known in KINDS.items() if isinstance(spec, known)),
         "name": getattr(spec, "name", getattr(spec, "scheme", "")),
         "summary": spec.summary,
         "plugin": provider.module,

@@ -108,6 +108,7 @@ class _Collection:
         for folder in LEFTOVERS:
             old = [entry for entry in self._backend.list(folder) if self._is_old(entry.modified, DAY)]
             yield from self._remove_all("leftover", folder, old, "left by a process that was killed")
+        yield from self._marks(content)
         yield from self._leases(content)
 
     def _needed(self, content: _Content) -> set[str]:
@@ -169,6 +170,15 @@ class _Collection:
             self._delete(keys)
             if digest not in content.files:
                 yield Removed("record", f"{self._backend.url}/{keys[0]}", 0, "its result is gone")
+
+    def _marks(self, content: _Content) -> Iterator[Removed]:
+        """Remove marks of objects that are not in the store."""
+        entries = [
+            entry
+            for digest, entry in content.marks.items()
+            if digest not in content.files and self._is_old(entry.modified, DAY)
+        ]
+        yield from self._remove_all("leftover", "marks", entries, "their objects are gone")
 
     def _leases(self, content: _Content) -> Iterator[Removed]:
         """Remove leases of actions whose results are gone, unless they were used lately."""

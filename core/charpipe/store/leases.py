@@ -78,6 +78,10 @@ class Lease:
             if self._lost is None:
                 self._swap(replace(self._holder.renewed(), released=True))
 
+    def abandon(self) -> None:
+        """End the ownership without telling the store, which does not answer: the lease passes by itself."""
+        self._ended.set()
+
     def _swap(self, holder: Holder) -> bool:
         since = elapsed_seconds()
         version = self._backend.replace(self._key, holder.to_bytes(), self._version)

@@ -72,7 +72,7 @@ class Store:
         if self.shared is None or not pull:
             return built
         if built is not None:
-            self.shared.use(action)
+            self.shared.use(action, built.digest)
             if self._record(action).exists():  # else another machine's result holds
                 return built
         return self._find(action) if self.shared.fetch(action) else None

@@ -203,7 +203,8 @@ def test_records_of_a_vanished_object_go(backend: Flaky, shared: Path, digests: 
 
     shutil.rmtree(shared / "objects" / digests[0])
     removed = collect(backend, RetentionConfig(keep_days=36_500))
-    assert [one.kind for one in removed] == ["record"]
+    assert [one.kind for one in removed] == ["record", "leftover"]
+    assert {path.name for path in shared.glob("marks/*")} == set(digests[1:])
     assert len(list(shared.glob("actions/*"))) == 2
 
 

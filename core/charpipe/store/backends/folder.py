@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 from charpipe.errors import StoreAccessError, StoreError, StoreUnreachableError, UsageError
 from charpipe.store.atomic import umask
 from charpipe.store.backends.backend import Entry, Stored, check_key
+from charpipe.store.backends.download import local_file
 
 TEMPORARY = ".temporary"
 LOCKS = ".locks"
@@ -97,7 +98,8 @@ class Folder:
             source = self._path(key)
             if not source.is_file():
                 raise StoreError(f"{self.url} holds no {key}")
-            shutil.copyfile(source, path)
+            with source.open("rb") as file, local_file(path) as copy:
+                shutil.copyfileobj(file, copy, 1 << 20)
 
     def list(self, prefix: str) -> Iterator[Entry]:
         with self._errors(prefix):
@@ -168,7 +170,7 @@ class Folder:
                     f"{self.url} refuses access ({key}: {reason}); check the permissions of the folder"
                 ) from error
             if error.errno in _FULL:
-                raise StoreError(f"{self.url} is full: {key} cannot be written") from error
+                raise StoreUnreachableError(f"{self.url} takes nothing more ({reason})") from error
             raise StoreUnreachableError(f"{self.url} does not answer ({key}: {reason})") from error
 
 

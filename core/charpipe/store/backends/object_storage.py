@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from charpipe.errors import StoreAccessError, StoreError, UsageError
 from charpipe.store.backends.backend import Entry, Stored, check_key
+from charpipe.store.backends.download import local_file
 from charpipe.store.backends.refusals import cannot_open, explain
 from charpipe.store.secrets import find_secret, without_secret
 
@@ -115,14 +116,14 @@ class ObjectStorage:
         with self._errors():
             try:
                 size = self._api.head(self._store, check_key(key))["size"]
-                with path.open("wb") as file:
+                with local_file(path) as file:
                     for start in range(0, size, RANGE * RANGES):
                         starts = range(start, min(start + RANGE * RANGES, size), RANGE)
                         ends = [min(one + RANGE, size) for one in starts]
                         for part in self._api.get_ranges(
                             self._store, key, starts=list(starts), ends=ends, coalesce=0
                         ):
-                            file.write(part)
+                            file.write(memoryview(part))
             except FileNotFoundError as error:
                 self._check_bucket(error)
                 raise StoreError(f"{self.url} holds no {key}") from None

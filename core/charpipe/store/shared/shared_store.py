@@ -108,8 +108,9 @@ class SharedStore:
         except DamagedObjectError:
             return False
 
-    def use(self, action: Action) -> None:
-        """Record that a result in the local store is in use, and push it if the shared store lacks it."""
+    def use(self, action: Action, digest: str) -> None:
+        """Record that a result in the local store is in use, and push it if the shared store lacks it. If the shared
+        store has another result of this action, that one holds: the local record goes."""
 
         def used(notes: Notes) -> None:
             if notes.is_fresh(action.digest):
@@ -117,6 +118,9 @@ class SharedStore:
             found = records.read(self._backend, action.digest)
             if found is None:
                 self._pushes(notes).late(action.digest)
+            elif found["object"] != digest:
+                (self._root / records.FOLDER / f"{action.digest}.json").unlink(missing_ok=True)
+                notes.remove_unpushed(action.digest)
             else:
                 marks.mark(self._backend, str(found["object"]))
                 notes.remove_unpushed(action.digest)
@@ -189,7 +193,10 @@ class SharedStore:
             yield
         finally:
             del self._connection.leases[name]
-            lease.release()
+            if self.is_lost:
+                lease.abandon()
+            else:
+                lease.release()
 
     def history(self, stage: str, subject: str) -> list[Record]:
         """The records of a stage for a subject, by its name in the index, from all machines."""

@@ -214,3 +214,24 @@ def test_missing_credentials_name_the_variables(
     monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1/169.254.169.254")
     with pytest.raises(StoreAccessError, match=f"set {variable} and .* in the environment"):
         open_backend(StoreConfig(url=url)).read("a")
+
+
+def test_download_to_a_full_disk_blames_this_machine(backend: Backend, tmp_path: Path) -> None:
+    backend.create("a", b"x" * 100_000)
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full on this machine")
+    with pytest.raises(StoreError, match=r"^/dev/full cannot be written: No space left on device") as caught:
+        backend.download("a", Path("/dev/full"))
+    assert not isinstance(caught.value, StoreUnreachableError)
+
+
+def test_folder_that_is_full_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import errno
+
+    def full(*words: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    there = open_backend(StoreConfig(url=tmp_path.as_uri()))
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreUnreachableError, match=r"takes nothing more \(No space left on device\)"):
+        there.create("a", b"x")

@@ -211,6 +211,14 @@ def test_what_another_machine_has_made_meanwhile_holds(machine, backend: Flaky) 
     assert (found.digest, found.reused) == (theirs.digest, True)
 
 
+def test_result_that_differs_from_the_shared_one_gives_way(machine, tmp_path: Path) -> None:
+    from charpipe.store import Store
+
+    mine = Store(tmp_path / "a" / "store").build(ACTION, maker([], "mine"), "hello")
+    theirs = machine("b").store.build(ACTION, maker([], "theirs"), "hello")
+    assert machine("a").store.find(ACTION).digest == theirs.digest != mine.digest
+
+
 def test_forced_action_replaces_the_record(machine) -> None:
     machine("a").store.build(ACTION, maker([], "old"), "hello")
     new = machine("a").store.build(ACTION, maker([], "new"), "hello", force=True)
