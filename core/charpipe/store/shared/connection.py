@@ -31,6 +31,8 @@ class Connection:
         """Why the store was given up, or None."""
         self.damaged: set[str] = set()
         """Objects whose files in the shared store are damaged: the next push writes them again."""
+        self.replaced: dict[str, str] = {}
+        """The versions of the records that this command's actions replace, by the action."""
         self.subjects: dict[str, str] = {}
         """The names of corpora in the index of the store."""
         self.pulled_bytes = 0

@@ -39,9 +39,13 @@ class Pushes:
 
     def made(self, action: str, record: Record) -> Record:
         """Push the result of an action that this process owns, and return the record that holds: this one, or that of
-        a machine that was quicker while the store was lost. Raises LostLeaseError if another machine took over."""
+        another machine. Raises LostLeaseError if another machine took over."""
         subject = subject_of(self._connection, record)
-        return record if subject is None else self._push(action, record, subject, instead=True)
+        return (
+            record
+            if subject is None
+            else self._push(action, record, subject, self._connection.replaced.get(action))
+        )
 
     def earlier(self) -> int:
         """Push what earlier commands could not, and return the number of results."""
@@ -58,12 +62,12 @@ class Pushes:
         named = subject or self._notes.subject_of(action) or subject_of(self._connection, record)
         if named is None:
             return False
-        holds = self._push(action, record, named, instead=False)
+        holds = self._push(action, record, named)
         if holds["object"] != record["object"]:
             path.unlink(missing_ok=True)
         return True
 
-    def _push(self, action: str, record: Record, subject: str, *, instead: bool) -> Record:
+    def _push(self, action: str, record: Record, subject: str, instead_of: str | None = None) -> Record:
         digest, check = str(record["object"]), self._connection.check_leases
 
         def progress(done: int, total: int) -> None:
@@ -77,9 +81,7 @@ class Pushes:
         )
         self._connection.damaged.discard(digest)
         check()
-        holds = records.publish(
-            self._backend, action, record, instead=instead and lease_of(action) in self._connection.leases
-        )
+        holds = records.publish(self._backend, action, record, instead_of)
         records.enter(self._backend, action, holds, subject)
         self._notes.remove_unpushed(action)
         self._notes.use(action)

@@ -51,6 +51,12 @@ def to_bytes(record: Record) -> bytes:
     return json.dumps(record, indent=2, ensure_ascii=False, sort_keys=True).encode()
 
 
+def version_of(backend: Backend, action: str) -> str | None:
+    """The version of the record of an action, whatever it holds; None if there is none."""
+    stored = backend.read(key_of(action))
+    return None if stored is None else stored.version
+
+
 def read(backend: Backend, action: str) -> Record | None:
     """The record of an action; None if there is none, or it is damaged or another action's."""
     stored = backend.read(key_of(action))
@@ -62,24 +68,22 @@ def _own(action: str, stored: Stored) -> Record | None:
     return record if record is not None and digest_of_json(record["action"]) == action else None
 
 
-def publish(backend: Backend, action: str, record: Record, *, instead: bool) -> Record:
-    """Create the record of an action, and return the one that holds: this one, or an earlier one.
+def publish(backend: Backend, action: str, record: Record, instead_of: str | None = None) -> Record:
+    """Create the record of an action, and return the one that holds: this one, or that of another machine.
 
-    With `instead` an earlier record is replaced, which only the owner of the action's lease may do.
+    `instead_of` is the version of an earlier record that is replaced, if it is still the one.
     """
     key, data = key_of(action), to_bytes(record)
     for _ in range(_ATTEMPTS):
         if backend.create(key, data) is not None:
             return record
-        stored = backend.read(key)
-        if stored is None:  # a collection removed it meanwhile
-            continue
-        found = _own(action, stored)
-        if found is not None and not instead:
-            return found
-        if backend.replace(key, data, stored.version) is not None:
+        if instead_of is not None and backend.replace(key, data, instead_of) is not None:
             return record
-        instead = False  # another machine was quicker
+        stored = backend.read(key)
+        if stored is not None and (found := _own(action, stored)) is not None:
+            return found
+        if stored is not None and backend.replace(key, data, stored.version) is not None:  # it was damaged
+            return record
     raise StoreUnreachableError(f"{backend.url} does not hold {key}, which was just written to it")
 
 

@@ -158,13 +158,19 @@ class SharedStore:
         """Own an action on all machines. The wait also ends, without owning it, once another machine has carried it
         out."""
         before = self.find(action)
+        version = self.ask(lambda backend: records.version_of(backend, action.digest), None)
 
         def is_done() -> bool:
             return before is None and self.find(action) is not None
 
         name, uses = lease_of(action.digest), tuple(action.inputs.values())
         with self.leased(name, action.stage, on_wait, while_waiting, uses, is_done):
-            yield
+            if version is not None:
+                self._connection.replaced[action.digest] = version
+            try:
+                yield
+            finally:
+                self._connection.replaced.pop(action.digest, None)
 
     @contextmanager
     def leased(
