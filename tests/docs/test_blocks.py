@@ -29,7 +29,7 @@ PLAIN = {
     "deployments.md": 1,
     "environment.md": 1,
     "plugins.md": 4,
-    "shared-store.md": 2,
+    "shared-store.md": 3,
     "training.md": 1,
 }
 """How many blocks of a page are no code: listings of folders and of signatures, output, a netrc file."""

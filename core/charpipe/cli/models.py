@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from charpipe.champions import corpora, decisions, kept, versions
+from charpipe.champions import Champion, corpora, decisions, kept, versions
 from charpipe.champions.records import damage, meant
 from charpipe.champions.references import corpus_of
 from charpipe.champions.state import read_state
@@ -16,6 +16,7 @@ from charpipe.cli.environment import open_registry, open_runs, open_workspace, p
 from charpipe.cli.output import print_json, print_pairs, print_table
 from charpipe.config.settings.training import TrainConfig
 from charpipe.errors import RunError, UsageError, near_match
+from charpipe.runs.library import RunLibrary
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -42,12 +43,13 @@ def show_all(
 ) -> None:
     """List the models that became champion of their corpus and are kept."""
     workspace = open_workspace()
-    open_runs().refresh_champions()
+    runs = open_runs()
+    runs.refresh_champions()
     known = corpora(workspace)
     corpus = meant(workspace, corpus) if corpus is not None else None
     if corpus is not None and corpus not in known:
         raise UsageError(f"{corpus!r} has no champion{near_match(corpus, known)}")
-    rows = [row for name in known if corpus in (None, name) for row in _rows(workspace, name)]
+    rows = [row for name in known if corpus in (None, name) for row in _rows(runs, name)]
     if json:
         print_json(rows)
         return
@@ -56,7 +58,8 @@ def show_all(
     print_table(COLUMNS, cells, empty, drop=("by", "kept", "val/bits_per_char", "files"), whole=("corpus",))
 
 
-def _rows(workspace: Any, corpus: str) -> list[dict[str, Any]]:
+def _rows(runs: RunLibrary, corpus: str) -> list[dict[str, Any]]:
+    workspace = runs.workspace
     try:
         state = read_state(workspace, corpus)
     except RunError as error:
@@ -74,7 +77,7 @@ def _rows(workspace: Any, corpus: str) -> list[dict[str, Any]]:
             "arch": version.architecture,
             "kept": version.kept[:19],
             "by": version.by,
-            "files": damage(kept(workspace, version)) or "whole",
+            "files": _files(runs, kept(workspace, version)),
             "model": version.model,
             **version.scores,
         }
@@ -82,17 +85,24 @@ def _rows(workspace: Any, corpus: str) -> list[dict[str, Any]]:
     ]
 
 
+def _files(runs: RunLibrary, version: Champion) -> str:
+    """Whether a version's files are whole, or only in the shared store."""
+    if runs.champions is not None and not version.folder.is_dir():
+        return "in the store"
+    return damage(version) or "whole"
+
+
 @app.command("show")
 def show(corpus: Corpus, json: JsonObject = False) -> None:
     """Show the champion of a corpus: its run, its scores, and the decisions that led to it."""
-    workspace = open_workspace()
-    open_runs().refresh_champions()
+    workspace, runs = open_workspace(), open_runs()
+    runs.refresh_champions()
     corpus = meant(workspace, corpus_of(corpus))
     state = read_state(workspace, corpus)
     if state is None:
         raise UsageError(f"{corpus!r} has no champion{near_match(corpus, corpora(workspace))}")
     lines = decisions(workspace, corpus)
-    rows = _rows(workspace, corpus)
+    rows = _rows(runs, corpus)
     if json:
         print_json({**state.model_dump(mode="json", by_alias=True), "versions": rows, "decisions": lines})
         return

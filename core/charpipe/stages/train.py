@@ -57,7 +57,8 @@ class _Training(Computation[TrainedRun]):
         if self._run is None:
             return Found(why=why)
         if self._run.status.state == "finished":
-            self._context.runs.pull(self._run, "best")
+            if not self._context.dry_run:
+                self._context.runs.pull(self._run, "best")
             return Found(self._result(self._run, reused=True))
         return Found(why=why, work=f"resume {self._run.name}")
 

@@ -81,8 +81,7 @@ class Owner:
         try:
             listing, record = Listing(self.backend, run.name), self._record(run)
             if not is_ahead(listing, record):
-                check_same_run(self.backend, run)
-                return self._pass_on(run)
+                return self._push_results(run, listing, record, lease)
             attempt = self._own_attempt(run, listing, record, lease)
             for path in self._unpushed(run):
                 attempt.push_checkpoint(path, _step(path))
@@ -163,9 +162,15 @@ class Owner:
             return Attempt(self.backend, run, record.attempt, lease)
         return begin(self.backend, run, listing, lease, 0)
 
-    def _pass_on(self, run: Run) -> bool:
-        """Another machine has trained the run further: what this one has besides is not pushed."""
-        self.notify(Notice(f"{run.name} was trained further on another machine; the store has that"))
+    def _push_results(self, run: Run, listing: Listing, record: SharedRecord, lease: Lease) -> bool:
+        """Push new scores of a finished run that was trained elsewhere, if nobody wrote to it since it was fetched."""
+        check_same_run(self.backend, run)
+        if record.mine:
+            self.notify(Notice(f"{run.name} was trained further on another machine, and that counts"))
+        elif record.changed == listing.changed and run.status.state == "finished":
+            Attempt(self.backend, run, listing.newest, lease).push_records()
+            changed = Listing(self.backend, run.name).changed
+            record.model_copy(update={"changed": changed}).write(run.folder)
         return True
 
     def _unpushed(self, run: Run) -> Iterator[Path]:

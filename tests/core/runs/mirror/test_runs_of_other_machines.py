@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,6 +62,38 @@ def test_interrupted_run_ends_elsewhere_as_if_uninterrupted(machine: Machines) -
     assert started_at(b) == [step]
     assert weights(b.run(name)) == weights(alone.run(whole.run))
     assert steps_of(b.store, name, 2)[-1] == "step-00000024"
+
+
+def test_scores_of_one_machine_are_found_on_the_next(machine: Machines) -> None:
+    a, b, third = machine("a"), machine("b"), machine("third")
+    name = train(a.context()).run  # and it never came to evaluate it
+    shutil.rmtree(a.root)
+    train_and_score(b.context())
+    found = third.context().runs.find(name)
+    assert found.status.metrics["test/loss"] == b.run(name).status.metrics["test/loss"]
+    assert not b.warnings() and not [text for text in b.notices() if "further" in text]
+
+
+def test_dry_run_fetches_no_checkpoint(machine: Machines) -> None:
+    a, b = machine("a"), machine("b")
+    name = train(a.context()).run
+    train(b.context())
+    shutil.rmtree(b.run(name).folder)
+    train(replace(b.context(), dry_run=True))
+    assert not b.run(name).checkpoints.exists()
+
+
+def test_without_a_store_nothing_of_it_is_imported(tmp_path: Path) -> None:
+    code = (
+        "import sys; from charpipe.cli.environment import open_runs; from charpipe.stages import Context\n"
+        "open_runs().all()\n"
+        "named = ('charpipe.runs.mirror', 'charpipe.champions.shared', 'charpipe.store.shared', 'obstore')\n"
+        "print([name for name in sys.modules if name.startswith(named)])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert done.stdout.strip() == "[]"
 
 
 def test_damaged_checkpoint_falls_back_to_the_one_before(machine: Machines) -> None:
