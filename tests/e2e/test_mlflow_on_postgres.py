@@ -66,6 +66,7 @@ def test_a_model_is_sampled_on_a_machine_that_has_only_the_project(
     first, second = machine(tmp_path / "A", mlflow), machine(tmp_path / "B", mlflow)
     told = first.run(*RUN, "--set", "train.steps=12")
     assert "tracking is incomplete" not in told.stderr + told.stdout, told
+    assert mlflow.url not in told.stdout  # MLflow's own lines about its pages
     [run] = list((first.home / "runs").iterdir())
     status = json.loads((run / "status.json").read_text())
     assert mlflow.ask(f"/api/2.0/mlflow/runs/get?run_id={status['mlflow']['run_id']}")["run"]["info"][
@@ -79,18 +80,24 @@ def test_a_model_is_sampled_on_a_machine_that_has_only_the_project(
     assert f"the MLflow server at {mlflow.url} answers, with version" in said
 
 
-def test_a_server_killed_in_mid_run_costs_one_warning_and_nothing_else(
-    mlflow: ServerProcess, tmp_path: Path
+@pytest.mark.parametrize("lost", ["server", "database", "storage"])
+def test_what_is_lost_in_mid_run_costs_one_warning_and_nothing_else(
+    lost: str, mlflow: ServerProcess, postgres: PostgresServer, s3_server: ObjectStorageServer, tmp_path: Path
 ) -> None:
+    stop, start = {
+        "server": (mlflow.kill, mlflow.start),
+        "database": (postgres.stop, postgres.start),
+        "storage": (s3_server.kill, s3_server.start),
+    }[lost]
     here = machine(tmp_path / "A", mlflow)
     process = here.start(*RUN, "--set", "train.steps=20000", "--set", "tracking.patience=5")
     status = until(lambda: next((one for one in infos(here) if one["mlflow"].get("run_id")), None))
-    mlflow.kill()
+    stop()
     assert status["state"] == "running"
     try:
         assert process.wait(LIMIT) == 0
     finally:
-        mlflow.start()
+        start()
     output = (here.folder / "output").read_text()
     assert output.count("tracking is incomplete") == 1, output
     [run] = (here.home / "runs").iterdir()
@@ -100,10 +107,12 @@ def test_a_server_killed_in_mid_run_costs_one_warning_and_nothing_else(
         if "train/loss" in line
     }
     run_id = status["mlflow"]["run_id"]
-    assert len(logged(mlflow, run_id, "train/loss")) < len(steps)
     here.run("runs", "sync", run.name)
     assert {int(one["step"]) for one in logged(mlflow, run_id, "train/loss")} == steps
     assert "0 metrics added" in here.run("runs", "sync", run.name).stdout
+    models = {"experiment_ids": [status["mlflow"]["experiment_id"]], "filter": f"source_run_id = '{run_id}'"}
+    found = mlflow.ask("/api/2.0/mlflow/logged-models/search", models)["models"]
+    assert "LOGGED_MODEL_READY" in {one["info"]["status"] for one in found}
 
 
 def stored(server: ObjectStorageServer, prefix: str, name: str) -> list[str]:

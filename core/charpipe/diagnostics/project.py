@@ -23,5 +23,6 @@ def project(surroundings: Surroundings) -> Iterator[Finding]:
     else:
         named = f" (from {VARIABLE})" if surroundings.environ.get(VARIABLE) else ""
         config = resolved.config
-        counted = f"{len(config.corpora)} corpora, {len(config.deployments)} deployments"
+        corpora, deployments = len(config.corpora), len(config.deployments)
+        counted = f"{corpora} corpora, {deployments} deployment{'' if deployments == 1 else 's'}"
         yield Finding("project", "ok", f"{resolved.project_file}{named} is valid: {counted}")

@@ -48,6 +48,7 @@ OWN = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the tracker retries by itself
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is the command's own
     "GIT_PYTHON_REFRESH": "quiet",
 }
 SERVER = ("MLFLOW_SERVER_ENABLE_JOB_EXECUTION",)

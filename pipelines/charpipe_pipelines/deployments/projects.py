@@ -19,9 +19,12 @@ from charpipe.plugins.registry import Registry
 from charpipe.store.digest import digest_of_json
 from charpipe.store.secrets import without_secret
 
-IGNORED = ("corpora", "deployments", "pipelines", "plugins", "prefect", "presets", "retention")
-"""Tables that do not decide what a run computes, or only through others: those of deployments, pipelines and presets
-are in the settings that they give, plugins are compared by their code."""
+IGNORED = (
+    *("cluster", "prefect", "retention", "store"),
+    *("corpora", "deployments", "pipelines", "plugins", "presets"),
+)
+"""Tables that say where and not what, and those that decide only through others: deployments, pipelines and presets are
+in the settings that they give, the corpus and the store's URL are added, plugins are compared by their code."""
 DIGITS = 12
 
 
@@ -50,8 +53,10 @@ def describe_project(resolved: Resolved, registry: Registry, corpus: str | None)
     for provider in registry.providers():
         name = "charpipe" if provider.own else f"the plugin {provider.module}"
         parts[name] = provider.version if provider.own else provider.digest()[:DIGITS]
-    url = getattr(getattr(resolved.config, "store", None), "url", None)
-    store = None if url is None else without_secret(str(url))
+    url = resolved.config.store.url
+    store = None if url is None else without_secret(url)
+    if store is not None:
+        parts["[store] url"] = store
     return Project(digest_of_json(parts)[:DIGITS], parts, store)
 
 

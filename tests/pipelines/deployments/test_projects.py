@@ -71,7 +71,7 @@ def test_what_decides_nothing_does_not_change_it(first: Path, monkeypatch: pytes
     before = described(first, monkeypatch)
     text = FILE.replace("# a comment", "# another").replace('"text:abc"', '"text:abcd"')
     text += 'schedule = {interval = "6h"}\n[prefect]\napi_url = "http://127.0.0.1:1/api"\n'
-    text += "[presets.x]\ntrain.steps = 3\n"
+    text += "[presets.x]\ntrain.steps = 3\n[store]\nlease = '7s'\n"
     made(first, text)
     assert described(first, monkeypatch) == before
 
@@ -86,6 +86,7 @@ def test_what_decides_nothing_does_not_change_it(first: Path, monkeypatch: pytes
             r"differ in \[architectures\] \(only here\)|\[architectures\]",
         ),
         (FILE + "[tracking]\nenabled = false\n", r"differ in \[tracking\];"),
+        (FILE + '[store]\nurl = "file:///shared"\n', r"differ in \[store\] url \(only here\);"),
     ],
 )
 def test_other_settings_are_refused_with_both_digests(
