@@ -12,15 +12,12 @@ Documents have 15 to 600 characters; one in ten is a copy of another, one in twe
 from __future__ import annotations
 
 import argparse
-import hashlib
-import io
 import json
 import os
 import platform
 import random
 import subprocess
 import sys
-import tarfile
 import tempfile
 import threading
 import time
@@ -46,17 +43,21 @@ def text(at: int) -> bytes:
 
 def name(at: int) -> str:
     """The path of a document."""
-    return f"documents/{at // 1000:05}/{hashlib.sha256(str(at).encode()).hexdigest()[:12]}.txt"
+    return f"documents/{at // 1000:05}/{at * 2654435761 % 2**32:08x}.txt"
 
 
 def write_archive(path: Path, count: int) -> None:
-    """Write the documents as a tar archive."""
-    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
+    """Write the documents as a tar archive; tarfile would take longer than ingest."""
+    with path.open("wb") as archive:
         for at in range(count):
-            info, data = tarfile.TarInfo(name(at)), text(at)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-            archive.members = []  # it would keep them all
+            data = text(at)
+            start = f"{name(at)}".encode().ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2
+            start += b"%011o\0" % len(data) + b"0" * 11 + b"\0"
+            end = b"0".ljust(101, b"\0") + b"ustar\x0000"
+            checksum = sum(start) + sum(end) + 8 * 32
+            header = (start + b"%06o\0 " % checksum + end).ljust(512, b"\0")
+            archive.write(header + data + bytes(-len(data) % 512))
+        archive.write(bytes(1024))
 
 
 def write_folder(path: Path, count: int) -> None:
