@@ -6,21 +6,18 @@
 
 Each stage runs in a process of its own. Its peak of anonymous memory (RssAnon, sampled every 20 ms) is given for the
 process itself and for it together with its worker processes. The objects of all numbers of processes are compared.
-Documents have 40 to 1,000 characters; one in ten is a copy of another, one in twenty is not ASCII.
+Documents have 15 to 600 characters; one in ten is a copy of another, one in twenty is not ASCII.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import io
 import json
 import os
 import platform
 import random
 import subprocess
 import sys
-import tarfile
 import tempfile
 import threading
 import time
@@ -29,31 +26,38 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-WORDS = [f"word{at:x}" for at in range(4096)]
+POOL = " ".join(random.Random(1).choices([f"word{at:x}" for at in range(4096)], k=1 << 16)).encode()
 STAGES = ("ingest", "vocabulary", "encode", "encode again")
 
 
 def text(at: int) -> bytes:
     """The text of a document."""
-    source = random.Random(at - 5 if at % 10 == 9 else at)
-    return (
-        " ".join(source.choices(WORDS, k=source.randrange(6, 150))) + (" \u00e9\n" if at % 20 == 0 else "\n")
-    ).encode()
+    source = at - 5 if at % 10 == 9 else at
+    begin, length = source * 7919 % (len(POOL) - 1000), source * 31 % 600
+    return b"document %d: %b%b\n" % (
+        source,
+        POOL[begin : begin + length],
+        b"" if source % 20 else b" \xc3\xa9",
+    )
 
 
 def name(at: int) -> str:
     """The path of a document."""
-    return f"documents/{at // 1000:05}/{hashlib.sha256(str(at).encode()).hexdigest()[:12]}.txt"
+    return f"documents/{at // 1000:05}/{at * 2654435761 % 2**32:08x}.txt"
 
 
 def write_archive(path: Path, count: int) -> None:
-    """Write the documents as a tar archive."""
-    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
+    """Write the documents as a tar archive; tarfile would take longer than ingest."""
+    with path.open("wb") as archive:
         for at in range(count):
-            info, data = tarfile.TarInfo(name(at)), text(at)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-            archive.members = []  # it would keep them all
+            data = text(at)
+            start = f"{name(at)}".encode().ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2
+            start += b"%011o\0" % len(data) + b"0" * 11 + b"\0"
+            end = b"0".ljust(101, b"\0") + b"ustar\x0000"
+            checksum = sum(start) + sum(end) + 8 * 32
+            header = (start + b"%06o\0 " % checksum + end).ljust(512, b"\0")
+            archive.write(header + data + bytes(-len(data) % 512))
+        archive.write(bytes(1024))
 
 
 def write_folder(path: Path, count: int) -> None:
@@ -165,6 +169,7 @@ def main() -> None:
     )
     parser.add_argument("--documents", type=int, default=200_000)
     parser.add_argument("--processes", type=int, nargs="*", default=[1, 2])
+    parser.add_argument("--stages", nargs="*", default=STAGES, choices=STAGES)
     parser.add_argument("--folder", action="store_true")
     parser.add_argument("--scratch", type=Path, help="folder for temporary files")
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
@@ -183,12 +188,12 @@ def main() -> None:
         )
         for processes in chosen.processes:
             with tempfile.TemporaryDirectory(dir=scratch) as out:
-                for stage in STAGES:
+                for stage in chosen.stages:
                     found = apart(stage, source, Path(out), processes)
                     digests[stage].add(found["digest"])
                     peaks = f"{found['alone'] / 1e3:.0f} | {found['together'] / 1e3:.0f}"
                     print(f"| {stage} | {processes} | {found['seconds']:.1f} | {peaks} |", flush=True)
-        same = all(len(found) == 1 for found in digests.values())
+        same = all(len(found) <= 1 for found in digests.values())
         print(f"\nobjects are {'the same' if same else 'DIFFERENT'} for all numbers of processes")
     print(f"{platform.machine()}, Python {platform.python_version()}")
 

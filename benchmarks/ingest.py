@@ -25,6 +25,8 @@ from typing import IO, Any
 
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.corpus.ingestion import ingest
+from charpipe.corpus.parallel_ingestion import ingest_in_parallel
+from charpipe.parallel import local_processes
 from charpipe.plugin import Fetched
 
 CHUNK = 1 << 20
@@ -96,6 +98,7 @@ def main() -> None:
     parser.add_argument("path", type=Path)
     parser.add_argument("--include", nargs="*", default=[])
     parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=1, help="also ingest with so many processes")
     arguments = parser.parse_args()
     config = CorpusConfig(sources=[str(arguments.path)], include=arguments.include)
     for _ in range(arguments.repeat):
@@ -114,6 +117,14 @@ def main() -> None:
         )
         print(f"ratio                {plain / ours:6.2f}     (0.80 or more is the budget)")
         print(f"peak anonymous memory {peak[0] / 1e3:.0f} MB")
+        if arguments.processes > 1:
+            started = time.perf_counter()
+            with tempfile.TemporaryDirectory() as folder, local_processes(arguments.processes) as parallel:
+                ingest_in_parallel(Fetched("archive", path=arguments.path), config, Path(folder), parallel)
+            several = time.perf_counter() - started
+            print(
+                f"{arguments.processes} processes          {several:6.1f} s   {ours / several:.2f} times as fast as one"
+            )
     print(f"{platform.machine()}, Python {platform.python_version()}")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import zipfile
 from typing import BinaryIO
 
+from charpipe.corpus.zip_directory import directory_parts
+
 _OFFICE = "convert it to text first, for example with `pandoc FILE -t plain -o FILE.txt`"
 _LEGACY = "convert it to text first, for example with `soffice --convert-to txt FILE`"
 _BOOK = "convert it to text first, for example with Calibre's `ebook-convert FILE FILE.txt`"
@@ -59,9 +61,9 @@ def zip_document(source: BinaryIO) -> str:
         source.seek(0)
         if found := document_format(source.read(512)):
             return found
-        with zipfile.ZipFile(source) as archive:
-            names = archive.namelist()[:_ENOUGH_NAMES]
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        archive = next(directory_parts(source))
+        names = archive.namelist()[:_ENOUGH_NAMES]
+    except (zipfile.BadZipFile, StopIteration, OSError, ValueError, NotImplementedError):
         return ""
     finally:
         source.seek(position)

@@ -24,8 +24,8 @@ class Limits:
     """Output bytes before the ratio is checked: small archives of one repeated letter are harmless."""
     header_bytes: int = 2**20
     """Maximum bytes of a tar header's long name or attributes."""
-    zip_directory_bytes: int = 128 * 2**20
-    """Maximum bytes of a zip archive's central directory, which is held in memory."""
+    zip_directory_bytes: int = 4 * 2**30
+    """Maximum bytes of a zip archive's central directory."""
 
     def check_output(self, subject: str, received: int, produced: int) -> None:
         """Raise LimitError if `received` compressed bytes unpacked to too many `produced` bytes."""

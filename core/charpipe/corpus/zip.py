@@ -1,9 +1,8 @@
-"""Read the members of zip archives. The size of the central directory is checked before it is loaded."""
+"""Read the members of zip archives. The size of the central directory is checked before it is read."""
 
 from __future__ import annotations
 
 import stat
-import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -12,10 +11,9 @@ from typing import BinaryIO
 from charpipe.corpus.limits import Limits
 from charpipe.corpus.members import Member, read_fully, refused
 from charpipe.corpus.selection import Selection
+from charpipe.corpus.zip_directory import directory_parts, find_directory
 from charpipe.errors import CorpusError
 
-_END = b"PK\x05\x06"
-_END64 = b"PK\x06\x06"
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 
 
@@ -37,9 +35,11 @@ def zip_members(
         limits.check_output(subject, size, produced)
         return data
 
+    members = 0
     try:
-        with zipfile.ZipFile(source) as archive:
-            limits.check_members(subject, len(archive.infolist()))
+        for archive in directory_parts(source):
+            members += len(archive.infolist())
+            limits.check_members(subject, members)
             for info in archive.infolist():
                 if info.is_dir() or not selection.selects(info.filename):
                     continue
@@ -68,21 +68,13 @@ def _why_not(info: zipfile.ZipInfo) -> str:
 
 
 def _check_directory(source: BinaryIO, size: int, subject: str, limits: Limits) -> None:
-    """Raise CorpusError if the directory size in the end record (APPNOTE 4.3.16) is too large to hold in memory."""
-    tail_size = min(size, 65_536 + 22 + 76)
-    source.seek(size - tail_size)
-    tail = source.read(tail_size)
-    source.seek(0)
-    at = tail.rfind(_END)
-    if at < 0 or at + 22 > len(tail):
+    """Raise CorpusError if the directory size in the end record (APPNOTE 4.3.16) is beyond the limit."""
+    directory = find_directory(source, size)
+    if directory is None:
         raise _damaged(subject, "it has no directory")
-    (claimed,) = struct.unpack_from("<I", tail, at + 12)
-    at64 = tail.rfind(_END64, 0, at)
-    if claimed == 0xFFFFFFFF and at64 >= 0 and at64 + 56 <= len(tail):
-        (claimed,) = struct.unpack_from("<Q", tail, at64 + 40)
-    if claimed > limits.zip_directory_bytes:
+    if directory.size > limits.zip_directory_bytes:
         raise CorpusError(
-            f"{subject} has a directory of {claimed:,} bytes, more than the {limits.zip_directory_bytes:,} that "
+            f"{subject} has a directory of {directory.size:,} bytes, more than the {limits.zip_directory_bytes:,} that "
             "are read; nothing of it was kept. Unpack it yourself and name the folder"
         )
 
