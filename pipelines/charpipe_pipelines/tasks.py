@@ -75,9 +75,15 @@ class TaskExecutor:
         if parallel.runner == "ray":
             try:
                 yield from self._map_on_ray(stage, context, calls, parallel)
-            except CharpipeError as error:
-                self.error = None if isinstance(error, ServerLostError) else error
+            except ServerLostError:
+                self._expect_no_server()
                 raise
+            except CharpipeError as error:
+                self.error = error
+                raise
+            except Exception as error:
+                self.error = _cluster_lost(error)
+                raise self.error from error
             return
 
         def make(arguments: Arguments) -> R:
@@ -182,6 +188,14 @@ class _Call:
         if self.kwargs:
             return self.stage.carry_out(context, *self.args, **self.kwargs)
         return self.parallel.call(self.stage, context, self.args)
+
+
+def _cluster_lost(error: Exception) -> CharpipeError:
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return CharpipeError(
+        f"the Ray cluster was lost ({reason}); finished trials are kept, and the others at their last checkpoint: "
+        "when the cluster answers again, type the same command again"
+    )
 
 
 @cache

@@ -33,8 +33,8 @@ def text(project: Path) -> str:
 def test_a_sweep_is_tasks_of_a_flow_and_nested_runs(
     context: Open, server: Any, heard: Any, text: str
 ) -> None:
-    opened = context(tracking__enabled=True, **TINY, architectures__rnn__hidden_size=None)
-    space = ["architectures.rnn.hidden_size=4,8", "train.clip=0.5,1"]
+    opened = context(tracking__enabled=True, tracking__patience=600, **TINY)
+    space = ["architectures.rnn.layers=1,2", "train.clip=0.5,1"]
     options = SweepOptions(corpus=text, arch="rnn", space=space, sampler="grid")
     result: Any = run(opened.registry.pipeline("sweep"), options, opened)
     assert len(result.trials) == 4
@@ -68,7 +68,8 @@ def test_two_trials_at_once_are_tasks_with_their_events(
     assert not any(row.error for row in result.rows)
     names = {"rnn 1x8 seed 3", "gru 1x8 seed 3"}
     flow_run = server.flow_runs()[0]
-    assert server.states(flow_run, names) == dict.fromkeys(names, "Completed")
+    states = server.states(flow_run, names)
+    assert {name: states[name] for name in names} == dict.fromkeys(names, "Completed")
     assert {event.trial for event in heard.of(OfTrial) if isinstance(event.event, Step)} == names
     assert len([event for event in heard.of(Notice) if "2 trials at once" in event.message]) == 1
     asked = {"logs": {"flow_run_id": {"any_": [flow_run["id"]]}}, "limit": 200}

@@ -1,0 +1,129 @@
+"""Trials on a Ray cluster: a head without CPUs and two nodes on this host, which see the same workspace."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from charpipe.comparison import Row
+from charpipe.errors import CharpipeError, UsageError
+from charpipe.events import Evaluated, Event, Notice, OfTrial
+from charpipe.runs import Run
+from charpipe.stages import Context
+from charpipe_pipelines.cluster.connection import connect
+from charpipe_pipelines.options import CompareOptions
+from charpipe_pipelines.orchestration import run
+from ray_cluster import RAY, RayCluster, free_port
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.cluster,
+    pytest.mark.skipif(not RAY.is_file(), reason="Ray is not installed: pip install 'charpipe[cluster]'"),
+    # Prefect's, FastAPI's, websockets' and Ray's own
+    pytest.mark.filterwarnings(
+        "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
+    ),
+]
+Open = Callable[..., Context]
+NAMES = {"rnn 1x8 seed 1", "gru 1x8 seed 1"}
+WORKER = "charpipe.comparison.worker"
+STEPS = 1500
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RayCluster]:
+    """The cluster, for this module; this process leaves it at the end."""
+    made = RayCluster()
+    yield made
+    import ray
+
+    ray.shutdown()
+    made.stop()
+
+
+@pytest.fixture
+def open_one(context: Open, cluster: RayCluster, project: Path) -> Open:
+    """Opens contexts whose trials run on the cluster."""
+    Path("verses.txt").write_text("to be, or not to be, that is the question: " * 40)
+    tiny = {"train__batch_size": 4, "train__window": 8, "train__steps": STEPS, "train__evaluate_every": 100}
+    return lambda **settings: context(cluster__ray=cluster.address, **tiny, **settings)
+
+
+def compared(context: Context, runner: str) -> list[Row]:
+    """The rows of a comparison of two networks."""
+    options = CompareOptions(
+        corpus=str(Path("verses.txt").resolve()), arch="rnn,gru", sizes="8", match="units", runner=runner
+    )
+    result: Any = run(context.registry.pipeline("compare-architectures"), options, context)
+    return list(result.rows)
+
+
+def weights(context: Context, rows: list[Row]) -> list[str]:
+    """A hash of the weights that each trial ended with."""
+    runs = [Run(context.workspace.runs / row.run) for row in rows]
+    files = [run.checkpoint("last") / "model.safetensors" for run in runs]
+    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+
+
+def at_work(nodes: list[psutil.Process]) -> list[psutil.Process]:
+    """The nodes on which a trial trains now."""
+
+    def trains(node: psutil.Process) -> bool:
+        return any(WORKER in process.cmdline() for process in node.children(recursive=True))
+
+    return [node for node in nodes if trains(node)]
+
+
+def test_a_node_that_is_lost_costs_no_trial(
+    open_one: Open, cluster: RayCluster, server: Any, heard: Any
+) -> None:
+    """Two trials on two nodes; one node is killed once both train, and its trial goes on on the other."""
+    busy: list[int] = []
+    trained: set[str] = set()
+
+    def kill_one(event: Event) -> None:
+        heard(event)
+        if isinstance(event, OfTrial) and isinstance(event.event, Evaluated):
+            trained.add(event.trial)
+            if trained == NAMES and not busy:
+                working = at_work(cluster.nodes)
+                busy.append(len(working))
+                cluster.kill(working[0])
+
+    context = open_one()
+    rows = compared(replace(context, emit=kill_one), "ray")
+    assert busy == [2] and [row.error for row in rows] == ["", ""]
+    assert [row.steps for row in rows] == [STEPS, STEPS]
+    assert any("was lost; it goes on from its last checkpoint" in one.message for one in heard.of(Notice))
+    assert len(list(context.workspace.runs.glob("*/run.json"))) == 2  # it was resumed
+
+    flow_run = server.flow_runs()[0]
+    states = server.states(flow_run, NAMES)
+    assert flow_run["state_name"] == "Completed"
+    assert {name: states[name] for name in NAMES} == dict.fromkeys(NAMES, "Completed")
+    again = compared(open_one(), "ray")  # found here, without the cluster's nodes
+    assert again == rows
+
+    found = weights(context, rows)
+    context.workspace.runs.rename(context.workspace.root / "runs-on-ray")
+    assert found == weights(context, compared(open_one(), "local"))
+
+
+def test_a_training_that_fits_on_no_node_is_refused(open_one: Open) -> None:
+    with pytest.raises(UsageError, match=r"no node of the Ray cluster has room .* has 1 CPUs and 0 GPUs"):
+        compared(open_one(cluster__cpus_per_training=4), "ray")
+
+
+def test_a_cluster_that_does_not_answer_is_one_sentence(open_context: Any) -> None:
+    import ray
+
+    ray.shutdown()
+    context = open_context(cluster__ray=f"127.0.0.1:{free_port()}")
+    with pytest.raises(CharpipeError, match=r"does not answer .*; nothing was started"):
+        connect(context.config.cluster)

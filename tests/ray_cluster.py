@@ -1,0 +1,94 @@
+"""A Ray cluster on this host: a head without CPUs, and nodes that tests may kill."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from waiting import until
+
+RAY = Path(sys.executable).with_name("ray")
+TRIES = 10
+"""How often a node is started: it gives up after 30 seconds, which are few on a busy machine."""
+
+
+def free_port() -> int:
+    """A port that nobody listens at now."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+class RayCluster:
+    """A head and two nodes with a CPU each; `stop` ends all of them."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="ray"))  # a socket's path is short
+        port = free_port()
+        self.address = f"127.0.0.1:{port}"
+        self.nodes: list[psutil.Process] = []
+        """The nodes that run, without the head."""
+        self._head = self._start(
+            "--head",
+            f"--port={port}",
+            "--num-cpus=0",
+            f"--temp-dir={self._folder}",
+            "--include-dashboard=false",
+        )
+        self.add_node()
+        self.add_node()
+
+    def add_node(self) -> None:
+        """Start a node with one CPU."""
+        self.nodes.append(self._start(f"--address={self.address}", "--num-cpus=1"))
+
+    def kill(self, node: psutil.Process) -> None:
+        """Kill a node with everything that runs on it, as when its machine loses power."""
+        with suppress(psutil.NoSuchProcess):
+            for process in [node, *node.children(recursive=True)]:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            node.wait()
+        self.nodes = [other for other in self.nodes if other != node]
+
+    def stop(self) -> None:
+        """Kill everything, and remove the files."""
+        for process in (*self.nodes, self._head):
+            self.kill(process)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _start(self, *arguments: str) -> psutil.Process:
+        """Start a process of the cluster, and wait until it says that it has started."""
+        for _ in range(TRIES):
+            process = self._try(*arguments)
+            log = Path(self._folder / f"start-{process.pid}.log")
+            until(lambda: process.poll() is not None or _has_started(log), log.read_text)  # noqa: B023
+            if process.poll() is None:
+                return psutil.Process(process.pid)
+        raise AssertionError(log.read_text(errors="replace"))
+
+    def _try(self, *arguments: str) -> subprocess.Popen[bytes]:
+        environ = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
+        options = ("--object-store-memory=100000000", "--disable-usage-stats", "--block")
+        with (self._folder / "start.log").open("wb") as log:
+            process = subprocess.Popen(
+                [str(RAY), "start", "--node-ip-address=127.0.0.1", *options, *arguments],
+                stdout=log,
+                stderr=log,
+                env=environ,
+                start_new_session=True,
+            )
+        (self._folder / "start.log").rename(self._folder / f"start-{process.pid}.log")
+        return process
+
+
+def _has_started(log: Path) -> bool:
+    return "Ray runtime started" in log.read_text(errors="replace")
