@@ -20,7 +20,9 @@ from charpipe_pipelines.placement import check_workers
 def refused(open_context: Callable[..., Context], project: Path) -> Callable[..., str]:
     """The sentence with which workers are refused."""
 
-    def find(arch: str = "rnn", runner: Any = "ray", workers: int = 2, group: int = 1, **settings: Any) -> str:
+    def find(
+        arch: str = "rnn", runner: Any = "ray", workers: int = 2, group: int = 1, **settings: Any
+    ) -> str:
         together = Group()
         together.size = group
         context = replace(open_context(**{"train__shards": 4, **settings}), group=together)
