@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
@@ -12,8 +13,9 @@ from charpipe.comparison.remote import open_context
 from charpipe.config import load_config
 from charpipe.config.plugin_folders import open_plugins
 from charpipe.errors import CharpipeError, InterruptedRun, one_line
-from charpipe.events import Notice
-from charpipe.stages import Made, TrainRequest, WarmStart, train
+from charpipe.events import Event, Listener, Notice, Step, TrainingStarted
+from charpipe.runs import Run
+from charpipe.stages import Context, Made, TrainRequest, WarmStart, train
 from charpipe.stages.stop import Stop
 from charpipe.stages.workers import join_trainings
 from charpipe.training.errors import LostWorkerError
@@ -23,6 +25,8 @@ from charpipe_pipelines.cluster.node import Post, placed
 
 NAME = "train"
 """Of the training in the mailbox."""
+INTERVAL = 0.2
+"""Seconds between two steps that the command hears of, at least."""
 
 
 def work(config: Mapping[str, Any]) -> None:
@@ -67,6 +71,26 @@ def _lead(group: Group, request: dict[str, Any], mailbox: Any, size: int) -> Non
     ray.get(mailbox.end.remote(NAME, outcome))
 
 
+class _Reports:
+    """A listener that sends on a run's events, with its host; steps are thinned."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.context: Context | None = None
+        self._listener, self._last = listener, 0.0
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Step):
+            if time.monotonic() - self._last < INTERVAL:
+                return
+            self._last = time.monotonic()
+        if isinstance(event, TrainingStarted):
+            event = replace(event, host=socket.gethostname())
+            if self.context is not None and self.context.flow_run:
+                flow_run = dict(self.context.flow_run)
+                Run(self.context.workspace.runs / event.run).update(prefect=flow_run)
+        self._listener(event)
+
+
 def _told(workers: int, size: int) -> str:
     found = f"train: {workers} worker{'' if workers == 1 else 's'} on the Ray cluster"
     return found if workers == size else f"{found}, {size - workers} more idle: the shards cannot be divided"
@@ -77,8 +101,9 @@ def _outcome(group: Group, request: Mapping[str, Any], post: Post) -> dict[str, 
     if asked["warm_start"] is not None:
         asked["warm_start"] = WarmStart(**asked["warm_start"])
     try:
-        context = open_context({**request, "trial": {"arch": asked["arch"]}}, post, post.stop)
-        context = replace(context, group=group)
+        listener = _Reports(post)
+        context = open_context({**request, "trial": {"arch": asked["arch"]}}, listener, post.stop)
+        context = listener.context = replace(context, group=group)
         tokens, vocabulary = Made(**request["tokens"]), Made(**request["vocabulary"])
         return {"result": asdict(train.carry_out(context, TrainRequest(**asked), tokens, vocabulary))}
     except InterruptedRun as error:
