@@ -59,7 +59,7 @@ def test_room_is_what_fits_on_each_node(open_context: Any) -> None:
     [
         (Seen("far", "0.0.1", True), "has charpipe 0.0.1, and this machine charpipe"),
         (Seen("far", "", True), "has no charpipe"),
-        (Seen("far", "here", False), r"does not see the workspace .*set \[store\] url"),
+        (Seen("far", "here", False), "does not see the workspace .*: keep it in a folder that all machines"),
         (Seen("far", "here", True), r"another machine and cannot reach this workspace's Prefect server"),
     ],
 )
@@ -87,9 +87,8 @@ def test_a_mailbox_keeps_what_is_told_until_it_is_taken() -> None:
     assert box.take("one") == ([], {"stopped": "saved"})
 
 
-def test_a_machine_without_the_workspace_has_its_own(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setenv("CHARPIPE_HOME", str(tmp_path / "here"))
-    request = {"workspace": str(tmp_path), "folder": str(tmp_path), "store": "s3://team/charpipe"}
+def test_a_node_works_in_a_folder_that_it_has(tmp_path: Path) -> None:
+    request = {"workspace": str(tmp_path), "folder": str(tmp_path / "project")}
+    assert placed(request)["folder"] == str(tmp_path)
+    (tmp_path / "project").mkdir()
     assert placed(request) == request
-    elsewhere = placed(request | {"workspace": "/nowhere/.charpipe", "folder": "/nowhere"})
-    assert elsewhere["workspace"] == str(tmp_path / "here") and Path(elsewhere["folder"]).is_dir()

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import signal
 import socket
-import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -20,7 +17,6 @@ from prefect.states import Cancelled
 from charpipe.events import Event
 from charpipe.stages.processes import Outcome, run_process
 from charpipe.stages.stop import Stop
-from charpipe.workspace import VARIABLE
 from charpipe_pipelines.task_states import TaskOutcome
 
 INTERVAL = 0.5
@@ -49,16 +45,10 @@ def _state(outcome: Outcome, shown: TaskOutcome) -> State[Any]:
 
 
 def placed(request: Mapping[str, Any]) -> dict[str, Any]:
-    """The request with folders of this machine: the same ones where they are there; else a workspace of its own, which
-    the shared store fills."""
-    found = dict(request)
-    if Path(request["workspace"]).is_dir():
-        return found if Path(request["folder"]).is_dir() else found | {"folder": request["workspace"]}
-    home = os.environ.get(VARIABLE)
-    name = hashlib.sha256(str(request.get("store")).encode()).hexdigest()[:12]
-    root = Path(home) if home else Path.home() / ".charpipe" / f"cluster-{name}"
-    root.mkdir(parents=True, exist_ok=True)
-    return found | {"workspace": str(root), "folder": tempfile.gettempdir()}
+    """The request with a working folder that this machine has: it may see the workspace, and not the folder in which
+    the command was typed."""
+    here = Path(request["folder"]).is_dir()
+    return dict(request) if here else dict(request) | {"folder": request["workspace"]}
 
 
 class Post:

@@ -86,22 +86,16 @@ def _check_node(context: Context, node: Node, seen: Seen) -> None:
             f"the Ray node {seen.host} ({node.address}) has {found}, and this machine charpipe {here}; "
             "install the same version on both"
         )
-    if not seen.sees_workspace and store_url(context) is None:
+    if not seen.sees_workspace:
         raise UsageError(
-            f"the Ray node {seen.host} ({node.address}) does not see the workspace {context.workspace.root}: set "
-            "[store] url to a store that all machines share, or keep the workspace in a folder that all of them mount"
+            f"the Ray node {seen.host} ({node.address}) does not see the workspace {context.workspace.root}: keep it "
+            "in a folder that all machines of the cluster mount at the same path, and name that in CHARPIPE_HOME"
         )
     if seen.host != socket.gethostname() and _is_loopback(context):
         raise UsageError(
             f"the Ray node {seen.host} ({node.address}) is another machine and cannot reach this workspace's Prefect "
             "server: set [prefect] api_url to a server that all machines reach"
         )
-
-
-def store_url(context: Context) -> str | None:
-    """The URL of the store that machines share, if there is one."""
-    store = getattr(context.config, "store", None)
-    return None if store is None else store.url
 
 
 def _is_loopback(context: Context) -> bool:

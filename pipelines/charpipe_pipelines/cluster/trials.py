@@ -22,7 +22,7 @@ from charpipe.stages.stage import Arguments
 from charpipe_pipelines.cluster.connection import connect
 from charpipe_pipelines.cluster.mailbox import Mailbox
 from charpipe_pipelines.cluster.node import carry_out
-from charpipe_pipelines.cluster.nodes import living_nodes, room, store_url
+from charpipe_pipelines.cluster.nodes import living_nodes, room
 from charpipe_pipelines.progress import FlowProgress
 
 RETRIES = 3
@@ -44,8 +44,7 @@ class RayLaunch:
         name, cluster = stage.label(*arguments), context.config.cluster
         context.check_stop(name)
         assert stage.remote is not None, f"the stage {stage.name} cannot be run on another machine"
-        request = stage.remote.request(context, *arguments)
-        request |= {"threads": cluster.cpus_per_training, "store": store_url(context)}
+        request = stage.remote.request(context, *arguments) | {"threads": cluster.cpus_per_training}
         needs = {"num_cpus": cluster.cpus_per_training, "num_gpus": cluster.gpus_per_training}
         parameters = {
             "module": stage.remote.module,

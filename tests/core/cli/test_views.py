@@ -20,6 +20,7 @@ from charpipe.events import (
     Event,
     Finished,
     Notice,
+    OfTrial,
     Reported,
     Sampled,
     StageFailed,
@@ -183,3 +184,58 @@ def test_metrics_of_plugins_are_shown_as_many_as_there_is_room_for() -> None:
     progress.take(Reported(20, {"train/loss": 1.5, "mine/first": 1.0}))
     assert "train/loss 1.5" in progress.measured()
     assert "mine/second 7" in progress.measured()
+
+
+def training_of(trial: str, number: int) -> list[Event]:
+    """The events of one of several trainings, half way."""
+    inner: list[Event] = [
+        TrainingStarted(f"run-{number}", 0, 100, "cpu", "float32", 5000, "rnn 1x8"),
+        *(Step(step, 100, 1.5, 0.01, 500, step * 0.1) for step in range(1, 51)),
+        Evaluated(50, {"val/loss": number + 0.5, "val/bits_per_char": 2.0, "perf/chars_per_second": 5000.0}),
+        Sampled(50, f"a sample of {trial}"),
+    ]
+    return [StageStarted(trial, "first time"), *(OfTrial(trial, event) for event in inner)]
+
+
+AT_ONCE = [
+    StagesPlanned(("lstm 2x512 seed 10", "gru 2x590 seed 10", "rnn 2x900 seed 10")),
+    *training_of("lstm 2x512 seed 10", 1),
+    *training_of("gru 2x590 seed 10", 2),
+]
+
+
+def test_trials_at_once_have_a_line_each_at_80_columns() -> None:
+    console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True, color_system=None)
+    view = LiveView(Progress("compare-architectures", "linux_src"), console)
+    for event in AT_ONCE:
+        view(event)
+    with console.capture() as captured:
+        console.print(view._draw())
+    lines = captured.get().splitlines()
+    assert all(len(line.rstrip()) <= 80 for line in lines)
+    [lstm] = [line for line in lines if "lstm 2x512" in line]
+    [gru] = [line for line in lines if "gru 2x590" in line]
+    assert "val 1.500 nats" in lstm and "val 2.500 nats" in gru
+    assert all("step 50" in line and "chars/s" in line and "left" in line for line in (lstm, gru))
+    assert (
+        "sample" not in captured.get() and lines[0].strip() == "charpipe  compare-architectures · linux_src"
+    )
+    view(StageFinished("lstm 2x512 seed 10", "100 steps", 9.0))
+    view(OfTrial("gru 2x590 seed 10", Step(60, 100, 1.5, 0.01, 500, 6.0)))
+    with console.capture() as captured:
+        console.print(view._draw())
+    assert "✓ lstm 2x512" in captured.get() and "step 60" in captured.get()
+
+
+def test_plain_lines_and_json_name_the_trial(capsys: pytest.CaptureFixture[str]) -> None:
+    view = PlainView(Progress("compare-architectures", "linux_src"))
+    for event in AT_ONCE:
+        view(event)
+    out = capsys.readouterr().out
+    assert "  gru 2x590 seed 10   step 50 of 100  val 2.500 nats" in out and "a sample" not in out
+    view_json = JsonLinesView()
+    for event in AT_ONCE:
+        view_json(event)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    steps = [line["trial"] for line in lines if line["event"] == "step"]
+    assert steps == ["lstm 2x512 seed 10", "gru 2x590 seed 10"]  # thinned for each
