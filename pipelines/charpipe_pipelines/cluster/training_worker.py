@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+import torch
+
 from charpipe.comparison.remote import open_context
 from charpipe.config import load_config
 from charpipe.config.plugin_folders import open_plugins
@@ -31,7 +33,6 @@ INTERVAL = 0.2
 
 def work(config: Mapping[str, Any]) -> None:
     """The function that Ray Train calls on each worker."""
-    import torch
     from ray.train import get_context
 
     here = get_context()
