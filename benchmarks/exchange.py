@@ -183,13 +183,14 @@ def by_shards(rounds: int) -> Iterator[str]:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--quick", action="store_true", help="a few updates only, to see that it works")
+    options.add_argument("--updates", type=int, default=12, help="updates of each kind (12)")
     options.add_argument("--output", type=Path)
     options.add_argument("--work", type=int, metavar="UPDATES", help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.work is not None:
         work(chosen.work)
         return
-    count = 2 if chosen.quick else 12
+    count = 2 if chosen.quick else chosen.updates
     load = os.getloadavg()[0]
     here = this_processor()
     lines = [

@@ -127,6 +127,8 @@ class TrainingStarted(Event):
     model: str
     engine: str = "plain"
     engine_reason: str | None = None
+    host: str | None = None
+    """The machine that trains, where that is not the process that hears this."""
 
 
 @dataclass(frozen=True)

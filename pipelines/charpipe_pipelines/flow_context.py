@@ -96,7 +96,7 @@ def linked(context: Context, progress: FlowProgress) -> Context:
     """The same context, also sending events to the flow run's page, and storing the flow run with the training run."""
 
     def emit(event: Event) -> None:
-        if isinstance(event, TrainingStarted):
+        if isinstance(event, TrainingStarted) and event.host is None:  # elsewhere the run's process does it
             Run(context.workspace.runs / event.run).update(prefect=progress.flow_run())
         progress(event)
         context.emit(event)

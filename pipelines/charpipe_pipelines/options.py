@@ -36,6 +36,19 @@ Runner = Annotated[
     Literal["local", "ray"],
     Field(description="where trials run: local, this machine; ray, the cluster of [cluster] ray"),
 ]
+TrainingRunner = Annotated[
+    Literal["local", "ray"],
+    Field(description="where the training runs: local, this machine; ray, the cluster of [cluster] ray"),
+]
+Workers = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=1024,
+        description="with --runner ray: workers that train together, fewer where there is no room for them; "
+        "train.shards is a multiple of it",
+    ),
+]
 
 
 class TrainAndSampleOptions(Options):
@@ -50,6 +63,13 @@ class TrainAndSampleOptions(Options):
         None,
         description="a finished run whose steps and learning rates are repeated, however long that takes",
     )
+    runner: TrainingRunner = "local"
+    workers: Workers = 1
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What `charpipe resume` repeats: who trains is none of it."""
+        return self.model_dump(mode="json", exclude={"runner", "workers"})
 
 
 class CompareOptions(Options):

@@ -14,9 +14,9 @@ from charpipe.stages import (
     ingest,
     learn_vocabulary,
     sample,
-    train,
 )
 from charpipe_pipelines.options import TrainAndSampleOptions
+from charpipe_pipelines.placement import check_workers, train_by
 from charpipe_pipelines.training_result import TrainingResult
 
 
@@ -27,9 +27,8 @@ def recipe(context: Context, options: TrainAndSampleOptions) -> TrainingResult:
     documents = ingest(context, corpus)
     vocabulary = learn_vocabulary(context, corpus, documents, start)
     tokens = encode(context, corpus, documents, vocabulary)
-    asked = options.model_dump(mode="json")
-    request = TrainRequest(corpus, options.arch, "train-and-sample", asked, start, options.replay)
-    trained = train(context, request, tokens, vocabulary)
+    request = TrainRequest(corpus, options.arch, "train-and-sample", options.recorded, start, options.replay)
+    trained = train_by(context, options.runner, options.workers, request, tokens, vocabulary)
     scores = evaluate(context, trained, tokens)
     written = sample(context, trained)
     return TrainingResult(
@@ -40,6 +39,7 @@ def recipe(context: Context, options: TrainAndSampleOptions) -> TrainingResult:
 def check(context: Context, options: TrainAndSampleOptions) -> None:
     """Raise if a request is invalid, before anything starts."""
     check_here(context, options.corpus, options.arch, options.from_, options.replay)
+    check_workers(context, options.arch, options.runner, options.workers)
 
 
 def title(options: TrainAndSampleOptions) -> str:

@@ -29,6 +29,8 @@ NOT_RUN = {
     "pdftotext": "another program, which not every machine has",
     "torchrun": "starts processes of its own; tests/e2e/test_torchrun.py does it",
     "OMP_NUM_THREADS=4 torchrun": "starts processes of its own; tests/e2e/test_torchrun.py does it",
+    "charpipe run train-and-sample --corpus tiny_shakespeare --set train.shards=4 --runner ray": "needs a Ray cluster; "
+    "tests/pipelines/test_ray_training.py does it",
     "pytest": "runs tests that need a GPU",
     "python benchmarks/": "measures for minutes, or on a GPU",
     "python tests/soak/": "runs for an hour",

@@ -92,3 +92,8 @@ class Group:
 
 
 ALONE = Group()
+
+
+def most_workers(most: int, shards: int) -> int:
+    """The largest number of workers, of `most` that there are, among whom the shards can be divided equally."""
+    return max(count for count in range(1, min(most, shards) + 1) if shards % count == 0)

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -38,16 +39,22 @@ closes its connection."""
 class ProcessGroup(Group):
     """This process as one of several that were started together, by torchrun or by Ray Train."""
 
-    def __init__(self, local_rank: int = 0) -> None:
-        """Connect to the other workers, as the environment of this process says. Every worker must do so."""
+    def __init__(self, local_rank: int = 0, members: int | None = None) -> None:
+        """Connect to the other workers, as the environment of this process says. Every worker must do so, or, where
+        there are more than `members`, those of the first ranks."""
         with _talking("connect"):
             if not dist.is_initialized():
                 dist.init_process_group("gloo", timeout=IDLE)
-            self.rank, self.size, self._local_rank = dist.get_rank(), dist.get_world_size(), local_rank
-            self._orders = dist.new_group(backend="gloo", timeout=IDLE)
-            self._gradients = {"cpu": dist.new_group(backend="gloo", timeout=ANSWER)}
+            self.rank, self._local_rank = dist.get_rank(), local_rank
+            self.size = dist.get_world_size() if members is None else members
+            self._orders = self._subgroup("gloo", IDLE)
+            self._gradients = {"cpu": self._subgroup("gloo", ANSWER)}
         self.orders = OrderFormat(1, 1)
         """Of the current training."""
+
+    def _subgroup(self, backend: str, timeout: timedelta) -> Any:
+        ranks = list(range(self.size))
+        return dist.new_group(ranks, backend=backend, timeout=timeout, use_local_synchronization=True)
 
     def place(self, device: torch.device) -> torch.device:
         """On CUDA a device for each worker of a machine. Raises UsageError for a device that workers cannot share."""
@@ -69,7 +76,7 @@ class ProcessGroup(Group):
     def _connect_devices(self, device: torch.device) -> None:
         if device.type not in self._gradients:
             with _talking("connect the devices"):
-                self._gradients[device.type] = dist.new_group(backend="nccl", timeout=ANSWER)
+                self._gradients[device.type] = self._subgroup("nccl", ANSWER)
 
     # --- what rank 0 says ---
 
