@@ -11,6 +11,7 @@ from charpipe.errors import InterruptedRun
 from charpipe.plugin import Options, Pipeline, PipelineResult
 from charpipe.stages import Context
 from charpipe.stages.recipes import check_request, load, title_of
+from charpipe_pipelines.deployments.registration import connect
 from charpipe_pipelines.early_stages import EarlyStages
 from charpipe_pipelines.heartbeats import create_automations, heartbeats
 from charpipe_pipelines.orphans import mark_killed_runs
@@ -77,8 +78,6 @@ def _open_prefect(context: Context, ahead: EarlyStages) -> Api:
 
 
 def _create_automations(url: str) -> None:
-    from charpipe_pipelines.deployments.registration import connect
-
     with suppress(Exception), connect(url) as client:  # best effort: no run depends on them
         create_automations(client)
 

@@ -11,6 +11,7 @@ import typer
 from charpipe.cli.arguments import JsonArray
 from charpipe.cli.environment import open_registry
 from charpipe.cli.output import for_output, print_json, terminal_width
+from charpipe.diagnostics import examine, look_around
 from charpipe.plugin import Finding
 
 NARROWEST = 40
@@ -26,8 +27,6 @@ def doctor(
 
     Exits with 1 if there is a problem.
     """
-    from charpipe.diagnostics import examine, look_around
-
     diagnosis = examine(look_around(cluster, open_registry()))
     if json:
         print_json([finding.to_json() for finding in diagnosis.findings])

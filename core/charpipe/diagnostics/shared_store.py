@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from charpipe.diagnostics.surroundings import Surroundings
 from charpipe.errors import CharpipeError, StoreAccessError, StoreUnreachableError, UsageError
 from charpipe.plugins.contracts import Finding
+from charpipe.store.server_clock import ServerClock
 
 
 def shared_store(surroundings: Surroundings) -> Iterator[Finding]:
     """The store that `[store] url` names. Writes one small object and deletes it."""
-    from charpipe.store.server_clock import ServerClock
     from charpipe.store.shared.probe import probe
 
     config = surroundings.resolved.config.store if surroundings.resolved else None

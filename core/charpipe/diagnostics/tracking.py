@@ -11,14 +11,14 @@ from charpipe.diagnostics.answers import ask, clock, shown
 from charpipe.diagnostics.surroundings import Surroundings
 from charpipe.errors import CharpipeError
 from charpipe.plugins.contracts import Finding
+from charpipe.tracking import locate
+from charpipe.tracking.shared_database import inspect_database
 
 CREDENTIALS = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
 
 
 def tracking(surroundings: Surroundings) -> Iterator[Finding]:
     """The MLflow that `[tracking] uri` or MLFLOW_TRACKING_URI names."""
-    from charpipe.tracking import locate
-
     config = surroundings.resolved.config.tracking if surroundings.resolved else TrackingConfig()
     if not config.enabled:
         yield Finding("tracking", "ok", "[tracking] enabled = false: runs are not logged to MLflow")
@@ -80,8 +80,6 @@ def _compared(subject: str, theirs: str, ours: str) -> Finding:
 
 
 def _database(uri: str, artifacts: str, surroundings: Surroundings) -> Iterator[Finding]:
-    from charpipe.tracking.shared_database import inspect_database
-
     subject = f"the MLflow database {shown(uri)}"
     try:
         state = inspect_database(uri, surroundings.seconds)

@@ -11,6 +11,7 @@ from pathlib import Path
 from charpipe.config.settings.tracking import TrackingConfig
 from charpipe.diagnostics.surroundings import Surroundings
 from charpipe.plugins.contracts import Finding
+from charpipe.tracking import locate
 from charpipe.workspace import VARIABLE
 
 FULL = 4 * 2**20
@@ -66,7 +67,6 @@ def _space(place: Path) -> Finding:
 
 def mlflow_server(surroundings: Surroundings) -> Iterator[Finding]:
     """The workspace's own MLflow server: `charpipe ui` starts it."""
-    from charpipe.tracking import locate
     from charpipe.tracking.pages import mlflow_server as server_of
 
     root = surroundings.workspace.root

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from charpipe.config.identity import file_name
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.config.settings.text import SplitConfig
+from charpipe.corpus.known_files import KnownFiles
 from charpipe.errors import StoreError
 from charpipe.stages.lineage import agree
 from charpipe.stages.objects import Made
@@ -54,8 +55,6 @@ def earlier_documents(
 
 
 def _damage(context: Context, folder: Path) -> str | None:
-    from charpipe.corpus.known_files import KnownFiles
-
     known = KnownFiles(context.workspace.downloads)
     try:
         manifest = read_manifest(folder)

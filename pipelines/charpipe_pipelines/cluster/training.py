@@ -24,7 +24,7 @@ from charpipe.stages.stage import Arguments, ignore
 from charpipe.training.torchrun import INTERFACE
 from charpipe_pipelines.cluster.connection import connect
 from charpipe_pipelines.cluster.mailbox import Mailbox
-from charpipe_pipelines.cluster.nodes import LOOPBACK, living_nodes, store_url
+from charpipe_pipelines.cluster.nodes import LOOPBACK, living_nodes
 from charpipe_pipelines.cluster.training_worker import NAME, work
 
 RETRIES = 3
@@ -123,7 +123,7 @@ def _request(context: Context, request: TrainRequest, tokens: Any, vocabulary: A
         "plugin": context.registry.find("architecture", request.arch).provider.digest(),
         "flow_run": dict(context.flow_run),
         "threads": context.config.cluster.cpus_per_training,
-        "store": store_url(context),
+        "store": context.config.store.url,
     }
 
 

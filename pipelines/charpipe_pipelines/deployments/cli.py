@@ -14,6 +14,7 @@ from charpipe.cli.environment import open_registry, open_workspace, settings
 from charpipe.cli.output import print_json, print_table
 from charpipe.errors import CharpipeError, UsageError
 from charpipe.events import Notice
+from charpipe_pipelines.heartbeats import create_automations
 from charpipe_pipelines.server import Api, become_client, choose
 
 if TYPE_CHECKING:
@@ -205,8 +206,6 @@ def _client(absent: CharpipeError | None = None) -> Iterator[SyncPrefectClient]:
 def _create_automations(client: SyncPrefectClient) -> None:
     """Let the server mark runs whose worker died as crashed, where it permits that."""
     from prefect.exceptions import PrefectHTTPStatusError
-
-    from charpipe_pipelines.heartbeats import create_automations
 
     try:
         create_automations(client)
