@@ -16,6 +16,7 @@ from charpipe.errors import UsageError
 from charpipe.events import Event, Notice
 from charpipe.plugins.registry import Registry
 from charpipe.runs.library import RunLibrary, library_of
+from charpipe.tracking.relocation import relocate
 from charpipe.workspace import Workspace, find_workspace
 
 
@@ -38,8 +39,6 @@ def open_workspace() -> Workspace:
     """The workspace of the project in reach. If it was moved, its MLflow follows."""
     workspace = find_workspace(find_project_file())
     if (workspace.root / "mlflow").is_dir():
-        from charpipe.tracking.relocation import relocate
-
         relocate(workspace.root / "mlflow")
     return workspace
 

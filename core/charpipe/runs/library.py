@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from charpipe.champions.records import corpora
+from charpipe.champions.records import corpora, named
 from charpipe.champions.references import ChampionReference, parse_reference
 from charpipe.config.files import find_project_file
 from charpipe.config.identity import spoken
@@ -60,8 +60,6 @@ class RunLibrary:
 
     def champion(self, wanted: str) -> Champion | None:
         """The model that `champion:CORPUS` or `previous:CORPUS` names, see `named`; None for any other name."""
-        from charpipe.champions.records import named
-
         reference = parse_reference(wanted)
         if reference is not None and self.champions is not None and self.shared is not None:
             self._follow(self.champions, self.shared, reference)
