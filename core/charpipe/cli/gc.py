@@ -11,6 +11,7 @@ from charpipe.cli.arguments import JsonObject, Set
 from charpipe.cli.environment import open_registry, open_workspace, settings
 from charpipe.cli.output import print_json, print_table
 from charpipe.config.load import Resolved
+from charpipe.events import Event, Notice
 
 
 def gc(
@@ -52,7 +53,6 @@ def gc(
 
 def _push_unpushed(resolved: Resolved) -> None:
     """Push to the shared store what earlier commands could not, before anything is removed here."""
-    from charpipe.events import Event, Notice
     from charpipe.stages import Context
 
     def listen(event: Event) -> None:
