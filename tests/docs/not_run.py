@@ -13,6 +13,7 @@ NOT_RUN = {
     "initdb": "starts a server; tests/postgres_server.py does it",
     "pg_ctl": "starts a server; tests/postgres_server.py does it",
     "createdb": "needs the server of the line before; tests/postgres_server.py does it",
+    "weed mini": "runs for ever; tests/object_storage_server.py does what it does",
     "mlflow server": "runs for ever; tests/team_servers.py does what it does",
     "prefect server start": "runs for ever; tests/team_servers.py does what it does",
     "prefect work-pool create": "needs a Prefect server; tests/e2e/test_prefect_on_postgres.py makes one",
