@@ -25,6 +25,10 @@ NOT_RUN = {
     "curl": "needs the server of the line before",
     "pip install": "installs packages",
     "export AWS_ACCESS_KEY_ID": "the credentials of the server of the next line",
+    "export AWS_SECRET_ACCESS_KEY": "the credentials of the server of the next line",
+    "charpipe run compare-architectures --corpus linux_src --arch rnn,lstm,gru --seeds 3 --steps 5000 --runner ray": "needs "
+    "a Ray cluster; tests/pipelines/test_ray_trials.py does it",
+    "charpipe run sweep --corpus linux_src": "trains 20 models; tests/core/sweeps and tests/pipelines/test_sweep_flows.py do it",
     "charpipe run train-and-sample --corpus hello --set store.url=s3": "needs the server of the line before",
     "pandoc": "another program, which not every machine has",
     "pdftotext": "another program, which not every machine has",
