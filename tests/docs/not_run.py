@@ -26,9 +26,9 @@ NOT_RUN = {
     "pip install": "installs packages",
     "export AWS_ACCESS_KEY_ID": "the credentials of the server of the next line",
     "export AWS_SECRET_ACCESS_KEY": "the credentials of the server of the next line",
-    "charpipe run compare-architectures --corpus linux_src --arch rnn,lstm,gru --seeds 3 --steps 5000 --runner ray": "needs "
-    "a Ray cluster; tests/pipelines/test_ray_trials.py does it",
-    "charpipe run sweep --corpus linux_src": "trains 20 models; tests/core/sweeps and tests/pipelines/test_sweep_flows.py do it",
+    "charpipe run compare-architectures --corpus linux_src --arch rnn,lstm,gru --seeds 3 --steps 5000 --runner": "needs a "
+    "Ray cluster; tests/pipelines/test_ray_trials.py does it",
+    "charpipe run sweep --corpus linux_src": "trains 20 models; tests/pipelines/test_sweep_flows.py trains few",
     "charpipe run train-and-sample --corpus hello --set store.url=s3": "needs the server of the line before",
     "pandoc": "another program, which not every machine has",
     "pdftotext": "another program, which not every machine has",
