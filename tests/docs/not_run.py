@@ -23,11 +23,12 @@ NOT_RUN = {
     "charpipe run reproduce-2015 --budget 30m": "trains 39 models; the line after it runs a part of the same grid",
     "mlflow models serve": "runs for ever; tests/core/champions does what it does",
     "curl": "needs the server of the line before",
-    "pip install": "installs packages",
+    "pip install": "installs packages, as .ci/run does",
     "export AWS_ACCESS_KEY_ID": "the credentials of the server of the next line",
     "export AWS_SECRET_ACCESS_KEY": "the credentials of the server of the next line",
-    "charpipe run compare-architectures --corpus linux_src --arch rnn,lstm,gru --seeds 3 --steps 5000 --runner": "needs a "
-    "Ray cluster; tests/pipelines/test_ray_trials.py does it",
+    "charpipe run compare-architectures --corpus linux_src --arch rnn,lstm,gru --seeds 3 --steps 5000 --runner": (
+        "needs a Ray cluster; tests/pipelines/test_ray_trials.py does it"
+    ),
     "charpipe run sweep --corpus linux_src": "trains 20 models; tests/pipelines/test_sweep_flows.py trains few",
     "charpipe run train-and-sample --corpus hello --set store.url=s3": "needs the server of the line before",
     "pandoc": "another program, which not every machine has",
