@@ -75,7 +75,12 @@ def connect(location: Location) -> MlflowClient:
     from mlflow.tracking import MlflowClient
 
     decode_exactly(location.artifacts)
-    for name in ("mlflow", "alembic", "sqlalchemy"):
+    for name in (
+        "mlflow",
+        "alembic",
+        "sqlalchemy",
+        "urllib3",
+    ):  # urllib3 reports each retry of MLflow's requests
         logging.getLogger(name).setLevel(logging.ERROR)
     if location.is_server:
         return MlflowClient(location.uri, location.uri)
