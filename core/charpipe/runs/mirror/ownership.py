@@ -17,6 +17,7 @@ from charpipe.runs.mirror.pull import pull_newest, pull_records
 from charpipe.runs.mirror.uploader import Uploader
 from charpipe.runs.shared_record import SharedRecord, read_record
 from charpipe.store.backends.backend import Backend
+from charpipe.store.holders import Holder
 from charpipe.store.leases import Acquisition, Lease, acquire
 from charpipe.store.shared import SharedStore
 
@@ -74,7 +75,7 @@ class Owner:
 
         Raises StoreError if the store does not answer.
         """
-        lease = self._lease_now(run)
+        lease = self._lease_now(run, lambda holder: self._has_ended(run, holder))
         if not isinstance(lease, Lease):
             self.notify(Notice(f"{run.name} is being trained by {lease}; it is pushed from there"))
             return False
@@ -151,10 +152,21 @@ class Owner:
             lease.release()
             raise
 
-    def _lease_now(self, run: Run) -> object:
+    def _lease_now(
+        self, run: Run, has_ended: Callable[[Holder], bool] = lambda holder: False
+    ) -> Lease | Holder:
         """The run's lease, or whoever holds it. Raises StoreError."""
-        clock = self.store.connection.clock
-        return Acquisition(self.backend, lease_name(run.name), self.seconds, clock=clock).attempt()
+        clock, name = self.store.connection.clock, lease_name(run.name)
+        return Acquisition(self.backend, name, self.seconds, clock=clock, has_ended=has_ended).attempt()
+
+    def _has_ended(self, run: Run, holder: Holder) -> bool:
+        """Whether the owner of a run's lease was a process of this workspace, which trains the run no more: it could
+        not release the lease while the store did not answer, or was killed."""
+        record = self._record(run)
+        attempt = Listing(self.backend, run.name).attempt(record.attempt) if record.mine else None
+        if attempt is None or (attempt.token, attempt.fence) != (record.token, holder.fence):
+            return False
+        return not run.is_locked()  # looked at last: a training that starts meanwhile has a higher fence
 
     def _own_attempt(self, run: Run, listing: Listing, record: SharedRecord, lease: Lease) -> Attempt:
         """The attempt of this workspace to add to; a new one if the store has none of this run yet."""
