@@ -25,7 +25,7 @@ from charpipe.plugins.registry import Registry
 from charpipe.runs import Run
 from charpipe.runs.library import RunLibrary, open_library
 from charpipe.stages.publication import Publishing
-from charpipe.stages.sharing import Connected, Sharing, Tellers
+from charpipe.stages.sharing import ContextListener, Sharing
 from charpipe.store import Store
 from charpipe.workspace import Workspace
 
@@ -91,7 +91,6 @@ class Context:
     executor: Executor = DIRECT
     publishing: Publishing = field(default_factory=Publishing)
     sharing: Sharing = field(default_factory=Sharing)
-    connected: Connected = field(default_factory=Connected)
 
     def __post_init__(self) -> None:
         known = [name for name, stage in registered().items() if stage.forcible]
@@ -109,8 +108,8 @@ class Context:
         root, backend = self.workspace.store, self.shared
         if backend is None:
             return Store(root)
-        tellers = Tellers(self.notice, self._transferred)
-        return Store(root, self.connected.store(backend, self.config.store.lease_seconds, root, tellers))
+        listener = ContextListener(self.notice, self._transferred)
+        return Store(root, self.sharing.store(backend, self.config.store.lease_seconds, root, listener))
 
     @property
     def shared(self) -> Backend | None:

@@ -211,14 +211,14 @@ def wait_for(
     is_done: Callable[[], bool] = lambda: False,
 ) -> Lease | None:
     """The lease, once it is free; None if `is_done()` became true while another process held it."""
-    told = ""
+    waited_for = ""
     while True:
         found = acquisition.attempt()
         if isinstance(found, Lease):
             return found
-        if found.nonce != told:
+        if found.nonce != waited_for:
             on_wait(found)
-            told = found.nonce
+            waited_for = found.nonce
         while_waiting()
         time.sleep(min(POLL_SECONDS, acquisition.seconds / 4))
         if is_done():

@@ -10,7 +10,7 @@ from pathlib import Path
 from charpipe.errors import LostLeaseError, RunError
 from charpipe.events import Listener, Notice
 from charpipe.runs.errors import FinishedElsewhereError
-from charpipe.runs.folder import Run
+from charpipe.runs.folder import Run, step_of
 from charpipe.runs.mirror.attempt import Attempt, begin
 from charpipe.runs.mirror.layout import Listing, lease_name, read_json
 from charpipe.runs.mirror.pull import pull_newest, pull_records
@@ -85,9 +85,9 @@ class Owner:
                 return self._push_results(run, listing, record, lease)
             attempt = self._own_attempt(run, listing, record, lease)
             for path in self._unpushed(run):
-                attempt.push_checkpoint(path, _step(path))
+                attempt.push_checkpoint(path, step_of(path))
             attempt.push_records()
-            attempt.keep_only({_step(path) for path in run.checkpoints.glob("step-*")})
+            attempt.keep_only({step_of(path) for path in run.checkpoints.glob("step-*")})
             self._record(run).model_copy(update={"complete": True}).write(run.folder)
             return True
         finally:
@@ -118,7 +118,7 @@ class Owner:
                 raise FinishedElsewhereError(f"{run.name} was finished by another process meanwhile")
             step = pull_newest(self.backend, listing, run, self.notify)
         else:
-            step = max((_step(path) for path in run.checkpoints.glob("step-*")), default=0)
+            step = max((step_of(path) for path in run.checkpoints.glob("step-*")), default=0)
         return begin(self.backend, run, listing, lease, step)
 
     def _check_is_here(self, run: Run) -> None:
@@ -146,7 +146,7 @@ class Owner:
                     f"{run.name} was trained further on another machine, since the shared store did not answer here; "
                     f"nothing was written there; type: charpipe resume {run.name}"
                 )
-            step = max((_step(path) for path in run.checkpoints.glob("step-*")), default=0)
+            step = max((step_of(path) for path in run.checkpoints.glob("step-*")), default=0)
             return begin(self.backend, run, listing, lease, step)
         except BaseException:
             lease.release()
@@ -218,7 +218,3 @@ def is_ahead(listing: Listing, record: SharedRecord) -> bool:
         return listing.newest < record.attempt  # the attempt never arrived
     there = listing.attempt(listing.newest)
     return there is not None and there.token == record.token
-
-
-def _step(folder: Path) -> int:
-    return int(folder.name.rpartition("-")[2])
