@@ -29,7 +29,8 @@ def ui(
     """Start MLflow's and Prefect's servers if need be, and open their pages."""
     workspace, config = open_workspace(), settings().config
     location = locate(config.tracking, workspace.mlflow)
-    chosen = [open_runs().find(name) for name in run]
+    runs = open_runs()
+    chosen = [runs.find(name) for name in run]
     base = base_url(location, workspace.logs)
     last = _last_tracked(list_runs(workspace.runs))
     if len(chosen) > 1:

@@ -32,6 +32,7 @@ from charpipe.stages import TrainRequest
 from charpipe.store.manifest import read_manifest
 from charpipe.training.checkpoints import damage
 from run_machines import Machine, digest_of_weights
+from sentences import sentences
 
 CORPUS = "mine.txt"
 STEPS, INTERVAL = 40, 5
@@ -41,29 +42,6 @@ LEASE = "1s"
 MACHINES, OPEN = 3, 2
 """Machines at a time, and runs that are open at a time."""
 STOPPED_SECONDS = 3.0
-WORDS = [
-    "the",
-    "cat",
-    "dog",
-    "sat",
-    "ran",
-    "on",
-    "under",
-    "a",
-    "mat",
-    "tree",
-    "and",
-    "then",
-    "saw",
-    "it",
-    "was",
-    "old",
-]
-
-
-def text() -> str:
-    chosen = random.Random(1)
-    return "".join(chosen.choice(WORDS) + chosen.choice([" ", " ", " ", ".\n"]) for _ in range(3000))
 
 
 def work(machine: Machine, seed: int, log: Path, pause: float = PAUSE, store: bool = True) -> int:
@@ -264,7 +242,7 @@ def _audit_champion(soak: Soak, runs: set[str]) -> list[str]:
 
 def prepare(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CORPUS).write_text(text())
+    (folder / CORPUS).write_text(sentences(1, 3000))
     (folder / "pipelines.toml").write_text("")
     os.chdir(folder)
 

@@ -113,7 +113,7 @@ def promote(
     try:
         _keep(workspace, candidate, version, splits)
         if shared is not None:
-            shared.push_version(version)
+            shared.versions.push(version)
         last = max(number, state.last if state else 0)
         _switch(workspace, version, before, line, last, withdrawn, shared)
     except (OSError, StoreError) as error:
@@ -165,7 +165,7 @@ def roll_back(
     known = {version.version: version for version in versions(workspace, corpus)}
     target = _target(corpus, state, known, to)
     if shared is not None:
-        shared.pull_version(corpus, target)
+        shared.versions.pull(corpus, target)
     if (wrong := damage(kept(workspace, target))) is not None:
         raise RunError(
             f"version {target.version} of {corpus} is damaged: {wrong}; the champion stays as it is; "

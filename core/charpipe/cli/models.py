@@ -170,7 +170,7 @@ def rollback(
 ) -> None:
     """Make the previous champion the champion again. The model rolled back from is not promoted again
     automatically."""
-    from charpipe.stages.promote import roll_back
+    from charpipe.stages.rollback import roll_back
 
     context = _context(None)
     context.runs.refresh_champions()

@@ -255,6 +255,12 @@ class Run:
         write_json(self.folder / "results" / f"{stage}.json", {"action": digest, "result": dict(result)})
 
 
+def step_of(checkpoint: Path) -> int:
+    """The step of a checkpoint's folder (`step-00001200`); -1 if its name has none."""
+    digits = checkpoint.name.rpartition("-")[2]
+    return int(digits) if digits.isdigit() else -1
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))

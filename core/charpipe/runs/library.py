@@ -47,7 +47,7 @@ class RunLibrary:
         """The run that `wanted` names, see `find_run`, with its "best" or "last" `checkpoint` if one is asked for."""
         if self.shared is not None:
             self.champion(wanted)
-            self.shared.refresh(self._meant(self.shared, wanted, use))
+            self.shared.refresh(self._candidates(self.shared, wanted, use))
         try:
             run = find_run(self.workspace.runs, wanted, use)
         except UsageError as error:
@@ -62,7 +62,7 @@ class RunLibrary:
         """The model that `champion:CORPUS` or `previous:CORPUS` names, see `named`; None for any other name."""
         reference = parse_reference(wanted)
         if reference is not None and self.champions is not None and self.shared is not None:
-            self._follow(self.champions, self.shared, reference)
+            self._pull_champion(self.champions, self.shared, reference)
         return named(self.workspace, wanted)
 
     def champion_of(self, corpus: str) -> None:
@@ -72,7 +72,7 @@ class RunLibrary:
 
             def fetch() -> None:
                 if (state := champions.pull(corpus)) is not None:
-                    champions.pull_version(corpus, state.champion)
+                    champions.versions.pull(corpus, state.champion)
 
             self.shared.guarded(fetch, None)
 
@@ -85,7 +85,7 @@ class RunLibrary:
                 for corpus in champions.corpora():
                     if wanted is None or corpus == wanted:
                         champions.pull(corpus)
-                        champions.pull_all(corpus)
+                        champions.versions.pull_descriptions(corpus)
 
             self.shared.guarded(refresh, None)
 
@@ -173,14 +173,16 @@ class RunLibrary:
             shared.refresh([parts[1]])
             shared.guarded(lambda: shared.pull_step(parts[1], int(step)), None)
         elif parts[:1] == ("champions",) and len(parts) == 5:
-            shared.guarded(lambda: champions.pull_number(parts[1], int(parts[3])), None)
+            shared.guarded(lambda: champions.versions.pull_number(parts[1], int(parts[3])), None)
 
     def is_taken(self, name: str) -> bool:
         """Whether a run has this name."""
         here = (self.workspace.runs / name).exists()
         return here or (self.shared is not None and self.shared.is_taken(name))
 
-    def _follow(self, champions: SharedChampions, shared: SharedRuns, reference: ChampionReference) -> None:
+    def _pull_champion(
+        self, champions: SharedChampions, shared: SharedRuns, reference: ChampionReference
+    ) -> None:
         """Fetch the champion that a reference names, and the description of its run."""
 
         def fetch() -> None:
@@ -189,18 +191,18 @@ class RunLibrary:
             state = champions.pull(corpus) if corpus in known else None
             version = state and (state.champion if reference.alias == "champion" else state.previous)
             if version:
-                champions.pull_version(corpus, version)
+                champions.versions.pull(corpus, version)
                 shared.refresh([version.run])
 
         shared.guarded(fetch, None)
 
-    def _meant(self, shared: SharedRuns, wanted: str, use: Use) -> Iterable[str]:
+    def _candidates(self, shared: SharedRuns, wanted: str, use: Use) -> Iterable[str]:
         """The names of the shared runs that may be the one, as far as it must be known."""
         names = shared.names()
         if wanted == "last":
             return self._newest(shared, names, use)
         if wanted.startswith("best:"):
-            return self._of(shared, wanted.removeprefix("best:"))
+            return self._of_corpus(shared, wanted.removeprefix("best:"))
         if parse_reference(wanted) is not None:
             return []  # `champion` has fetched it
         if wanted in names:
@@ -222,7 +224,7 @@ class RunLibrary:
                 continue
         return []
 
-    def _of(self, shared: SharedRuns, corpus: str) -> list[str]:
+    def _of_corpus(self, shared: SharedRuns, corpus: str) -> list[str]:
         entries = shared.index()
         known = [str(entry["corpus"]) for entry in entries.values() if "corpus" in entry]
         known += [run.info.corpus for run in readable_runs(self.workspace.runs)]
@@ -257,12 +259,12 @@ def library_of(workspace: Workspace, config: StoreConfig, registry: Registry, no
     from charpipe.store.shared import Connection, SharedStore
 
     connection = Connection(registry.open_store(config), config.lease_seconds)
-    return open_library(workspace, SharedStore(connection, workspace.store, _Teller(notify)), notify)
+    return open_library(workspace, SharedStore(connection, workspace.store, _Listener(notify)), notify)
 
 
 @dataclass(frozen=True)
-class _Teller:
-    """Passes on what the shared store tells; progress is not shown."""
+class _Listener:
+    """Passes on the notices of the shared store, without its progress."""
 
     listener: Listener
 

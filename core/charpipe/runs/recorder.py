@@ -20,7 +20,7 @@ from charpipe.events import (
     Sampled,
     TrainingStarted,
 )
-from charpipe.runs.folder import Run
+from charpipe.runs.folder import Run, step_of
 from charpipe.store.atomic import write_text
 
 REPORTED = "train/loss"
@@ -51,7 +51,7 @@ class Recorder:
         pending = _by_step(self._run.pending_file)
         for checkpoint in (last, best):
             if checkpoint is not None:
-                number = _step(checkpoint)
+                number = step_of(checkpoint)
                 self._started[number] = dict(pending.get(number, {}).get("metrics", self._latest))
         entries = {"last": last and self._entry(last), "best": best and self._entry(best)}
         self._started.clear()
@@ -109,7 +109,7 @@ class Recorder:
 
     def _entry(self, checkpoint: Path) -> dict[str, Any]:
         path = checkpoint.resolve().relative_to(self._run.folder.resolve()).as_posix()
-        step = _step(checkpoint)
+        step = step_of(checkpoint)
         return {"step": step, "path": path, "metrics": self._started.get(step, dict(self._latest))}
 
     def _finished(self, event: Finished) -> None:
@@ -132,10 +132,6 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
 
 def _by_step(path: Path) -> dict[int, dict[str, Any]]:
     return {line["step"]: line for line in read_metrics(path)} if path.is_file() else {}
-
-
-def _step(checkpoint: Path) -> int:
-    return int(checkpoint.name.rpartition("-")[2])
 
 
 def _append(path: Path, line: dict[str, Any]) -> None:

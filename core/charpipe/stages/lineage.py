@@ -44,7 +44,7 @@ def agree(
     name, lineage = found
     if not context.dry_run:
         shared.set_subject(corpus, name)
-        _settle(context, corpus, name, lineage)
+        _resolve_unnamed(context, corpus, name, lineage)
     return {"by": lineage["by"], "salt": lineage["salt"], "shared": name}
 
 
@@ -111,7 +111,7 @@ class _Claim:
         return self._sketch
 
 
-def _settle(context: Context, corpus: str, name: str, lineage: Mapping[str, Any]) -> None:
+def _resolve_unnamed(context: Context, corpus: str, name: str, lineage: Mapping[str, Any]) -> None:
     """Push what was encoded while the shared store did not answer, if no other machine has encoded this corpus since or
     divided it differently; otherwise it is made again."""
     store = context.store
@@ -120,9 +120,9 @@ def _settle(context: Context, corpus: str, name: str, lineage: Mapping[str, Any]
         split = store.settings_of(action).get("split", {})
         is_same = all(split.get(key) == lineage[key] for key in ("by", "salt"))
         if is_same and not store.shared.history("encode", name):
-            store.shared.settle(action, name)
+            store.shared.resolve_unnamed(action, name)
         else:
-            store.shared.settle(action, None)
+            store.shared.resolve_unnamed(action, None)
             context.notice(
                 f"encode: another machine has divided {corpus} meanwhile; what was encoded here without the shared "
                 "store is made again",

@@ -104,39 +104,17 @@ class _Decision(Computation[Promotion]):
         while True:
             try:
                 return _decide(self._context, self._candidate, self._tokens, self._by, self._anyway)
-            except (
-                ChampionChangedError
-            ):  # this process lost its lease meanwhile: decide against the new champion
+            except ChampionChangedError:  # the lease was lost meanwhile: decide against the new champion
                 self._context.check_stop("promote")
                 shared = self._context.champions
                 if shared is not None:
-                    shared.settle(self._candidate.corpus)
+                    shared.synchronize(self._candidate.corpus)
 
     def summary(self, result: Promotion) -> str:
         return f"{result.run if result.promoted else 'not promoted'}: {result.reason}"
 
     def facts(self, result: Promotion) -> Mapping[str, Any]:
         return dict(result.line)
-
-
-def roll_back(context: Context, corpus: str, to: int | None = None, *, by: str = "user") -> Champion:
-    """Roll back to the champion before the present one (or to version `to`); see `charpipe.champions.roll_back`."""
-    shared = context.champions
-    with promotion.deciding(
-        context.workspace, corpus, lambda holder: context.notice(f"waiting for {holder}"), shared=shared
-    ):
-        if shared is not None:
-            shared.pull_all(corpus)
-        found = promotion.roll_back(context.workspace, corpus, to, by=by, shared=shared)
-        state = read_state(context.workspace, corpus)
-    if state is not None:
-        before = (state.decision.get("champion") or {}).get("run")
-        reason = str(state.decision["reason"])
-        event = Decided(corpus, found.run, True, reason, found.version.version, before)
-        context.registry.notify(event)
-        context.emit(event)
-    publish_champions(context, corpus)
-    return found
 
 
 def publish_champions(context: Context, corpus: str) -> None:

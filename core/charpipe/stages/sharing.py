@@ -16,12 +16,22 @@ if TYPE_CHECKING:
     from charpipe.store.shared import Connection, SharedStore
 
 
+@dataclass(frozen=True)
+class ContextListener:
+    """Passes on what a shared store reports, to two functions of the context."""
+
+    notice: Callable[..., None]
+    progress: Callable[[str, int, int], None]
+
+
 class Sharing:
-    """Opens the backend that the `[store]` table names, when it is first needed."""
+    """Opens what the `[store]` table names when it is first needed: the backend, and the connection, which remembers
+    what was checked and whether the store was lost."""
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
         self._backend: Backend | None = None
+        self._connection: Connection | None = None
 
     def backend(self, config: StoreConfig, registry: Registry) -> Backend | None:
         """The backend, or None if no shared store is set; then nothing is imported."""
@@ -32,27 +42,13 @@ class Sharing:
                 self._backend = registry.open_store(config)
             return self._backend
 
-
-@dataclass(frozen=True)
-class Tellers:
-    """Whom a shared store tells what it does: two functions of the context."""
-
-    notice: Callable[..., None]
-    progress: Callable[[str, int, int], None]
-
-
-class Connected:
-    """The connection to the shared store, which remembers what was checked, and whether the store was lost."""
-
-    def __init__(self) -> None:
-        self._mutex = threading.Lock()
-        self._connection: Connection | None = None
-
-    def store(self, backend: Backend, lease_seconds: float, root: Path, tellers: Tellers) -> SharedStore:
+    def store(
+        self, backend: Backend, lease_seconds: float, root: Path, listener: ContextListener
+    ) -> SharedStore:
         """The shared store at `backend` behind the local store at `root`."""
         from charpipe.store.shared import Connection, SharedStore
 
         with self._mutex:
             if self._connection is None:
                 self._connection = Connection(backend, lease_seconds)
-            return SharedStore(self._connection, root, tellers)
+            return SharedStore(self._connection, root, listener)

@@ -27,7 +27,7 @@ from charpipe.runs import Run
 from charpipe.runs.library import RunLibrary, open_library
 from charpipe.stages.pool import run_at_once
 from charpipe.stages.publication import Publishing
-from charpipe.stages.sharing import Connected, Sharing, Tellers
+from charpipe.stages.sharing import ContextListener, Sharing
 from charpipe.stages.stop import Stop
 from charpipe.store import Store
 from charpipe.training.group import ALONE, Group
@@ -141,7 +141,6 @@ class Context:
     parallel_map: OpenMap = local_processes
     publishing: Publishing = field(default_factory=Publishing)
     sharing: Sharing = field(default_factory=Sharing)
-    connected: Connected = field(default_factory=Connected)
     group: Group = ALONE
     """The workers that train together; this process is their rank 0."""
     flow_run: Mapping[str, Any] = field(default_factory=dict)
@@ -163,8 +162,8 @@ class Context:
         root, backend = self.workspace.store, self.shared
         if backend is None:
             return Store(root)
-        tellers = Tellers(self.notice, self._transferred)
-        return Store(root, self.connected.store(backend, self.config.store.lease_seconds, root, tellers))
+        listener = ContextListener(self.notice, self._transferred)
+        return Store(root, self.sharing.store(backend, self.config.store.lease_seconds, root, listener))
 
     @property
     def shared(self) -> Backend | None:

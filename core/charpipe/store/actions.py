@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from charpipe.store.digest import digest_of_json
+from charpipe.store.json_objects import parse_object
+
+Record = dict[str, Any]
+"""An action, the digest of the object that it made, its subject, and when it was made."""
+_KINDS = {"action": dict, "object": str, "subject": str, "made": str}
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -64,3 +73,18 @@ def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield from flatten(inner, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", inner
+
+
+def parse_record(data: bytes | str) -> Record | None:
+    """A record of an action as it was stored; None if it is damaged."""
+    value = parse_object(data)
+    if not all(isinstance(value.get(key), kind) for key, kind in _KINDS.items()):
+        return None
+    return value if _DIGEST.fullmatch(value["object"]) and "stage" in value["action"] else None
+
+
+def read_record(path: Path) -> Record | None:
+    """The record in a file; None if it is gone or damaged."""
+    with suppress(OSError):
+        return parse_record(path.read_bytes())
+    return None

@@ -137,7 +137,10 @@ class _Observation:
 
 
 class Acquisition:
-    """One attempt after another to acquire a lease; it remembers what it has seen of the present owner."""
+    """One attempt after another to acquire a lease; it remembers what it has seen of the present owner.
+
+    `has_ended` says of an owner that its process has ended, so that its lease need not be waited for.
+    """
 
     def __init__(
         self,
@@ -147,8 +150,9 @@ class Acquisition:
         uses: Iterable[str] = (),
         clock: ServerClock | None = None,
         title: str = "",
+        has_ended: Callable[[Holder], bool] = lambda holder: False,
     ) -> None:
-        self._title = title
+        self._title, self._has_ended = title, has_ended
         self._backend, self._name, self._key, self.seconds = backend, name, key_of(name), seconds
         self._uses, self._clock, self._seen = tuple(uses), clock or ServerClock(backend), _Observation()
         self._is_first = True
@@ -173,7 +177,7 @@ class Acquisition:
         if present.released or self._seen.unchanged_for(stored) > present.seconds * 1.02:
             return True
         first, self._is_first = self._is_first, False
-        return first and self._is_long_dead(stored, present)
+        return first and (self._is_long_dead(stored, present) or self._has_ended(present))
 
     def _is_long_dead(self, stored: Stored, present: Holder) -> bool:
         """Whether by the store's own clock the owner has missed so many renewals that observing it is no use."""
@@ -207,14 +211,14 @@ def wait_for(
     is_done: Callable[[], bool] = lambda: False,
 ) -> Lease | None:
     """The lease, once it is free; None if `is_done()` became true while another process held it."""
-    told = ""
+    waited_for = ""
     while True:
         found = acquisition.attempt()
         if isinstance(found, Lease):
             return found
-        if found.nonce != told:
+        if found.nonce != waited_for:
             on_wait(found)
-            told = found.nonce
+            waited_for = found.nonce
         while_waiting()
         time.sleep(min(POLL_SECONDS, acquisition.seconds / 4))
         if is_done():

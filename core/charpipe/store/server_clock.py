@@ -46,7 +46,7 @@ class ServerClock:
         if self._measured is None:
             key = f"{FOLDER}/{os.urandom(8).hex()}"
             before, local = elapsed_seconds(), time.time()
-            self._backend.create(key, b"a question about the time")
+            self._backend.create(key, b"time")
             took = elapsed_seconds() - before
             stored = self._backend.read(key)
             self._backend.delete([key])

@@ -5,7 +5,6 @@ With a shared store the local one is its cache: what is made is pushed, and what
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charpipe.errors import StoreError
-from charpipe.store.actions import Action, difference
+from charpipe.store.actions import Action, Record, difference, read_record
 from charpipe.store.atomic import publish_folder, write_json
 from charpipe.store.digest import digest_of_json
 from charpipe.store.locks import exclusive
@@ -79,7 +78,7 @@ class Store:
 
     def _find(self, action: Action) -> Built | None:
         path = self._record(action)
-        record = _read(path)
+        record = read_record(path)
         if record is None:
             return None
         with suppress(OSError):
@@ -93,7 +92,7 @@ class Store:
             return None
         return Built(folder, record["object"], manifest.facts, reused=True)
 
-    def made(self, digest: str) -> dict[str, Any] | None:
+    def made(self, digest: str) -> Record | None:
         """The newest action record for the object with this digest, or None."""
         same = [record for _, record in self.records() if record["object"] == digest]
         newest = max(same, key=lambda record: str(record["made"]), default=None)
@@ -101,10 +100,10 @@ class Store:
 
     def settings_of(self, action: str) -> dict[str, Any]:
         """The settings of the recorded action with this digest; empty if there is none."""
-        record = _read(self.root / "actions" / f"{action}.json")
+        record = read_record(self.root / "actions" / f"{action}.json")
         return dict(record["action"]["settings"]) if record else {}
 
-    def history(self, stage: str, subject: str) -> list[dict[str, Any]]:
+    def history(self, stage: str, subject: str) -> list[Record]:
         """The records of a stage for a subject, oldest first: those of this store, and those of the shared one."""
         here = [
             record
@@ -119,10 +118,10 @@ class Store:
                     here.append(record)
         return sorted(here, key=lambda record: str(record["made"]))
 
-    def records(self) -> list[tuple[Path, dict[str, Any]]]:
+    def records(self) -> list[tuple[Path, Record]]:
         """Every readable action record, with its path."""
         paths = sorted((self.root / "actions").glob("*.json"))
-        return [(path, record) for path in paths if (record := _read(path)) is not None]
+        return [(path, record) for path in paths if (record := read_record(path)) is not None]
 
     def last(self, subject: str, stage: str) -> Path | None:
         """The folder of the latest object that this stage made for the subject, or None."""
@@ -181,9 +180,8 @@ class Store:
         record = {"action": action.to_json(), "object": digest, "subject": subject, "made": _now()}
         write_json(self._record(action), record)
         if self.shared is not None and self.shared.push(action, record)["object"] != digest:
-            self._record(action).unlink(
-                missing_ok=True
-            )  # another machine made it while the shared store was lost
+            # another machine made it while the shared store was lost
+            self._record(action).unlink(missing_ok=True)
             if (found := self.find(action)) is not None:
                 return replace(found, reused=False, why=why)
         return Built(self.object(digest), digest, manifest.facts, reused=False, why=why)
@@ -214,7 +212,7 @@ class Store:
     def _record(self, action: Action) -> Path:
         return self.root / "actions" / f"{action.digest}.json"
 
-    def _last(self, stage: str, subject: str) -> dict[str, Any] | None:
+    def _last(self, stage: str, subject: str) -> Record | None:
         records = [record for _, record in self.records()]
         same = [r for r in records if r["subject"] == subject and r["action"]["stage"] == stage]
         newest = max(same, key=lambda record: str(record["made"]), default=None)
@@ -227,17 +225,6 @@ class Store:
 def _both(outer: AbstractContextManager[None], inner: AbstractContextManager[None]) -> Iterator[None]:
     with outer, inner:
         yield
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    """Read a record; None if it is missing or damaged."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    kinds = {"action": dict, "object": str, "subject": str, "made": str}
-    whole = isinstance(value, dict) and all(isinstance(value.get(key), kind) for key, kind in kinds.items())
-    return value if whole else None
 
 
 def _now() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,31 +10,12 @@ from charpipe import stages
 from charpipe.runs import Run
 from charpipe.stages import Context, Made, TrainRequest
 from charpipe.workspace import Workspace
-
-WORDS = [
-    "the",
-    "cat",
-    "dog",
-    "sat",
-    "ran",
-    "on",
-    "under",
-    "a",
-    "mat",
-    "tree",
-    "and",
-    "then",
-    "saw",
-    "it",
-    "was",
-    "old",
-]
+from sentences import sentences
 
 
 def text(seed: int, words: int = 4000) -> str:
     """Sentences that an RNN learns something of within a hundred steps."""
-    chosen = random.Random(seed)
-    return "".join(chosen.choice(WORDS) + chosen.choice([" ", " ", " ", ".\n"]) for _ in range(words))
+    return sentences(seed, words)
 
 
 class Lab:

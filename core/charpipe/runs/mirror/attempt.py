@@ -40,10 +40,7 @@ class Attempt:
         self._lease.release()
 
     def push_checkpoint(self, folder: Path, step: int) -> None:
-        """Write a checkpoint: its files, then the records that belong to it, and the manifest last.
-
-        Checkpoints of this attempt that the run no longer keeps are removed afterwards.
-        """
+        """Write a checkpoint: its files, then the records that belong to it, and the manifest last."""
         manifest = read_manifest(folder)
         key = f"{self.prefix}checkpoints/step-{step:08d}"
         for name in manifest.files:

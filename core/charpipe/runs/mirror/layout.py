@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -10,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from charpipe.store.backends.backend import Backend
+from charpipe.store.json_objects import parse_object
 
 RECORDS = ("run.json", "status.json", "metrics.jsonl", "samples.jsonl", "pending.jsonl")
 """The small files of an attempt, apart from its results."""
@@ -139,13 +139,7 @@ class Listing:
 def read_json(backend: Backend, key: str) -> Mapping[str, Any]:
     """The JSON object at `key`; empty if there is none, or it is damaged."""
     stored = backend.read(key)
-    if stored is None:
-        return {}
-    try:
-        value = json.loads(stored.data)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
+    return {} if stored is None else parse_object(stored.data)
 
 
 def is_plain_name(name: object) -> bool:

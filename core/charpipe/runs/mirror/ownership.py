@@ -10,13 +10,14 @@ from pathlib import Path
 from charpipe.errors import LostLeaseError, RunError
 from charpipe.events import Listener, Notice
 from charpipe.runs.errors import FinishedElsewhereError
-from charpipe.runs.folder import Run
+from charpipe.runs.folder import Run, step_of
 from charpipe.runs.mirror.attempt import Attempt, begin
 from charpipe.runs.mirror.layout import Listing, lease_name, read_json
 from charpipe.runs.mirror.pull import pull_newest, pull_records
 from charpipe.runs.mirror.uploader import Uploader
 from charpipe.runs.shared_record import SharedRecord, read_record
 from charpipe.store.backends.backend import Backend
+from charpipe.store.holders import Holder
 from charpipe.store.leases import Acquisition, Lease, acquire
 from charpipe.store.shared import SharedStore
 
@@ -74,7 +75,7 @@ class Owner:
 
         Raises StoreError if the store does not answer.
         """
-        lease = self._lease_now(run)
+        lease = self._lease_now(run, lambda holder: self._has_ended(run, holder))
         if not isinstance(lease, Lease):
             self.notify(Notice(f"{run.name} is being trained by {lease}; it is pushed from there"))
             return False
@@ -84,9 +85,9 @@ class Owner:
                 return self._push_results(run, listing, record, lease)
             attempt = self._own_attempt(run, listing, record, lease)
             for path in self._unpushed(run):
-                attempt.push_checkpoint(path, _step(path))
+                attempt.push_checkpoint(path, step_of(path))
             attempt.push_records()
-            attempt.keep_only({_step(path) for path in run.checkpoints.glob("step-*")})
+            attempt.keep_only({step_of(path) for path in run.checkpoints.glob("step-*")})
             self._record(run).model_copy(update={"complete": True}).write(run.folder)
             return True
         finally:
@@ -117,7 +118,7 @@ class Owner:
                 raise FinishedElsewhereError(f"{run.name} was finished by another process meanwhile")
             step = pull_newest(self.backend, listing, run, self.notify)
         else:
-            step = max((_step(path) for path in run.checkpoints.glob("step-*")), default=0)
+            step = max((step_of(path) for path in run.checkpoints.glob("step-*")), default=0)
         return begin(self.backend, run, listing, lease, step)
 
     def _check_is_here(self, run: Run) -> None:
@@ -145,16 +146,27 @@ class Owner:
                     f"{run.name} was trained further on another machine, since the shared store did not answer here; "
                     f"nothing was written there; type: charpipe resume {run.name}"
                 )
-            step = max((_step(path) for path in run.checkpoints.glob("step-*")), default=0)
+            step = max((step_of(path) for path in run.checkpoints.glob("step-*")), default=0)
             return begin(self.backend, run, listing, lease, step)
         except BaseException:
             lease.release()
             raise
 
-    def _lease_now(self, run: Run) -> object:
+    def _lease_now(
+        self, run: Run, has_ended: Callable[[Holder], bool] = lambda holder: False
+    ) -> Lease | Holder:
         """The run's lease, or whoever holds it. Raises StoreError."""
-        clock = self.store.connection.clock
-        return Acquisition(self.backend, lease_name(run.name), self.seconds, clock=clock).attempt()
+        clock, name = self.store.connection.clock, lease_name(run.name)
+        return Acquisition(self.backend, name, self.seconds, clock=clock, has_ended=has_ended).attempt()
+
+    def _has_ended(self, run: Run, holder: Holder) -> bool:
+        """Whether the owner of a run's lease was a process of this workspace, which trains the run no more: it could
+        not release the lease while the store did not answer, or was killed."""
+        record = self._record(run)
+        attempt = Listing(self.backend, run.name).attempt(record.attempt) if record.mine else None
+        if attempt is None or (attempt.token, attempt.fence) != (record.token, holder.fence):
+            return False
+        return not run.is_locked()  # looked at last: a training that starts meanwhile has a higher fence
 
     def _own_attempt(self, run: Run, listing: Listing, record: SharedRecord, lease: Lease) -> Attempt:
         """The attempt of this workspace to add to; a new one if the store has none of this run yet."""
@@ -206,7 +218,3 @@ def is_ahead(listing: Listing, record: SharedRecord) -> bool:
         return listing.newest < record.attempt  # the attempt never arrived
     there = listing.attempt(listing.newest)
     return there is not None and there.token == record.token
-
-
-def _step(folder: Path) -> int:
-    return int(folder.name.rpartition("-")[2])

@@ -11,12 +11,13 @@ from typing import Any
 
 from charpipe.errors import RunError, StoreAccessError, StoreError, StoreUnreachableError
 from charpipe.events import Listener, Notice
-from charpipe.runs.folder import Run
+from charpipe.runs.folder import Run, step_of
 from charpipe.runs.mirror.layout import Listing, StoredCheckpoint, is_plain_name
 from charpipe.store.atomic import publish_folder, write_text
 from charpipe.store.backends.backend import Backend
+from charpipe.store.json_objects import parse_object
 from charpipe.store.manifest import NAME as MANIFEST
-from charpipe.store.manifest import Manifest, read_manifest
+from charpipe.store.manifest import Manifest, is_whole, read_manifest
 
 PULLING = ".saving-pulled-"
 """Prefix of the folder of a checkpoint that is being fetched; training clears such folders away."""
@@ -34,7 +35,7 @@ def pull_records(backend: Backend, listing: Listing, folder: Path) -> Run:
     Raises StoreError if the store does not answer, RunError if what it holds is damaged.
     """
     run, keys = Run(folder), listing.records()
-    before = _status(folder / "status.json")
+    before = _json(folder / "status.json")
     for name in sorted(keys, key=lambda name: name == "run.json"):
         stored = backend.read(keys[name])
         if stored is None:
@@ -64,7 +65,7 @@ def pull_checkpoint(backend: Backend, stored: StoredCheckpoint, folder: Path) ->
     temporary = Path(tempfile.mkdtemp(dir=folder, prefix=PULLING))
     try:
         manifest = _fetch_manifest(backend, stored, temporary)
-        if is_same(final, manifest):
+        if is_whole(final, manifest):
             return final
         for name in manifest.files:
             if not is_plain_name(name):
@@ -115,9 +116,9 @@ def pull_newest(backend: Backend, listing: Listing, run: Run, notify: Listener) 
     if found is None:
         return 0
     best = _json(found / "state.json").get("best")
-    if isinstance(best, dict) and isinstance(best.get("step"), int) and best["step"] != _step(found):
+    if isinstance(best, dict) and isinstance(best.get("step"), int) and best["step"] != step_of(found):
         pull_step(backend, listing, run, best["step"])
-    return _step(found)
+    return step_of(found)
 
 
 def drop_others(backend: Backend, listing: Listing, run: Run) -> None:
@@ -126,17 +127,9 @@ def drop_others(backend: Backend, listing: Listing, run: Run) -> None:
     for stored in listing.checkpoints():
         line.setdefault(stored.step, stored)
     for path in run.checkpoints.glob("step-*"):
-        there = line.get(_step(path))
+        there = line.get(step_of(path))
         if there is None or not _is_copy(backend, there, path):
             remove(path)
-
-
-def is_same(folder: Path, manifest: Manifest) -> bool:
-    """Whether `folder` holds exactly what the manifest states."""
-    try:
-        return read_manifest(folder) == manifest and manifest.check(folder, thorough=True) is None
-    except StoreError:
-        return False
 
 
 def remove(checkpoint: Path) -> None:
@@ -196,18 +189,9 @@ def _as_here(status: Mapping[str, Any], before: Mapping[str, Any], steps: Sequen
     return found
 
 
-def _status(path: Path) -> dict[str, Any]:
-    return _json(path)
-
-
 def _json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; empty if it cannot be read."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return parse_object(path.read_bytes())
+    except OSError:
         return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _step(folder: Path) -> int:
-    digits = folder.name.rpartition("-")[2]
-    return int(digits) if digits.isdigit() else -1

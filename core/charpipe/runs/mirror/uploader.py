@@ -10,7 +10,7 @@ from pathlib import Path
 
 from charpipe.errors import CharpipeError, LostLeaseError, StoreError
 from charpipe.events import Checkpointed, Event, Listener, Notice
-from charpipe.runs.folder import Run
+from charpipe.runs.folder import Run, step_of
 from charpipe.runs.mirror.attempt import Attempt, snapshot
 
 FOLDER = ".pushing"
@@ -90,7 +90,7 @@ class Uploader:
         if self._lost is not None:
             raise self._lost
         if not self._complete:
-            self._tell_what_is_missing()
+            self._notify_of_missing()
         return self._complete
 
     def _warn(self) -> None:
@@ -101,15 +101,15 @@ class Uploader:
                 Notice(f"{self.trouble}; training goes on, and what it makes is pushed later", "warning")
             )
 
-    def _tell_what_is_missing(self) -> None:
+    def _notify_of_missing(self) -> None:
         """Tell that the store has not got all, with the reason if it was not told before."""
-        told, self._warned = self._warned, True
-        reason = "" if told else f"{self.trouble}; "
+        is_known, self._warned = self._warned, True
+        reason = "" if is_known else f"{self.trouble}; "
         self._notify(
             Notice(
                 f"{reason}{self._run.name} is not whole in {self._url}; it is kept here, and the next command pushes "
                 f"it; to do that now, type: charpipe runs sync {self._run.name}",
-                "info" if told else "warning",
+                "info" if is_known else "warning",
             )
         )
 
@@ -149,14 +149,14 @@ class Uploader:
         self._attempt.check()
         pushed = False
         while (copy := self._next()) is not None:
-            self._attempt.push_checkpoint(copy, _step(copy))
+            self._attempt.push_checkpoint(copy, step_of(copy))
             self._done(copy)
             pushed = True
         for path in self._missing() if ending else ():
-            self._attempt.push_checkpoint(path, _step(path))
+            self._attempt.push_checkpoint(path, step_of(path))
         if pushed or ending:
             self._attempt.push_records()
-            self._attempt.keep_only({_step(path) for path in self._run.checkpoints.glob("step-*")})
+            self._attempt.keep_only({step_of(path) for path in self._run.checkpoints.glob("step-*")})
 
     def _next(self) -> Path | None:
         """The checkpoint to push next: the latest first, which is the one to resume from."""
@@ -175,10 +175,6 @@ class Uploader:
         for path in (self._run.folder / FOLDER).glob("step-*"):
             if path != self._current and path not in self._due.values():
                 shutil.rmtree(path, ignore_errors=True)
-
-
-def _step(folder: Path) -> int:
-    return int(folder.name.rpartition("-")[2])
 
 
 def _sentence(error: Exception, url: str) -> str:

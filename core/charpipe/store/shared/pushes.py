@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from charpipe.store.actions import Record, read_record
 from charpipe.store.shared import marks, objects, records
 from charpipe.store.shared.connection import Connection
 from charpipe.store.shared.notes import Notes
-from charpipe.store.shared.records import Record
 
 DIVIDED = ("encode",)
 """Stages whose results depend on how a corpus is divided into splits: they are pushed under the name that the corpus
@@ -55,7 +55,7 @@ class Pushes:
         """Push a result that was made earlier, unless another machine has made it too: then that one holds, and is
         pulled when it is needed. Returns whether it was pushed."""
         path = self._root / records.FOLDER / f"{action}.json"
-        record = records.parse_file(path)
+        record = read_record(path)
         if record is None or not (self._root / objects.FOLDER / str(record["object"])).is_dir():
             self._notes.remove_unpushed(action)
             return False

@@ -8,42 +8,22 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from charpipe.errors import StoreUnreachableError
+from charpipe.store.actions import Record, parse_record, read_record
 from charpipe.store.atomic import write_text
 from charpipe.store.backends import Backend, Stored
 from charpipe.store.digest import digest_of_json
 from charpipe.store.paths import plain_key
 
 FOLDER, INDEX = "actions", "index"
-KINDS = {"action": dict, "object": str, "subject": str, "made": str}
-Record = dict[str, Any]
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 _ATTEMPTS = 5
 
 
 def key_of(action: str) -> str:
     """The key of the record of an action, given by its digest."""
     return f"{FOLDER}/{action}.json"
-
-
-def parse(data: bytes | str) -> Record | None:
-    """A record as it was stored; None if it is damaged."""
-    with suppress(ValueError):
-        value = json.loads(data)
-        if isinstance(value, dict) and all(isinstance(value.get(key), kind) for key, kind in KINDS.items()):
-            return value if _DIGEST.fullmatch(value["object"]) and "stage" in value["action"] else None
-    return None
-
-
-def parse_file(path: Path) -> Record | None:
-    """A record in the local store; None if it is gone or damaged."""
-    with suppress(OSError):
-        return parse(path.read_bytes())
-    return None
 
 
 def to_bytes(record: Record) -> bytes:
@@ -64,7 +44,7 @@ def read(backend: Backend, action: str) -> Record | None:
 
 
 def _own(action: str, stored: Stored) -> Record | None:
-    record = parse(stored.data)
+    record = parse_record(stored.data)
     return record if record is not None and digest_of_json(record["action"]) == action else None
 
 
@@ -99,7 +79,7 @@ def of_subject(backend: Backend, stage: str, subject: str, cache: Path) -> list[
     found = []
     for entry in backend.list(_folder(stage, subject)):
         path = cache / entry.key.removeprefix(f"{INDEX}/")
-        record = parse_file(path)
+        record = read_record(path)
         if record is None and (record := _read(backend, entry.key)) is not None:
             write_text(path, to_bytes(record).decode())
         if record is not None:
@@ -125,4 +105,4 @@ def _folder(stage: str, subject: str) -> str:
 
 def _read(backend: Backend, key: str) -> Record | None:
     stored = backend.read(key)
-    return None if stored is None else parse(stored.data)
+    return None if stored is None else parse_record(stored.data)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from charpipe.errors import StoreAccessError, StoreError, StoreUnreachableError
-from charpipe.store.actions import Action
+from charpipe.store.actions import Action, Record, read_record
 from charpipe.store.atomic import write_json
 from charpipe.store.backends import Backend
 from charpipe.store.leases import Acquisition, Lease, wait_for
@@ -21,13 +21,12 @@ from charpipe.store.shared.connection import Connection
 from charpipe.store.shared.notes import Notes
 from charpipe.store.shared.objects import DamagedObjectError
 from charpipe.store.shared.pushes import Pushes, lease_of, subject_of
-from charpipe.store.shared.records import Record
 
 T = TypeVar("T")
 
 
-class Teller(Protocol):
-    """Who is told what the shared store does."""
+class StoreListener(Protocol):
+    """Receives what a shared store reports."""
 
     def notice(self, message: str, level: str = "info") -> None:
         """A sentence for the user."""
@@ -41,8 +40,8 @@ class Teller(Protocol):
 class SharedStore:
     """The shared store behind the local store at `root`."""
 
-    def __init__(self, connection: Connection, root: Path, teller: Teller) -> None:
-        self._connection, self._root, self._teller = connection, root, teller
+    def __init__(self, connection: Connection, root: Path, listener: StoreListener) -> None:
+        self._connection, self._root, self._listener = connection, root, listener
         self._backend = connection.backend
 
     @property
@@ -78,14 +77,14 @@ class SharedStore:
             return False
         write_json(self._root / records.FOLDER / f"{action.digest}.json", record)
         self._ask(lambda notes: notes.use(action.digest), None)
-        self._teller.notice(f"{action.stage}: found in {self.url}")
+        self._listener.notice(f"{action.stage}: found in {self.url}")
         return True
 
     def pull(self, digest: str, stage: str) -> bool:
         """Pull an object into the local store; returns whether it is there now."""
 
         def progress(done: int, total: int) -> None:
-            self._teller.progress(stage, done, total)
+            self._listener.progress(stage, done, total)
 
         def pulled(notes: Notes) -> bool:
             marks.mark(self._backend, digest)
@@ -98,7 +97,7 @@ class SharedStore:
             return self._ask(pulled, False)
         except DamagedObjectError as error:
             self._connection.damaged.add(digest)
-            self._teller.notice(f"{stage}: {error} in {self.url}; it is made again", "warning")
+            self._listener.notice(f"{stage}: {error} in {self.url}; it is made again", "warning")
             return False
 
     def holds(self, digest: str) -> bool:
@@ -136,7 +135,7 @@ class SharedStore:
         Notes(self._root, self.url).add_unpushed(action.digest, subject_of(self._connection, record))
         pushed = self._ask(lambda notes: self._pushes(notes).made(action.digest, record), None)
         if pushed is None or self.is_lost:
-            self._teller.notice(
+            self._listener.notice(
                 f"{action.stage}: kept on this machine; the next command pushes it to {self.url}"
             )
         return pushed or record
@@ -230,22 +229,22 @@ class SharedStore:
         def unnamed(notes: Notes) -> list[str]:
             actions = [action for action in notes.unpushed() if notes.subject_of(action) is None]
             folder = self._root / records.FOLDER
-            found = {action: records.parse_file(folder / f"{action}.json") for action in actions}
+            found = {action: read_record(folder / f"{action}.json") for action in actions}
             return [action for action, record in found.items() if record and record["subject"] == corpus]
 
         return self._ask(unnamed, [])
 
-    def settle(self, action: str, subject: str | None) -> None:
+    def resolve_unnamed(self, action: str, subject: str | None) -> None:
         """Push such a result under the corpus's name, or forget it (None), so that it is made again."""
 
-        def settled(notes: Notes) -> None:
+        def resolve(notes: Notes) -> None:
             if subject is not None:
                 self._pushes(notes).late(action, subject)
                 return
             (self._root / records.FOLDER / f"{action}.json").unlink(missing_ok=True)
             notes.remove_unpushed(action)
 
-        self._ask(settled, None)
+        self._ask(resolve, None)
 
     def _ask(self, question: Callable[[Notes], T], default: T) -> T:
         """`question(notes)`, or `default` if the store does not answer, which ends its use by this command."""
@@ -268,17 +267,17 @@ class SharedStore:
     def _push_earlier(self, notes: Notes) -> None:
         if pushed := self._pushes(notes).earlier():
             results = "result" if pushed == 1 else "results"
-            self._teller.notice(f"pushed {pushed} {results} of earlier commands to {self.url}")
+            self._listener.notice(f"pushed {pushed} {results} of earlier commands to {self.url}")
 
     def _pushes(self, notes: Notes) -> Pushes:
-        return Pushes(self._connection, self._root, notes, self._teller.progress)
+        return Pushes(self._connection, self._root, notes, self._listener.progress)
 
     def _lose(self, error: StoreError) -> None:
         if self._connection.lost is None:
             self._connection.lost = str(error)
             number = len(Notes(self._root, self.url).unpushed())
             waiting = f", besides {number} earlier result{'s' * (number > 1)}" if number else ""
-            self._teller.notice(
+            self._listener.notice(
                 f"{error}; this command goes on with this machine's own store, and the next one pushes what it "
                 f"makes{waiting}",
                 "warning",

@@ -76,6 +76,12 @@ def attempts(machine: Machine, run: str) -> list[str]:
     return sorted(path.name for path in (machine.store / "runs" / run).glob("attempt-*"))
 
 
+def wait_for_checkpoint(machine: Machine, run: str) -> None:
+    """Wait until the checkpoint of step 10 is in the store, whole."""
+    folder = machine.store / "runs" / run / "attempt-1" / "checkpoints"
+    until((folder / "step-00000010" / "manifest.json").is_file)
+
+
 def stored(machine: Machine, run: str, attempt: int) -> dict[str, bytes]:
     folder = machine.store / "runs" / run / f"attempt-{attempt}"
     return {
@@ -89,8 +95,7 @@ def test_killed_machine_costs_at_most_one_checkpoint_interval(
     a, b = machine("a"), machine("b")
     first = start(a)
     run = first.wait_for("started").split()[-1]
-    saved = a.store / "runs" / run / "attempt-1" / "checkpoints" / "step-00000010" / "manifest.json"
-    until(saved.is_file)
+    wait_for_checkpoint(a, run)
     first.process.send_signal(signal.SIGKILL)
     first.ended()
     reached = int([line for line in first.lines if line.startswith("step ")][-1].split()[1])
@@ -124,8 +129,7 @@ def test_machine_that_wakes_up_past_its_lease_writes_nothing(
     a, b = machine("a"), machine("b")
     first = start(a)
     run = first.wait_for("started").split()[-1]
-    saved = a.store / "runs" / run / "attempt-1" / "checkpoints" / "step-00000010" / "manifest.json"
-    until(saved.is_file)
+    wait_for_checkpoint(a, run)
     first.process.send_signal(signal.SIGSTOP)
     second = start(b, 0.2)
     second.wait_for("checkpoint 15")

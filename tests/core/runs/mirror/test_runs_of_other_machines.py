@@ -14,6 +14,7 @@ import pytest
 from charpipe.errors import InterruptedRun
 from charpipe.events import Checkpointed, Event, TrainingStarted
 from run_machines import Machine, stop_after, train, train_and_score, weights
+from waiting import until
 
 Machines = Callable[[str], Machine]
 
@@ -127,6 +128,7 @@ def test_lost_store_gives_one_warning_and_is_filled_later(machine: Machines) -> 
 
     def lose(event: Event) -> None:
         if isinstance(event, Checkpointed) and event.step == 10:
+            until(lambda: any(a.store.glob("runs/*/attempt-1/checkpoints/step-*/manifest.json")))
             a.backend.is_lost = True
 
     trained = train(a.context(lose))

@@ -76,7 +76,9 @@ def test_server_killed_in_training_costs_one_warning(
         s3_server.start()
     assert not trained.reused
     assert len(a.warnings()) == 1
-    again, _ = train(on_s3(a, s3_server, "second"))
+    again, _ = train(
+        on_s3(a, s3_server, "second")
+    )  # the next command, while the lease of the first is not over
     assert again.run == trained.run
     shutil.rmtree(a.root)
     there, _ = train(on_s3(b, s3_server, "second"))
