@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,9 +29,10 @@ def free_port() -> int:
 
 
 class RayCluster:
-    """A head and two nodes with a CPU each; `stop` ends all of them."""
+    """A head and two nodes with a CPU each; `stop` ends all of them. `homes` are the nodes' workspaces, as if they were
+    machines of their own."""
 
-    def __init__(self) -> None:
+    def __init__(self, homes: Sequence[Path | None] = (None, None)) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="ray"))  # a socket's path is short
         port = free_port()
         self.address = f"127.0.0.1:{port}"
@@ -43,12 +45,13 @@ class RayCluster:
             f"--temp-dir={self._folder}",
             "--include-dashboard=false",
         )
-        self.add_node()
-        self.add_node()
+        for home in homes:
+            self.add_node(home)
 
-    def add_node(self) -> None:
+    def add_node(self, home: Path | None = None) -> None:
         """Start a node with one CPU."""
-        self.nodes.append(self._start(f"--address={self.address}", "--num-cpus=1"))
+        variables = {} if home is None else {"CHARPIPE_HOME": str(home)}
+        self.nodes.append(self._start(f"--address={self.address}", "--num-cpus=1", **variables))
 
     def kill(self, node: psutil.Process) -> None:
         """Kill a node with everything that runs on it, as when its machine loses power."""
@@ -65,18 +68,18 @@ class RayCluster:
             self.kill(process)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _start(self, *arguments: str) -> psutil.Process:
+    def _start(self, *arguments: str, **variables: str) -> psutil.Process:
         """Start a process of the cluster, and wait until it says that it has started."""
         for _ in range(TRIES):
-            process = self._try(*arguments)
+            process = self._try(arguments, variables)
             log = Path(self._folder / f"start-{process.pid}.log")
             until(lambda: process.poll() is not None or _has_started(log), log.read_text)  # noqa: B023
             if process.poll() is None:
                 return psutil.Process(process.pid)
         raise AssertionError(log.read_text(errors="replace"))
 
-    def _try(self, *arguments: str) -> subprocess.Popen[bytes]:
-        environ = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
+    def _try(self, arguments: Sequence[str], variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        environ = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"} | variables
         options = ("--object-store-memory=100000000", "--disable-usage-stats", "--block")
         with (self._folder / "start.log").open("wb") as log:
             process = subprocess.Popen(

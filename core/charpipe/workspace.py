@@ -70,6 +70,14 @@ def find_workspace(project_file: Path | None) -> Workspace:
     return found
 
 
+def cached_workspace(name: str) -> Workspace:
+    """A workspace in the user's cache folder, always the same for this name: for work that other machines send here."""
+    from platformdirs import user_cache_path
+
+    folder = user_cache_path("charpipe") / "workspaces" / hashlib.sha256(name.encode()).hexdigest()[:12]
+    return Workspace(_as_text(os.path.realpath(folder)))
+
+
 def _find(project_file: Path | None) -> Workspace:
     home = os.environ.get(VARIABLE)
     if home:

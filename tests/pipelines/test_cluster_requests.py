@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +9,6 @@ import pytest
 from charpipe.errors import CharpipeError, UsageError
 from charpipe_pipelines.cluster import connection, nodes
 from charpipe_pipelines.cluster.mailbox import Mailbox
-from charpipe_pipelines.cluster.node import placed
 from charpipe_pipelines.cluster.nodes import Node, Seen, room
 from charpipe_pipelines.placement import check_place
 
@@ -59,7 +57,10 @@ def test_room_is_what_fits_on_each_node(open_context: Any) -> None:
     [
         (Seen("far", "0.0.1", True), "has charpipe 0.0.1, and this machine charpipe"),
         (Seen("far", "", True), "has no charpipe"),
-        (Seen("far", "here", False), "does not see the workspace .*: keep it in a folder that all machines"),
+        (
+            Seen("far", "here", False),
+            "does not see the workspace .*: set .store. url to a store that all machines",
+        ),
         (Seen("far", "here", True), r"another machine and cannot reach this workspace's Prefect server"),
     ],
 )
@@ -87,8 +88,11 @@ def test_a_mailbox_keeps_what_is_told_until_it_is_taken() -> None:
     assert box.take("one") == ([], {"stopped": "saved"})
 
 
-def test_a_node_works_in_a_folder_that_it_has(tmp_path: Path) -> None:
-    request = {"workspace": str(tmp_path), "folder": str(tmp_path / "project")}
-    assert placed(request)["folder"] == str(tmp_path)
-    (tmp_path / "project").mkdir()
-    assert placed(request) == request
+def test_a_node_with_a_workspace_of_its_own_needs_a_shared_store(
+    open_context: Any, monkeypatch: Any, tmp_path: Any
+) -> None:
+    monkeypatch.setattr(nodes, "version", lambda name: "here")
+    monkeypatch.setattr(nodes, "living_nodes", lambda: [Node("a", "10.0.0.2", 2, 0)])
+    monkeypatch.setattr(nodes, "_ask", lambda working, mark: [Seen("far", "here", False)])
+    monkeypatch.setattr(nodes, "_is_loopback", lambda context: False)
+    nodes.check_nodes(open_context(store__url=(tmp_path / "store").as_uri()))

@@ -1,8 +1,7 @@
-"""Trials on a Ray cluster: a head without CPUs and two nodes on this host, which see the same workspace."""
+"""Trials on a Ray cluster: a head without CPUs and two nodes on this host."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +12,10 @@ import pytest
 
 from charpipe.comparison import Row
 from charpipe.errors import CharpipeError, UsageError
-from charpipe.events import Evaluated, Event, Notice, OfTrial
+from charpipe.events import Checkpointed, Evaluated, Event, Notice, OfTrial, TrainingStarted
 from charpipe.runs import Run
 from charpipe.stages import Context
+from charpipe.store.digest import digest_of_file
 from charpipe_pipelines.cluster.connection import connect
 from charpipe_pipelines.options import CompareOptions
 from charpipe_pipelines.orchestration import run
@@ -67,8 +67,7 @@ def compared(context: Context, runner: str) -> list[Row]:
 def weights(context: Context, rows: list[Row]) -> list[str]:
     """A hash of the weights that each trial ended with."""
     runs = [Run(context.workspace.runs / row.run) for row in rows]
-    files = [run.checkpoint("last") / "model.safetensors" for run in runs]
-    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    return [digest_of_file(run.checkpoint("last") / "model.safetensors") for run in runs]
 
 
 def at_work(nodes: list[psutil.Process]) -> list[psutil.Process]:
@@ -113,6 +112,53 @@ def test_a_node_that_is_lost_costs_no_trial(
     found = weights(context, rows)
     context.workspace.runs.rename(context.workspace.root / "runs-on-ray")
     assert found == weights(context, compared(open_one(), "local"))
+
+
+def test_nodes_with_workspaces_of_their_own_share_a_store(
+    context: Open, project: Path, tmp_path: Path, server: Any, heard: Any
+) -> None:
+    """As above, with a workspace for each node: what goes from one to the other goes through the store."""
+    import ray
+
+    ray.shutdown()
+    homes = [tmp_path / "north", tmp_path / "south"]
+    own = RayCluster(homes)
+    try:
+        Path("verses.txt").write_text("to be, or not to be, that is the question: " * 40)
+        shared = {"store__url": (tmp_path / "store").as_uri(), "store__lease": "3s"}
+        sizes = {"train__batch_size": 4, "train__window": 8, "train__steps": STEPS}
+        every = {"train__evaluate_every": 100, "train__checkpoint_every": 100}
+        here = context(cluster__ray=own.address, **shared, **sizes, **every)
+        kept: dict[str, int] = {}
+        continued: list[int] = []
+
+        def kill_one(event: Event) -> None:
+            heard(event)
+            if isinstance(event, OfTrial):
+                if isinstance(event.event, TrainingStarted) and len(own.nodes) == 1:
+                    continued.append(event.event.step)
+                if isinstance(event.event, Checkpointed) and len(own.nodes) == 2:
+                    kept[event.trial] = event.event.step
+                    if kept.keys() == NAMES and min(kept.values()) >= 300:
+                        own.kill(at_work(own.nodes)[0])
+
+        rows = compared(replace(here, emit=kill_one), "ray")
+        assert [row.error for row in rows] == ["", ""] and [row.steps for row in rows] == [STEPS, STEPS]
+        # of the trial that went on a checkpoint was pushed, so at most two intervals before the last that was told
+        assert continued and continued[0] >= min(kept.values()) - 200
+        places = [[path.parent.name for path in (home / "runs").glob("*/run.json")] for home in homes]
+        assert all(places) and sorted({run for place in places for run in place}) == sorted(
+            row.run for row in rows
+        )
+        assert not list(here.workspace.runs.glob("*/checkpoints/*/model.safetensors"))
+        found = [here.runs.find(row.run, checkpoint="last") for row in rows]
+        hashes = [digest_of_file(run.checkpoint("last") / "model.safetensors") for run in found]
+    finally:
+        ray.shutdown()
+        own.stop()
+    plain = context(**sizes, **every)
+    here.workspace.runs.rename(here.workspace.root / "runs-on-ray")
+    assert hashes == weights(plain, compared(plain, "local"))
 
 
 def test_a_training_that_fits_on_no_node_is_refused(open_one: Open) -> None:

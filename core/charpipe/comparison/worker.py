@@ -19,11 +19,12 @@ from typing import IO, Any
 
 import torch
 
-from charpipe.comparison.remote import arguments_of, open_context
+from charpipe.comparison.remote import arguments_of
 from charpipe.comparison.training import train_trial
 from charpipe.errors import InterruptedRun, one_line
 from charpipe.events import Event, Reported, StageProgress, Step
 from charpipe.stages import Stop
+from charpipe.stages.remote import open_described
 
 INTERVAL = 0.2
 """Seconds between two events of a kind that only say how far it is."""
@@ -77,7 +78,7 @@ def _train(request: Mapping[str, Any], lines: EventLines, stopped: threading.Eve
     """The last line: the result, the message of an interruption, or why there is no result."""
     torch.set_num_threads(request["threads"])
     try:
-        context = open_context(request, lines, Stop(stopped, signal.SIGTERM))
+        context = open_described(request, lines, Stop(stopped, signal.SIGTERM))
         return {"result": dataclasses.asdict(train_trial.carry_out(context, *arguments_of(request)))}
     except InterruptedRun as error:
         return {"stopped": str(error)}

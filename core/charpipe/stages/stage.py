@@ -145,6 +145,8 @@ class Context:
     """The workers that train together; this process is their rank 0."""
     flow_run: Mapping[str, Any] = field(default_factory=dict)
     """The Prefect flow run of this command, as stored with its runs; empty without Prefect."""
+    corpora: Mapping[str, tuple[str, CorpusConfig]] = field(default_factory=dict)
+    """Corpora as the command that started this process has resolved them, by what was typed."""
 
     def __post_init__(self) -> None:
         known = [name for name, stage in registered().items() if stage.forcible]
@@ -195,7 +197,8 @@ class Context:
 
     def corpus(self, wanted: str) -> tuple[str, CorpusConfig]:
         """The name and settings of a corpus; see `charpipe.config.resolve_corpus`."""
-        return resolve_corpus(self.config, wanted, self.workspace.root, self.resolved.project_file)
+        known = self.corpora.get(wanted)
+        return known or resolve_corpus(self.config, wanted, self.workspace.root, self.resolved.project_file)
 
     def path(self, made: Located) -> Path:
         """Where the files of a stage's result are."""

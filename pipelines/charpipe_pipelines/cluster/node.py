@@ -7,7 +7,6 @@ import socket
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,6 +15,7 @@ from prefect.states import Cancelled
 
 from charpipe.events import Event
 from charpipe.stages.processes import Outcome, run_process
+from charpipe.stages.remote import placed
 from charpipe.stages.stop import Stop
 from charpipe_pipelines.task_states import TaskOutcome
 
@@ -42,13 +42,6 @@ def _state(outcome: Outcome, shown: TaskOutcome) -> State[Any]:
     if outcome.stopped is not None:
         return Cancelled(message=outcome.stopped)
     return shown.state(dict(outcome.result or {}), outcome.reason)
-
-
-def placed(request: Mapping[str, Any]) -> dict[str, Any]:
-    """The request with a working folder that this machine has: it may see the workspace, and not the folder in which
-    the command was typed."""
-    here = Path(request["folder"]).is_dir()
-    return dict(request) if here else dict(request) | {"folder": request["workspace"]}
 
 
 class Post:

@@ -86,10 +86,11 @@ def _check_node(context: Context, node: Node, seen: Seen) -> None:
             f"the Ray node {seen.host} ({node.address}) has {found}, and this machine charpipe {here}; "
             "install the same version on both"
         )
-    if not seen.sees_workspace:
+    if not seen.sees_workspace and context.config.store.url is None:
         raise UsageError(
-            f"the Ray node {seen.host} ({node.address}) does not see the workspace {context.workspace.root}: keep it "
-            "in a folder that all machines of the cluster mount at the same path, and name that in CHARPIPE_HOME"
+            f"the Ray node {seen.host} ({node.address}) does not see the workspace {context.workspace.root}: set "
+            "[store] url to a store that all machines share, or keep the workspace in a folder that all of them mount "
+            "at the same path, and name that in CHARPIPE_HOME"
         )
     if seen.host != socket.gethostname() and _is_loopback(context):
         raise UsageError(

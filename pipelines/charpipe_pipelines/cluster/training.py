@@ -12,14 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
-from charpipe.config.schema import SETTINGS
 from charpipe.errors import InterruptedRun, TrainingError
 from charpipe.events import Event, event_from_json
 from charpipe.kernels.openmp import OWN, SPINS
-from charpipe.stages import Context, Stage, TrainedRun, TrainRequest, WouldRun
+from charpipe.stages import Context, Made, Stage, TrainedRun, TrainRequest, WouldRun
+from charpipe.stages.remote import describe
 from charpipe.stages.stage import Arguments, ignore
 from charpipe.training.torchrun import INTERFACE
 from charpipe_pipelines.cluster.connection import connect
@@ -109,22 +108,10 @@ def _variables() -> dict[str, str]:
     return found
 
 
-def _request(context: Context, request: TrainRequest, tokens: Any, vocabulary: Any) -> dict[str, Any]:
+def _request(context: Context, request: TrainRequest, tokens: Made, vocabulary: Made) -> dict[str, Any]:
     """The call of the stage as JSON, with all settings of the context."""
-    return {
-        "request": asdict(request),
-        "tokens": asdict(tokens),
-        "vocabulary": asdict(vocabulary),
-        "settings": context.config.model_dump(mode="json", include=set(SETTINGS)),
-        "origins": dict(context.resolved.origins),
-        "force": sorted(context.force.intersection({"train"})),
-        "workspace": str(context.workspace.root),
-        "folder": str(Path.cwd()),
-        "plugin": context.registry.find("architecture", request.arch).provider.digest(),
-        "flow_run": dict(context.flow_run),
-        "threads": context.config.cluster.cpus_per_training,
-        "store": context.config.store.url,
-    }
+    described = describe(context, request.corpus, request.arch, tokens, vocabulary, {"train"})
+    return described | {"request": asdict(request), "threads": context.config.cluster.cpus_per_training}
 
 
 def _finished(stage: Stage[..., Any], context: Context, arguments: Arguments) -> TrainedRun | None:

@@ -11,19 +11,19 @@ from typing import Any
 
 import torch
 
-from charpipe.comparison.remote import open_context
 from charpipe.config import load_config
 from charpipe.config.plugin_folders import open_plugins
 from charpipe.errors import CharpipeError, InterruptedRun, one_line
 from charpipe.events import Event, Listener, Notice, Step, TrainingStarted
 from charpipe.runs import Run
-from charpipe.stages import Context, Made, TrainRequest, WarmStart, train
+from charpipe.stages import Context, TrainRequest, WarmStart, train
+from charpipe.stages.remote import inputs, open_described, placed
 from charpipe.stages.stop import Stop
 from charpipe.stages.workers import join_trainings
 from charpipe.training.errors import LostWorkerError
 from charpipe.training.group import ALONE, Group, most_workers
 from charpipe.training.process_group import ProcessGroup
-from charpipe_pipelines.cluster.node import Post, placed
+from charpipe_pipelines.cluster.node import Post
 
 NAME = "train"
 """Of the training in the mailbox."""
@@ -103,10 +103,9 @@ def _outcome(group: Group, request: Mapping[str, Any], post: Post) -> dict[str, 
         asked["warm_start"] = WarmStart(**asked["warm_start"])
     try:
         listener = _Reports(post)
-        context = open_context({**request, "trial": {"arch": asked["arch"]}}, listener, post.stop)
+        context = open_described(request, listener, post.stop)
         context = listener.context = replace(context, group=group)
-        tokens, vocabulary = Made(**request["tokens"]), Made(**request["vocabulary"])
-        return {"result": asdict(train.carry_out(context, TrainRequest(**asked), tokens, vocabulary))}
+        return {"result": asdict(train.carry_out(context, TrainRequest(**asked), *inputs(request)))}
     except InterruptedRun as error:
         return {"stopped": str(error)}
     except LostWorkerError:

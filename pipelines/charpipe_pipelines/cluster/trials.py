@@ -18,6 +18,7 @@ from prefect.cache_policies import NO_CACHE
 from charpipe.events import Listener, TrainingStarted, event_from_json
 from charpipe.stages import Context, Stage
 from charpipe.stages.processes import Outcome, concluded, named
+from charpipe.stages.remote import fetch_run
 from charpipe.stages.stage import Arguments
 from charpipe_pipelines.cluster.connection import connect
 from charpipe_pipelines.cluster.mailbox import Mailbox
@@ -56,6 +57,9 @@ class RayLaunch:
             future = self._runner.submit(remote_task(stage.name, stage.summary), parameters)
         self._progress.enter_task(name, UUID(str(future.task_run_id)))
         outcome = self._follow(future, name, context, named(name, context.emit))
+        run = outcome.run or str((outcome.result or {}).get("run", ""))
+        if run:
+            fetch_run(context, run)
         return concluded(stage, context, arguments, outcome)
 
     def _follow(self, future: Any, name: str, context: Context, emit: Listener) -> Outcome:
