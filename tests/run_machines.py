@@ -15,6 +15,7 @@ from charpipe.events import Checkpointed, Event, Notice
 from charpipe.plugins.registry import Registry
 from charpipe.runs import Run
 from charpipe.stages import Context, TrainRequest
+from charpipe.stages.sharing import Sharing
 from charpipe.store.backends import Backend
 from charpipe.store.backends.folder import Folder
 from charpipe.workspace import Workspace
@@ -39,10 +40,11 @@ class Unplugged(Folder):
         return super()._path(key)
 
 
-class Wired:
+class Wired(Sharing):
     """Gives a context this backend."""
 
     def __init__(self, backend: Backend) -> None:
+        super().__init__()
         self._backend = backend
 
     def backend(self, config: Any, registry: Any) -> Backend | None:
@@ -76,7 +78,7 @@ class Machine:
 
         workspace = Workspace(self.root / ".charpipe")
         found = Context(workspace, load_config(settings=given), Registry(), emit=emit)
-        return replace(found, sharing=Wired(self.backend))  # type: ignore[arg-type]
+        return replace(found, sharing=Wired(self.backend))
 
     def warnings(self) -> list[str]:
         return [

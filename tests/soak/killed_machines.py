@@ -18,6 +18,7 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ LEASE = "1s"
 MACHINES, OPEN = 3, 2
 """Machines at a time, and runs that are open at a time."""
 STOPPED_SECONDS = 3.0
+BROKEN = 70
+"""Exit code of a machine on an error that is not charpipe's own."""
 
 
 def work(machine: Machine, seed: int, log: Path, pause: float = PAUSE, store: bool = True) -> int:
@@ -86,6 +89,28 @@ def work(machine: Machine, seed: int, log: Path, pause: float = PAUSE, store: bo
     return 0
 
 
+def fork(machine: Machine, seed: int, log: Path, **rest: Any) -> int:
+    """Let a process of its own `work`; returns its number. An error that no user would see ends it with BROKEN."""
+    child = os.fork()
+    if child == 0:
+        code = BROKEN
+        try:
+            code = work(machine, seed, log, **rest)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return child
+
+
+def code_of(status: int) -> int:
+    """The exit code of a process that has ended. Raises RuntimeError for one that is broken."""
+    code = os.waitstatus_to_exitcode(status)
+    if code == BROKEN:
+        raise RuntimeError("a machine ended with an error of the program; see above")
+    return code
+
+
 @dataclass
 class Soak:
     """One soak in `folder`: `kills` processes are killed, and a third as many are stopped past their lease."""
@@ -124,17 +149,14 @@ class Soak:
             if name in busy or not self._open_seeds():
                 continue
             seed = self.random.choice(self._open_seeds())
-            child = os.fork()
-            if child == 0:
-                os._exit(work(self.machine(name), seed, self.log))
-            self.running[child] = (name, seed)
+            self.running[fork(self.machine(name), seed, self.log)] = (name, seed)
 
     def _reap(self, options: int = os.WNOHANG) -> None:
         for child in list(self.running):
             done, status = os.waitpid(child, options)
             if done:
                 _, seed = self.running.pop(child)
-                if os.waitstatus_to_exitcode(status) == 0 and seed not in self.finished:
+                if code_of(status) == 0 and seed not in self.finished:
                     self.finished.append(seed)
                     if self.killed < self.kills:
                         self.opened += 1
@@ -202,11 +224,9 @@ def _audit_run(soak: Soak, seed: int, run: str) -> list[str]:
     if not whole:
         return [*found, f"{run} has no last checkpoint in the store"]
     alone = soak.folder / "alone" / str(seed)
-    child = os.fork()
-    if child == 0:
-        quiet = Machine(alone, soak.store, LEASE)
-        os._exit(work(quiet, seed, soak.folder / "alone.jsonl", pause=0, store=False))
-    os.waitpid(child, 0)
+    quiet = Machine(alone, soak.store, LEASE)
+    _, status = os.waitpid(fork(quiet, seed, soak.folder / "alone.jsonl", pause=0, store=False), 0)
+    code_of(status)
     (undisturbed,) = alone.glob(f".charpipe/runs/*/checkpoints/{last.name}")
     for path in whole:
         if digest_of_weights(path) != digest_of_weights(undisturbed):

@@ -19,7 +19,7 @@ from charpipe.plugins.registry import Registry
 from charpipe.runs import Run
 from charpipe.stages import Context, Made, TrainRequest
 from charpipe.stages.candidates import candidate_of
-from charpipe.stages.promote import roll_back
+from charpipe.stages.rollback import roll_back
 from charpipe.tracking import TrackingConfig
 from charpipe.tracking.models import find_model
 from run_machines import Machine

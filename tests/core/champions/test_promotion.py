@@ -21,7 +21,7 @@ from charpipe.errors import RunError, StoreError, UsageError
 from charpipe.events import Decided
 from charpipe.plugins.registry import Registry
 from charpipe.runs import find_run
-from charpipe.stages.promote import roll_back
+from charpipe.stages.rollback import roll_back
 from charpipe.tracking import TrackingConfig
 from charpipe.tracking.models import find_model
 

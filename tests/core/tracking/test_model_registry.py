@@ -22,7 +22,8 @@ from charpipe.errors import CharpipeError, RunError
 from charpipe.events import Notice
 from charpipe.plugins.registry import Registry
 from charpipe.stages import Context, TrainRequest
-from charpipe.stages.promote import publish_champions, roll_back
+from charpipe.stages.promote import publish_champions
+from charpipe.stages.rollback import roll_back
 from charpipe.tracking import Location, TrackingConfig, locate, model_names, registry
 from charpipe.tracking.client import connect
 from charpipe.tracking.models import find_model
