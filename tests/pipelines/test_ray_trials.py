@@ -150,14 +150,15 @@ def test_nodes_with_workspaces_of_their_own_share_a_store(
         assert all(places) and sorted({run for place in places for run in place}) == sorted(
             row.run for row in rows
         )
-        assert not list(here.workspace.runs.glob("*/checkpoints/*/model.safetensors"))
+        copies = [here.workspace.runs / row.run for row in rows]
+        assert not [file for copy in copies for file in copy.glob("checkpoints/*/model.safetensors")]
         found = [here.runs.find(row.run, checkpoint="last") for row in rows]
         hashes = [digest_of_file(run.checkpoint("last") / "model.safetensors") for run in found]
     finally:
         ray.shutdown()
         own.stop()
     plain = context(**sizes, **every)
-    here.workspace.runs.rename(here.workspace.root / "runs-on-ray")
+    here.workspace.runs.rename(here.workspace.root / "runs-through-the-store")
     assert hashes == weights(plain, compared(plain, "local"))
 
 
