@@ -53,6 +53,7 @@ def test_finished_run_is_reused_elsewhere(machine: Machines) -> None:
 
 def test_interrupted_run_ends_elsewhere_as_if_uninterrupted(machine: Machines) -> None:
     a, b, alone = machine("a"), machine("b"), machine("alone")
+    a.lease = "30s"  # it must not expire while a busy machine trains
     name = interrupted(a, 10)
     alone.backend.is_lost = True
     whole = train(alone.context())
