@@ -30,18 +30,20 @@ def free_port() -> int:
 
 class RayCluster:
     """A head and two nodes with a CPU each; `stop` ends all of them. `homes` are the nodes' workspaces, as if they were
-    machines of their own."""
+    machines of their own. `port` is the head's, to start a cluster where a lost one was."""
 
-    def __init__(self, homes: Sequence[Path | None] = (None, None)) -> None:
+    def __init__(
+        self, homes: Sequence[Path | None] = (None, None), head_cpus: int = 0, port: int | None = None
+    ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="ray"))  # a socket's path is short
-        port = free_port()
-        self.address = f"127.0.0.1:{port}"
+        self.port = port or free_port()
+        self.address = f"127.0.0.1:{self.port}"
         self.nodes: list[psutil.Process] = []
         """The nodes that run, without the head."""
-        self._head = self._start(
+        self.head = self._start(
             "--head",
-            f"--port={port}",
-            "--num-cpus=0",
+            f"--port={self.port}",
+            f"--num-cpus={head_cpus}",
             f"--temp-dir={self._folder}",
             "--include-dashboard=false",
         )
@@ -64,7 +66,7 @@ class RayCluster:
 
     def stop(self) -> None:
         """Kill everything, and remove the files."""
-        for process in (*self.nodes, self._head):
+        for process in (*self.nodes, self.head):
             self.kill(process)
         shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -12,7 +12,7 @@ from charpipe.comparison.results import ComparisonResult, conclude
 from charpipe.plugin import Table
 from charpipe.stages import Context, check_here, encode, ingest, learn_vocabulary
 from charpipe_pipelines.options import CompareOptions
-from charpipe_pipelines.placement import check_place, place
+from charpipe_pipelines.placement import check_place, place, spread
 
 SPLITS = {"test": "test text", "val": "validation text"}
 
@@ -20,6 +20,7 @@ SPLITS = {"test": "test text", "val": "validation text"}
 def recipe(context: Context, options: CompareOptions) -> ComparisonResult:
     """From raw text to a leaderboard."""
     corpus = options.corpus
+    context = spread(context, options.runner)
     documents = ingest(context, corpus)
     vocabulary = learn_vocabulary(context, corpus, documents)
     tokens = encode(context, corpus, documents, vocabulary)

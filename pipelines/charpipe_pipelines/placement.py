@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from charpipe.comparison.parallel import check_at_once, plan_parallel
 from charpipe.errors import UsageError
 from charpipe.stages import Context, Made, Parallel, TrainedRun, TrainRequest, train
@@ -32,6 +34,15 @@ def place(context: Context, runner: Runner, at_once: AtOnce, trials: int) -> Par
     if runner == "local":
         return plan_parallel(context, at_once or 1, trials)
     return Parallel() if context.dry_run else Parallel(at_once or 0, runner=runner)
+
+
+def spread(context: Context, runner: Runner) -> Context:
+    """The same context, with a large corpus read and encoded where the trainings run."""
+    if runner == "local" or context.dry_run:
+        return context
+    from charpipe_pipelines.cluster.corpus_map import on_cluster  # imports what decodes text
+
+    return replace(context, parallel_map=on_cluster(context))
 
 
 def check_workers(context: Context, arch: str, runner: Runner, workers: int) -> None:

@@ -12,7 +12,7 @@ from charpipe.sweeps.search import search, settle_sweep
 from charpipe.sweeps.sweep import SweepResult
 from charpipe.sweeps.table import cells_of, head_of
 from charpipe_pipelines.options import SweepOptions
-from charpipe_pipelines.placement import check_place, place
+from charpipe_pipelines.placement import check_place, place, spread
 
 SHOWN = 10
 """Trials in the closing table."""
@@ -21,6 +21,7 @@ SHOWN = 10
 def recipe(context: Context, options: SweepOptions) -> SweepResult:
     """From raw text to the best settings."""
     corpus = options.corpus
+    context = spread(context, options.runner)
     documents = ingest(context, corpus)
     vocabulary = learn_vocabulary(context, corpus, documents)
     tokens = encode(context, corpus, documents, vocabulary)

@@ -81,9 +81,6 @@ class TaskExecutor:
             except CharpipeError as error:
                 self.error = error
                 raise
-            except Exception as error:
-                self.error = _cluster_lost(error)
-                raise self.error from error
             return
 
         def make(arguments: Arguments) -> R:
@@ -188,14 +185,6 @@ class _Call:
         if self.kwargs:
             return self.stage.carry_out(context, *self.args, **self.kwargs)
         return self.parallel.call(self.stage, context, self.args)
-
-
-def _cluster_lost(error: Exception) -> CharpipeError:
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return CharpipeError(
-        f"the Ray cluster was lost ({reason}); finished trials are kept, and the others at their last checkpoint: "
-        "when the cluster answers again, type the same command again"
-    )
 
 
 @cache

@@ -16,7 +16,7 @@ from charpipe.stages import (
     sample,
 )
 from charpipe_pipelines.options import TrainAndSampleOptions
-from charpipe_pipelines.placement import check_workers, train_by
+from charpipe_pipelines.placement import check_workers, spread, train_by
 from charpipe_pipelines.training_result import TrainingResult
 
 
@@ -24,6 +24,7 @@ def recipe(context: Context, options: TrainAndSampleOptions) -> TrainingResult:
     """From raw text to a sample."""
     corpus = options.corpus
     start = find_warm_start(context, options.from_) if options.from_ else None
+    context = spread(context, options.runner)
     documents = ingest(context, corpus)
     vocabulary = learn_vocabulary(context, corpus, documents, start)
     tokens = encode(context, corpus, documents, vocabulary)

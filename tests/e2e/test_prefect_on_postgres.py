@@ -190,3 +190,37 @@ def test_a_killed_run_does_not_stay_running(prefect: ServerProcess, join: Callab
     assert f"no heartbeat for {SILENCE.seconds} s" in state["message"]
     assert "answers, with version" in here.run("doctor").stdout
     assert os.environ.get("PREFECT_API_URL") is None  # nothing of this test leaks into the next
+
+
+def test_lost_database_in_mid_training_costs_one_warning(
+    prefect: ServerProcess, postgres: PostgresServer, join: Callable[..., Machine]
+) -> None:
+    here = join("A")
+    command = ("run", "train-and-sample", "--corpus", "mine", "--arch", "rnn", "--budget", "30s")
+    process = here.start(*command)
+    output = here.folder / "output"
+    until(lambda: process.poll() is not None or list(here.home.glob("runs/*/metrics.jsonl")))
+    assert process.poll() is None, output.read_text()
+    postgres.stop()
+    try:
+        assert process.wait(LIMIT) == 0, output.read_text()
+        told = output.read_text()
+        assert told.count("nothing else changes") == 1, told
+        assert "Traceback" not in told and "prefect." not in told, told
+        [run] = (here.home / "runs").iterdir()
+        assert json.loads((run / "status.json").read_text())["state"] == "finished"
+        # a run that begins without the database
+        again = here.run(*command)
+        assert again.stderr.count("nothing else changes") == 1, again.stderr
+    finally:
+        postgres.start()
+    lost = flow_runs(prefect)
+    until(lambda: "nothing else changes" not in here.run(*command).stderr)
+    assert flow_runs(prefect)[0]["state"]["type"] == "COMPLETED"
+    assert {one["state"]["type"] for one in lost} <= {"COMPLETED", "CRASHED", "RUNNING"}
+
+
+def flow_runs(prefect: ServerProcess) -> list[dict[str, Any]]:
+    """All flow runs, the newest first."""
+    found: list[dict[str, Any]] = prefect.ask("/api/flow_runs/filter", {"sort": "START_TIME_DESC"})
+    return found

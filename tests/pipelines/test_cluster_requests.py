@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
 from charpipe.errors import CharpipeError, UsageError
 from charpipe_pipelines.cluster import connection, nodes
+from charpipe_pipelines.cluster.loss import ClusterLostError, HeadWatch
 from charpipe_pipelines.cluster.mailbox import Mailbox
 from charpipe_pipelines.cluster.nodes import Node, Seen, room
 from charpipe_pipelines.placement import check_place
@@ -69,7 +71,7 @@ def test_a_node_that_cannot_work_is_refused(
 ) -> None:
     monkeypatch.setattr(nodes, "version", lambda name: "here")
     monkeypatch.setattr(nodes, "living_nodes", lambda: [Node("a", "10.0.0.2", 2, 0)])
-    monkeypatch.setattr(nodes, "_ask", lambda working, mark: [seen])
+    monkeypatch.setattr(nodes, "ask", lambda *_: [asdict(seen)])
     with pytest.raises(CharpipeError, match=said):
         nodes.check_nodes(open_context())
 
@@ -86,6 +88,41 @@ def test_a_mailbox_keeps_what_is_told_until_it_is_taken() -> None:
     assert box.stop("one") and box.post("one", [])
     box.end("one", {"stopped": "saved"})
     assert box.take("one") == ([], {"stopped": "saved"})
+    assert not box.post("two", [])
+    box.close()
+    assert box.post("two", [])
+
+
+class Head:
+    """A head and a clock that stand still."""
+
+    def __init__(self) -> None:
+        self.now, self.there, self.asked = 0.0, True, 0
+
+    def answers(self, address: str) -> bool:
+        self.asked += 1
+        return self.there
+
+    def watch(self) -> HeadWatch:
+        return HeadWatch("10.0.0.1:6379", self.answers, lambda: self.now)
+
+
+def test_a_head_that_answers_again_in_time_is_not_lost() -> None:
+    head = Head()
+    watch = head.watch()
+    for head.now, head.there in ((5, True), (6, False), (24, False), (25, True), (26, False), (44, False)):
+        watch.check()
+    head.now = 46
+    with pytest.raises(ClusterLostError, match=r"10.0.0.1:6379 has not answered for 21 s; what is finished"):
+        watch.check()
+
+
+def test_a_head_is_asked_once_a_second() -> None:
+    head = Head()
+    watch = head.watch()
+    for head.now in (0.1, 0.9, 1.0, 1.1, 1.9, 2.0):
+        watch.check()
+    assert head.asked == 2
 
 
 def test_a_node_with_a_workspace_of_its_own_needs_a_shared_store(
@@ -93,6 +130,6 @@ def test_a_node_with_a_workspace_of_its_own_needs_a_shared_store(
 ) -> None:
     monkeypatch.setattr(nodes, "version", lambda name: "here")
     monkeypatch.setattr(nodes, "living_nodes", lambda: [Node("a", "10.0.0.2", 2, 0)])
-    monkeypatch.setattr(nodes, "_ask", lambda working, mark: [Seen("far", "here", False)])
+    monkeypatch.setattr(nodes, "ask", lambda *_: [asdict(Seen("far", "here", False))])
     monkeypatch.setattr(nodes, "_is_loopback", lambda context: False)
     nodes.check_nodes(open_context(store__url=(tmp_path / "store").as_uri()))

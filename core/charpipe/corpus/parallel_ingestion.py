@@ -171,6 +171,8 @@ class _Job:
                 Path(path).unlink(missing_ok=True)
             self._last = last
             return
+        if result["spool"]:  # not before: a call is made again when its machine is lost
+            Path(result["spool"]).unlink()
         self._unpacker.check(result["unpacked"])
         self.tally.add(result["facts"])
         for path, reason, size in result["rejected"]:
@@ -202,9 +204,8 @@ def _read_bundle(
         work = Ingestion(config, Path(path).parent, rows, tally, Unpacker(Limits(**limits), log))
         for member in members.open():
             work.take(member)
-    if members.spool:
-        Path(members.spool).unlink()
     return {
+        "spool": members.spool,
         "path": path,
         "sizes": rows.sizes,
         "facts": tally.facts(0),

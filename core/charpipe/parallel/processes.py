@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
+from pathlib import Path
 from typing import Any, Self
 
 from charpipe.errors import CharpipeError
@@ -44,13 +45,15 @@ def choose_processes(wanted: int | None, size: int) -> int:
 
 
 @contextlib.contextmanager
-def local_processes(count: int) -> Iterator[ParallelMap]:
-    """A map that uses `count` processes; one is this process."""
-    if count == 1:
+def local_processes(
+    processes: int, *, reads: Path | None = None, one_file: bool = False
+) -> Iterator[ParallelMap]:
+    """A map that uses so many processes of this machine, whatever its calls read and write; one is this process."""
+    if processes == 1:
         yield DIRECT
         return
-    with Processes(count) as processes:
-        yield processes
+    with Processes(processes) as workers:
+        yield workers
 
 
 def _cores() -> int:

@@ -48,7 +48,8 @@ def encode(context: Context, wanted: str, documents: Made, vocabulary: Made) -> 
 
         path = context.path(vocabulary) / "vocabulary.json"
         earlier = recorded_splits(context, division)
-        with context.parallel_map(choose_processes(config.processes, documents.facts["bytes"])) as parallel:
+        processes = choose_processes(config.processes, documents.facts["bytes"])
+        with context.parallel_map(processes, one_file=True) as parallel:
             return encode(
                 context.path(documents),
                 load_vocabulary(path, context.registry.all("tokenizer")),

@@ -74,6 +74,11 @@ def ingest(context: Context, wanted: str) -> Made:
     )
 
 
+def _folder(fetched: Fetched) -> Path | None:
+    """The folder whose files are the members of the corpus; None if they come from one file or from a text."""
+    return fetched.path if fetched.path is not None and fetched.path.is_dir() else None
+
+
 def _shared_folder(context: Context, fetched: Fetched) -> list[Path]:
     """The folder of the shared store, if it lies in the folder of the corpus: this command writes to it."""
     root, corpus = getattr(context.shared, "root", None), fetched.path
@@ -109,7 +114,7 @@ def _ingested(context: Context, name: str, config: CorpusConfig, fetched: Fetche
         processes = choose_processes(config.processes, found.bytes) if earlier is None else 1
         try:
             if processes > 1:
-                with context.parallel_map(processes) as parallel:
+                with context.parallel_map(processes, reads=_folder(fetched)) as parallel:
                     return ingest_in_parallel(
                         fetched, config, folder, parallel, progress, unchanged=unchanged, left_out=left_out
                     )

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from charpipe.champions.shared import SharedChampions
     from charpipe.store.backends import Backend
 
-OpenMap = Callable[[int], AbstractContextManager[ParallelMap]]
-"""Opens a map over parts of a corpus, for a number of processes."""
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -215,6 +213,20 @@ class Context:
     def notice(self, message: str, level: str = "info") -> None:
         """Send the listener a notice for the user."""
         self.emit(Notice(message, level))
+
+
+class OpenMap(Protocol):
+    """Opens a map over parts of a corpus."""
+
+    def __call__(
+        self, processes: int, *, reads: Path | None = None, one_file: bool = False
+    ) -> AbstractContextManager[ParallelMap]:
+        """A map for that many processes.
+
+        `reads`: a folder that its calls read and that may be outside the workspace. `one_file`: whether several calls
+        write to one file, or to one that another has mapped, as processes of one machine can.
+        """
+        ...
 
 
 class Located(Protocol):

@@ -5,20 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import platform
-import socket
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
-from urllib.parse import urlsplit
 
 from charpipe.config.settings.cluster import ClusterConfig
 from charpipe.errors import CharpipeError, UsageError
+from charpipe_pipelines.cluster import loss
 
 NEEDED = ("ray", "prefect_ray")
-REACH_SECONDS = 5.0
 START = "ray start --head"
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # private by default
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Ray ends this process when its head has not answered for so long; `HeadWatch` ends the work in order before
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "300",
 }
 
 
@@ -52,14 +53,28 @@ def connect(config: ClusterConfig) -> None:
         raise _explained(error, address) from error
 
 
+def head() -> str:
+    """HOST:PORT of the head of the cluster that this process is connected to."""
+    import ray
+
+    found: str = ray.get_runtime_context().gcs_address
+    return found
+
+
+def disconnect() -> None:
+    """Leave the cluster, so that the next `connect` may find another at the same address."""
+    import ray
+
+    with suppress(Exception):
+        ray.shutdown()
+
+
 def _reach(address: str) -> None:
     """Raise CharpipeError if nothing listens at an address; Ray itself would wait for long."""
     if address == "auto":
         return
-    parts = urlsplit(address if "://" in address else f"//{address}")
     try:
-        with socket.create_connection((parts.hostname or "", parts.port or 0), REACH_SECONDS):
-            return
+        loss.connect(address)
     except OSError as error:
         raise CharpipeError(
             f"the Ray cluster at {address} does not answer ({error.strerror or error}); nothing was started: check "

@@ -17,6 +17,7 @@ class Mailbox:
         self._outcomes: dict[str, Json] = {}
         self._hosts: defaultdict[str, list[str]] = defaultdict(list)
         self._stopped: set[str] = set()
+        self._closed = False
 
     def begin(self, name: str, host: str) -> int:
         """Tell that a trial starts on a host; returns how often it did. Ray starts it again when its node is lost."""
@@ -30,7 +31,7 @@ class Mailbox:
     def post(self, name: str, events: Sequence[Json]) -> bool:
         """Add events of a trial; returns whether it is to stop."""
         self._events[name].extend(events)
-        return name in self._stopped
+        return self._closed or name in self._stopped
 
     def end(self, name: str, outcome: Json) -> None:
         """Add the outcome of a trial."""
@@ -40,6 +41,10 @@ class Mailbox:
         """Let a trial stop; returns whether it has begun."""
         self._stopped.add(name)
         return bool(self._hosts[name])
+
+    def close(self) -> None:
+        """Let all trials stop: the command does not wait for them any more."""
+        self._closed = True
 
     def take(self, name: str) -> tuple[list[Json], Json | None]:
         """The events of a trial since the last call, and its outcome if it has ended."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -73,9 +73,9 @@ def check_nodes(context: Context) -> None:
             f"{config.cpus_per_training} and gpus_per_training {config.gpus_per_training:g}, and the largest has "
             f"{most:g} CPUs and {gpus:g} GPUs"
         )
-    with _marked(context.workspace.root) as mark:
-        for node, seen in zip(working, _ask(working, mark), strict=True):
-            _check_node(context, node, seen)
+    with marked(context.workspace.root) as mark:
+        for node, seen in zip(working, ask(working, look, str(mark)), strict=True):
+            _check_node(context, node, Seen(**seen))
 
 
 def _check_node(context: Context, node: Node, seen: Seen) -> None:
@@ -112,7 +112,7 @@ def _fitting(node: Node, config: ClusterConfig) -> int:
 
 
 @contextmanager
-def _marked(root: Path) -> Iterator[Path]:
+def marked(root: Path) -> Iterator[Path]:
     """A file of the workspace that only a process that sees this very workspace can find."""
     mark = root / "cluster" / uuid.uuid4().hex
     mark.parent.mkdir(parents=True, exist_ok=True)
@@ -123,22 +123,23 @@ def _marked(root: Path) -> Iterator[Path]:
         mark.unlink(missing_ok=True)
 
 
-def _ask(nodes: list[Node], mark: Path) -> list[Seen]:
+def ask(nodes: list[Node], function: Callable[..., dict[str, Any]], *arguments: Any) -> list[dict[str, Any]]:
+    """What `function(*arguments)` returns on each node. Raises CharpipeError if one does not work."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     asked = [
-        ray.remote(look)
+        ray.remote(function)
         .options(
             num_cpus=0, max_retries=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False)
         )
-        .remote(str(mark))
+        .remote(*arguments)
         for node in nodes
     ]
     found = []
     for node, answer in zip(nodes, asked, strict=True):
         try:
-            found.append(Seen(**ray.get(answer, timeout=ANSWER_SECONDS)))
+            found.append(ray.get(answer, timeout=ANSWER_SECONDS))
         except Exception as error:
             reason = " ".join(str(error).split())[:200]
             missing = "charpipe" in reason and "No module named" in reason

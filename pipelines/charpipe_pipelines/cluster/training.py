@@ -21,8 +21,9 @@ from charpipe.stages import Context, Made, Stage, TrainedRun, TrainRequest, Woul
 from charpipe.stages.remote import describe
 from charpipe.stages.stage import Arguments, ignore
 from charpipe.training.torchrun import INTERFACE
-from charpipe_pipelines.cluster.connection import connect
-from charpipe_pipelines.cluster.mailbox import Mailbox
+from charpipe_pipelines.cluster.connection import connect, head
+from charpipe_pipelines.cluster.exchange import Exchange, open_exchange
+from charpipe_pipelines.cluster.loss import answers, cluster_lost
 from charpipe_pipelines.cluster.nodes import LOOPBACK, living_nodes
 from charpipe_pipelines.cluster.training_worker import NAME, work
 
@@ -59,18 +60,12 @@ class RayTraining:
 
     def _train(self, context: Context, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Train on the cluster, and pass on the events; returns the outcome."""
-        import ray
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        own: Any = ray.get_runtime_context().get_node_id()
-        here = NodeAffinitySchedulingStrategy(own, soft=True)
-        mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
-        try:
-            with tempfile.TemporaryDirectory(prefix="charpipe-ray-", ignore_cleanup_errors=True) as folder:
-                trainer = self._trainer(context, request, mailbox, folder)
-                return _follow(trainer.fit, mailbox, context)
-        finally:
-            ray.kill(mailbox)
+        with (
+            tempfile.TemporaryDirectory(prefix="charpipe-ray-", ignore_cleanup_errors=True) as folder,
+            open_exchange() as exchange,
+        ):
+            trainer = self._trainer(context, request, exchange.mailbox, folder)
+            return _follow(trainer.fit, exchange, context)
 
     def _trainer(self, context: Context, request: Mapping[str, Any], mailbox: Any, folder: str) -> Any:
         for name, value in QUIET.items():
@@ -126,37 +121,46 @@ def _finished(stage: Stage[..., Any], context: Context, arguments: Arguments) ->
     return found
 
 
-def _follow(fit: Callable[[], Any], mailbox: Any, context: Context) -> Mapping[str, Any]:
-    """Let Ray Train `fit`, and pass on events until it has ended; returns the outcome."""
-    import ray
+def _follow(fit: Callable[[], Any], exchange: Exchange, context: Context) -> Mapping[str, Any]:
+    """Let Ray Train `fit`, and pass on events until it has ended; returns the outcome.
 
-    failed: list[str] = []
+    Raises ClusterLostError when the head of the cluster no longer answers."""
+    failed: list[Exception] = []
     thread = threading.Thread(target=_fit, args=(fit, failed), name="ray-train", daemon=True)
     thread.start()
     asked = 0.0
     while True:
         thread.join(POLL_SECONDS)
         ended = not thread.is_alive()
-        events, outcome = ray.get(mailbox.take.remote(NAME))
+        events, outcome = exchange.take(NAME)
         for value in events:
             event = event_from_json(value)
             if event is not None:
                 context.emit(event)
         if ended:
-            return outcome or {"reason": failed[0] if failed else "the workers ended without a result"}
+            return outcome or _failure(failed)
         if context.stop.event.is_set():
             asked = asked or time.monotonic()
-            begun = ray.get(mailbox.stop.remote(NAME))
+            begun = exchange.stop(NAME)
             if not begun or time.monotonic() - asked > SAVING_SECONDS:
                 return outcome or {"stopped": "stopped before the workers saved; type the same command again"}
 
 
-def _fit(fit: Callable[[], Any], failed: list[str]) -> None:
+def _fit(fit: Callable[[], Any], failed: list[Exception]) -> None:
     try:
         fit()
-    except BaseException as error:
-        text = " ".join(str(error).split())[-300:]
-        failed.append(
-            f"the workers on the Ray cluster were lost {RETRIES + 1} times, or could not start ({text}); the last "
-            "checkpoint is kept; to continue from it, type the same command again"
-        )
+    except Exception as error:
+        failed.append(error)
+
+
+def _failure(failed: list[Exception]) -> Mapping[str, Any]:
+    """Why Ray Train ended without an outcome. Raises ClusterLostError if that is because the head is lost."""
+    if not failed:
+        return {"reason": "the workers ended without a result"}
+    if not answers(head()):
+        raise cluster_lost(failed[0]) from failed[0]
+    text = " ".join(str(failed[0]).split())[-300:]
+    lost = f"the workers on the Ray cluster were lost {RETRIES + 1} times, or could not start ({text})"
+    return {
+        "reason": f"{lost}; the last checkpoint is kept; to continue from it, type the same command again"
+    }

@@ -21,7 +21,7 @@ from charpipe.stages.processes import Outcome, concluded, named
 from charpipe.stages.remote import fetch_run
 from charpipe.stages.stage import Arguments
 from charpipe_pipelines.cluster.connection import connect
-from charpipe_pipelines.cluster.mailbox import Mailbox
+from charpipe_pipelines.cluster.exchange import Exchange, open_exchange
 from charpipe_pipelines.cluster.node import carry_out
 from charpipe_pipelines.cluster.nodes import living_nodes, room
 from charpipe_pipelines.progress import FlowProgress
@@ -36,8 +36,8 @@ SAVING_SECONDS = 120.0
 class RayLaunch:
     """Makes calls on the nodes of the cluster, in the flow run of this thread."""
 
-    def __init__(self, runner: Any, mailbox: Any, progress: FlowProgress) -> None:
-        self._runner, self._mailbox, self._progress = runner, mailbox, progress
+    def __init__(self, runner: Any, exchange: Exchange, progress: FlowProgress) -> None:
+        self._runner, self._exchange, self._progress = runner, exchange, progress
 
     def __call__(self, stage: Stage[..., Any], context: Context, arguments: Arguments) -> Any:
         from prefect_ray.context import remote_options  # type: ignore[import-untyped]
@@ -51,7 +51,7 @@ class RayLaunch:
             "module": stage.remote.module,
             "request": request,
             "name": name,
-            "mailbox": self._mailbox,
+            "mailbox": self._exchange.mailbox,
         }
         with remote_options(**needs, max_retries=RETRIES, scheduling_strategy="SPREAD"):
             future = self._runner.submit(remote_task(stage.name, stage.summary), parameters)
@@ -69,7 +69,7 @@ class RayLaunch:
         asked, run = 0.0, ""
         while True:
             done, _ = ray.wait([future.wrapped_future], timeout=POLL_SECONDS)
-            events, ended = ray.get(self._mailbox.take.remote(name))
+            events, ended = self._exchange.take(name)
             for value in events:
                 event = event_from_json(value)
                 if isinstance(event, TrainingStarted):
@@ -82,7 +82,7 @@ class RayLaunch:
                 return Outcome(reason=_reason(future), run=run)
             if context.stop.event.is_set():
                 asked = asked or time.monotonic()
-                begun = ray.get(self._mailbox.stop.remote(name))
+                begun = self._exchange.stop(name)
                 if not begun or time.monotonic() - asked > SAVING_SECONDS:
                     ray.cancel(future.wrapped_future)
 
@@ -90,21 +90,13 @@ class RayLaunch:
 @contextmanager
 def ray_launch(context: Context, at_once: int, progress: FlowProgress) -> Iterator[tuple[RayLaunch, int]]:
     """A launch on the cluster of the settings, and how many calls to make at a time: as many as asked for, or, with 0,
-    as many as there is room for. Raises CharpipeError if the cluster cannot be used."""
+    as many as there is room for. Raises CharpipeError if the cluster cannot be used, ClusterLostError if it is lost."""
     connect(context.config.cluster)
-    import ray
     from prefect_ray import RayTaskRunner  # type: ignore[import-untyped]
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    own: Any = ray.get_runtime_context().get_node_id()
-    here = NodeAffinitySchedulingStrategy(own, soft=True)
-    mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
-    try:
-        with RayTaskRunner(context.config.cluster.ray) as runner:
-            count = at_once or max(1, room(living_nodes(), context.config.cluster))
-            yield RayLaunch(runner, mailbox, progress), count
-    finally:
-        ray.kill(mailbox)
+    with open_exchange() as exchange, RayTaskRunner(context.config.cluster.ray) as runner:
+        count = at_once or max(1, room(living_nodes(), context.config.cluster))
+        yield RayLaunch(runner, exchange, progress), count
 
 
 def remote_task(name: str, summary: str) -> Task[..., Any]:
