@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from importlib.metadata import version
 
 from charpipe.diagnostics.answers import ask, clock, shown
@@ -39,6 +40,7 @@ def _server(url: str, origin: str, surroundings: Surroundings) -> Iterator[Findi
     subject = f"the Prefect server at {shown(url)}"
     try:
         health = ask(f"{url}/health", surroundings.seconds)
+        ready = ask(f"{url}/ready", surroundings.seconds)
         said = ask(f"{url}/admin/version", surroundings.seconds, _login(surroundings.environ))
     except CharpipeError as error:
         message = f"{subject} cannot be reached ({error}); runs work all the same, and are not shown there"
@@ -52,6 +54,12 @@ def _server(url: str, origin: str, surroundings: Surroundings) -> Iterator[Findi
     if health.status != 200:
         message = f"{subject} answered with HTTP {health.status}; the address of its API ends in /api"
         yield Finding("prefect", "problem", message, f"correct {origin}")
+        return
+    if ready.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        message = f"{subject} answers without its database; runs work all the same, and are not shown there"
+        yield Finding(
+            "prefect", "problem", message, "start the server's database; its log says why it is not there"
+        )
         return
     yield _compared(subject, said.text.strip().strip('"') if said.status == 200 else None)
     yield from clock("prefect", subject, health.ahead)

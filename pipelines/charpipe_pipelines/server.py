@@ -6,8 +6,10 @@ import logging
 import os
 import threading
 import time
+import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from charpipe_pipelines.orphans import mark_killed_runs
 
 LOG_FILE = "CHARPIPE_PREFECT_LOG"
 CHECK_SECONDS = 20.0
+ANSWER_SECONDS = 10.0
 OWN_API = "CHARPIPE_PREFECT_API"
 """What this process set PREFECT_API_URL to, to tell it from the user's."""
 LOGGING = Path(__file__).with_name("logging.yml")
@@ -55,7 +58,7 @@ class Api:
         if self.server is not None:
             return f"{self.server.start()}/api"
         try:
-            urllib.request.urlopen(f"{self.url}/health", timeout=10).close()
+            _check_ready(self.url)
         except (OSError, ValueError) as error:
             raise CharpipeError(
                 f"the Prefect server at {without_secret(self.url)} does not answer ({redact(str(error))})"
@@ -66,6 +69,18 @@ class Api:
     def page(self) -> str:
         """The URL of the UI."""
         return self.url.removesuffix("/api")
+
+
+def _check_ready(url: str) -> None:
+    """Raise OSError if the API does not answer, or without its database; ValueError if the URL is none.
+
+    Its health alone says nothing of the database, and a client would repeat each request for a minute."""
+    try:
+        urllib.request.urlopen(f"{url}/ready", timeout=ANSWER_SECONDS).close()
+    except urllib.error.HTTPError as error:
+        if error.code != HTTPStatus.NOT_FOUND:
+            raise
+        urllib.request.urlopen(f"{url}/health", timeout=ANSWER_SECONDS).close()
 
 
 def managed_server(workspace: Workspace) -> ManagedServer:

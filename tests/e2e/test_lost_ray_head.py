@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,15 @@ pytestmark = [
     pytest.mark.e2e,
     pytest.mark.cluster,
     pytest.mark.skipif(not RAY.is_file(), reason="Ray is not installed: pip install 'charpipe[cluster]'"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # processes of the cluster that were killed
 ]
 PROJECT = """
 [corpora.mine]
 sources = ["text:{text}"]
 [cluster]
 ray = "{ray}"
+[prefect]
+{prefect}
 [tracking]
 enabled = false
 [train]
@@ -41,6 +45,10 @@ COMMANDS = {
     "--workers 2",
 }
 RUNS = {"trials": 2, "training": 1}
+PREFECT = {
+    "trials": "",
+    "training": 'api_url = "http://127.0.0.1:9/api" # none answers there: it is not needed',
+}
 
 
 def runs(machine: Machine) -> list[Run]:
@@ -60,11 +68,15 @@ def started(lines: str) -> list[int]:
 
 
 @pytest.mark.parametrize("kind", ["trials", "training"])
-def test_same_command_on_a_new_cluster_resumes(kind: str, tmp_path: Path) -> None:
+def test_same_command_on_a_new_cluster_resumes(
+    kind: str, tmp_path: Path, copy_prefect: Callable[[Workspace], None]
+) -> None:
     words = COMMANDS[kind].split()
     cluster = RayCluster()
     try:
-        here = Machine(tmp_path, PROJECT.format(text="abcabdabc " * 200, ray=cluster.address))
+        project = PROJECT.format(text="abcabdabc " * 200, ray=cluster.address, prefect=PREFECT[kind])
+        here = Machine(tmp_path, project)
+        copy_prefect(Workspace(here.home))
         output = here.folder / "output"
         process = here.start(*words)
         until(lambda: process.poll() is not None or len(checkpointed(here)) == RUNS[kind], output.read_text)

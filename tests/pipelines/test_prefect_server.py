@@ -10,10 +10,11 @@ from typing import Any
 import psutil
 import pytest
 
+from answering_server import answering
 from charpipe.events import Notice
 from charpipe.servers.managed import STATE
 from charpipe.workspace import Workspace
-from charpipe_pipelines.server import choose
+from charpipe_pipelines.server import Api, choose
 
 
 @pytest.mark.e2e
@@ -26,6 +27,17 @@ def test_the_server_is_private(server: Any) -> None:
     assert set(listening) == {"127.0.0.1"}
     databases = {file.path for file in process.open_files() if file.path.endswith(".db")}
     assert databases == {os.path.realpath(server.workspace.prefect / "prefect.db")}
+
+
+def test_a_server_without_its_database_does_not_answer() -> None:
+    for answers, there in (
+        ({"/health": (200, "true"), "/ready": (200, "")}, True),
+        ({"/health": (200, "true"), "/ready": (503, "")}, False),
+        ({"/health": (200, "true")}, True),  # not every API has the path
+        ({}, False),
+    ):
+        with answering(answers) as url:
+            assert Api(url, None).is_there() is there
 
 
 def test_whose_server_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: Any) -> None:

@@ -102,8 +102,8 @@ class Direct:
     ) -> Iterator[tuple[Arguments, R]]:
         if parallel.runner != "local":
             raise UsageError(
-                f"--runner {parallel.runner} works only in a Prefect flow, as `charpipe run` starts one: "
-                "in Python and without Prefect's server use --runner local"
+                f"--runner {parallel.runner} works only in a Prefect flow, as `charpipe run` starts one where Prefect "
+                "answers: in Python and without it use --runner local"
             )
 
         stop = context.stop.own()

@@ -6,21 +6,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 import charpipe
+from answering_server import answering
 from charpipe.cli.app import main
 from charpipe.cli.doctor import lines
 from charpipe.config import load_config
@@ -47,31 +44,6 @@ def found(check: str, level: str) -> list[Finding]:
 def around(**environ: str) -> Surroundings:
     plain = look_around()
     return Surroundings(plain.workspace, Registry(), plain.resolved, environ=environ)
-
-
-@contextmanager
-def answering(answers: Mapping[str, tuple[int, str]], clock: timedelta = timedelta()) -> Iterator[str]:
-    """A server that gives these answers, by path, with its clock set wrong; its URL."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, text = answers.get(self.path.partition("?")[0], (404, ""))
-            self.send_response_only(status)
-            self.send_header("Date", format_datetime(datetime.now(UTC) + clock, usegmt=True))
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        def log_message(self, *_: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_without_servers_it_is_healthy_and_imports_nothing_heavy(project: Path) -> None:
@@ -183,6 +155,14 @@ def test_servers_of_other_versions_with_other_clocks_are_warnings(project: Path)
     assert "the clock of the MLflow server" in said[1].message
     assert "behind this machine's" in said[1].message
     assert said[2].remedy == "install one version on both, as in: pip install prefect==3.1.4"
+
+
+def test_a_prefect_server_without_its_database_is_a_problem(project: Path) -> None:
+    answers = {"/api/health": (200, "true"), "/api/ready": (503, ""), "/api/admin/version": (200, '"3.8.8"')}
+    with answering(answers) as url:
+        [flows] = prefect(around(PREFECT_API_URL=f"{url}/api"))
+    assert flows.level == "problem"
+    assert "answers without its database" in flows.message
 
 
 def test_refused_credentials_and_a_wrong_address_are_told_apart(project: Path) -> None:
