@@ -12,8 +12,8 @@ import typer
 
 from charpipe.cli.output import for_output
 from charpipe.config.files import VARIABLE
+from charpipe.config.names import LONGEST
 from charpipe.projects.creation import Project, create_project
-from charpipe.projects.names import LONGEST
 
 
 def init(

@@ -11,13 +11,13 @@ from typing import Any
 
 from charpipe.config.files import SCHEME
 from charpipe.config.load import BUILT_IN, Resolved, load_config
+from charpipe.config.names import check_name
 from charpipe.config.plugin_folders import open_plugins
 from charpipe.corpus.selection import Selection
 from charpipe.errors import CorpusError, UsageError
 from charpipe.events import Listener
 from charpipe.projects.contents import Contents, read_contents
 from charpipe.projects.estimate import Estimate, estimate_training
-from charpipe.projects.names import check_name
 from charpipe.projects.project_file import add_table, project_file_here
 from charpipe.stages import Context, Stop, ingest, learn_vocabulary
 from charpipe.stages.objects import Made
