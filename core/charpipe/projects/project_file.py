@@ -55,7 +55,7 @@ def _inside(text: str, section: str, name: str, table: Mapping[str, Any]) -> str
 
     document = tomlkit.parse(text)
     if section in document:
-        document[section][name] = dict(table)  # type: ignore[index]
+        document[section][name] = dict(table)
     return tomlkit.dumps(document)
 
 

@@ -43,8 +43,8 @@ def delete_runs(
     """Delete these runs with everything in their folders; with `local` only what this workspace has.
 
     All are checked before the first is deleted. Raises RunError for one that is being trained, and without `force`
-    for one that is a champion or from which an unfinished run starts. MLflow comes first and the folder last, so that
-    an interrupted deletion can be repeated.
+    for one that is a champion or from which an unfinished run starts. The folder comes last, so that an interrupted
+    deletion can be repeated.
     """
     chosen = list({run.name: run for run in runs}.values())
     with ExitStack() as locks:
@@ -102,11 +102,11 @@ def _delete(
 ) -> DeletedRun:
     freed, shared_bytes, where = freed_bytes(run.folder), 0, None
     if not local:
-        if tracking.enabled:
-            in_mlflow = _delete_in_mlflow(library, run, tracking, dry_run=dry_run)
-            where, freed = in_mlflow[0], freed + in_mlflow[1]
-        if library.shared is not None:
+        if library.shared is not None:  # first: whether another machine trains the run shows only here
             shared_bytes = library.shared.delete(run, dry_run=dry_run)
+        if tracking.enabled:
+            where, in_mlflow = _delete_in_mlflow(library, run, tracking, dry_run=dry_run)
+            freed += in_mlflow
     if not dry_run:
         _remove(run)
     return DeletedRun(run.name, freed, shared_bytes, where)

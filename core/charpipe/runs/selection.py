@@ -51,8 +51,8 @@ class RunFilter:
     def _compare(self, actual: Any, relation: str) -> bool:
         if relation == "!=":
             return not self._compare(actual, "=")
-        if actual is None:
-            return self.value == "" and relation == "="
+        if actual is None or not self.value:
+            return actual is None and not self.value and relation == "="
         if relation == "~":
             return self.value.casefold() in _text(actual)
         number = _number(self.value)
