@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from charpipe.cli.corpora_add import add_and_show
 from charpipe.cli.output import for_output
 from charpipe.config.files import VARIABLE
 from charpipe.config.names import LONGEST
@@ -63,8 +64,6 @@ def _ask() -> str:
 
 def _add(project: Project, source: str) -> None:
     """Add the text, under a name made from its path, as seen from the folder in which the user is."""
-    from charpipe.cli.corpora_add import add_and_show
-
     where = source if "://" in source else os.path.abspath(os.path.expanduser(source))  # noqa: PTH100, PTH111
     os.chdir(project.folder)
     add_and_show(_name_of(source), where, [])

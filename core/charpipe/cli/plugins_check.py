@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charpipe.cli.arguments import JsonArray
-from charpipe.cli.environment import open_registry
+from charpipe.cli.environment import open_registry, settings
 from charpipe.cli.output import for_output, print_json, terminal_width
 from charpipe.errors import UsageError, near_match
 from charpipe.plugin import Architecture
@@ -52,8 +52,12 @@ def check(
         ),
     ] = None,
     beside: Annotated[
-        str, typer.Option(metavar="ARCH", help="The architecture that the speed is compared with.")
-    ] = "gru",
+        str | None,
+        typer.Option(
+            metavar="ARCH",
+            help="The architecture that the speed is compared with.  [default: plugins.beside]",
+        ),
+    ] = None,
     json: JsonArray = False,
 ) -> None:
     """Check plugins against charpipe's rules: which rule is broken, what was seen, and where.
@@ -62,10 +66,11 @@ def check(
     broken.
     """
     registry = open_registry()
+    other = _beside(registry, beside)
     chosen = _chosen(registry, name)
     found = []
     for provider in chosen:
-        for checked in _check(registry, provider, name, beside):
+        for checked in _check(registry, provider, name, other):
             found.append(checked)
             if not json:
                 for line in lines(checked, terminal_width()):
@@ -102,7 +107,17 @@ def _provided(provider: Provider) -> list[str]:
     return [name for names in provider.provides.values() for name in names]
 
 
-def _check(registry: Registry, provider: Provider, name: str | None, beside: str) -> Iterator[Checked]:
+def _beside(registry: Registry, given: str | None) -> Architecture | None:
+    """The architecture to compare with; None if the settings name none that there is."""
+    if given is not None:
+        return registry.architecture(given)
+    name = settings().config.plugins.beside
+    return None if name is None else registry.all("architecture").get(name)
+
+
+def _check(
+    registry: Registry, provider: Provider, name: str | None, beside: Architecture | None
+) -> Iterator[Checked]:
     """What a plugin provides, or the one thing of it with this name."""
     if provider.problems:
         yield Checked(provider.module, provider.origin, problems=provider.problems)
@@ -113,15 +128,16 @@ def _check(registry: Registry, provider: Provider, name: str | None, beside: str
                 yield _check_one(registry, provider, kind, one, beside)
 
 
-def _check_one(registry: Registry, provider: Provider, kind: str, name: str, beside: str) -> Checked:
+def _check_one(
+    registry: Registry, provider: Provider, kind: str, name: str, beside: Architecture | None
+) -> Checked:
     from charpipe.testing.plugins import checked_rules
     from charpipe.testing.trial import try_training
 
     spec = registry.find(kind, name).spec
     rules, trial = list(checked_rules(spec)), None
     if isinstance(spec, Architecture) and rules[0].seen is None:
-        other = registry.all("architecture").get(beside)
-        trial = try_training(spec, other)
+        trial = try_training(spec, beside)
     return Checked(provider.module, provider.origin, kind, name, rules, trial)
 
 

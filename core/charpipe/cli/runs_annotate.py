@@ -12,6 +12,7 @@ from charpipe.cli.output import for_output
 from charpipe.config.names import check_name, parse_tags, shown_tags
 from charpipe.errors import UsageError, near_match
 from charpipe.runs.annotations import Annotations, read_annotations
+from charpipe.tracking import locate
 
 LONGEST_NOTE = 4000
 RunArgument = Annotated[
@@ -93,7 +94,6 @@ def _change(run: str, change: Callable[[Annotations], Annotations]) -> tuple[str
     given = change(read_annotations(found.folder))
     library.annotate(found, given)
     if tracking.enabled:
-        from charpipe.tracking import locate
         from charpipe.tracking.annotations import publish_annotations
 
         publish_annotations(locate(tracking, open_workspace().mlflow), found, print_notice)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from numpy.random import default_rng
+
 from charpipe.config.settings.training import TrainConfig, parse_budget
 from charpipe.errors import CharpipeError, one_line
+from charpipe.models import build_model
 from charpipe.stages.architectures import architecture
 from charpipe.stages.objects import Made
 from charpipe.stages.stage import Context
+from charpipe.training.speed import measure_speeds
 
 PIPELINE = "train-and-sample"
 SECONDS = 2.0
@@ -48,11 +52,6 @@ def _measure(context: Context, corpus: str, characters: int, vocabulary: Made) -
     trained = int(characters * context.corpus(corpus)[1].split.train)
     if trained < 2:
         return Estimate(reason="the training split holds less than two characters")
-    from numpy.random import default_rng
-
-    from charpipe.models import build_model
-    from charpipe.training.speed import measure_speeds
-
     size = int(vocabulary.facts["size"])
     tokens = default_rng(1).integers(0, size, min(trained, SAMPLE_TOKENS))
     model = build_model(provided.spec, config, {}, size, seed=1)

@@ -22,6 +22,7 @@ from charpipe.stages.stage import Context, stage
 from charpipe.stages.training import run_training
 from charpipe.stages.warm_start import check_fits
 from charpipe.tracking import locate
+from charpipe.tracking.annotations import publish_annotations
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,6 @@ def add_tags(context: Context, trained: TrainedRun) -> None:
         return
     context.runs.annotate(run, annotations.changed(tags={**annotations.tags, **tags}))
     if context.config.tracking.enabled and not context.publishing.is_lost:
-        from charpipe.tracking.annotations import publish_annotations
-
         location = locate(context.config.tracking, context.workspace.mlflow)
         publish_annotations(location, run, context.emit)
 

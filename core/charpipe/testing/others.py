@@ -10,6 +10,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from charpipe.errors import CorpusError
 from charpipe.plugin import Facts, Fetched, Metric, Pipeline, Source, resolve
 
@@ -35,8 +37,6 @@ def _references(spec: Any) -> Iterator[tuple[str, str]]:
 
 def a_number(metric: Metric) -> str | None:
     """The function returns a finite number, or None where it is not known."""
-    import torch
-
     known = Facts(10, 20_480, 1.5, 2.0, 0.5, 1e-3, {"val/loss": 2.1}, {"head.weight": torch.ones(3, 2)})
     for facts in (known, Facts(10)):
         found = resolve(metric.function)(facts)
