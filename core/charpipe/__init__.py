@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from charpipe.api.doctor import doctor
     from charpipe.api.inspect import Inspection, inspect
     from charpipe.api.load import load
+    from charpipe.api.project import add_corpus, init
     from charpipe.api.report import report
     from charpipe.api.results import Compared, Leaderboard, Swept, Trained
     from charpipe.api.sweep import sweep
@@ -45,8 +46,10 @@ __getattr__ = names(
         "Leaderboard": "api.results",
         "Swept": "api.results",
         "Trained": "api.results",
+        "add_corpus": "api.project",
         "compare": "api.compare",
         "doctor": "api.doctor",
+        "init": "api.project",
         "inspect": "api.inspect",
         "load": "api.load",
         "report": "api.report",
@@ -64,8 +67,10 @@ __all__ = [
     "Leaderboard",
     "Swept",
     "Trained",
+    "add_corpus",
     "compare",
     "doctor",
+    "init",
     "inspect",
     "load",
     "report",

@@ -35,7 +35,7 @@ def without_prefect(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:
-        if name.partition(".")[0] in ("minimal_gated", "minimal_gru", "frequencies", "without"):
+        if name.partition(".")[0] in ("minimal_gated", "minimal_gru", "frequencies", "without", "my_cell"):
             del sys.modules[name]
 
 

@@ -1,4 +1,4 @@
-"""`charpipe corpora`: the corpora that charpipe knows, and what was read of them."""
+"""`charpipe corpora`: the corpora that charpipe knows, what was read of them, and adding one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import typer
 
 from charpipe.cli.arguments import JsonArray, JsonObject
+from charpipe.cli.corpora_add import add
 from charpipe.cli.defaults import spelled
 from charpipe.cli.environment import open_registry, open_workspace, settings
 from charpipe.cli.output import print_json, print_pairs, print_table
@@ -16,6 +17,7 @@ from charpipe.corpus import fetched_here
 from charpipe.store import Store
 
 app = typer.Typer(no_args_is_help=True)
+app.command("add")(add)
 
 
 @app.command("list")

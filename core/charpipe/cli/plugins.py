@@ -1,4 +1,4 @@
-"""`charpipe plugins`: what was found, what it provides, and what is wrong with it."""
+"""`charpipe plugins`: what was found, what it provides, and what is wrong with it; new ones, and checking them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from charpipe.cli.arguments import JsonArray, JsonObject
 from charpipe.cli.defaults import spelled
 from charpipe.cli.environment import open_registry
 from charpipe.cli.output import print_json, print_pairs, print_table
+from charpipe.cli.plugins_check import check
+from charpipe.cli.plugins_new import new
 from charpipe.errors import PluginError, UsageError, near_match
 from charpipe.plugins.references import resolve
 from charpipe.plugins.registry import KINDS
 
 app = typer.Typer(no_args_is_help=True)
+app.command("new")(new)
+app.command("check")(check)
 
 
 @app.command("list")

@@ -42,6 +42,10 @@ Engine = Annotated[
 Deterministic = Annotated[
     bool, typer.Option("--deterministic", help="On CUDA, the same numbers bit for bit every time.")
 ]
+Tags = Annotated[
+    list[str],
+    typer.Option("--tag", metavar="TAG", help="A tag of the run, WORD or KEY=VALUE; may be repeated."),
+]
 Force = Annotated[
     list[str],
     typer.Option(
@@ -57,6 +61,7 @@ COMMON: Mapping[str, tuple[Any, Any]] = {
     "device": (Device, None),
     "engine": (Engine, None),
     "deterministic": (Deterministic, False),
+    "tag": (Tags, []),
     "set_": (Set, []),
     "force": (Force, []),
     "dry_run": (DryRun, False),
@@ -110,6 +115,7 @@ def _run(
     device: str | None,
     engine: str | None,
     deterministic: bool,
+    tag: list[str],
     set_: list[str],
     force: list[str],
     dry_run: bool,
@@ -120,6 +126,8 @@ def _run(
     flags = _flags(steps, budget, device, engine)
     if deterministic:
         flags["train.deterministic"] = True
+    if tag:
+        flags["tracking.tags"] = tag
     resolved = load_config(pipeline=pipeline.name, preset=preset, settings=flags, overrides=set_, flags=FLAGS)
     _check_tables(resolved, registry)
     given = {key: value for key, value in values.items() if value not in (None, [])}

@@ -1,4 +1,4 @@
-"""`charpipe runs`: what was trained here, how it stands, and filling MLflow's gaps."""
+"""`charpipe runs`: what was trained here, how it stands, filling MLflow's gaps, and keeping house."""
 
 from __future__ import annotations
 
@@ -8,66 +8,28 @@ from typing import Annotated, Any
 import typer
 
 from charpipe.champions import corpora
-from charpipe.cli.arguments import JsonArray, JsonObject
+from charpipe.cli.arguments import JsonObject
 from charpipe.cli.defaults import spelled
 from charpipe.cli.environment import open_runs, open_workspace, settings
-from charpipe.cli.output import print_json, print_pairs, print_table
+from charpipe.cli.output import for_output, print_json, print_pairs, print_table
+from charpipe.cli.runs_annotate import note, rename, tag
 from charpipe.cli.runs_compare import compare
-from charpipe.config.files import find_project_file
-from charpipe.config.identity import spoken
-from charpipe.errors import RunError
+from charpipe.cli.runs_delete import delete
+from charpipe.cli.runs_list import place, row_of, show_all, with_place
 from charpipe.runs import Run
-from charpipe.runs.library import RunLibrary
+from charpipe.runs.annotations import read_annotations
 from charpipe.runs.uniform_baseline import warn_about
 from charpipe.tracking import locate
 
+HIDDEN = ("run", "note", "worse_than_guessing")
+"""What is not among the pairs of a run."""
 app = typer.Typer(no_args_is_help=True)
+app.command("list")(show_all)
 app.command("compare")(compare)
-
-
-@app.command("list")
-def show_all(
-    corpus: Annotated[str | None, typer.Option(help="Only runs of this corpus.  [default: of all]")] = None,
-    json: JsonArray = False,
-) -> None:
-    """List the runs of this workspace and of the shared store, oldest first."""
-    library = open_runs()
-    rows = [_with_place(library, run, row) for run in library.all() if (row := _row(run)) is not None]
-    if corpus is not None:
-        known = [row["corpus"] for row in rows if row["corpus"]]
-        corpus = spoken(corpus, known, open_workspace().root, find_project_file())
-    rows = [row for row in rows if corpus is None or row["corpus"] == corpus]
-    if json:
-        print_json(rows)
-        return
-    columns: tuple[str, ...] = ("run", "state", "step", "val/loss", "val/bits_per_char", "test/bits_per_char")
-    columns += ("where",) if library.shared is not None else ()
-    cells = [[row.get(column) for column in columns] for row in rows]
-    empty = "There are no runs yet; type: charpipe run train-and-sample --corpus hello"
-    print_table(columns, cells, empty, drop=("val/loss", "val/bits_per_char", "step", "state"))
-    for run in (row["run"] for row in rows if row.get("worse_than_guessing")):
-        typer.echo(f"worse than guessing: {run}; for what to set, type: charpipe runs show {run}")
-
-
-def _row(run: Run) -> dict[str, Any] | None:
-    try:
-        info, status = run.info, run.status
-    except RunError as error:
-        return {"run": run.name, "state": "damaged", "corpus": "", "error": str(error)}
-    metrics = status.metrics or (status.best or status.last or {}).get("metrics", {})
-    return {
-        "run": run.name,
-        "corpus": info.corpus,
-        "arch": info.architecture,
-        "created": info.created,
-        "state": status.state,
-        "step": status.step,
-        "steps": status.steps,
-        "seconds": round(status.seconds, 1),
-        "parameters": status.parameters,
-        **metrics,
-        "worse_than_guessing": warn_about(info, status) is not None,
-    }
+app.command("delete")(delete)
+app.command("rename")(rename)
+app.command("note")(note)
+app.command("tag")(tag)
 
 
 @app.command("show")
@@ -85,12 +47,19 @@ def show(
     warning = warn_about(info, status)
     if json:
         shown = {**info.model_dump(by_alias=True), "status": status.model_dump(), "warning": warning}
-        print_json(_with_place(library, found, shown))
+        row = row_of(found)
+        shown["annotations"] = {key: row[key] for key in ("name", "note", "tags")}
+        shown["perplexity"] = {key: value for key, value in row.items() if key.endswith("/perplexity")}
+        print_json(with_place(library, found, shown))
         return
     typer.echo(f"{found.name}\n")
     print_pairs(_status(found, warning))
     if library.shared is not None:
         print_pairs([("where", place(library, found))])
+    if (text := read_annotations(found.folder).note) != "":
+        typer.echo("\nnote")
+        for line in for_output(text).splitlines():
+            typer.echo(f"  {line}")
     for title, table in (("lineage (content digests)", info.inputs), ("versions", info.versions)):
         typer.echo(f"\n{title}")
         print_pairs(table.items())
@@ -102,27 +71,11 @@ def show(
         typer.echo(f"\nsamples by step: {found.samples_file}")
 
 
-def _with_place(library: RunLibrary, run: Run, row: dict[str, Any]) -> dict[str, Any]:
-    """The row, and where the run is if there is a shared store."""
-    return row if library.shared is None else {**row, "where": place(library, run)}
-
-
-def place(library: RunLibrary, run: Run) -> str:
-    """Where a run is: its machine while it is trained, and whether the shared store has it."""
-    record = library.record(run)
-    if record is None or not record.attempt:
-        return "here only"
-    if record.holder is not None and record.is_leased:
-        return f"in training: {record.holder}"
-    if record.mine:
-        return "here and in the store" if record.complete else "here, in part in the store"
-    return "here and in the store" if run.has_checkpoint() else "in the store"
-
-
 def _status(run: Run, warning: str | None) -> Iterator[tuple[str, Any]]:
     """How a run stands, without what is not known of it."""
-    row = _row(run) or {}
-    yield from ((key, value) for key, value in row.items() if key not in ("run", "worse_than_guessing"))
+    row = row_of(run)
+    row["tags"] = ", ".join(row.get("tags", ())) or None
+    yield from ((key, value) for key, value in row.items() if key not in HIDDEN)
     status = run.status
     yield "device", status.device
     yield "precision", status.precision

@@ -24,6 +24,9 @@ class PluginsConfig(Options):
     paths: tuple[str, ...] = Field(
         ("plugins",), description="folders, beside the project file or absolute, whose modules are plugins"
     )
+    beside: str | None = Field(
+        None, description="the architecture whose speed `charpipe plugins check` compares with"
+    )
 
 
 class PrefectConfig(Options):

@@ -24,9 +24,11 @@ SAMPLE_FLAGS = (
     "engine",
     "seed",
 )
-FLAGS = {
-    f"train.{name}": f"--{name}" for name in ("steps", "budget", "device", "engine", "deterministic")
-} | {f"sample.{name}": f"--{name.replace('_', '-')}" for name in SAMPLE_FLAGS}
+FLAGS = (
+    {f"train.{name}": f"--{name}" for name in ("steps", "budget", "device", "engine", "deterministic")}
+    | {"tracking.tags": "--tag"}
+    | {f"sample.{name}": f"--{name.replace('_', '-')}" for name in SAMPLE_FLAGS}
+)
 """Settings that have their own command-line option, and the name that messages give it."""
 
 

@@ -56,6 +56,7 @@ def charpipe_commands() -> Iterable[Command]:
     yield Command("plugins", "Architectures, tokenizers, sources, pipelines.", "charpipe.cli.plugins:app")
     yield Command("pipelines", "The pipelines that `charpipe run` can run.", "charpipe.cli.pipelines:app")
     yield Command("config", "Settings, and where they came from.", "charpipe.cli.config:app")
+    yield Command("init", "Make a project: a file and a folder.", "charpipe.cli.init:init")
     yield Command("doctor", "What is installed and reachable.", "charpipe.cli.doctor:doctor")
 
 

@@ -1,5 +1,6 @@
-"""Find a run by what the user types: its name, a unique prefix of it, its short name or title as pages show it
-(`31a4`, `lstm 1x128 · 31a4`), `last`, `best:CORPUS`, `champion:CORPUS`, `previous:CORPUS`, or an MLflow run id."""
+"""Find a run by what the user types: its name, a unique prefix of it, the name that the user gave it, its short name
+or title as pages show it (`31a4`, `lstm 1x128 · 31a4`), `last`, `best:CORPUS`, `champion:CORPUS`, `previous:CORPUS`, or
+an MLflow run id."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from charpipe.champions.references import parse_reference
 from charpipe.config.files import find_project_file
 from charpipe.config.identity import spoken
 from charpipe.errors import RunError, UsageError, near_match
+from charpipe.runs.annotations import read_annotations
 from charpipe.runs.folder import Run
 from charpipe.runs.shared_record import read_record
 from charpipe.runs.titles import run_title, seeded_title, short_name
@@ -65,7 +67,9 @@ def find_run(folder: Path, wanted: str, use: Use = "any") -> Run:
     by_name = {run.name: run for run in runs}
     if wanted in by_name:
         return by_name[wanted]
-    found = [run for run in runs if wanted and _is_called(run, wanted)]
+    given = {run.name: name for run in runs if (name := given_name(run)) is not None}
+    found = [by_name[name] for name, other in given.items() if other == wanted]
+    found = found or [run for run in runs if wanted and _is_called(run, wanted)]
     if len(found) == 1:
         return found[0]
     if found:
@@ -78,7 +82,17 @@ def find_run(folder: Path, wanted: str, use: Use = "any") -> Run:
         with contextlib.suppress(RunError):
             if run.status.mlflow.get("run_id") == wanted:
                 return run
-    raise UsageError(f"there is no run {wanted!r} in {folder}{near_match(wanted, list(by_name)[-20:])}")
+    raise UsageError(
+        f"there is no run {wanted!r} in {folder}{near_match(wanted, [*list(by_name)[-20:], *given.values()])}"
+    )
+
+
+def given_name(run: Run) -> str | None:
+    """The name that the user gave the run, if any."""
+    try:
+        return read_annotations(run.folder).name
+    except RunError:
+        return None
 
 
 def _is_called(run: Run, wanted: str) -> bool:

@@ -17,7 +17,8 @@ from charpipe.config.settings.store import StoreConfig
 from charpipe.errors import RunError, UsageError
 from charpipe.events import Listener, Notice
 from charpipe.plugins.registry import Registry
-from charpipe.runs.find import Use, find_run, fits, list_runs, readable_runs
+from charpipe.runs.annotations import Annotations, write_annotations
+from charpipe.runs.find import Use, find_run, fits, given_name, list_runs, readable_runs
 from charpipe.runs.folder import Run
 from charpipe.runs.shared_record import SharedRecord, read_record
 from charpipe.runs.titles import short_name
@@ -153,6 +154,23 @@ class RunLibrary:
         """
         return nullcontext() if self.shared is None else self.shared.training(run)
 
+    def annotate(self, run: Run, annotations: Annotations) -> None:
+        """Replace the name, note and tags of a run, here and in the shared store. Raises UsageError for a name that
+        another run answers to."""
+        if annotations.name is not None and annotations.name != given_name(run):
+            self._check_name(run, annotations.name)
+        write_annotations(run.folder, annotations)
+        if self.shared is not None:
+            self.shared.push_annotations(run)
+
+    def _check_name(self, run: Run, name: str) -> None:
+        if name == "last" or _MLFLOW_ID.fullmatch(name):
+            raise UsageError(f"{name!r} means something else already; choose another name")
+        for other in self.all():
+            called = (other.name, short_name(other.name), given_name(other))
+            if other.name != run.name and (name in called or other.name.startswith(name)):
+                raise UsageError(f"{name!r} is what {other.name} is called already; choose another name")
+
     def pull(self, run: Run, which: str) -> None:
         """Fetch the "best" or "last" checkpoint of a run, if only the shared store has it."""
         if self.shared is not None:
@@ -210,7 +228,8 @@ class RunLibrary:
         if _MLFLOW_ID.fullmatch(wanted):
             return names
         short = wanted.split()[-1] if "·" in wanted else wanted
-        return [name for name in names if wanted and (name.startswith(wanted) or short_name(name) == short)]
+        found = [name for name in names if wanted and (name.startswith(wanted) or short_name(name) == short)]
+        return found or names  # one of them may have been renamed on another machine
 
     def _newest(self, shared: SharedRuns, names: list[str], use: Use) -> Iterable[str]:
         """Refresh the shared runs, newest first, up to the first that fits; names sort by time."""

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 from charpipe.config.corpora import common_origin
+from charpipe.config.names import parse_tags
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.errors import UsageError
 from charpipe.generation.decoding import configured
@@ -18,6 +19,7 @@ from charpipe.models.precision import choose_device, choose_precision
 from charpipe.plugin import Architecture, ModelConfig
 from charpipe.plugins.registry import Provided
 from charpipe.runs import Run, RunInfo
+from charpipe.runs.annotations import Annotations, write_annotations
 from charpipe.runs.find import new_name
 from charpipe.runs.folder import SCHEMA, PluginUsed
 from charpipe.stages.architectures import architecture
@@ -109,7 +111,10 @@ class TrainingJob:
         while self.context.runs.is_taken(name):
             name = new_name(corpus, self.request.arch)
         vocabulary = (self.context.path(self.vocabulary) / "vocabulary.json").read_bytes()
-        return Run.create(self.context.workspace.runs / name, self._info(name, corpus, config), vocabulary)
+        run = Run.create(self.context.workspace.runs / name, self._info(name, corpus, config), vocabulary)
+        if tags := parse_tags(self.context.config.tracking.tags):
+            write_annotations(run.folder, Annotations(tags=tags))
+        return run
 
     def _info(self, name: str, corpus: str, config: CorpusConfig) -> RunInfo:
         context, request, begun = self.context, self.request, self.request.warm_start

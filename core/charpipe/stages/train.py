@@ -7,8 +7,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+from charpipe.config.names import parse_tags
 from charpipe.errors import InterruptedRun, RunError
 from charpipe.runs import Run
+from charpipe.runs.annotations import read_annotations
 from charpipe.runs.errors import FinishedElsewhereError
 from charpipe.stages.computation import Computation, Found, once
 from charpipe.stages.objects import Made
@@ -19,6 +21,8 @@ from charpipe.stages.shared_runs import push_missing
 from charpipe.stages.stage import Context, stage
 from charpipe.stages.training import run_training
 from charpipe.stages.warm_start import check_fits
+from charpipe.tracking import locate
+from charpipe.tracking.annotations import publish_annotations
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,21 @@ def train(context: Context, request: TrainRequest, tokens: Made, vocabulary: Mad
     """
     trained = once(context, _Training(make_plan(context, request, tokens, vocabulary)))
     if not context.dry_run:
+        add_tags(context, trained)
         push_missing(context, trained.run)
     return trained
+
+
+def add_tags(context: Context, trained: TrainedRun) -> None:
+    """Add the tags of the settings to the run, which may be one of an earlier command."""
+    run = Run(context.workspace.root / trained.path)
+    annotations, tags = read_annotations(run.folder), parse_tags(context.config.tracking.tags)
+    if tags.items() <= annotations.tags.items():
+        return
+    context.runs.annotate(run, annotations.changed(tags={**annotations.tags, **tags}))
+    if context.config.tracking.enabled and not context.publishing.is_lost:
+        location = locate(context.config.tracking, context.workspace.mlflow)
+        publish_annotations(location, run, context.emit)
 
 
 class _Training(Computation[TrainedRun]):

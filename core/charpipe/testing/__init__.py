@@ -7,5 +7,15 @@ def test_keeps_the_contract():
 """
 
 from charpipe.testing.architectures import RULES, BrokenRule, broken_rules, check_architecture
+from charpipe.testing.plugins import check_plugin, checked_rules
+from charpipe.testing.rules import CheckedRule
 
-__all__ = ["RULES", "BrokenRule", "broken_rules", "check_architecture"]
+__all__ = [
+    "RULES",
+    "BrokenRule",
+    "CheckedRule",
+    "broken_rules",
+    "check_architecture",
+    "check_plugin",
+    "checked_rules",
+]

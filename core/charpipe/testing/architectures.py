@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from charpipe.errors import CharpipeError, PluginError
+from charpipe.errors import PluginError
 from charpipe.kernels.jit.numba_functions import can_compile
 from charpipe.models import Model, State, build_model, load_model, open_stream, save_model
 from charpipe.models.engine import choose_engine, obstacle
@@ -20,8 +20,8 @@ from charpipe.models.standard import uncompiled_cell
 from charpipe.plugin import Architecture, ModelConfig
 from charpipe.testing import count_based as counted
 from charpipe.testing.lookup import find_architecture
+from charpipe.testing.rules import CheckedRule, check_rules
 
-C = TypeVar("C")
 VOCABULARY, STEPS, BATCH = 11, 9, 3
 CPU = torch.device("cpu")
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
@@ -229,27 +229,20 @@ RULES: tuple[Rule, ...] = (
 
 def broken_rules(architecture: Architecture, **settings: Any) -> Iterator[BrokenRule]:
     """The rules that a small model of this architecture breaks; `settings` override its defaults."""
+    for rule in checked_rules(architecture, **settings):
+        if rule.seen is not None:
+            yield BrokenRule(rule.rule, rule.seen)
+
+
+def checked_rules(architecture: Architecture, **settings: Any) -> Iterator[CheckedRule]:
+    """The rules, kept or broken by a small model of this architecture; `settings` override its defaults."""
+    code = architecture.cell or architecture.build or architecture.fit
     if architecture.counted:
-        yield from _broken("fit", lambda: counted.count(architecture, settings), counted.RULES)
+        origin = ("fit", "fit(config, vocabulary_size, tokens) yields events, and returns a predictor.")
+        yield from check_rules(origin, lambda: counted.count(architecture, settings), counted.RULES, code)
     else:
-        yield from _broken("build", lambda: _case(architecture, settings), RULES)
-
-
-def _broken(
-    origin: str, make: Callable[[], C], rules: Iterable[Callable[[C], str | None]]
-) -> Iterator[BrokenRule]:
-    try:
-        case = make()
-    except CharpipeError as error:
-        yield BrokenRule(origin, str(error))
-        return
-    for rule in rules:
-        try:
-            seen = rule(case)
-        except Exception as error:
-            seen = f"{type(error).__name__}: {error}"
-        if seen is not None:
-            yield BrokenRule(rule.__name__, seen)
+        origin = ("build", "A model can be built with the default settings.")
+        yield from check_rules(origin, lambda: _case(architecture, settings), RULES, code)
 
 
 def check_architecture(architecture: Architecture | str, **settings: Any) -> None:

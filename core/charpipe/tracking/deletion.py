@@ -1,10 +1,11 @@
-"""Delete a run's models from the workspace's own MLflow when the run is deleted; its metrics remain as history."""
+"""Delete a run's models from the workspace's own MLflow, where its metrics remain as history; or the whole run."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
+from charpipe.runs import Run
 from charpipe.tracking import experiments
 from charpipe.tracking.client import connect, explain
 from charpipe.tracking.file_uris import path_of
@@ -26,6 +27,47 @@ def forget_models(location: Location, run: str) -> int:
         raise explain(error, location) from error
 
 
+def delete_run(location: Location, run: Run, *, dry_run: bool = False) -> int | None:
+    """Delete a run in MLflow; returns the bytes freed, None if MLflow has no such run.
+
+    In the workspace's own MLflow its models and artifacts go too; an MLflow elsewhere marks it as deleted, and keeps
+    its files by its own rules. Raises CharpipeError if MLflow fails.
+    """
+    if location.is_own and not (location.folder / "mlflow.db").is_file():
+        return None
+    try:
+        client = connect(location)
+        remembered = run.status.mlflow
+        known = remembered.get("run_id") if location.is_where(remembered) else None
+        found = experiments.find_run(client, run.name, known)
+        if found is None:
+            return None
+        artifacts = _own_artifacts(location, found.info.artifact_uri)
+        freed = _size(artifacts) if artifacts is not None else 0
+        if dry_run:
+            return freed
+        if location.is_own:
+            freed += _forget(location, run.name)
+        client.delete_run(found.info.run_id)
+        if artifacts is not None:
+            shutil.rmtree(artifacts, ignore_errors=True)
+    except Exception as error:
+        raise explain(error, location) from error
+    return freed
+
+
+def _own_artifacts(location: Location, uri: str) -> Path | None:
+    """The folder of a run's artifacts, if it lies in the workspace."""
+    if not location.is_own:
+        return None
+    folder = Path(path_of(uri))
+    return folder if folder != location.folder and folder.is_relative_to(location.folder) else None
+
+
+def _size(folder: Path) -> int:
+    return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())
+
+
 def _forget(location: Location, run: str) -> int:
     client = connect(location)
     found = experiments.find_run(client, run)
@@ -36,7 +78,7 @@ def _forget(location: Location, run: str) -> int:
         folder = Path(path_of(model.artifact_location))
         if ROLE_TAG not in model.tags or not folder.is_relative_to(location.folder):
             continue
-        freed += sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())
+        freed += _size(folder)
         client.delete_logged_model(model.model_id)
         shutil.rmtree(folder, ignore_errors=True)
     return freed

@@ -15,9 +15,11 @@ from charpipe.reports.evolution import evolution
 from charpipe.reports.report import report
 from charpipe.reports.titles import run_title
 from charpipe.runs import Run
+from charpipe.runs.find import given_name
 from charpipe.tracking import experiments, logged_models
 from charpipe.tracking import loss_plot as losses
 from charpipe.tracking import metadata as describe
+from charpipe.tracking.annotations import publish
 from charpipe.tracking.client import connect
 from charpipe.tracking.corpora import experiment_of
 from charpipe.tracking.location import Location
@@ -65,7 +67,7 @@ class Upload:
                 self.experiment_id,
                 start_time=int(started * 1000) if started else None,
                 tags=describe.tags(self.info),
-                run_name=run_title(self.info),
+                run_name=given_name(self.run) or run_title(self.info),
             )
         elif (
             found.info.run_name == self.info.name
@@ -74,6 +76,7 @@ class Upload:
         self.experiment_id, self.run_id = found.info.experiment_id, found.info.run_id
         experiments.show(self.client, self.client.get_experiment(self.experiment_id))
         self._describe(found)
+        publish(self.client, self.run, found)
         self.known = set(self._history(found.data.metrics))
 
     def metrics(self) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
+from charpipe.config.names import parse_tags
+from charpipe.errors import UsageError
 from charpipe.plugin import Options
 from charpipe.store.secrets import SecretInUrlError, find_secret, without_secret
 
@@ -23,6 +25,9 @@ class TrackingConfig(Options):
         None,
         description="artifact location of new experiments (a URI), if `uri` is a database rather than a server",
     )
+    tags: tuple[str, ...] = Field(
+        (), description="tags of new runs, WORD or KEY=VALUE; see `charpipe runs tag`"
+    )
     interval: float = Field(
         2.0, gt=0, le=600, allow_inf_nan=False, description="seconds between two uploads of metrics"
     )
@@ -33,6 +38,15 @@ class TrackingConfig(Options):
         allow_inf_nan=False,
         description="seconds to wait for a slow or unavailable MLflow at the end of a run",
     )
+
+    @field_validator("tags")
+    @classmethod
+    def _are_tags(cls, tags: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            parse_tags(tags)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return tags
 
     @field_validator("uri", "artifacts")
     @classmethod

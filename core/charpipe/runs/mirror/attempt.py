@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from charpipe.errors import StoreError
+from charpipe.runs.annotations import FILE as ANNOTATIONS
 from charpipe.runs.folder import Run
 from charpipe.runs.mirror.layout import RECORDS, AttemptRecord, Listing
 from charpipe.runs.shared_record import SharedRecord
@@ -79,6 +80,9 @@ class Attempt:
             self._lease.check()
             entry = json.dumps({"run": self._run.name}).encode()
             self._backend.create(f"index/runs-by-action/{action}/{self._run.name}.json", entry)
+            annotations = self._run.folder / ANNOTATIONS
+            if annotations.is_file():  # given before the store had the run; what is there already is newer
+                self._backend.create(f"runs/{self._run.name}/{ANNOTATIONS}", annotations.read_bytes())
             self._indexed = action
 
     def _upload(self, key: str, path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from charpipe.runs.annotations import FILE as ANNOTATIONS
 from charpipe.store.backends.backend import Backend
 from charpipe.store.json_objects import parse_object
 
@@ -76,6 +77,11 @@ class Listing:
         """The number of the newest attempt; 0 if there is none."""
         return max(self.attempts, default=0)
 
+    @property
+    def has_annotations(self) -> bool:
+        """Whether somebody gave the run a name, a note or tags."""
+        return ANNOTATIONS in self._other
+
     def steps(self, attempt: int) -> list[int]:
         """The steps of an attempt's complete checkpoints, in order."""
         names = self._by_attempt.get(attempt, ())
@@ -94,7 +100,9 @@ class Listing:
     def records(self) -> dict[str, str]:
         """The keys of the small files, by name: of each the one in the newest attempt that has it."""
         found: dict[str, str] = {
-            name: f"{self.prefix}{name}" for name in ("run.json", "vocabulary.json") if name in self._other
+            name: f"{self.prefix}{name}"
+            for name in ("run.json", "vocabulary.json", ANNOTATIONS)
+            if name in self._other
         }
         for number in self.attempts:
             for name in self._by_attempt[number]:

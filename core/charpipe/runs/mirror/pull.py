@@ -6,11 +6,13 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from charpipe.errors import RunError, StoreAccessError, StoreError, StoreUnreachableError
 from charpipe.events import Listener, Notice
+from charpipe.runs.annotations import FILE as ANNOTATIONS
 from charpipe.runs.folder import Run, step_of
 from charpipe.runs.mirror.layout import Listing, StoredCheckpoint, is_plain_name
 from charpipe.store.atomic import publish_folder, write_text
@@ -53,6 +55,17 @@ def pull_records(backend: Backend, listing: Listing, folder: Path) -> Run:
             ) from error
         write_text(folder / name, text)
     return run
+
+
+def pull_annotations(backend: Backend, run: str, folder: Path) -> None:
+    """Write the name, note and tags that the store has of a run into its folder, where they differ."""
+    stored = backend.read(f"runs/{run}/{ANNOTATIONS}")
+    if stored is None:
+        return
+    with suppress(OSError):
+        if (folder / ANNOTATIONS).read_bytes() == stored.data:
+            return
+    write_text(folder / ANNOTATIONS, stored.data.decode("utf-8", "replace"))
 
 
 def pull_checkpoint(backend: Backend, stored: StoredCheckpoint, folder: Path) -> Path:

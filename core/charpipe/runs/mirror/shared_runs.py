@@ -12,10 +12,12 @@ from typing import Any, TypeVar
 
 from charpipe.errors import RunError
 from charpipe.events import Listener
+from charpipe.runs.annotations import FILE as ANNOTATIONS
 from charpipe.runs.folder import Run
+from charpipe.runs.mirror.deletion import delete_from_store
 from charpipe.runs.mirror.layout import Listing, is_plain_name, lease_name, read_json
 from charpipe.runs.mirror.ownership import Owner, is_ahead
-from charpipe.runs.mirror.pull import drop_others, pull_records, pull_step
+from charpipe.runs.mirror.pull import drop_others, pull_annotations, pull_records, pull_step
 from charpipe.runs.mirror.uploader import Uploader
 from charpipe.runs.shared_record import SharedRecord, read_record
 from charpipe.store.backends.backend import Backend
@@ -114,6 +116,19 @@ class SharedRuns:
         if record is not None and record.mine:
             record.model_copy(update={"complete": False}).write(run.folder)
 
+    def push_annotations(self, run: Run) -> None:
+        """Write the name, note and tags of a run, if the store has the run. Who writes last wins."""
+
+        def push() -> None:
+            if Listing(self.backend, run.name).exists:
+                self.backend.upload(f"runs/{run.name}/{ANNOTATIONS}", run.folder / ANNOTATIONS)
+
+        self.guarded(push, None)
+
+    def delete(self, run: Run, *, dry_run: bool = False) -> int:
+        """Delete a run; returns the bytes freed. See `charpipe.runs.mirror.deletion`."""
+        return delete_from_store(self.store, run, dry_run=dry_run)
+
     def is_taken(self, name: str) -> bool:
         """Whether a run of this name is in the store."""
         return self.guarded(lambda: self.backend.read(f"index/runs/{name}.json") is not None, False)
@@ -137,6 +152,8 @@ class SharedRuns:
         run = Run(self.workspace.runs / name)
         listing, known = Listing(self.backend, name), self._record(run.folder)
         is_here = (run.folder / "run.json").is_file()
+        if listing.has_annotations and is_here and known is not None:
+            pull_annotations(self.backend, name, run.folder)
         if (
             not listing.exists
             or (known is not None and is_ahead(listing, known))

@@ -1,0 +1,162 @@
+"""Add a corpus to the project file: its text is read first, and what was found in it is returned."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charpipe.config.files import SCHEME
+from charpipe.config.load import BUILT_IN, Resolved, load_config
+from charpipe.config.names import check_name
+from charpipe.config.plugin_folders import open_plugins
+from charpipe.corpus.selection import Selection
+from charpipe.errors import CorpusError, UsageError
+from charpipe.events import Listener
+from charpipe.projects.contents import Contents, read_contents
+from charpipe.projects.estimate import Estimate, estimate_training
+from charpipe.projects.project_file import add_table, project_file_here
+from charpipe.stages import Context, Stop, ingest, learn_vocabulary
+from charpipe.stages.objects import Made
+from charpipe.stages.stage import ignore
+from charpipe.store.paths import existing, printable
+from charpipe.store.secrets import SecretInUrlError, redact, refuse_secret
+from charpipe.tracking.relocation import relocate
+from charpipe.workspace import find_workspace
+
+
+@dataclass(frozen=True)
+class AddedCorpus:
+    """A corpus as it stands in the project file, what was found in its text, and how fast a training reads it."""
+
+    name: str
+    file: Path
+    sources: tuple[str, ...]
+    include: tuple[str, ...]
+    contents: Contents
+    estimate: Estimate
+
+
+def add_corpus(
+    name: str,
+    source: str,
+    include: Sequence[str] = (),
+    *,
+    listen: Listener = ignore,
+    stop: Stop | None = None,
+) -> AddedCorpus:
+    """Read the text at `source` (a path, a glob or a URL), and add it to the project file as the corpus `name`.
+
+    The file is edited last: if the text cannot be read it stays as it is. Raises UsageError for a name that cannot be
+    one or is taken, for a pattern of `include` that matches nothing, and for a URL with a password; CorpusError if
+    there is no text.
+    """
+    name, file = check_name(name, "corpus"), project_file_here()
+    _check_free(load_config(), name, file)
+    table: dict[str, Any] = {"sources": [_source(source, file.parent)]}
+    if include:
+        table["include"] = _patterns(include)
+    resolved = load_config(settings={"corpora": {name: _absolute(table, file.parent)}})
+    context = Context(
+        find_workspace(file), resolved, open_plugins(resolved), emit=listen, stop=stop or Stop()
+    )
+    relocate(context.workspace.root / "mlflow")
+    documents = _ingest(context, name, table.get("include", ()))
+    vocabulary = learn_vocabulary(context, name, documents)
+    contents = read_contents(context.path(documents), documents.facts, vocabulary.facts)
+    estimate = estimate_training(context, name, contents.characters, vocabulary)
+    add_table(file, "corpora", name, table, context.workspace)
+    return AddedCorpus(
+        name, file, tuple(table["sources"]), tuple(table.get("include", ())), contents, estimate
+    )
+
+
+def _check_free(resolved: Resolved, name: str, file: Path) -> None:
+    if name in resolved.config.corpora:
+        built_in = resolved.origins.get(f"corpora.{name}.sources") == BUILT_IN
+        where = "comes with charpipe" if built_in else f"is in {file} already"
+        raise UsageError(
+            f"a corpus {name!r} {where}; nothing was changed; choose another name, or to look at it type: "
+            f"charpipe corpora show {name}"
+        )
+
+
+def _source(source: str, folder: Path) -> str:
+    """The source as it stands in the project file: a path inside the project is relative to its folder."""
+    if not source.strip():
+        raise UsageError("the corpus has no text; give a path or a URL: charpipe corpora add NAME PATH")
+    try:
+        refuse_secret(source)
+    except SecretInUrlError as error:
+        raise UsageError(f"{error}; nothing was changed") from None
+    path = existing(source) or existing(os.path.expanduser(source))  # noqa: PTH111  an unknown user stays as written
+    if path is None and SCHEME.match(source):
+        return source
+    if path is None and not glob.has_magic(source):
+        raise UsageError(
+            f"there is no file or folder {printable(redact(source))!r}; nothing was changed; give a path, or a URL "
+            "that begins with https://"
+        )
+    whole = os.path.abspath(path or os.path.expanduser(source))  # noqa: PTH100, PTH111  takes .. away without following links
+    inside = Path(whole).is_relative_to(folder)
+    shown = printable(str(Path(whole).relative_to(folder)) if inside else whole)
+    return f"./{shown}" if SCHEME.match(shown) else shown
+
+
+def _absolute(table: dict[str, Any], folder: Path) -> dict[str, Any]:
+    sources = [one if SCHEME.match(one) else str(folder / one) for one in table["sources"]]
+    return {**table, "sources": sources}
+
+
+def _patterns(include: Sequence[str]) -> list[str]:
+    for number, pattern in enumerate(include):
+        if not pattern.strip():
+            raise UsageError("a pattern of --include is empty; nothing was changed; give one such as '*.txt'")
+        if pattern in include[:number]:
+            raise UsageError(f"the pattern {pattern!r} is given twice; nothing was changed; give it once")
+    return list(include)
+
+
+def _ingest(context: Context, name: str, include: Sequence[str]) -> Made:
+    """Read the corpus. Raises UsageError if one of the patterns matches no file."""
+    try:
+        documents = ingest(context, name)
+    except CorpusError as error:
+        if include and "no text: 0 files" in str(error):
+            raise UsageError(f"{_unmatched(include)} there; nothing was changed") from error
+        raise
+    if len(include) > 1:
+        waiting = _without_match(context.path(documents), include)
+        if waiting:
+            raise UsageError(f"{_unmatched(waiting)} there; nothing was changed; leave it out")
+    return documents
+
+
+def _unmatched(patterns: Sequence[str]) -> str:
+    listed = ", ".join(map(repr, patterns))
+    one = len(patterns) == 1
+    return f"the pattern{'' if one else 's'} {listed} {'matches' if one else 'match'} no file"
+
+
+def _without_match(folder: Path, include: Iterable[str]) -> list[str]:
+    """The patterns that match neither a document nor a rejected file."""
+    from charpipe.corpus.documents import read_batches
+    from charpipe.corpus.file_lists import read_rejected
+
+    waiting = {pattern: Selection([pattern]) for pattern in include}
+
+    def seen(path: str) -> None:
+        for pattern in [one for one, selection in waiting.items() if selection.selects(path)]:
+            del waiting[pattern]
+
+    for batch in read_batches(folder, ["path"]):
+        for path in batch.column("path").to_pylist():
+            seen(path)
+        if not waiting:
+            return []
+    for path, _ in read_rejected(folder):
+        seen(path)
+    return list(waiting)

@@ -1,0 +1,182 @@
+"""`charpipe corpora add`: the project file, what is said of the text, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import charpipe
+from charpipe.cli import main
+from charpipe.cli.corpora_add import lines
+from charpipe.config import load_config
+from charpipe.errors import CharpipeError, UsageError
+from charpipe.projects.project_file import add_table
+from charpipe.workspace import find_workspace
+
+SMALL = "[architectures.lstm]\nhidden_size = 4\n"
+BEFORE = f"""# my project
+{SMALL}
+[train]   # short
+steps = 7
+# the end
+"""
+
+
+@pytest.fixture
+def texts(project: Path) -> Path:
+    (project / "pipelines.toml").write_text(BEFORE)
+    folder = project / "texts"
+    folder.mkdir()
+    (folder / "a.txt").write_text("first line\n\nsecond line of this text\n" * 40)
+    (folder / "b.md").write_bytes("“It’s late.”\n".encode("cp1252") * 50)
+    (folder / "c.pdf").write_bytes(b"%PDF-1.4")
+    return project
+
+
+def test_the_file_is_extended_and_its_comments_stay(texts: Path) -> None:
+    charpipe.add_corpus("mine", "texts")
+    file = (texts / "pipelines.toml").read_text()
+    assert file.startswith(BEFORE)
+    assert tomllib.loads(file)["corpora"] == {"mine": {"sources": ["texts"]}}
+
+
+def test_what_the_text_holds_is_returned(texts: Path) -> None:
+    added = charpipe.add_corpus("mine", "texts")
+    contents = added.contents
+    assert (contents.documents, contents.rejections) == (2, 1)
+    assert contents.bytes == sum((texts / "texts" / name).stat().st_size for name in ("a.txt", "b.md"))
+    assert contents.encodings == {"utf-8": 1, "windows-1252": 1}
+    assert contents.first_lines == ("first line", "second line of this text", "first line")
+    assert contents.rejected[0][0] == "c.pdf"
+    assert contents.notes == ("b.md: read as windows-1252",)
+
+
+def test_the_estimate_is_measured_with_the_settings(texts: Path) -> None:
+    estimate = charpipe.add_corpus("mine", "texts").estimate
+    assert estimate.model == "lstm 1x4"
+    assert estimate.reason is None
+    assert estimate.updates >= 3
+    assert estimate.training_seconds == pytest.approx(7 * 32 * 64 / estimate.characters_per_second)
+    assert estimate.passes == pytest.approx(estimate.training_seconds / estimate.pass_seconds)
+
+
+def test_a_text_too_short_to_train_on_has_no_estimate(texts: Path) -> None:
+    (texts / "one.txt").write_text("a")
+    estimate = charpipe.add_corpus("one", "one.txt").estimate
+    assert estimate.reason is not None
+    assert "less than two characters" in estimate.reason
+
+
+def test_the_lines_fit_a_terminal(texts: Path) -> None:
+    shown = list(lines(charpipe.add_corpus("mine", "texts"), 80))
+    assert max(map(len, shown[1:-1])) <= 80
+    assert any(line.startswith("  encoding     utf-8 (1), windows-1252 (1)") for line in shown)
+    assert any("c.pdf: a PDF document" in line for line in shown)
+
+
+def test_the_command_prints_json(texts: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["corpora", "add", "mine", "texts", "--include", "*.txt", "--json"]) == 0
+    shown = json.loads(capfd.readouterr().out)
+    assert (shown["name"], shown["include"]) == ("mine", ["*.txt"])
+    assert shown["contents"]["documents"] == 1
+
+
+def test_the_corpus_can_be_named_afterwards(texts: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    charpipe.add_corpus("mine", "texts", ["*.txt"])
+    assert main(["corpora", "show", "mine"]) == 0
+    assert "here    " in capfd.readouterr().out
+    assert load_config().config.corpora["mine"].include == ["*.txt"]
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "include", "said"),
+    [
+        ("a.b", "texts", [], "cannot be the name of a corpus"),
+        ("", "texts", [], "has no name"),
+        ("a/b", "texts", [], "for example a_b"),
+        ("x" * 61, "texts", [], "at most 60 characters"),
+        ("name:x", "texts", [], "cannot be the name"),
+        ("hello", "texts", [], "comes with charpipe"),
+        ("mine", "nowhere", [], "there is no file or folder 'nowhere'"),
+        ("mine", "", [], "has no text"),
+        ("mine", "https://me:secret@host/a.txt", [], "holds a user name or password"),
+        ("mine", "texts", ["*.c"], "the pattern '*.c' matches no file"),
+        ("mine", "texts", ["*.txt", "*.c"], "the pattern '*.c' matches no file"),
+        ("mine", "texts", ["*.c", "*.h"], "the patterns '*.c', '*.h' match no file"),
+        ("mine", "texts", ["*.txt", "*.txt"], "given twice"),
+        ("mine", "texts", [" "], "is empty"),
+        ("mine", "texts/*.c", [], "is not available"),
+        ("mine", "texts/c.pdf", [], "holds no text that can be read"),
+    ],
+)
+def test_what_is_refused_leaves_the_file_as_it_was(
+    texts: Path, name: str, source: str, include: list[str], said: str
+) -> None:
+    with pytest.raises(CharpipeError) as caught:
+        charpipe.add_corpus(name, source, include)
+    assert said in str(caught.value)
+    assert "secret@" not in str(caught.value)
+    assert (texts / "pipelines.toml").read_text() == BEFORE
+
+
+def test_a_taken_name_is_refused(texts: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    charpipe.add_corpus("mine", "texts")
+    before = (texts / "pipelines.toml").read_text()
+    assert main(["corpora", "add", "mine", "texts"]) == 2
+    assert "already; nothing was changed" in capfd.readouterr().err
+    assert (texts / "pipelines.toml").read_text() == before
+
+
+def test_without_a_project_it_says_what_to_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["corpora", "add", "mine", "texts"]) == 2
+    assert "type: charpipe init" in capfd.readouterr().err
+
+
+def test_a_path_is_kept_as_seen_from_the_project(texts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (texts / "texts" / "a:b.txt").write_text("text with a colon in its name\n" * 9)
+    monkeypatch.chdir(texts / "texts")
+    charpipe.add_corpus("one", "a.txt")
+    charpipe.add_corpus("colon", "./a:b.txt")
+    charpipe.add_corpus("all", "*.txt")
+    monkeypatch.chdir(texts)
+    corpora = tomllib.loads((texts / "pipelines.toml").read_text())["corpora"]
+    assert corpora["one"] == {"sources": ["texts/a.txt"]}
+    assert corpora["colon"] == {"sources": ["texts/a:b.txt"]}
+    assert corpora["all"] == {"sources": ["texts/*.txt"]}
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "",
+        "x = 1",
+        '[corpora.old]\nsources = ["a"]\n# end\n\n[train]\nsteps = 1\n',
+        '# note\ncorpora = {old = {sources = ["a"]}}\n',
+        '# note\ncorpora.old.sources = ["a"]\n[train]\nsteps = 1\n',
+        "# windows\r\n[train]\r\nsteps = 1\r\n",
+    ],
+)
+def test_any_form_of_the_file_is_edited(project: Path, before: str) -> None:
+    file = project / "pipelines.toml"
+    file.write_bytes(before.encode())
+    add_table(file, "corpora", "größe", {"sources": ['a "b"']}, find_workspace(file))
+    after = file.read_bytes().decode()
+    wanted = tomllib.loads(before)
+    wanted.setdefault("corpora", {})["größe"] = {"sources": ['a "b"']}
+    assert tomllib.loads(after) == wanted
+    assert all(line in after for line in before.splitlines() if line.startswith("#"))
+    assert ("\r\n" in before) == ("\r\n" in after)
+    assert "\n" not in after.replace("\r\n", "") or "\r\n" not in before
+
+
+def test_a_table_that_is_there_is_refused(project: Path) -> None:
+    file = project / "pipelines.toml"
+    file.write_text('[corpora.old]\nsources = ["a"]\n')
+    with pytest.raises(UsageError, match=r"has a table corpora\.old already"):
+        add_table(file, "corpora", "old", {"sources": ["b"]}, find_workspace(file))
