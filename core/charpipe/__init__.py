@@ -17,6 +17,7 @@ from charpipe.lazy import EarlierModules, names
 if TYPE_CHECKING:
     from charpipe.api.compare import compare
     from charpipe.api.doctor import doctor
+    from charpipe.api.export import export
     from charpipe.api.inspect import Inspection, inspect
     from charpipe.api.load import load
     from charpipe.api.report import report
@@ -47,6 +48,7 @@ __getattr__ = names(
         "Trained": "api.results",
         "compare": "api.compare",
         "doctor": "api.doctor",
+        "export": "api.export",
         "inspect": "api.inspect",
         "load": "api.load",
         "report": "api.report",
@@ -66,6 +68,7 @@ __all__ = [
     "Trained",
     "compare",
     "doctor",
+    "export",
     "inspect",
     "load",
     "report",

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from charpipe.cli.arguments import Checkpoint, Device, JsonObject, RunName, Set, Strict
+from charpipe.cli.arguments import Checkpoint, Device, JsonObject, ModelName, Set, Strict
 from charpipe.cli.environment import open_registry, open_runs, open_workspace, settings
 from charpipe.cli.model_input import find_model, read_text, skipped_json
 from charpipe.cli.output import print_json, print_pairs
@@ -17,7 +17,7 @@ from charpipe.store.paths import printable
 
 
 def evaluate(
-    run: RunName = "last",
+    run: ModelName = "last",
     file: Annotated[
         str | None,
         typer.Argument(
