@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -54,14 +55,15 @@ def export(
         return
     typer.echo(for_output(f"{done.form:<8}{done.path}"))
     if done.address:
-        typer.echo(f"{'hub':<8}{done.address}")
-    for line in NEXT[done.form]:
-        typer.echo(for_output(line.format(path=done.path, cost=done.cost)))
+        typer.echo(for_output(f"{'hub':<8}{done.address}"))
+    if done.cost is not None:
+        typer.echo(
+            f"        8-bit weights cost {done.cost:.4f} bits per character, on text that the model wrote"
+        )
+    if done.form == "folder":
+        typer.echo(for_output(f"\n  charpipe sample {quote(_as_path(done.path))}"))
 
 
-NEXT = {
-    "folder": ("\n  charpipe sample {path}",),
-    "html": ("8-bit weights cost {cost:.4f} bits per character, on text that the model wrote",),
-    "onnx": (),
-}
-"""What is told after each form."""
+def _as_path(place: Path) -> str:
+    """What names the folder and no run: with a slash in it."""
+    return str(place) if "/" in str(place) else f"./{place}"

@@ -88,10 +88,11 @@ def _corpus(facts: Facts) -> str:
 
 
 def _loading(facts: Facts) -> str:
-    return """## How to load it
+    needed = f" and its plugin `{facts.plugin}`" if facts.plugin else ""
+    return f"""## How to load it
 
 `model.safetensors` has the weights, `config.json` the architecture, `vocabulary.json` the tokens. Loading them executes
-no code from this folder.
+no code from this folder. It needs charpipe{needed}.
 
 ```python
 import charpipe

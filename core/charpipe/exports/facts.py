@@ -30,6 +30,8 @@ class Facts(BaseModel):
     title: str
     parameters: int
     vocabulary_size: int
+    plugin: str = ""
+    """The module and version of the plugin with the architecture."""
     corpus: str = ""
     summary: str = ""
     license: str = ""
@@ -49,6 +51,7 @@ def facts_of(loaded: Loaded, run: Run | None, resolved: Resolved, which: str = "
         title=model.title,
         parameters=model.parameters,
         vocabulary_size=model.vocabulary_size,
+        plugin=" ".join(model.plugin[key] for key in ("module", "version") if key in model.plugin),
         charpipe=version("charpipe"),
     )
     if run is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from importlib.util import find_spec
 from pathlib import Path
 
 from charpipe.errors import CharpipeError, UsageError, one_line
@@ -17,11 +16,13 @@ def check_hub(repository: str) -> None:
     """Raise UsageError if the name is no repository's, or `huggingface_hub` is missing: before anything is written."""
     if not NAME.fullmatch(repository):
         raise UsageError(f"{repository!r} is no repository of the Hub; give OWNER/NAME")
-    if find_spec("huggingface_hub") is None:
+    try:
+        import huggingface_hub  # noqa: F401
+    except ImportError as error:
         raise UsageError(
             "--push needs huggingface_hub, which is not installed; nothing was written; "
             "type: pip install huggingface_hub"
-        )
+        ) from error
 
 
 def push(folder: Path, repository: str, facts: Facts) -> str:

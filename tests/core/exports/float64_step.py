@@ -1,4 +1,5 @@
-"""The step of a network in float64, by numpy, from the trace of its cell: what the page's script is compared with."""
+"""The step of a network with 8-bit weights in float64, by numpy, from the trace of its cell: what the page's script is
+compared with."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from charpipe.cells import Expression
 from charpipe.cells.traversal import evaluate
+from charpipe.exports.quantised import Matrix
 from charpipe.kernels.modules import NetworkModules
 
 OPERATIONS = {
@@ -74,6 +76,10 @@ class Float64Step:
 
 
 def double(values: Any) -> Any:
+    """The numbers that the page has, in float64: of a matrix those that its 8 bits stand for."""
+    if values.ndim == 2:
+        matrix = Matrix.of(values)
+        return matrix.numbers.astype(np.float64) * matrix.scale.astype(np.float64)[:, None]
     return values.detach().double().numpy()
 
 

@@ -54,7 +54,7 @@ def coarse(loaded: Loaded) -> Any:
 
 def assert_exact(page: Any, loaded: Loaded) -> None:
     """The page's logits are those of a float64 step with the same 8-bit weights."""
-    step = Float64Step(modules_of(coarse(loaded)))
+    step = Float64Step(modules_of(loaded.model.network))
     found = np.array(page.evaluate(READ, IDS))
     np.testing.assert_allclose(found, [step.read(token) for token in IDS], atol=EXACT, rtol=EXACT)
 
@@ -117,7 +117,7 @@ def test_a_page_draws_as_the_same_numbers_in_python(
 ) -> None:
     loaded = loaded_of("gru")
     page = open_page(writing_page(loaded, FACTS).html)
-    step, random, text = Float64Step(modules_of(coarse(loaded))), Mulberry32(seed), prompt
+    step, random, text = Float64Step(modules_of(loaded.model.network)), Mulberry32(seed), prompt
     for token in loaded.encoding.encode(prompt or "\n").tolist():
         logits = step.read(token)
     for _ in range(300):
