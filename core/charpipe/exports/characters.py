@@ -10,10 +10,8 @@ from charpipe.plugin import Encoding
 
 NO_CHARACTER = 0xFF
 """A byte that is in no character's UTF-8; there are several, and they read the same."""
-PROBES = [
-    chr(n) for n in (*range(0x80), *range(0x80, 0x800, 7), *range(0x800, 0x8C0), *range(0xE000, 0x10000, 97))
-]
-PROBES += [chr(n) for n in range(0x10000, 0x110000, 0x1FC1)]
+POINTS = (range(0x80), range(0x80, 0x800, 7), range(0x800, 0xD800, 97), range(0xE000, 0x110000, 0x1FC1))
+PROBES = [chr(point) for points in POINTS for point in points]
 """Characters whose UTF-8 has every byte there is in UTF-8."""
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
-from charpipe.evaluation import score_text
+import torch
+from torch.nn.functional import log_softmax
+
 from charpipe.exports.characters import characters
 from charpipe.exports.facts import Facts
 from charpipe.exports.javascript import cell_function
@@ -54,16 +57,22 @@ def writing_page(loaded: Loaded, facts: Facts) -> WritingPage:
     return WritingPage(html, cost)
 
 
+@torch.no_grad()
 def quantisation_cost(loaded: Loaded) -> float:
-    """The additional bits per character of the 8-bit weights, on text that the model itself writes: an estimate of the
-    Kullback-Leibler divergence of the two."""
+    """The bits per character that 8-bit weights cost: the Kullback-Leibler divergence of their predictions from the
+    model's own, over a text that the model writes."""
     assert isinstance(loaded.model, Model)
-    network, encoding = loaded.model.network, loaded.encoding
-    exact = NetworkPredictor(network, loaded.model.vocabulary_size)
-    coarse = NetworkPredictor(quantised_network(network), loaded.model.vocabulary_size)
-    text = sample(exact, encoding, SampleConfig(length=MEASURED, temperature=1.0, seed=1), {})
-    bits = [score_text(each, encoding, text, full=True).bits_per_char or 0.0 for each in (exact, coarse)]
-    return bits[1] - bits[0]
+    exact, encoding = loaded.model.network.eval(), loaded.encoding
+    predictor = NetworkPredictor(exact, loaded.model.vocabulary_size)
+    text = sample(predictor, encoding, SampleConfig(length=MEASURED, temperature=1.0, seed=1), {})
+    ids = torch.from_numpy(encoding.encode(text).astype("int64"))[:, None]
+    coarse = quantised_network(exact).eval()
+    own, other = (
+        log_softmax(network(ids, network.initial_state(1))[0].double(), -1)  # type: ignore[operator]
+        for network in (exact, coarse)
+    )
+    divergence = (own.exp() * (own - other).nan_to_num()).sum(-1)
+    return float(divergence.sum()) / math.log(2) / max(1, len(text))
 
 
 def _data(

@@ -19,7 +19,7 @@ from charpipe.exports.hub import check_hub, push
 
 from exported_models import FACTS, loaded_of  # isort: skip
 
-huggingface_hub = pytest.importorskip("huggingface_hub")
+constants = pytest.importorskip("huggingface_hub.constants")
 
 
 class Hub(ThreadingHTTPServer):
@@ -79,7 +79,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     server = Hub()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", server.url)
+    monkeypatch.setattr(constants, "ENDPOINT", server.url)
     monkeypatch.setenv("HF_TOKEN", "hf_test")
     yield server
     server.shutdown()
@@ -98,7 +98,8 @@ def folder(tmp_path: Path) -> Path:
 def test_a_push_uploads_the_four_files_to_a_private_repository(hub: Hub, folder: Path) -> None:
     assert push(folder, "me/model", FACTS) == f"{hub.url}/me/model"
     (created,) = [lines[0] for path, lines in hub.asked if path == "/api/repos/create"]
-    assert (created["name"], created["organization"], created["private"]) == ("model", "me", True)
+    assert (created["name"], created["organization"]) == ("model", "me")
+    assert created.get("private") is True or created.get("visibility") == "private"
     assert hub.files.keys() == {"README.md", "config.json", "model.safetensors", "vocabulary.json"}
     for name, content in hub.files.items():
         assert content == (folder / name).read_bytes()
@@ -117,7 +118,7 @@ def test_a_refusal_is_one_sentence_and_the_folder_is_kept(
 def test_a_hub_that_does_not_answer_is_one_sentence(
     hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(CharpipeError, match="the Hub cannot be reached"):
         push(folder, "me/model", FACTS)
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 
 from charpipe.cells import Cell
 from charpipe.errors import UsageError
-from charpipe.exports.page import writing_page
+from charpipe.exports.page import quantisation_cost, writing_page
 from charpipe.exports.quantised import Matrix, quantised_network
 from charpipe.generation import SampleConfig, sample
 from charpipe.models import NetworkPredictor
@@ -30,8 +30,8 @@ from float64_step import Float64Step, Mulberry32, draw  # isort: skip
 
 EXACT = 1e-9
 """Both sides are float64; only the order of sums, and the last bit of exp and tanh, differ."""
-LOGITS = 0.1
-"""Of a logit, what 8-bit weights may change in the networks of these tests, whose logits have a spread of about 1."""
+COARSE = 0.05
+"""What 8-bit weights may change of the logits, root mean square, as a part of their standard deviation."""
 READ = "ids => { model.reset(); return ids.map(id => [...model.read(id)]); }"
 WRITE = """([prompt, seed, temperature, count]) => {
     const writer = startWriting(prompt, seed);
@@ -80,9 +80,8 @@ def test_a_page_steps_exactly_with_its_weights(
     for token in IDS:
         one, state = ours.step(torch.tensor([token]), state)
         logits.append(one[0].numpy())
-    assert np.std(logits) > 0.5
-    difference = np.abs(np.array(page.evaluate(READ, IDS)) - logits)
-    assert difference.max() > 0 and np.sqrt((difference**2).mean()) < LOGITS
+    difference = np.array(page.evaluate(READ, IDS)) - logits
+    assert 0.001 < np.sqrt((difference**2).mean()) / np.std(logits) < COARSE
 
 
 @pytest.mark.parametrize("name", sorted(set(CELLS) - {"NanInPadding"}))
@@ -102,7 +101,7 @@ def test_pages_of_any_cells_step_exactly(open_page: Any) -> None:
 
 
 def test_a_page_writes_the_greedy_sample_of_its_weights(open_page: Any) -> None:
-    loaded = loaded_of("lstm", std=0.8, layers=2)
+    loaded = loaded_of("rnn", std=1.0, layers=2)
     page = open_page(writing_page(loaded, FACTS).html)
     ours = NetworkPredictor(coarse(loaded), 7)
     for prompt in ("", "abc"):
@@ -221,13 +220,13 @@ def test_names_are_text_and_no_markup(open_page: Any) -> None:
 
 
 def test_the_cost_of_the_weights_is_measured() -> None:
-    assert 0 <= writing_page(loaded_of("lstm"), FACTS).cost < 0.01
-    wild = loaded_of("lstm")
+    loaded = loaded_of("lstm")
+    assert 0 < quantisation_cost(loaded) < 0.001
     with torch.no_grad():  # one weight of each row leaves few steps to the others
-        for values in wild.model.network.parameters():  # type: ignore[union-attr]
+        for values in loaded.model.network.parameters():  # type: ignore[union-attr]
             if values.ndim == 2:
                 values[:, 0] = 30
-    assert writing_page(wild, FACTS).cost > 0.0005
+    assert quantisation_cost(loaded) > 0.01
 
 
 def test_a_matrix_in_8_bits_is_within_half_a_step() -> None:
