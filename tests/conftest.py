@@ -19,6 +19,7 @@ from charpipe.events import Event
 from charpipe.plugins.registry import Registry
 from charpipe.stages import Context
 from charpipe.workspace import Workspace
+from charpipe_pipelines.server import managed_server
 from databases import make_prefect, once
 from object_storage_server import CREDENTIALS, ObjectStorageServer, find_server
 
@@ -48,13 +49,16 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder with a space and an umlaut in its name, which is the working directory."""
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder with a space and an umlaut in its name, which is the working directory. A Prefect server that a
+    command has started there is stopped: idle, it keeps a processor busy for a twentieth of the time."""
     folder = tmp_path / "mein Prüfstand"
     folder.mkdir()
     monkeypatch.chdir(folder)
     (folder / "pipelines.toml").write_text("")
-    return folder
+    yield folder
+    if (folder / ".charpipe" / "prefect").is_dir():
+        managed_server(Workspace(folder / ".charpipe")).stop()
 
 
 class Heard(list[Event]):

@@ -5,7 +5,6 @@ from __future__ import annotations
 NOT_RUN = {
     "make run": "fetches the kernel's source, and installs charpipe into a virtual environment",
     "make test": "runs this test",
-    "make test-cluster": "runs tests that take long",
     "python3 -m venv .venv": "makes an environment with charpipe in it, as .ci/run does",
     ".venv/bin/pip install": "installs charpipe, as .ci/run does",
     "source .venv/bin/activate": "the environment that make run makes",

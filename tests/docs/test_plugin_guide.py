@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,6 +27,7 @@ from charpipe.tracking import TrackingConfig, locate
 from charpipe.tracking.client import connect
 from charpipe.tracking.experiments import find_run as find_tracked
 from charpipe.tracking.sync import sync
+from charpipe.workspace import Workspace
 
 GUIDE = Path(__file__).parents[2] / "docs" / "plugins.md"
 
@@ -86,8 +87,14 @@ def test_the_cells_equations_are_shown(cell: Path, capsys: pytest.CaptureFixture
     ],
 )
 def test_a_broken_cell_is_one_sentence(
-    cell: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, told: str
+    cell: Path,
+    copy_prefect: Callable[[Workspace], None],
+    capsys: pytest.CaptureFixture[str],
+    old: str,
+    new: str,
+    told: str,
 ) -> None:
+    copy_prefect(open_workspace())
     path = cell / "minimal_gated.py"
     path.write_text(path.read_text().replace(old, new))
     assert (
@@ -98,8 +105,9 @@ def test_a_broken_cell_is_one_sentence(
 
 
 def test_what_cannot_be_compiled_trains_by_pytorch_and_says_why(
-    cell: Path, capsys: pytest.CaptureFixture[str]
+    cell: Path, copy_prefect: Callable[[Workspace], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    copy_prefect(open_workspace())
     path = cell / "minimal_gated.py"
     path.write_text(
         path.read_text().replace("tanh(gates.candidate)", "__import__('torch').sin(gates.candidate)")

@@ -32,9 +32,7 @@ def processor(surroundings: Surroundings) -> Iterator[Finding]:
     else:
         yield Finding("processor", "ok", f"{here.name}: {_instructions(here)}")
         precision = "bfloat16" if here.multiplies_bfloat16 and not limited_to_avx2() else "float32"
-        yield Finding(
-            "processor", "ok", f"RNN, GRU, LSTM and other cells train by the engine fast in {precision}"
-        )
+        yield Finding("processor", "ok", f"networks of cells train by the engine fast in {precision}")
     if (refusal := amx_refusal()) is not None:
         yield Finding("processor", "warning", f"{SWITCH}=1 has no effect: {refusal}", f"type: unset {SWITCH}")
     if can_compile():

@@ -35,7 +35,8 @@ def read(project: Path, text: str) -> list[Deployment]:
 def test_a_deployment_is_its_pipeline_with_options_and_settings(project: Path) -> None:
     [nightly] = read(project, GOOD)
     assert (nightly.name, nightly.pipeline.name) == ("nightly", "train-and-sample")
-    assert nightly.options == {"corpus": "mine", "arch": "gru", "from_": None, "replay": None}
+    here = {"runner": "local", "workers": 1}
+    assert nightly.options == {"corpus": "mine", "arch": "gru", "from_": None, "replay": None, **here}
     assert nightly.settings == {"train.budget": "30m"}
     assert str(nightly.config.schedule) == "0 3 * * * Europe/Berlin"
     assert (nightly.config.late, nightly.config.overlap) == ("once", "wait")

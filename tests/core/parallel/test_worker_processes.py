@@ -104,13 +104,14 @@ def test_a_stop_does_not_wait_for_calls_that_run() -> None:
 
 
 SCRIPT = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 sys.path.insert(0, {folder!r})
 from charpipe.parallel import Processes
-from test_processes import process_id, sleep
+from test_worker_processes import process_id, sleep
 with Processes(2) as processes:
     print(*set(processes.map(process_id, [{{"number": at}} for at in range(20)])), flush=True)
-    list(processes.map(sleep, [{{"seconds": 600}}] * 2))
+    list(processes.map(sleep, [{{"seconds": 3600}}] * 2))
 """
 """A script without `if __name__ == "__main__"`."""
 
@@ -133,7 +134,7 @@ def test_no_process_outlives_the_one_that_started_it(name: str, tmp_path: Path) 
         found = [int(pid) for pid in script.stdout.readline().split()]
     assert found
     script.send_signal(signal.Signals[name])
-    script.wait()
+    until(lambda: script.poll() is not None)
     until(lambda: not any(is_alive(pid) for pid in found))
 
 
