@@ -16,10 +16,11 @@ from charpipe.exports.folder import write_folder
 from charpipe.exports.hub import check_hub, push
 from charpipe.exports.network import network_of
 from charpipe.exports.targets import target
-from charpipe.models.folders import is_model_folder, is_path
+from charpipe.models.folders import is_model_folder
 from charpipe.models.loaded import Loaded
 from charpipe.runs import Run
 from charpipe.runs.library import RunLibrary
+from charpipe.runs.paths import is_path
 from charpipe.store.atomic import write_bytes
 from charpipe.tracking.models import find_model
 

@@ -12,7 +12,7 @@ from charpipe.cli.environment import open_registry, open_runs, open_workspace, s
 from charpipe.cli.model_input import find_model, read_text, skipped_json
 from charpipe.cli.output import print_json, print_pairs
 from charpipe.errors import UsageError
-from charpipe.models.folders import is_path
+from charpipe.runs.paths import is_path
 from charpipe.runs.uniform_baseline import warn_about, warn_about_text
 from charpipe.store.paths import printable
 

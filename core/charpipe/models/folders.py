@@ -8,14 +8,6 @@ from charpipe.errors import RunError, UsageError
 from charpipe.models.loaded import Loaded, load_bundle
 from charpipe.plugins.registry import Registry
 
-PREFIXES = ("best:", "champion:", "previous:")
-"""What is behind these is a corpus, whose name may be a path."""
-
-
-def is_path(wanted: str) -> bool:
-    """Whether a name is the path of a folder: it has a slash. A folder beside one is `./NAME`."""
-    return "/" in wanted and not wanted.startswith(PREFIXES)
-
 
 def is_model_folder(folder: Path) -> bool:
     """Whether there is an exported model, whole or damaged."""

@@ -8,11 +8,12 @@ from pathlib import Path
 from charpipe.champions.references import parse_reference
 from charpipe.config.settings.tracking import TrackingConfig
 from charpipe.errors import RunError, UsageError
-from charpipe.models.folders import is_model_folder, is_path, load_folder
+from charpipe.models.folders import is_model_folder, load_folder
 from charpipe.models.loaded import Loaded, load_bundle
 from charpipe.plugins.registry import Registry
 from charpipe.runs.library import RunLibrary
 from charpipe.runs.models import load_run
+from charpipe.runs.paths import is_path
 from charpipe.tracking.champion_download import download_champion
 from charpipe.tracking.download import download_model
 from charpipe.tracking.location import Location, locate
