@@ -17,6 +17,7 @@ from charpipe.lazy import EarlierModules, names
 if TYPE_CHECKING:
     from charpipe.api.compare import compare
     from charpipe.api.doctor import doctor
+    from charpipe.api.export import export
     from charpipe.api.inspect import Inspection, inspect
     from charpipe.api.load import load
     from charpipe.api.project import add_corpus, init
@@ -49,6 +50,7 @@ __getattr__ = names(
         "add_corpus": "api.project",
         "compare": "api.compare",
         "doctor": "api.doctor",
+        "export": "api.export",
         "init": "api.project",
         "inspect": "api.inspect",
         "load": "api.load",
@@ -70,6 +72,7 @@ __all__ = [
     "add_corpus",
     "compare",
     "doctor",
+    "export",
     "init",
     "inspect",
     "load",

@@ -94,6 +94,7 @@ BEFORE = {
     "housekeeping.md": ("charpipe run train-and-sample --corpus linux_src",),
     "inspecting.md": ("charpipe run train-and-sample --corpus linux_src",),
     "retraining.md": ("charpipe run retrain --corpus mine.txt",),
+    "sharing.md": ("charpipe run train-and-sample --corpus my_novel.txt",),
     "seeing.md": (
         "charpipe run train-and-sample --corpus my_novel.txt",
         "charpipe run train-and-sample --corpus my_novel.txt --arch gru",

@@ -12,7 +12,7 @@ from charpipe.tracking.models import find_model
 
 def load(run: str = "last", which: str = "best", *, device: str = "auto") -> LoadedModel:
     """Load the model of a run: `run` is its name, a unique prefix of it, an MLflow run id, `last`, `best:CORPUS` or
-    `champion:CORPUS`; `which` is the "best" or "last" checkpoint.
+    `champion:CORPUS`, or the folder of an exported model; `which` is the "best" or "last" checkpoint.
 
     Searches the workspace of the current project, then the shared store and the MLflow that its settings name.
     Raises CharpipeError.

@@ -13,6 +13,13 @@ RunName = Annotated[
         "`best:CORPUS` or `champion:CORPUS`."
     ),
 ]
+ModelName = Annotated[
+    str,
+    typer.Argument(
+        help="A run: name, unique prefix, short name or title as MLflow shows it, MLflow run id, `last`, "
+        "`best:CORPUS` or `champion:CORPUS`; or the folder of an exported model, such as `./NAME`."
+    ),
+]
 Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Any setting; may be repeated.")]
 Checkpoint = Annotated[str, typer.Option("--checkpoint", help="best or last.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]

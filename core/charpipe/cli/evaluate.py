@@ -7,17 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from charpipe.cli.arguments import Checkpoint, Device, JsonObject, RunName, Set, Strict
+from charpipe.cli.arguments import Checkpoint, Device, JsonObject, ModelName, Set, Strict
 from charpipe.cli.environment import open_registry, open_runs, open_workspace, settings
 from charpipe.cli.model_input import find_model, read_text, skipped_json
 from charpipe.cli.output import print_json, print_pairs
 from charpipe.errors import UsageError
+from charpipe.runs.paths import is_path
 from charpipe.runs.uniform_baseline import warn_about, warn_about_text
 from charpipe.store.paths import printable
 
 
 def evaluate(
-    run: RunName = "last",
+    run: ModelName = "last",
     file: Annotated[
         str | None,
         typer.Argument(
@@ -107,6 +108,8 @@ def _trained_on(run: str) -> Any:
 
 
 def _score_splits(run: str, which: str, device: str, full: bool, dynamic: bool) -> dict[str, Any]:
+    if is_path(run):
+        raise UsageError(f"an exported model has no held-out text; give a file: charpipe evaluate {run} FILE")
     from charpipe.evaluation import score
     from charpipe.runs.models import load_run
     from charpipe.stages.baselines import recorded_baselines

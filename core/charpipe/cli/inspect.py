@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from charpipe.cli.arguments import Checkpoint, Device, JsonObject, RunName, Set, Strict
+from charpipe.cli.arguments import Checkpoint, Device, JsonObject, ModelName, Set, Strict
 from charpipe.cli.browser import Open, open_page
 from charpipe.cli.environment import settings
 from charpipe.cli.output import print_json, print_table
@@ -35,7 +35,7 @@ DROPPED = ("shuffled", "chosen at", "times on", "untrained", "in/out", "score")
 
 
 def inspect(
-    run: RunName = "last",
+    run: ModelName = "last",
     file: Annotated[
         str | None,
         typer.Argument(

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from charpipe.cli.arguments import Checkpoint, Device, JsonObject, RunName, Set, Strict
+from charpipe.cli.arguments import Checkpoint, Device, JsonObject, ModelName, Set, Strict
 from charpipe.cli.defaults import with_default
 from charpipe.cli.environment import open_registry, settings
 from charpipe.cli.model_input import find_model, read_text, skipped_json
@@ -24,7 +24,7 @@ EMPTY = "the prompt is empty; leave it out, and the model starts as after a line
 
 
 def sample(
-    run: RunName = "last",
+    run: ModelName = "last",
     prompt: Annotated[
         str | None,
         typer.Option(help=with_default("Text that the model reads first.", SampleConfig, "prompt")),

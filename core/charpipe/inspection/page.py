@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +16,7 @@ from charpipe.inspection.search import MARGIN, MIN_SCORE, Finding, Search, metri
 from charpipe.inspection.segments import RUN_UP
 from charpipe.inspection.signals import SIGNALS, measure
 from charpipe.inspection.units import Unit
-from charpipe.pages import render
+from charpipe.pages import embeddable, render
 
 IMPOSSIBLE = -1
 """Represents infinitely many bits, which JSON cannot express."""
@@ -60,7 +59,7 @@ def page(
         run_up=RUN_UP,
         least=(1 + MIN_SCORE) / 2,
         margin=MARGIN / 2,
-        data=_embeddable(_data(reading, labels, packed)),
+        data=embeddable(_data(reading, labels, packed)),
         units=packed.data,
     )
 
@@ -147,9 +146,3 @@ def _row(finding: Finding, reading: Reading) -> dict[str, Any]:
 def _column(unit: Unit, reading: Reading) -> int:
     group = next(g for g in reading.groups if (g.tensor, g.layer) == (unit.tensor, unit.layer))
     return group.first + unit.number
-
-
-def _embeddable(value: Any) -> str:
-    """ASCII JSON that no HTML parser can mistake for markup."""
-    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

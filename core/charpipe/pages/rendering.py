@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from typing import Any
 
@@ -14,6 +15,12 @@ def render(template: str, **context: Any) -> str:
     Templates extend `base.html`, whose blocks are `title`, `style` (more CSS) and `content`.
     """
     return _environment().get_template(template).render(**context)
+
+
+def embeddable(value: Any) -> str:
+    """ASCII JSON for a script of a page, which no HTML parser can mistake for markup."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 @cache

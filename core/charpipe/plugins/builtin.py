@@ -47,6 +47,9 @@ def charpipe_commands() -> Iterable[Command]:
     yield Command("evaluate", "Score a trained model on text.", "charpipe.cli.evaluate:evaluate")
     yield Command("inspect", "Show what the units of a model detect.", "charpipe.cli.inspect:inspect")
     yield Command("report", "Write a run's report.", "charpipe.cli.report:report")
+    yield Command(
+        "export", "A trained model for others: folder, web page or ONNX.", "charpipe.cli.export:export"
+    )
     yield Command("gc", "Remove files that nothing refers to.", "charpipe.cli.gc:gc")
     yield Command(
         "models", "The champion of each corpus, and its earlier versions.", "charpipe.cli.models:app"

@@ -14,14 +14,19 @@ from charpipe.errors import StoreError
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 with `write_bytes`."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Atomically replace the content of `path` and sync it to disk. Raises StoreError naming the path."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            with os.fdopen(handle, "wb") as file:
                 os.fchmod(file.fileno(), _mode(path))
-                file.write(text)
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             Path(temporary).replace(path)

@@ -1,4 +1,5 @@
-"""Find trained models by name: in this workspace's runs and champions, or in MLflow, given only its tracking URI."""
+"""Find trained models by name: in this workspace's runs and champions, in MLflow, given only its tracking URI, or in a
+folder that a model was exported to."""
 
 from __future__ import annotations
 
@@ -7,10 +8,12 @@ from pathlib import Path
 from charpipe.champions.references import parse_reference
 from charpipe.config.settings.tracking import TrackingConfig
 from charpipe.errors import RunError, UsageError
+from charpipe.models.folders import is_model_folder, load_folder
 from charpipe.models.loaded import Loaded, load_bundle
 from charpipe.plugins.registry import Registry
 from charpipe.runs.library import RunLibrary
 from charpipe.runs.models import load_run
+from charpipe.runs.paths import is_path
 from charpipe.tracking.champion_download import download_champion
 from charpipe.tracking.download import download_model
 from charpipe.tracking.location import Location, locate
@@ -26,16 +29,21 @@ def find_model(
     runs: RunLibrary | None = None,
 ) -> Loaded:
     """The model of the run `wanted` (or of `champion:CORPUS`, `previous:CORPUS`), from this workspace or the shared
-    store that `runs` knows, or else from the MLflow that the settings name.
+    store that `runs` knows, or else from the MLflow that the settings name. A path (`./NAME`) is that of an exported
+    folder, and so is a name that no run has.
 
     Raises UsageError with near matches if neither has such a run.
     """
+    if is_path(wanted):
+        return load_folder(Path(wanted), registry)
     runs = runs or RunLibrary(workspace)
     try:
         if (kept := runs.champion(wanted)) is not None:
             return load_bundle(kept.run, kept.folder, registry)
         return load_run(runs.find(wanted, use="model", checkpoint=which), registry, which)
     except (UsageError, RunError) as error:
+        if isinstance(error, UsageError) and is_model_folder(Path(wanted)):
+            return load_folder(Path(wanted), registry)
         location = locate(tracking, workspace.mlflow)
         if location.is_own or not isinstance(error, UsageError):
             raise
