@@ -207,7 +207,8 @@ class _Graph:
 
     def _cell(self, number: int, gates: Mapping[str, str], state: Mapping[str, str]) -> list[str]:
         """The layer's next states, [B, H]."""
-        trace, names = self.trace, {}
+        trace = self.trace
+        names: dict[Expression, str] = {}
         for place, one in enumerate(in_order(trace.results)):
             names[one] = self._value(one, number, place, gates, state, names)
         return [
