@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,9 @@ from charpipe.workspace import Workspace
 from charpipe_pipelines.server import managed_server
 from databases import make_prefect, once
 from object_storage_server import CREDENTIALS, ObjectStorageServer, find_server
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background jobs: programs would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Hypothesis measures the time of examples unless told otherwise, and a busy machine would fail them.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
