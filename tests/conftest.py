@@ -24,7 +24,8 @@ from charpipe_pipelines.server import managed_server
 from databases import make_prefect, once
 from object_storage_server import CREDENTIALS, ObjectStorageServer, find_server
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background jobs: programs would inherit it
+# In a shell's background jobs SIGINT is ignored, and programs that the tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Hypothesis measures the time of examples unless told otherwise, and a busy machine would fail them.
