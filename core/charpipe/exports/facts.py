@@ -51,7 +51,7 @@ def facts_of(loaded: Loaded, run: Run | None, resolved: Resolved, which: str = "
         title=model.title,
         parameters=model.parameters,
         vocabulary_size=model.vocabulary_size,
-        plugin=" ".join(model.plugin[key] for key in ("module", "version") if key in model.plugin),
+        plugin=" ".join(model.plugin[key] for key in ("module", "version") if model.plugin.get(key)),
         charpipe=version("charpipe"),
     )
     if run is None:
