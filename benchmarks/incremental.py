@@ -26,7 +26,7 @@ from charpipe.workspace import Workspace
 
 def ingest(
     workspace: Path, corpus: Path, settings: dict[str, object]
-) -> tuple[dict[str, float], stages.Made]:
+) -> tuple[dict[str, float], stages.StageOutput]:
     """Seconds of the clock, and of the processor, which other work on the machine disturbs less."""
     context = Context(Workspace(workspace), load_config(settings=settings), Registry())
     clock, processor = time.perf_counter(), time.process_time()

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from charpipe import stages
-from charpipe.comparison import settle, train_trials
+from charpipe.comparison import plan_comparison, train_trials
 from charpipe.config import load_config
 from charpipe.plugins.registry import Registry
 from charpipe.stages import Context, Parallel
@@ -51,10 +51,10 @@ def _measure(folder: Path, at_once: int, trials: int, steps: int, threads: int) 
     documents = stages.ingest(context, "text.txt")
     vocabulary = stages.learn_vocabulary(context, "text.txt", documents)
     tokens = stages.encode(context, "text.txt", documents, vocabulary)
-    settled = settle(context, "text.txt", ["lstm"], [128], [1], trials, "units", tokens)
+    planned = plan_comparison(context, "text.txt", ["lstm"], [128], [1], trials, "units", tokens)
     began = time.perf_counter()
     parallel = Parallel(at_once, InProcess(threads))
-    rows = train_trials(context, settled, "text.txt", tokens, vocabulary, parallel)
+    rows = train_trials(context, planned, "text.txt", tokens, vocabulary, parallel)
     seconds = time.perf_counter() - began
     assert not any(row.error for row in rows), rows
     return {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from charpipe.comparison.configurations import check_match, settle
-from charpipe.comparison.leaderboard import HEAD, Standing, cells_of
+from charpipe.comparison.configurations import check_match, plan_comparison
+from charpipe.comparison.leaderboard import HEAD, LeaderboardEntry, cells_of
 from charpipe.comparison.parallel import train_trials
 from charpipe.comparison.results import ComparisonResult, conclude
 from charpipe.plugin import Table
@@ -24,7 +24,7 @@ def recipe(context: Context, options: CompareOptions) -> ComparisonResult:
     documents = ingest(context, corpus)
     vocabulary = learn_vocabulary(context, corpus, documents)
     tokens = encode(context, corpus, documents, vocabulary)
-    comparison = settle(
+    comparison = plan_comparison(
         context, corpus, options.archs, options.widths, options.depths, options.seeds, options.match, tokens
     )
     parallel = place(context, options.runner, options.at_once, len(comparison.trials))
@@ -49,12 +49,12 @@ def show(result: ComparisonResult, *, dry_run: bool = False) -> Iterator[str | T
     """The closing lines of a comparison, best configuration first."""
     if dry_run:
         return
-    standings = result.leaderboard
+    entries = result.leaderboard
     yield ""
-    yield _table(standings)
+    yield _table(entries)
     yield ""
-    split = SPLITS[standings[0].split] if standings else ""
-    seeds = max((one.seeds for one in standings), default=0)
+    split = SPLITS[entries[0].split] if entries else ""
+    seeds = max((one.seeds for one in entries), default=0)
     spread = "; ±: standard deviation over seeds" if seeds > 1 else ""
     yield f"  bits/char: of the whole {split}; losses: nats per token; seconds: of one training{spread}"
     for run in (row.run for row in result.rows if row.worse_than_guessing):
@@ -68,10 +68,10 @@ def show(result: ComparisonResult, *, dry_run: bool = False) -> Iterator[str | T
         yield f"  {command:<58} {meaning}"
 
 
-def _table(standings: Sequence[Standing]) -> Table:
+def _table(entries: Sequence[LeaderboardEntry]) -> Table:
     # the last column also holds the reason why a configuration failed: it follows only after these
     drop = ("seconds", "chars/s", "val loss", "±", "parameters", "test loss")
-    return Table(HEAD, [cells_of(one) for one in standings], numbers=HEAD[1:-1], drop=drop)
+    return Table(HEAD, [cells_of(one) for one in entries], numbers=HEAD[1:-1], drop=drop)
 
 
 def __getattr__(name: str) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from charpipe.comparison.parallel import check_at_once, plan_parallel
 from charpipe.errors import UsageError
-from charpipe.stages import Context, Made, Parallel, TrainedRun, TrainRequest, train
+from charpipe.stages import Context, Parallel, StageOutput, TrainedRun, TrainRequest, train
 from charpipe.stages.architectures import architecture
 from charpipe.training.group import Group
 from charpipe_pipelines.cluster.connection import check_request, connect
@@ -68,7 +68,12 @@ def check_workers(context: Context, arch: str, runner: Runner, workers: int) -> 
 
 
 def train_by(
-    context: Context, runner: Runner, workers: int, request: TrainRequest, tokens: Made, vocabulary: Made
+    context: Context,
+    runner: Runner,
+    workers: int,
+    request: TrainRequest,
+    tokens: StageOutput,
+    vocabulary: StageOutput,
 ) -> TrainedRun:
     """The stage `train`, by this process or by workers on the cluster."""
     if runner == "local" or context.dry_run:

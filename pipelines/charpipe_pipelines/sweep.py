@@ -8,7 +8,7 @@ from charpipe.plugin import Table
 from charpipe.stages import Context, check_here, encode, ingest, learn_vocabulary
 from charpipe.sweeps.request import check_trials, space_of
 from charpipe.sweeps.results import PAGE, conclude_sweep
-from charpipe.sweeps.search import search, settle_sweep
+from charpipe.sweeps.search import plan_sweep, search
 from charpipe.sweeps.sweep import SweepResult
 from charpipe.sweeps.table import cells_of, head_of
 from charpipe_pipelines.options import SweepOptions
@@ -27,7 +27,7 @@ def recipe(context: Context, options: SweepOptions) -> SweepResult:
     tokens = encode(context, corpus, documents, vocabulary)
     space = space_of(context, options.arch, options.space)
     trials = check_trials(space, options.sampler, options.trials)
-    sweep = settle_sweep(
+    sweep = plan_sweep(
         context, corpus, options.arch, space, trials, options.sampler, options.pruner, options.storage, tokens
     )
     parallel = place(context, options.runner, options.at_once, trials)

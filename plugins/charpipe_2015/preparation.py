@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from charpipe.comparison import Trial, settle
+from charpipe.comparison import Trial, plan_comparison
 from charpipe.errors import InterruptedRun, one_line
 from charpipe.events import StageFailed
 from charpipe.stages import (
     Context,
-    Made,
+    StageOutput,
     WouldRun,
     check,
     check_device,
@@ -31,8 +31,8 @@ class Prepared:
 
     share: Share
     wanted: str = ""
-    tokens: Made | None = None
-    vocabulary: Made | None = None
+    tokens: StageOutput | None = None
+    vocabulary: StageOutput | None = None
     trials: tuple[Trial, ...] = ()
     reason: str = ""
     failed: bool = False
@@ -64,7 +64,7 @@ class ReproducedModel:
         return f"{self.prepared.share.experiment.corpus} {self.prepared.trials[self.number].name}"
 
 
-@stage("prepare", "Make tokens of a text, and settle the widths.", label=lambda share: str(share.name))
+@stage("prepare", "Make tokens of a text, and determine the widths.", label=lambda share: str(share.name))
 def prepare(context: Context, share: Share) -> Prepared:
     """Tokenize the text and match the widths. Raises InterruptedRun; other errors become the reason."""
     experiment = share.experiment
@@ -77,7 +77,7 @@ def prepare(context: Context, share: Share) -> Prepared:
         documents = ingest(own, wanted)
         vocabulary = learn_vocabulary(own, wanted, documents)
         tokens = encode(own, wanted, documents, vocabulary)
-        settled = settle(
+        planned = plan_comparison(
             own, wanted, experiment.archs, experiment.sizes, experiment.layers, 1, experiment.match, tokens
         )
     except InterruptedRun:
@@ -88,7 +88,7 @@ def prepare(context: Context, share: Share) -> Prepared:
         context.emit(StageFailed(experiment.title, one_line(error)))
         return Prepared(share, reason=one_line(error), failed=True)
     return Prepared(
-        share, wanted, tokens, vocabulary, settled.trials, checked=_is_checked(own, share, wanted)
+        share, wanted, tokens, vocabulary, planned.trials, checked=_is_checked(own, share, wanted)
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 from charpipe.config import load_config
 from charpipe.plugin import Options, Pipeline, PipelineResult
 from charpipe.plugins.registry import Registry
-from charpipe.stages import Context, Made, ingest, learn_vocabulary, stage
+from charpipe.stages import Context, StageOutput, ingest, learn_vocabulary, stage
 from charpipe.stages.recipes import DryRunResult, lines_of, run_directly
 from charpipe.workspace import Workspace
 from charpipe_pipelines.deployments.catalogue import entrypoint
@@ -58,7 +58,7 @@ def shout(context: Context, options: ShoutOptions) -> PipelineResult:
 
 
 @stage("toy-shout", "Says something.", label=lambda word, **_: word)
-def toy(context: Context, word: str, *, documents: Made) -> Made:
+def toy(context: Context, word: str, *, documents: StageOutput) -> StageOutput:
     return replace(documents)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charpipe.comparison.leaderboard import HEAD, Standing, cells_of
+from charpipe.comparison.leaderboard import HEAD, LeaderboardEntry, cells_of
 from charpipe.comparison.leaderboard import table as aligned
 from charpipe.pages.notebook import block, escaped, shortened, table
 from charpipe.sweeps.sweep import SweepTrial
@@ -61,7 +61,7 @@ class Leaderboard(tuple[Mapping[str, Any], ...]):
 
     def __str__(self) -> str:
         """The table that `charpipe run compare-architectures` prints."""
-        return aligned([Standing(**row) for row in self])
+        return aligned([LeaderboardEntry(**row) for row in self])
 
     def _repr_html_(self) -> str:
         return table(*_columns(self))
@@ -69,7 +69,7 @@ class Leaderboard(tuple[Mapping[str, Any], ...]):
 
 @dataclass(frozen=True, repr=False)
 class Compared:
-    """The result of a comparison: its name; the folder with `leaderboard.csv` and `runs.csv`; a standing per
+    """The result of a comparison: its name; the folder with `leaderboard.csv` and `runs.csv`; an entry per
     configuration, best first; a row per training; failed ones have an `error`."""
 
     name: str
@@ -126,7 +126,7 @@ def _shown(row: Mapping[str, Any]) -> str:
 
 def _columns(rows: Leaderboard) -> tuple[list[str], list[list[str]]]:
     """Headers and cells as the command prints them, without empty columns."""
-    lines = [cells_of(Standing(**row)) for row in rows]
+    lines = [cells_of(LeaderboardEntry(**row)) for row in rows]
     kept = [place for place in range(len(HEAD)) if not lines or any(line[place] for line in lines)]
     return [HEAD[place] for place in kept], [list(_chosen(line, kept)) for line in lines]
 

@@ -1,7 +1,14 @@
 """Comparisons of architectures: the configurations to train, the matching of their widths, and the leaderboard."""
 
-from charpipe.comparison.configurations import check_match, configured, is_sized, settle
-from charpipe.comparison.leaderboard import Row, Standing, baseline_rows, leaderboard, table, write_csv
+from charpipe.comparison.configurations import check_match, configured, is_sized, plan_comparison
+from charpipe.comparison.leaderboard import (
+    LeaderboardEntry,
+    Row,
+    baseline_rows,
+    leaderboard,
+    table,
+    write_csv,
+)
 from charpipe.comparison.matching import Matched, match_parameters
 from charpipe.comparison.parallel import check_at_once, map_trials, plan_parallel, train_trials
 from charpipe.comparison.publication import Curve, comparison_folder, publish_board, validation_curve
@@ -15,9 +22,9 @@ __all__ = [
     "Comparison",
     "ComparisonResult",
     "Curve",
+    "LeaderboardEntry",
     "Matched",
     "Row",
-    "Standing",
     "Trial",
     "baseline_rows",
     "check_at_once",
@@ -29,10 +36,10 @@ __all__ = [
     "leaderboard",
     "map_trials",
     "match_parameters",
+    "plan_comparison",
     "plan_parallel",
     "publish_board",
     "row_of",
-    "settle",
     "table",
     "train_trial",
     "train_trials",

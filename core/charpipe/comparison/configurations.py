@@ -18,7 +18,7 @@ from charpipe.events import StagesPlanned
 from charpipe.models.model import build_network
 from charpipe.models.shell import parameter_count
 from charpipe.plugin import ArchitectureConfig
-from charpipe.stages import Context, Made, stage
+from charpipe.stages import Context, StageOutput, stage
 from charpipe.store import digest_of_json
 
 Match = Literal["parameters", "units", "time"]
@@ -26,7 +26,7 @@ LONGEST_NAME = 60
 
 
 @stage("match", "Determine the configurations, and solve for their widths.")
-def settle(
+def plan_comparison(
     context: Context,
     corpus: str,
     archs: Sequence[str],
@@ -34,7 +34,7 @@ def settle(
     layers: Sequence[int],
     seeds: int,
     match: Match,
-    tokens: Made,
+    tokens: StageOutput,
 ) -> Comparison:
     """The trials of a comparison. With `match` "parameters", every width is chosen to give as many parameters as the
     first architecture has at the requested size; with "time", each trains for the budget.
@@ -126,7 +126,12 @@ def _count(context: Context, trial: Trial, letters: int) -> int:
 
 
 def _name(
-    context: Context, corpus: str, archs: Sequence[str], asked: Sequence[Trial], match: str, tokens: Made
+    context: Context,
+    corpus: str,
+    archs: Sequence[str],
+    asked: Sequence[Trial],
+    match: str,
+    tokens: StageOutput,
 ) -> str:
     """`tiny_shakespeare-rnn-lstm-gru-7f3a1c`."""
     settings: Mapping[str, Any] = context.config.train.identity()

@@ -1,4 +1,4 @@
-"""The results of a comparison: one row per training, one standing per configuration, best first; as text and as CSV."""
+"""The results of a comparison: one row per training, one entry per configuration, best first; as text and as CSV."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Standing:
+class LeaderboardEntry:
     """A configuration over its seeds: means; for the bits per character of `split`, by which it is ranked, also the
     sample standard deviation, the minimum and the maximum."""
 
@@ -64,7 +64,7 @@ class Standing:
     """The number of its trainings that are worse than guessing."""
 
 
-def leaderboard(rows: Iterable[Row]) -> list[Standing]:
+def leaderboard(rows: Iterable[Row]) -> list[LeaderboardEntry]:
     """The configurations, ranked by bits per character of the test text (of the validation text if not all have a
     test score); configurations of which all trainings failed are last."""
     groups: dict[str, list[Row]] = {}
@@ -72,8 +72,8 @@ def leaderboard(rows: Iterable[Row]) -> list[Standing]:
         groups.setdefault(row.title, []).append(row)
     done = [row for group in groups.values() for row in group if not row.error]
     split = "test" if all(row.test_bits is not None for row in done) else "val"
-    standings = [_standing(title, group, split) for title, group in groups.items()]
-    return sorted(standings, key=lambda one: (one.bits is None, one.bits or 0.0))
+    entries = [_entry(title, group, split) for title, group in groups.items()]
+    return sorted(entries, key=lambda one: (one.bits is None, one.bits or 0.0))
 
 
 def baseline_rows(metrics: Mapping[str, float]) -> list[Row]:
@@ -87,9 +87,9 @@ def baseline_rows(metrics: Mapping[str, float]) -> list[Row]:
     return rows
 
 
-def table(standings: Sequence[Standing]) -> str:
+def table(entries: Sequence[LeaderboardEntry]) -> str:
     """The leaderboard as aligned text."""
-    lines = [HEAD, *(cells_of(one) for one in standings)]
+    lines = [HEAD, *(cells_of(one) for one in entries)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
     last = len(HEAD) - 1
     return "\n".join(
@@ -115,8 +115,8 @@ HEAD = (
 """The columns of `cells_of`."""
 
 
-def cells_of(one: Standing) -> tuple[str, ...]:
-    """A standing as formatted cells, one per column; with a standard deviation only if there are several seeds."""
+def cells_of(one: LeaderboardEntry) -> tuple[str, ...]:
+    """An entry as formatted cells, one per column; with a standard deviation only if there are several seeds."""
 
     def shown(value: float | None, form: str) -> str:
         return "" if value is None else format(value, form)
@@ -137,7 +137,7 @@ def cells_of(one: Standing) -> tuple[str, ...]:
 
 
 def write_csv(
-    path: Path, values: Sequence[Row] | Sequence[Standing], kind: type[Row] | type[Standing]
+    path: Path, values: Sequence[Row] | Sequence[LeaderboardEntry], kind: type[Row] | type[LeaderboardEntry]
 ) -> None:
     """Write the values as CSV with their field names as header; unknown values are empty."""
     names = [field.name for field in dataclasses.fields(kind)]
@@ -147,10 +147,10 @@ def write_csv(
         writer.writerows(dataclasses.asdict(value) for value in values)
 
 
-def _standing(title: str, group: list[Row], split: str) -> Standing:
+def _entry(title: str, group: list[Row], split: str) -> LeaderboardEntry:
     done = [row for row in group if not row.error]
     bits = [found for row in done if (found := row.bits(split)) is not None]
-    return Standing(
+    return LeaderboardEntry(
         title=title,
         parameters=next((row.parameters for row in done if row.parameters is not None), None),
         val_loss=_mean(row.val_loss for row in done),

@@ -16,7 +16,7 @@ from charpipe.errors import InterruptedRun, UsageError
 from charpipe.events import Notice
 from charpipe.models.engine.other_programs import cores_here
 from charpipe.models.precision import choose_device
-from charpipe.stages import Context, Made, Parallel
+from charpipe.stages import Context, Parallel, StageOutput
 from charpipe.stages.processes import InProcess
 
 PROCESS_BYTES = 450e6
@@ -67,8 +67,8 @@ def train_trials(
     context: Context,
     comparison: Comparison,
     corpus: str,
-    tokens: Made,
-    vocabulary: Made,
+    tokens: StageOutput,
+    vocabulary: StageOutput,
     parallel: Parallel,
 ) -> list[Row]:
     """The rows of all trials, in their order. Raises InterruptedRun, once all that were running are saved."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from charpipe.comparison.leaderboard import Row
 from charpipe.comparison.trials import Trial
-from charpipe.stages import Context, Made
+from charpipe.stages import Context, StageOutput
 from charpipe.stages.remote import describe, inputs
 
 PER_TRAINING = ("train", "evaluate")
@@ -25,8 +25,8 @@ class RemoteTrial:
         context: Context,
         trial: Trial,
         corpus: str,
-        tokens: Made,
-        vocabulary: Made,
+        tokens: StageOutput,
+        vocabulary: StageOutput,
         comparison: str = "",
     ) -> dict[str, Any]:
         """The call as JSON, with all settings of the context."""
@@ -49,7 +49,7 @@ class RemoteTrial:
 REMOTE_TRIAL = RemoteTrial()
 
 
-def arguments_of(request: Mapping[str, Any]) -> tuple[Trial, str, Made, Made, str]:
+def arguments_of(request: Mapping[str, Any]) -> tuple[Trial, str, StageOutput, StageOutput, str]:
     """The arguments of `train_trial` in a request."""
     trial = request["trial"] | {
         "settings": tuple((key, value) for key, value in request["trial"]["settings"])

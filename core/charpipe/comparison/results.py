@@ -9,8 +9,8 @@ from typing import Any
 
 from charpipe.comparison.leaderboard import (
     HEAD,
+    LeaderboardEntry,
     Row,
-    Standing,
     baseline_rows,
     cells_of,
     leaderboard,
@@ -31,12 +31,12 @@ BOARD, ROWS = "leaderboard.csv", "runs.csv"
 @dataclass(frozen=True)
 class ComparisonResult(PipelineResult):
     """The result of a comparison: its name; the folder with `leaderboard.csv` and `runs.csv` (None in a dry run); a
-    standing per configuration, best first; a row per training."""
+    entry per configuration, best first; a row per training."""
 
     comparison: str
     corpus: str
     folder: Path | None = None
-    leaderboard: tuple[Standing, ...] = ()
+    leaderboard: tuple[LeaderboardEntry, ...] = ()
     rows: tuple[Row, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -59,11 +59,11 @@ def conclude(context: Context, comparison: Comparison, rows: Sequence[Row]) -> C
     if context.dry_run:
         return ComparisonResult(comparison.name, comparison.corpus)
     rows = [*rows, *_baselines(context, rows)]
-    standings = leaderboard(rows)
-    folder = _write(context, comparison, standings, rows)
-    publish_board(context, "comparison", lambda: _board(context, comparison, standings, rows, folder))
+    entries = leaderboard(rows)
+    folder = _write(context, comparison, entries, rows)
+    publish_board(context, "comparison", lambda: _board(context, comparison, entries, rows, folder))
     trained = tuple(row for row in rows if not row.baseline)
-    result = ComparisonResult(comparison.name, comparison.corpus, folder, tuple(standings), trained)
+    result = ComparisonResult(comparison.name, comparison.corpus, folder, tuple(entries), trained)
     failed = sum(bool(row.error) for row in rows)
     if failed:
         of = len(comparison.trials)
@@ -84,21 +84,25 @@ def _baselines(context: Context, rows: Sequence[Row]) -> list[Row]:
 
 
 def _write(
-    context: Context, comparison: Comparison, standings: Sequence[Standing], rows: Sequence[Row]
+    context: Context, comparison: Comparison, entries: Sequence[LeaderboardEntry], rows: Sequence[Row]
 ) -> Path:
     folder = comparison_folder(context, comparison.name)
     folder.mkdir(parents=True, exist_ok=True)
-    write_csv(folder / BOARD, standings, Standing)
+    write_csv(folder / BOARD, entries, LeaderboardEntry)
     write_csv(folder / ROWS, rows, Row)
     return folder
 
 
 def _board(
-    context: Context, comparison: Comparison, standings: Sequence[Standing], rows: Sequence[Row], folder: Path
+    context: Context,
+    comparison: Comparison,
+    entries: Sequence[LeaderboardEntry],
+    rows: Sequence[Row],
+    folder: Path,
 ) -> Board:
     done = [row for row in rows if row.run and not row.error]
     runs = {row.run: Run(context.workspace.runs / row.run) for row in done}
-    curves: dict[str, list[Curve]] = {one.title: [] for one in standings if not one.baseline}
+    curves: dict[str, list[Curve]] = {one.title: [] for one in entries if not one.baseline}
     for row in done:
         curves[row.title].append(validation_curve(runs[row.run]))
     return Board(
@@ -108,7 +112,7 @@ def _board(
         context.config.tracking.experiment,
         {"corpus": comparison.corpus, "compared": comparison.title, "match": comparison.match},
         HEAD,
-        [cells_of(one) for one in standings],
+        [cells_of(one) for one in entries],
         list(runs.values()),
         curves,
         (folder / BOARD, folder / ROWS),

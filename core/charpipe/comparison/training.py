@@ -17,7 +17,7 @@ from charpipe.errors import InterruptedRun, one_line
 from charpipe.events import Event, StageFailed, StageFinished, StageProgress, StageStarted, TrainingStarted
 from charpipe.reports.history import read_history
 from charpipe.runs import Run
-from charpipe.stages import Context, Made, TrainRequest, WouldRun, stage
+from charpipe.stages import Context, StageOutput, TrainRequest, WouldRun, stage
 from charpipe.stages.run_results import publish
 from charpipe.stages.shared_runs import push_results
 
@@ -31,7 +31,12 @@ SPEED = "perf/chars_per_second"
     remote=REMOTE_TRIAL,
 )
 def train_trial(
-    context: Context, trial: Trial, corpus: str, tokens: Made, vocabulary: Made, comparison: str = ""
+    context: Context,
+    trial: Trial,
+    corpus: str,
+    tokens: StageOutput,
+    vocabulary: StageOutput,
+    comparison: str = "",
 ) -> Row:
     """Train and evaluate one configuration, or find the run that did; `comparison` is the name of its comparison.
 

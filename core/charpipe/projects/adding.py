@@ -20,7 +20,7 @@ from charpipe.projects.contents import Contents, read_contents
 from charpipe.projects.estimate import Estimate, estimate_training
 from charpipe.projects.project_file import add_table, project_file_here
 from charpipe.stages import Context, Stop, ingest, learn_vocabulary
-from charpipe.stages.objects import Made
+from charpipe.stages.objects import StageOutput
 from charpipe.stages.stage import ignore
 from charpipe.store.paths import existing, printable
 from charpipe.store.secrets import SecretInUrlError, redact, refuse_secret
@@ -120,7 +120,7 @@ def _patterns(include: Sequence[str]) -> list[str]:
     return list(include)
 
 
-def _ingest(context: Context, name: str, include: Sequence[str]) -> Made:
+def _ingest(context: Context, name: str, include: Sequence[str]) -> StageOutput:
     """Read the corpus. Raises UsageError if one of the patterns matches no file."""
     try:
         documents = ingest(context, name)

@@ -10,7 +10,7 @@ from charpipe.config.settings.training import TrainConfig, parse_budget
 from charpipe.errors import CharpipeError, one_line
 from charpipe.models import build_model
 from charpipe.stages.architectures import architecture
-from charpipe.stages.objects import Made
+from charpipe.stages.objects import StageOutput
 from charpipe.stages.stage import Context
 from charpipe.training.speed import measure_speeds
 
@@ -36,7 +36,7 @@ class Estimate:
     reason: str | None = None
 
 
-def estimate_training(context: Context, corpus: str, characters: int, vocabulary: Made) -> Estimate:
+def estimate_training(context: Context, corpus: str, characters: int, vocabulary: StageOutput) -> Estimate:
     """Train a copy of the network that `charpipe run train-and-sample` trains, for two seconds. Never raises a
     CharpipeError: then the estimate has the reason."""
     try:
@@ -45,7 +45,7 @@ def estimate_training(context: Context, corpus: str, characters: int, vocabulary
         return Estimate(reason=one_line(error))
 
 
-def _measure(context: Context, corpus: str, characters: int, vocabulary: Made) -> Estimate:
+def _measure(context: Context, corpus: str, characters: int, vocabulary: StageOutput) -> Estimate:
     settings = context.config.train
     name = context.registry.pipeline(PIPELINE).options.model_fields["arch"].default
     provided, config = architecture(context, name)

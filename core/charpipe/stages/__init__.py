@@ -9,7 +9,7 @@ from charpipe.stages.disk_space import check_workspace_disk
 from charpipe.stages.encode import encode
 from charpipe.stages.evaluate import EvaluationResult, evaluate
 from charpipe.stages.ingest import ingest
-from charpipe.stages.objects import Made
+from charpipe.stages.objects import StageOutput
 from charpipe.stages.plan import TrainRequest, check, check_device, check_here
 from charpipe.stages.promote import Promotion, promote
 from charpipe.stages.refresh import Retraining, refresh
@@ -27,7 +27,6 @@ __all__ = [
     "Context",
     "EvaluationResult",
     "Executor",
-    "Made",
     "Parallel",
     "Promotion",
     "Retraining",
@@ -35,6 +34,7 @@ __all__ = [
     "Retry",
     "Sample",
     "Stage",
+    "StageOutput",
     "Stop",
     "TrainRequest",
     "TrainedRun",

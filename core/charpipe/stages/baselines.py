@@ -7,7 +7,7 @@ from typing import Any
 
 from charpipe.evaluation.baselines import LARGEST_TEXT, LARGEST_TRAINING, baselines, is_baseline, named
 from charpipe.plugin import Encoding
-from charpipe.stages.objects import Made
+from charpipe.stages.objects import StageOutput
 from charpipe.stages.stage import Context
 from charpipe.store import Action
 from charpipe.text import open_tokens
@@ -16,7 +16,9 @@ VERSION = 1
 """The version of the stage."""
 
 
-def baseline_metrics(context: Context, corpus: str, tokens: Made, encoding: Encoding) -> dict[str, float]:
+def baseline_metrics(
+    context: Context, corpus: str, tokens: StageOutput, encoding: Encoding
+) -> dict[str, float]:
     """`{"test/xz_bits_per_char": 2.49, "test/xz_after_training_bits_per_char": 2.14, ...}`, or of validation where
     there is no test split; empty without held-out text. Computed once and kept in the store."""
     split = next((name for name in ("test", "val") if tokens.facts["tokens"][name]), None)
@@ -38,7 +40,7 @@ def recorded_baselines(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if is_baseline(name)}
 
 
-def _text(context: Context, tokens: Made, encoding: Encoding, split: str) -> str:
+def _text(context: Context, tokens: StageOutput, encoding: Encoding, split: str) -> str:
     """The start of a held-out split, or the end of the training split: about as much as is compressed."""
     ids = open_tokens(context.path(tokens), split).tokens
     cut = ids[-LARGEST_TRAINING:] if split == "train" else ids[:LARGEST_TEXT]

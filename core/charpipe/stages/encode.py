@@ -8,7 +8,7 @@ from typing import Any
 
 from charpipe.parallel import choose_processes
 from charpipe.stages.lineage import alone
-from charpipe.stages.objects import Made, build, progress_of, recorded
+from charpipe.stages.objects import StageOutput, build, progress_of, recorded
 from charpipe.stages.splits import (
     Division,
     division_before,
@@ -25,7 +25,7 @@ VERSION = 1
 
 
 @stage("encode", "Turn the documents into tokens, divided into splits.", forcible=True)
-def encode(context: Context, wanted: str, documents: Made, vocabulary: Made) -> Made:
+def encode(context: Context, wanted: str, documents: StageOutput, vocabulary: StageOutput) -> StageOutput:
     """Split the documents and write each split as a file of tokens."""
     if (known := recorded(context, "encode", _summary)) is not None:
         return known

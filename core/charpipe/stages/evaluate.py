@@ -17,7 +17,7 @@ from charpipe.runs.models import load_run
 from charpipe.runs.uniform_baseline import warn_about
 from charpipe.stages.computation import once
 from charpipe.stages.novelty import novelty_of
-from charpipe.stages.objects import Made, progress_of
+from charpipe.stages.objects import StageOutput, progress_of
 from charpipe.stages.run_results import RunResult, checkpoint_digest, record
 from charpipe.stages.stage import Context, stage
 from charpipe.stages.train import TrainedRun
@@ -61,7 +61,7 @@ class EvaluationResult:
 
 
 @stage("evaluate", "Score the best checkpoint on whole splits.", forcible=True)
-def evaluate(context: Context, trained: TrainedRun, tokens: Made) -> EvaluationResult:
+def evaluate(context: Context, trained: TrainedRun, tokens: StageOutput) -> EvaluationResult:
     """Score the run's best checkpoint on validation and test.
 
     Where it is worse than guessing, every call emits a warning.
@@ -97,7 +97,7 @@ def evaluate(context: Context, trained: TrainedRun, tokens: Made) -> EvaluationR
     return replace(found, warning=warning)
 
 
-def _score(context: Context, run: Run, tokens: Made) -> EvaluationResult:
+def _score(context: Context, run: Run, tokens: StageOutput) -> EvaluationResult:
     from charpipe.stages.baselines import baseline_metrics
 
     loaded = load_run(run, context.registry)
@@ -153,7 +153,7 @@ def _with_metrics(
 
 
 def _surprise(
-    context: Context, loaded: Loaded, predictor: Predictor, tokens: Made
+    context: Context, loaded: Loaded, predictor: Predictor, tokens: StageOutput
 ) -> Mapping[str, Any] | None:
     """The surprise at the start of the validation text, or else of the test text; None if there is neither."""
     from charpipe.inspection.surprise import SHOWN, surprise

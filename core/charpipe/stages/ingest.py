@@ -20,7 +20,7 @@ from charpipe.stages.computation import WouldRun
 from charpipe.stages.disk_space import space_warning
 from charpipe.stages.ingest_notices import listed, report_texts
 from charpipe.stages.network import DOWNLOAD
-from charpipe.stages.objects import Made, build, progress_of, recorded
+from charpipe.stages.objects import StageOutput, build, progress_of, recorded
 from charpipe.stages.splits import earlier_documents
 from charpipe.stages.stage import Context, stage
 from charpipe.stages.units import size
@@ -37,7 +37,7 @@ _ATTEMPTS = 4
 
 
 @stage("ingest", "Fetch the source if need be, and read it into documents.", forcible=True, retry=DOWNLOAD)
-def ingest(context: Context, wanted: str) -> Made:
+def ingest(context: Context, wanted: str) -> StageOutput:
     """Read the corpus `wanted` into documents: zstd Parquet shards and a list of what was rejected.
 
     Fetches the source if it is not here yet. Raises CorpusError.
@@ -90,7 +90,9 @@ def _shared_folder(context: Context, fetched: Fetched) -> list[Path]:
     return [root]
 
 
-def _ingested(context: Context, name: str, config: CorpusConfig, fetched: Fetched, left_out: LeftOut) -> Made:
+def _ingested(
+    context: Context, name: str, config: CorpusConfig, fetched: Fetched, left_out: LeftOut
+) -> StageOutput:
     cache, progress = context.workspace.downloads, progress_of(context, "ingest")
     found = survey(fetched, config, cache, left_out)
     settings = config.model_dump(include={"include", "exclude", "encoding", "errors", "newline"})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from charpipe.store.paths import printable
 
 if TYPE_CHECKING:
-    from charpipe.stages.objects import Made
+    from charpipe.stages.objects import StageOutput
     from charpipe.stages.stage import Context
 
 SHOWN = 10
@@ -18,7 +18,7 @@ SHOWN = 10
 _NAMES = 3
 
 
-def report_texts(context: Context, made: Made) -> None:
+def report_texts(context: Context, made: StageOutput) -> None:
     """Notices of what was rejected and of what was tolerated; they name the files if these have just been read."""
     rejected, documents = made.facts.get("rejected", 0), made.facts["documents"]
     if made.facts.get("notes") and not made.reused:

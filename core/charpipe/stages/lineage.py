@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from charpipe.config.corpora import common_origin
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.errors import StoreError
-from charpipe.stages.objects import Made
+from charpipe.stages.objects import StageOutput
 from charpipe.stages.stage import Context
 from charpipe.store.paths import plain_key
 
@@ -27,7 +27,7 @@ FOLDER = "lineage"
 
 
 def agree(
-    context: Context, corpus: str, config: CorpusConfig, documents: Made, proposal: Mapping[str, Any]
+    context: Context, corpus: str, config: CorpusConfig, documents: StageOutput, proposal: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The division that holds for this corpus on all machines: `proposal`, if this machine is the first to encode it.
 
@@ -56,7 +56,7 @@ class _Claim:
         context: Context,
         corpus: str,
         config: CorpusConfig,
-        documents: Made,
+        documents: StageOutput,
         proposal: Mapping[str, Any],
     ) -> None:
         self._context, self._corpus, self._documents, self._proposal = context, corpus, documents, proposal

@@ -6,7 +6,7 @@ from charpipe.evaluation.novelty import Novelty, is_list, novelty, whole_lines
 from charpipe.generation import SampleConfig, sample_many
 from charpipe.models import Predictor
 from charpipe.models.loaded import Loaded
-from charpipe.stages.objects import Made
+from charpipe.stages.objects import StageOutput
 from charpipe.stages.stage import Context
 from charpipe.text import open_tokens
 
@@ -18,7 +18,7 @@ STREAMS, LENGTH = 16, 500
 """Texts written side by side, and tokens in each: about a thousand names."""
 
 
-def novelty_of(context: Context, loaded: Loaded, predictor: Predictor, tokens: Made) -> Novelty | None:
+def novelty_of(context: Context, loaded: Loaded, predictor: Predictor, tokens: StageOutput) -> Novelty | None:
     """The novelty of lines sampled from the model at temperature 1 with the seed of `[sample]`.
 
     None if the corpus is not a list of short lines, or too large to compare with.

@@ -24,7 +24,7 @@ from charpipe.runs.find import new_name
 from charpipe.runs.folder import SCHEMA, PluginUsed
 from charpipe.stages.architectures import architecture
 from charpipe.stages.disk_space import check_workspace_disk
-from charpipe.stages.objects import Made
+from charpipe.stages.objects import StageOutput
 from charpipe.stages.replay import LENGTHS, Replay, check_replay, find_replay
 from charpipe.stages.stage import Context
 from charpipe.stages.warm_start import WarmStart, find_warm_start, warm_start_config
@@ -64,8 +64,8 @@ class TrainingJob:
     request: TrainRequest
     provided: Provided
     config: ModelConfig
-    tokens: Made
-    vocabulary: Made
+    tokens: StageOutput
+    vocabulary: StageOutput
     replay: Replay | None = None
 
     @property
@@ -217,7 +217,9 @@ def check_device(context: Context) -> None:
         )
 
 
-def make_plan(context: Context, request: TrainRequest, tokens: Made, vocabulary: Made) -> TrainingJob:
+def make_plan(
+    context: Context, request: TrainRequest, tokens: StageOutput, vocabulary: StageOutput
+) -> TrainingJob:
     """Resolve a request. Raises UsageError for an unknown architecture or an invalid setting of it."""
     provided, config = architecture(context, request.arch)
     count = tokens.facts["tokens"]["train"]

@@ -20,7 +20,7 @@ from charpipe.runs import Run
 from charpipe.runs.uniform_baseline import warn_about
 from charpipe.stages.candidates import candidate_of
 from charpipe.stages.computation import Computation, Found, once
-from charpipe.stages.objects import Made, progress_of
+from charpipe.stages.objects import StageOutput, progress_of
 from charpipe.stages.stage import Context, stage
 from charpipe.stages.train import TrainedRun
 from charpipe.store import digest_of_json
@@ -48,7 +48,7 @@ class Promotion:
 
 @stage("promote", "Decide between champion and challenger, and promote the better one.", forcible=True)
 def promote(
-    context: Context, trained: TrainedRun, tokens: Made, *, by: str = "retrain", anyway: bool = False
+    context: Context, trained: TrainedRun, tokens: StageOutput, *, by: str = "retrain", anyway: bool = False
 ) -> Promotion:
     """Let the run's best checkpoint challenge the champion of its corpus on the held-out text of `tokens`.
 

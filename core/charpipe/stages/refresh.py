@@ -11,7 +11,7 @@ from charpipe.errors import CorpusError, RunError, StoreError
 from charpipe.runs import Run
 from charpipe.stages.ingest import refresh_source
 from charpipe.stages.network import DOWNLOAD
-from charpipe.stages.objects import Made, recorded_object
+from charpipe.stages.objects import StageOutput, recorded_object
 from charpipe.stages.plan import INCIDENTAL, TrainRequest, make_plan
 from charpipe.stages.retraining_record import read_record, whole
 from charpipe.stages.stage import Context, stage
@@ -41,7 +41,7 @@ class Retraining:
     done: str | None
     cursor: int
 
-    def is_decided(self, documents: Made) -> bool:
+    def is_decided(self, documents: StageOutput) -> bool:
         """Whether there is nothing to do: these documents were decided about before, with the same settings."""
         return self.resume is None and documents.digest == self.done
 

@@ -15,7 +15,7 @@ from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.errors import PluginError, StoreError
 from charpipe.events import Listener
 from charpipe.runs import Run
-from charpipe.stages.objects import Made
+from charpipe.stages.objects import StageOutput
 from charpipe.stages.run_results import publish
 from charpipe.stages.stage import Context
 from charpipe.stages.stop import Stop
@@ -25,7 +25,12 @@ from charpipe.workspace import VARIABLE, Workspace, cached_workspace
 
 
 def describe(
-    context: Context, corpus: str, arch: str, tokens: Made, vocabulary: Made, forcible: Collection[str]
+    context: Context,
+    corpus: str,
+    arch: str,
+    tokens: StageOutput,
+    vocabulary: StageOutput,
+    forcible: Collection[str],
 ) -> dict[str, Any]:
     """What another process needs to train `arch` on `tokens`, as JSON; of `--force` it gets the stages `forcible`.
 
@@ -78,9 +83,9 @@ def open_described(request: Mapping[str, Any], emit: Listener, stop: Stop) -> Co
     return context
 
 
-def inputs(request: Mapping[str, Any]) -> tuple[Made, Made]:
+def inputs(request: Mapping[str, Any]) -> tuple[StageOutput, StageOutput]:
     """The tokens and the vocabulary of a request."""
-    return Made(**request["tokens"]), Made(**request["vocabulary"])
+    return StageOutput(**request["tokens"]), StageOutput(**request["vocabulary"])
 
 
 def placed(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from charpipe.runs import Run
-from charpipe.stages.objects import Made
+from charpipe.stages.objects import StageOutput
 from charpipe.stages.promote import Promotion
 from charpipe.stages.refresh import Retraining
 from charpipe.stages.retraining_record import whole, write_record
@@ -29,7 +29,7 @@ class RetrainingVerdict:
 
 @stage("report", "Record and report the decision.")
 def report(
-    context: Context, retraining: Retraining, documents: Made, trained: TrainedRun, decided: Promotion
+    context: Context, retraining: Retraining, documents: StageOutput, trained: TrainedRun, decided: Promotion
 ) -> RetrainingVerdict:
     """Record the retraining, and report the decision."""
     run = Run(context.workspace.root / trained.path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from charpipe.stages.objects import Made
+from charpipe.stages.objects import StageOutput
 from charpipe.stages.promote import publish_champions
 from charpipe.stages.refresh import Retraining
 from charpipe.stages.stage import Context, stage
@@ -20,7 +20,7 @@ class Unchanged:
 
 
 @stage("skip", "Report that the content is unchanged.")
-def skip(context: Context, retraining: Retraining, documents: Made) -> Unchanged:
+def skip(context: Context, retraining: Retraining, documents: StageOutput) -> Unchanged:
     """Report that there is nothing to do, after updating MLflow's registry."""
     corpus, champion = retraining.corpus, retraining.champion
     publish_champions(context, corpus)

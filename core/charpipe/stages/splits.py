@@ -14,7 +14,7 @@ from charpipe.config.settings.text import SplitConfig
 from charpipe.corpus.known_files import KnownFiles
 from charpipe.errors import StoreError
 from charpipe.stages.lineage import agree
-from charpipe.stages.objects import Made
+from charpipe.stages.objects import StageOutput
 from charpipe.stages.stage import Context
 from charpipe.store import Action
 from charpipe.store.atomic import write_json
@@ -88,7 +88,9 @@ def division_before(
     return None
 
 
-def earlier_tokens(context: Context, corpus: str, documents: Made, settings: Mapping[str, Any]) -> Division:
+def earlier_tokens(
+    context: Context, corpus: str, documents: StageOutput, settings: Mapping[str, Any]
+) -> Division:
     """Split by the newest tokens of other documents of this corpus with the same split settings: documents in them
     keep their split. By none if the corpus is unchanged since its first version, or they are gone."""
     for record in reversed(context.store.history("encode", corpus)):
@@ -122,7 +124,9 @@ def recorded_splits(context: Context, division: Division) -> Path | None:
     return folder
 
 
-def split_settings(context: Context, corpus: str, config: CorpusConfig, documents: Made) -> SplitConfig:
+def split_settings(
+    context: Context, corpus: str, config: CorpusConfig, documents: StageOutput
+) -> SplitConfig:
     """The complete split settings: the mode and salt that this corpus first got, unless the user asks for
     others."""
     path = context.workspace.store / "lineage" / f"{file_name(corpus)}.json"
@@ -137,7 +141,7 @@ def split_settings(context: Context, corpus: str, config: CorpusConfig, document
 
 
 def _shared(
-    context: Context, corpus: str, config: CorpusConfig, documents: Made, known: dict[str, Any]
+    context: Context, corpus: str, config: CorpusConfig, documents: StageOutput, known: dict[str, Any]
 ) -> dict[str, Any]:
     """The division on which all machines agree, if they share a store; it holds against `known`, this workspace's."""
     url = context.config.store.url

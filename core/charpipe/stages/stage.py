@@ -3,7 +3,7 @@
 A stage is a typed function with a decorator:
 
     @stage("ingest", "Fetch the source and read it into documents.", forcible=True)
-    def ingest(context: Context, corpus: str) -> Made: ...
+    def ingest(context: Context, corpus: str) -> StageOutput: ...
 
 A call of it goes to the context's executor, which runs it in this process, as a Prefect task, or in another way.
 """

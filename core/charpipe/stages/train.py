@@ -13,7 +13,7 @@ from charpipe.runs import Run
 from charpipe.runs.annotations import read_annotations
 from charpipe.runs.errors import FinishedElsewhereError
 from charpipe.stages.computation import Computation, Found, once
-from charpipe.stages.objects import Made
+from charpipe.stages.objects import StageOutput
 from charpipe.stages.plan import TrainingJob, TrainRequest, make_plan
 from charpipe.stages.resume import action_then, first_action
 from charpipe.stages.sampling import check_sampling
@@ -37,7 +37,9 @@ class TrainedRun:
 
 
 @stage("train", "Train the model, or find the run that did.", forcible=True)
-def train(context: Context, request: TrainRequest, tokens: Made, vocabulary: Made) -> TrainedRun:
+def train(
+    context: Context, request: TrainRequest, tokens: StageOutput, vocabulary: StageOutput
+) -> TrainedRun:
     """Train `request.arch` on tokens, or find the run that did.
 
     Raises InterruptedRun, after saving, if a stop was requested; TrainingError if training cannot continue.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from charpipe.parallel import choose_processes
-from charpipe.stages.objects import Made, build, progress_of, recorded
+from charpipe.stages.objects import StageOutput, build, progress_of, recorded
 from charpipe.stages.stage import Context, stage
 from charpipe.stages.warm_start import WarmStart, vocabulary_of
 from charpipe.store import Action, digest_of_json
@@ -18,8 +18,8 @@ VERSION = 1
 
 @stage("vocabulary", "Learn the vocabulary of the documents.", forcible=True)
 def learn_vocabulary(
-    context: Context, wanted: str, documents: Made, warm_start: WarmStart | None = None
-) -> Made:
+    context: Context, wanted: str, documents: StageOutput, warm_start: WarmStart | None = None
+) -> StageOutput:
     """Build the vocabulary of the documents, or extend that of the warm-start model: `vocabulary.json`."""
     if (known := recorded(context, "vocabulary", _summary)) is not None:
         return known

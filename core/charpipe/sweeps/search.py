@@ -1,4 +1,4 @@
-"""The stages of a sweep: settle what is searched, train the trials, and write what they came to."""
+"""The stages of a sweep: determine what is searched, train the trials, and write what they came to."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from charpipe.events import (
     Step,
     TrainingStarted,
 )
-from charpipe.stages import Context, Made, Parallel, WouldRun, stage
+from charpipe.stages import Context, Parallel, StageOutput, WouldRun, stage
 from charpipe.stages.stage import Arguments, Launch, Stage
 from charpipe.store import digest_of_json
 from charpipe.store.locks import exclusive
@@ -32,7 +32,7 @@ PERCENT = 100
 
 
 @stage("space", "Determine the settings to vary.")
-def settle_sweep(
+def plan_sweep(
     context: Context,
     corpus: str,
     arch: str,
@@ -41,7 +41,7 @@ def settle_sweep(
     sampler: Sampler,
     pruner: Pruner,
     storage: str | None,
-    tokens: Made,
+    tokens: StageOutput,
 ) -> Sweep:
     """The sweep of this request. Its name covers the text, the settings and the space, but not the number of trials."""
     name, _ = context.corpus(corpus)
@@ -76,7 +76,12 @@ def sweep_folder(context: Context, name: str) -> Path:
 
 
 def search(
-    context: Context, sweep: Sweep, corpus: str, tokens: Made, vocabulary: Made, parallel: Parallel
+    context: Context,
+    sweep: Sweep,
+    corpus: str,
+    tokens: StageOutput,
+    vocabulary: StageOutput,
+    parallel: Parallel,
 ) -> None:
     """Train the sweep's trials that are not done yet.
 

@@ -17,7 +17,7 @@ from typing import Any
 from charpipe.errors import InterruptedRun, TrainingError
 from charpipe.events import Event, event_from_json
 from charpipe.kernels.openmp import OWN, SPINS
-from charpipe.stages import Context, Made, Stage, TrainedRun, TrainRequest, WouldRun
+from charpipe.stages import Context, Stage, StageOutput, TrainedRun, TrainRequest, WouldRun
 from charpipe.stages.remote import describe
 from charpipe.stages.stage import Arguments, ignore
 from charpipe.training.torchrun import INTERFACE
@@ -103,7 +103,9 @@ def _variables() -> dict[str, str]:
     return found
 
 
-def _request(context: Context, request: TrainRequest, tokens: Made, vocabulary: Made) -> dict[str, Any]:
+def _request(
+    context: Context, request: TrainRequest, tokens: StageOutput, vocabulary: StageOutput
+) -> dict[str, Any]:
     """The call of the stage as JSON, with all settings of the context."""
     described = describe(context, request.corpus, request.arch, tokens, vocabulary, {"train"})
     return described | {"request": asdict(request), "threads": context.config.cluster.cpus_per_training}

@@ -8,7 +8,7 @@ from typing import Any
 
 from charpipe import stages
 from charpipe.runs import Run
-from charpipe.stages import Context, Made, TrainRequest
+from charpipe.stages import Context, StageOutput, TrainRequest
 from charpipe.workspace import Workspace
 from sentences import sentences
 
@@ -33,7 +33,7 @@ class Lab:
     def write(self, content: str) -> None:
         (self.folder / self.corpus).write_text(content)
 
-    def train(self, steps: int = 5, **settings: Any) -> tuple[stages.TrainedRun, Made]:
+    def train(self, steps: int = 5, **settings: Any) -> tuple[stages.TrainedRun, StageOutput]:
         """A run of so many steps, and the tokens it was trained on."""
         self.context = context = self._open(train__steps=steps, **settings)
         documents = stages.ingest(context, self.corpus)

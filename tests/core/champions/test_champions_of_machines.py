@@ -17,7 +17,7 @@ from charpipe.champions.state import read_state
 from charpipe.errors import StoreUnreachableError, UsageError
 from charpipe.plugins.registry import Registry
 from charpipe.runs import Run
-from charpipe.stages import Context, Made, TrainRequest
+from charpipe.stages import Context, StageOutput, TrainRequest
 from charpipe.stages.candidates import candidate_of
 from charpipe.stages.rollback import roll_back
 from charpipe.tracking import TrackingConfig
@@ -37,7 +37,7 @@ def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Machine, 
     return Machine(tmp_path / "a", tmp_path / "store"), Machine(tmp_path / "b", tmp_path / "store")
 
 
-def trained(machine: Machine, steps: int) -> tuple[Context, stages.TrainedRun, Made]:
+def trained(machine: Machine, steps: int) -> tuple[Context, stages.TrainedRun, StageOutput]:
     context = machine.context(
         train__steps=steps, train__evaluate_every=steps, architectures__rnn__hidden_size=8
     )

@@ -12,7 +12,7 @@ from charpipe.cli import main
 from charpipe.cli.output import printed
 from charpipe.cli.views.progress import Progress
 from charpipe.comparison import ComparisonResult, Row
-from charpipe.comparison.leaderboard import Standing, cells_of
+from charpipe.comparison.leaderboard import LeaderboardEntry, cells_of
 from charpipe.events import Notice
 from charpipe.stages.stage import ignore
 from charpipe_pipelines.compare_architectures import show
@@ -131,11 +131,11 @@ def test_comparison_marks_what_is_worse_than_guessing(corpus: None, heard) -> No
     [run] = [row for row in found.rows if row["run"]]
     assert run["worse_than_guessing"] is True
     assert [notice for notice in heard.of(Notice) if ADVICE in notice.message]
-    standings = tuple(Standing(**one) for one in found.leaderboard)
+    entries = tuple(LeaderboardEntry(**one) for one in found.leaderboard)
     rows = tuple(Row(**row) for row in found.rows)
-    shown = "\n".join(printed(show(ComparisonResult(found.name, "mine.txt", found.folder, standings, rows))))
-    [standing] = [Standing(**one) for one in found.leaderboard if not one["baseline"]]
-    assert cells_of(standing)[-1].endswith("  1 worse than guessing")
+    shown = "\n".join(printed(show(ComparisonResult(found.name, "mine.txt", found.folder, entries, rows))))
+    [entry] = [LeaderboardEntry(**one) for one in found.leaderboard if not one["baseline"]]
+    assert cells_of(entry)[-1].endswith("  1 worse than guessing")
     assert f"charpipe runs show {run['run']}" in shown
 
 

@@ -18,8 +18,8 @@ from charpipe import stages
 from charpipe.comparison import (
     Row,
     check_at_once,
+    plan_comparison,
     plan_parallel,
-    settle,
     train_trials,
 )
 from charpipe.comparison import parallel as machine
@@ -44,8 +44,8 @@ def compared(
     documents = stages.ingest(context, "corpus.txt")
     vocabulary = stages.learn_vocabulary(context, "corpus.txt", documents)
     tokens = stages.encode(context, "corpus.txt", documents, vocabulary)
-    settled = settle(context, "corpus.txt", archs, sizes, [1], seeds, "units", tokens)
-    return train_trials(context, settled, "corpus.txt", tokens, vocabulary, parallel)
+    planned = plan_comparison(context, "corpus.txt", archs, sizes, [1], seeds, "units", tokens)
+    return train_trials(context, planned, "corpus.txt", tokens, vocabulary, parallel)
 
 
 def weights(context: Context, row: Row) -> str:

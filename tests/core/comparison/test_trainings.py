@@ -8,7 +8,7 @@ import pytest
 
 import charpipe
 from charpipe import stages
-from charpipe.comparison import Comparison, Row, conclude, settle, train_trial
+from charpipe.comparison import Comparison, Row, conclude, plan_comparison, train_trial
 from charpipe.errors import Incomplete, InterruptedRun, UsageError
 from charpipe.events import StageFailed, StageFinished, StagesPlanned, StageStarted, Step, TrainingStarted
 from charpipe.runs import Run, list_runs
@@ -29,20 +29,20 @@ def compared(
     context: Context, project: Any, archs: list[str], match: Any = "units", seeds: int = 1
 ) -> tuple[Comparison, list[Row]]:
     corpus, tokens, vocabulary = prepared(context, project)
-    settled = settle(context, corpus, archs, [8], [1], seeds, match, tokens)
-    rows = [train_trial(context, trial, corpus, tokens, vocabulary, settled.name) for trial in settled.trials]
-    return settled, rows
+    planned = plan_comparison(context, corpus, archs, [8], [1], seeds, match, tokens)
+    rows = [train_trial(context, trial, corpus, tokens, vocabulary, planned.name) for trial in planned.trials]
+    return planned, rows
 
 
 def test_widths_have_as_many_parameters_as_the_first_architecture(open_context, project, heard) -> None:
     context = open_context()
-    settled, rows = compared(context, project, ["rnn", "lstm"], "parameters")
+    planned, rows = compared(context, project, ["rnn", "lstm"], "parameters")
     rnn, lstm = rows
-    assert (rnn.title, settled.trials[0].size) == ("rnn 1x8", 8)
-    assert 1 <= settled.trials[1].size < 8
+    assert (rnn.title, planned.trials[0].size) == ("rnn 1x8", 8)
+    assert 1 <= planned.trials[1].size < 8
     assert abs(lstm.parameters - rnn.parameters) / rnn.parameters < 0.15
     assert Run(context.workspace.runs / lstm.run).info.architecture_config["hidden_size"] == lstm_size(lstm)
-    assert heard.of(StagesPlanned)[0].stages == tuple(trial.name for trial in settled.trials)
+    assert heard.of(StagesPlanned)[0].stages == tuple(trial.name for trial in planned.trials)
 
 
 def lstm_size(row: Row) -> int:
@@ -51,7 +51,7 @@ def lstm_size(row: Row) -> int:
 
 def test_all_see_the_same_data_and_are_scored_alike(open_context, project) -> None:
     context = open_context()
-    settled, rows = compared(context, project, ["rnn", "gru", "ngram"], seeds=2)
+    planned, rows = compared(context, project, ["rnn", "gru", "ngram"], seeds=2)
     assert [(row.title, row.seed) for row in rows] == [
         ("rnn 1x8", 1),
         ("rnn 1x8", 2),
@@ -63,12 +63,12 @@ def test_all_see_the_same_data_and_are_scored_alike(open_context, project) -> No
     assert len({info.inputs["tokens"] for info in infos}) == 1
     assert [info.settings["train.seed"] for info in infos[:4]] == [1, 2, 1, 2]
     assert all(row.engine and row.parameters and row.speed and row.test_bits for row in rows)
-    assert all(Run(context.workspace.runs / row.run).status.comparison == settled.name for row in rows)
+    assert all(Run(context.workspace.runs / row.run).status.comparison == planned.name for row in rows)
 
-    result = conclude(context, settled, rows)
+    result = conclude(context, planned, rows)
     titles = {one.title for one in result.leaderboard}
     assert {"rnn 1x8", "gru 1x8", "ngram", "xz", "zstd"} <= titles
-    folder = context.workspace.root / "comparisons" / settled.name
+    folder = context.workspace.root / "comparisons" / planned.name
     with (folder / "leaderboard.csv").open(encoding="utf-8") as file:
         board = list(csv.DictReader(file))
     assert [one["title"] for one in board] == [one.title for one in result.leaderboard]
@@ -78,9 +78,9 @@ def test_all_see_the_same_data_and_are_scored_alike(open_context, project) -> No
 
 
 def test_what_is_finished_is_not_trained_again(open_context, project, heard) -> None:
-    settled, rows = compared(open_context(), project, ["rnn", "ngram"])
+    planned, rows = compared(open_context(), project, ["rnn", "ngram"])
     heard.clear()
-    assert compared(open_context(), project, ["rnn", "ngram"]) == (settled, rows)
+    assert compared(open_context(), project, ["rnn", "ngram"]) == (planned, rows)
     assert all(event.skipped for event in heard.of(StageFinished))
     assert not heard.of(TrainingStarted)
 
@@ -88,16 +88,16 @@ def test_what_is_finished_is_not_trained_again(open_context, project, heard) -> 
 def test_one_failure_is_a_row_and_the_others_go_on(open_context, project, heard) -> None:
     broken = {"architectures__gru__tie_weights": True, "architectures__gru__embedding_size": 5}
     context = open_context(**broken)
-    settled, rows = compared(context, project, ["gru", "rnn"])
+    planned, rows = compared(context, project, ["gru", "rnn"])
     assert rows[0].error
     assert "\n" not in rows[0].error
     assert (rows[1].title, rows[1].error) == ("rnn 1x8", "")
     assert [event.stage for event in heard.of(StageFailed)] == ["gru 1x8 seed 1"]
     with pytest.raises(Incomplete, match="1 of 2 trainings failed") as caught:
-        conclude(context, settled, rows)
+        conclude(context, planned, rows)
     assert caught.value.exit_code == 1
     assert caught.value.result.leaderboard[-1].error == rows[0].error
-    assert (context.workspace.root / "comparisons" / settled.name / "leaderboard.csv").is_file()
+    assert (context.workspace.root / "comparisons" / planned.name / "leaderboard.csv").is_file()
 
 
 def test_a_stop_saves_and_the_same_again_goes_on(open_context, project, heard) -> None:
@@ -128,10 +128,10 @@ def test_a_stop_saves_and_the_same_again_goes_on(open_context, project, heard) -
 def test_a_dry_run_says_which_would_be_trained(open_context, project, heard) -> None:
     compared(open_context(), project, ["rnn"])
     context = open_context(dry_run=True)
-    settled, rows = compared(context, project, ["rnn", "gru"])
+    planned, rows = compared(context, project, ["rnn", "gru"])
     assert [bool(row.run) for row in rows] == [True, False]
     with pytest.raises(WouldRun, match="1 of 2 trainings would run"):
-        conclude(context, settled, rows)
+        conclude(context, planned, rows)
     done, rows = compared(context, project, ["rnn"])
     found = conclude(context, done, rows).to_json()
     assert found == {"comparison": done.name, "corpus": "./corpus.txt"}

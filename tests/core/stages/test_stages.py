@@ -75,7 +75,7 @@ def test_everything_runs_once(corpus: Path, open_context, heard) -> None:
 
 
 def test_a_text_stays_divided_when_what_it_was_divided_by_is_gone(corpus: Path, open_context, heard) -> None:
-    def encode(**kwargs) -> tuple[stages.Made, bytes]:
+    def encode(**kwargs) -> tuple[stages.StageOutput, bytes]:
         context = open_context(**kwargs)
         documents = stages.ingest(context, "mine.txt")
         vocabulary = stages.learn_vocabulary(context, "mine.txt", documents)

@@ -22,7 +22,7 @@ from charpipe.config import load_config
 from charpipe.events import Event, Notice, StageFinished, StageStarted
 from charpipe.plugins.registry import Registry
 from charpipe.stages import Context, WouldRun
-from charpipe.stages.objects import Made
+from charpipe.stages.objects import StageOutput
 from charpipe.workspace import Workspace
 from store_machines import Flaky
 
@@ -49,7 +49,7 @@ class Opened:
             emit=self.heard.append,
         )
 
-    def encode(self, corpus: str = "mine.txt") -> Made:
+    def encode(self, corpus: str = "mine.txt") -> StageOutput:
         documents = stages.ingest(self.context, corpus)
         vocabulary = stages.learn_vocabulary(self.context, corpus, documents)
         return stages.encode(self.context, corpus, documents, vocabulary)

@@ -31,7 +31,7 @@ def on_s3(machine: Machine, server: ObjectStorageServer, folder: str, **settings
     return replace(context, resolved=load_config(settings=given), sharing=Sharing())
 
 
-def train(context: Context) -> tuple[stages.TrainedRun, stages.Made]:
+def train(context: Context) -> tuple[stages.TrainedRun, stages.StageOutput]:
     documents = stages.ingest(context, CORPUS)
     vocabulary = stages.learn_vocabulary(context, CORPUS, documents)
     tokens = stages.encode(context, CORPUS, documents, vocabulary)
