@@ -10,6 +10,7 @@ from charpipe.stages import Context, Parallel, StageOutput, TrainedRun, TrainReq
 from charpipe.stages.architectures import architecture
 from charpipe.training.group import Group
 from charpipe_pipelines.cluster.connection import check_request, connect
+from charpipe_pipelines.cluster.corpus_map import on_cluster
 from charpipe_pipelines.cluster.nodes import check_nodes
 from charpipe_pipelines.options import AtOnce, Runner
 
@@ -40,8 +41,6 @@ def spread(context: Context, runner: Runner) -> Context:
     """The same context, with a large corpus read and encoded where the trainings run."""
     if runner == "local" or context.dry_run:
         return context
-    from charpipe_pipelines.cluster.corpus_map import on_cluster  # imports what decodes text
-
     return replace(context, parallel_map=on_cluster(context))
 
 
