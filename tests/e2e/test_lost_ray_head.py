@@ -19,6 +19,7 @@ pytestmark = [
     pytest.mark.cluster,
     pytest.mark.skipif(not RAY.is_file(), reason="Ray is not installed: pip install 'charpipe[cluster]'"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # processes of the cluster that were killed
+    pytest.mark.timeout(1800),  # two clusters, one after the other
 ]
 PROJECT = """
 [corpora.mine]
