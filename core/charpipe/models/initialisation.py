@@ -36,6 +36,8 @@ def initialise(
             values.zero_()
             if how == "min-char-rnn" and name.startswith("bias_hh"):
                 values.requires_grad_(False)
+        elif values.is_meta:
+            continue  # without numbers; normal_ would import all of sympy for it
         elif how == "min-char-rnn":
             values.normal_(0.0, MIN_CHAR_RNN)
         elif name == "weight_ih_l0" and one_hot:

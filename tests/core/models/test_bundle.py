@@ -3,6 +3,8 @@
 import json
 import pickle
 import struct
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -129,3 +131,19 @@ def test_a_lying_config_takes_no_memory(bundle, key, value):
     path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
     with pytest.raises(RunError):
         load_model(bundle, KNOWN)
+
+
+def test_loading_a_model_does_not_import_sympy(tmp_path):
+    """PyTorch imports it, in seconds, to draw normal numbers for a network without numbers."""
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from charpipe.models import build_model, load_model, save_model\n"
+        "from charpipe.plugins.registry import Registry\n"
+        "gru = Registry().architecture('gru')\n"
+        "model = build_model(gru, gru.config(hidden_size=4), {}, 7, seed=1)\n"
+        "save_model(model, Path(sys.argv[1]))\n"
+        "load_model(Path(sys.argv[1]), {'gru': gru})\n"
+        "assert 'sympy' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
