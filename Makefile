@@ -27,7 +27,7 @@ test: $(VENV)/dev
 	$(BIN)/python -m pytest -m "not cluster" $(PYTEST_ARGS)
 
 test-cluster: $(VENV)/dev
-	$(BIN)/python -m pytest -m cluster $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m cluster -n 1 $(PYTEST_ARGS) # one server or cluster at a time
 
 # The tests once more, and which lines they run: about twice as slow as `make test`.
 coverage: $(VENV)/dev
