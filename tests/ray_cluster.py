@@ -55,6 +55,17 @@ class RayCluster:
         variables = {} if home is None else {"CHARPIPE_HOME": str(home)}
         self.nodes.append(self._start(f"--address={self.address}", "--num-cpus=1", **variables))
 
+    def others(self) -> list[psutil.Process]:
+        """The nodes without the one that this process is connected to: on one host Ray may choose any."""
+        from ray._private.worker import global_worker
+
+        own = f"--raylet_socket_name={global_worker.node.raylet_socket_name}"
+
+        def is_own(node: psutil.Process) -> bool:
+            return any(own in process.cmdline() for process in node.children(recursive=True))
+
+        return [node for node in self.nodes if not is_own(node)]
+
     def kill(self, node: psutil.Process) -> None:
         """Kill a node with everything that runs on it, as when its machine loses power."""
         with suppress(psutil.NoSuchProcess):
