@@ -19,7 +19,7 @@ from charpipe.events import Event, Listener, StageProgress, Step, TrainingStarte
 from charpipe.plugin import Options, PipelineResult
 from charpipe.runs import Run
 from charpipe.stages import DIRECT, Context, Parallel, Stage
-from charpipe.stages.stage import Arguments
+from charpipe.stages.executors import Arguments
 
 POLL_SECONDS = 0.1
 P = ParamSpec("P")

@@ -20,9 +20,10 @@ from prefect.states import Cancelled
 
 from charpipe.errors import CharpipeError, InterruptedRun
 from charpipe.stages import Context, Parallel, Stage
+from charpipe.stages.context import ignore
+from charpipe.stages.executors import Arguments
 from charpipe.stages.pool import run_at_once
 from charpipe.stages.processes import known_result
-from charpipe.stages.stage import Arguments, ignore
 from charpipe_pipelines.task_states import TaskOutcome
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from charpipe.api.progress_bar import showing
 from charpipe.api.results import Compared, Leaderboard
 from charpipe.errors import Incomplete
 from charpipe.events import Listener
-from charpipe.stages.stage import ignore
+from charpipe.stages.context import ignore
 
 Match = Literal["parameters", "units", "time"]
 """What all configurations of a comparison have in common."""

@@ -12,8 +12,8 @@ from charpipe.config.validation import validate
 from charpipe.events import Listener
 from charpipe.runs.library import RunLibrary, library_of
 from charpipe.stages import Context
+from charpipe.stages.context import ignore
 from charpipe.stages.recipes import run_directly
-from charpipe.stages.stage import ignore
 from charpipe.tracking.relocation import relocate
 from charpipe.workspace import find_workspace
 

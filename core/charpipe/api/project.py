@@ -10,7 +10,7 @@ from charpipe.events import Listener
 from charpipe.projects.adding import AddedCorpus
 from charpipe.projects.adding import add_corpus as add
 from charpipe.projects.creation import Project, create_project
-from charpipe.stages.stage import ignore
+from charpipe.stages.context import ignore
 
 
 def init(folder: str | PathLike[str] = ".") -> Project:

@@ -10,7 +10,7 @@ from charpipe.api.progress_bar import showing
 from charpipe.api.results import Swept
 from charpipe.errors import Incomplete
 from charpipe.events import Listener
-from charpipe.stages.stage import ignore
+from charpipe.stages.context import ignore
 from charpipe.sweeps.sweep import Pruner, Sampler
 from charpipe.sweeps.table import shown
 

@@ -9,7 +9,7 @@ from charpipe.api.pipelines import run_pipeline
 from charpipe.api.progress_bar import showing
 from charpipe.api.results import Trained
 from charpipe.events import Listener
-from charpipe.stages.stage import ignore
+from charpipe.stages.context import ignore
 
 
 def train(

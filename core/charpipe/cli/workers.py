@@ -23,7 +23,7 @@ def rank_0() -> Iterator[Group]:
 def join(registry: Registry) -> None:
     """Join the trainings of rank 0 until it ends."""
     from charpipe.cli.signals import until_done  # imports the stages, and so torch
-    from charpipe.stages.stage import ignore
+    from charpipe.stages.context import ignore
     from charpipe.stages.stop import Stop
     from charpipe.stages.workers import join_trainings
 

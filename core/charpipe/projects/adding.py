@@ -20,8 +20,8 @@ from charpipe.projects.contents import Contents, read_contents
 from charpipe.projects.estimate import Estimate, estimate_training
 from charpipe.projects.project_file import add_table, project_file_here
 from charpipe.stages import Context, Stop, ingest, learn_vocabulary
+from charpipe.stages.context import ignore
 from charpipe.stages.objects import StageOutput
-from charpipe.stages.stage import ignore
 from charpipe.store.paths import existing, printable
 from charpipe.store.secrets import SecretInUrlError, redact, refuse_secret
 from charpipe.tracking.relocation import relocate

@@ -10,8 +10,8 @@ from charpipe.config.settings.training import TrainConfig, parse_budget
 from charpipe.errors import CharpipeError, one_line
 from charpipe.models import build_model
 from charpipe.stages.architectures import architecture
+from charpipe.stages.context import Context
 from charpipe.stages.objects import StageOutput
-from charpipe.stages.stage import Context
 from charpipe.training.speed import measure_speeds
 
 PIPELINE = "train-and-sample"

@@ -5,9 +5,11 @@ Stages do not know Prefect or the terminal: they report events to the context's 
 """
 
 from charpipe.stages.computation import WouldRun
+from charpipe.stages.context import Context
 from charpipe.stages.disk_space import check_workspace_disk
 from charpipe.stages.encode import encode
 from charpipe.stages.evaluate import EvaluationResult, evaluate
+from charpipe.stages.executors import DIRECT, Executor, Parallel
 from charpipe.stages.ingest import ingest
 from charpipe.stages.objects import StageOutput
 from charpipe.stages.plan import TrainRequest, check, check_device, check_here
@@ -16,7 +18,7 @@ from charpipe.stages.refresh import Retraining, refresh
 from charpipe.stages.report import RetrainingVerdict, report
 from charpipe.stages.sample import Sample, sample
 from charpipe.stages.skip import Unchanged, skip
-from charpipe.stages.stage import DIRECT, Context, Executor, Parallel, Retry, Stage, registered, stage
+from charpipe.stages.stage import Retry, Stage, registered, stage
 from charpipe.stages.stop import Stop
 from charpipe.stages.train import TrainedRun, train
 from charpipe.stages.vocabulary import learn_vocabulary

@@ -5,7 +5,7 @@ from __future__ import annotations
 from charpipe.config.validation import validate
 from charpipe.plugin import ModelConfig
 from charpipe.plugins.registry import Provided
-from charpipe.stages.stage import Context
+from charpipe.stages.context import Context
 
 
 def architecture(context: Context, name: str) -> tuple[Provided, ModelConfig]:

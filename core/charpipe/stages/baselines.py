@@ -7,8 +7,8 @@ from typing import Any
 
 from charpipe.evaluation.baselines import LARGEST_TEXT, LARGEST_TRAINING, baselines, is_baseline, named
 from charpipe.plugin import Encoding
+from charpipe.stages.context import Context
 from charpipe.stages.objects import StageOutput
-from charpipe.stages.stage import Context
 from charpipe.store import Action
 from charpipe.text import open_tokens
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from charpipe.events import StageFinished, StageStarted
-from charpipe.stages.stage import Context
+from charpipe.stages.context import Context
 
 T = TypeVar("T")
 

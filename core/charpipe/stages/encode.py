@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from charpipe.parallel import choose_processes
+from charpipe.stages.context import Context
 from charpipe.stages.lineage import alone
 from charpipe.stages.objects import StageOutput, build, progress_of, recorded
 from charpipe.stages.splits import (
@@ -16,7 +17,7 @@ from charpipe.stages.splits import (
     recorded_splits,
     split_settings,
 )
-from charpipe.stages.stage import Context, stage
+from charpipe.stages.stage import stage
 from charpipe.stages.units import size
 from charpipe.store import Action
 

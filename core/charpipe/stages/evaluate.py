@@ -16,10 +16,11 @@ from charpipe.runs import Run
 from charpipe.runs.models import load_run
 from charpipe.runs.uniform_baseline import warn_about
 from charpipe.stages.computation import once
+from charpipe.stages.context import Context
 from charpipe.stages.novelty import novelty_of
 from charpipe.stages.objects import StageOutput, progress_of
 from charpipe.stages.run_results import RunResult, checkpoint_digest, record
-from charpipe.stages.stage import Context, stage
+from charpipe.stages.stage import stage
 from charpipe.stages.train import TrainedRun
 from charpipe.store import digest_of_json
 from charpipe.text import open_tokens

@@ -17,12 +17,13 @@ from charpipe.errors import CorpusError, RefreshError
 from charpipe.parallel import choose_processes
 from charpipe.plugin import Fetched
 from charpipe.stages.computation import WouldRun
+from charpipe.stages.context import Context
 from charpipe.stages.disk_space import space_warning
 from charpipe.stages.ingest_notices import listed, report_texts
 from charpipe.stages.network import DOWNLOAD
 from charpipe.stages.objects import StageOutput, build, progress_of, recorded
 from charpipe.stages.splits import earlier_documents
-from charpipe.stages.stage import Context, stage
+from charpipe.stages.stage import stage
 from charpipe.stages.units import size
 from charpipe.store import Action
 

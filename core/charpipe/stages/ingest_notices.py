@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from charpipe.store.paths import printable
 
 if TYPE_CHECKING:
+    from charpipe.stages.context import Context
     from charpipe.stages.objects import StageOutput
-    from charpipe.stages.stage import Context
 
 SHOWN = 10
 """Rejected files that are named; `charpipe corpora show` names them all."""

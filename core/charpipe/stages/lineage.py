@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from charpipe.config.corpora import common_origin
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.errors import StoreError
+from charpipe.stages.context import Context
 from charpipe.stages.objects import StageOutput
-from charpipe.stages.stage import Context
 from charpipe.store.paths import plain_key
 
 if TYPE_CHECKING:

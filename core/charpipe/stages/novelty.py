@@ -6,8 +6,8 @@ from charpipe.evaluation.novelty import Novelty, is_list, novelty, whole_lines
 from charpipe.generation import SampleConfig, sample_many
 from charpipe.models import Predictor
 from charpipe.models.loaded import Loaded
+from charpipe.stages.context import Context
 from charpipe.stages.objects import StageOutput
-from charpipe.stages.stage import Context
 from charpipe.text import open_tokens
 
 LOOKED_AT = 200_000

@@ -10,7 +10,7 @@ from typing import Any
 from charpipe.errors import StoreError
 from charpipe.events import StageProgress
 from charpipe.stages.computation import Computation, Found, once, skipped
-from charpipe.stages.stage import Context
+from charpipe.stages.context import Context
 from charpipe.store import Action
 from charpipe.store.manifest import read_manifest
 from charpipe.store.store import Built, Make

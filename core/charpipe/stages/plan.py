@@ -23,10 +23,10 @@ from charpipe.runs.annotations import Annotations, write_annotations
 from charpipe.runs.find import new_name
 from charpipe.runs.folder import SCHEMA, PluginUsed
 from charpipe.stages.architectures import architecture
+from charpipe.stages.context import Context
 from charpipe.stages.disk_space import check_workspace_disk
 from charpipe.stages.objects import StageOutput
 from charpipe.stages.replay import LENGTHS, Replay, check_replay, find_replay
-from charpipe.stages.stage import Context
 from charpipe.stages.warm_start import WarmStart, find_warm_start, warm_start_config
 from charpipe.store import Action
 from charpipe.store.actions import flatten

@@ -24,7 +24,9 @@ from typing import IO, Any
 
 from charpipe.errors import InterruptedRun
 from charpipe.events import Event, Listener, Notice, OfTrial, StageFailed, TrainingStarted, event_from_json
-from charpipe.stages.stage import Arguments, Context, Stage
+from charpipe.stages.context import Context
+from charpipe.stages.executors import Arguments
+from charpipe.stages.stage import Stage
 from charpipe.stages.stop import Stop
 
 POLL_SECONDS = 0.1

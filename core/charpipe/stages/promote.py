@@ -20,8 +20,9 @@ from charpipe.runs import Run
 from charpipe.runs.uniform_baseline import warn_about
 from charpipe.stages.candidates import candidate_of
 from charpipe.stages.computation import Computation, Found, once
+from charpipe.stages.context import Context
 from charpipe.stages.objects import StageOutput, progress_of
-from charpipe.stages.stage import Context, stage
+from charpipe.stages.stage import stage
 from charpipe.stages.train import TrainedRun
 from charpipe.store import digest_of_json
 from charpipe.tracking import locate

@@ -8,7 +8,7 @@ from typing import Any
 
 from charpipe.errors import JsonResult
 from charpipe.plugin import Options, Pipeline, PipelineResult, Table, resolve
-from charpipe.stages.stage import Context
+from charpipe.stages.context import Context
 
 
 @dataclass(frozen=True)

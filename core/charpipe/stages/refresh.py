@@ -9,12 +9,13 @@ from typing import Literal
 from charpipe.champions.records import Champion, champion
 from charpipe.errors import CorpusError, RunError, StoreError
 from charpipe.runs import Run
+from charpipe.stages.context import Context
 from charpipe.stages.ingest import refresh_source
 from charpipe.stages.network import DOWNLOAD
 from charpipe.stages.objects import StageOutput, recorded_object
 from charpipe.stages.plan import INCIDENTAL, TrainRequest, make_plan
 from charpipe.stages.retraining_record import read_record, whole
-from charpipe.stages.stage import Context, stage
+from charpipe.stages.stage import stage
 from charpipe.stages.warm_start import WarmStart, difference, find_warm_start, warm_start_at
 from charpipe.store.digest import digest_of_json
 

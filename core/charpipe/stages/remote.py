@@ -15,9 +15,9 @@ from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.errors import PluginError, StoreError
 from charpipe.events import Listener
 from charpipe.runs import Run
+from charpipe.stages.context import Context
 from charpipe.stages.objects import StageOutput
 from charpipe.stages.run_results import publish
-from charpipe.stages.stage import Context
 from charpipe.stages.stop import Stop
 from charpipe.store.manifest import NAME as MANIFEST
 from charpipe.tracking import Location, locate

@@ -13,7 +13,7 @@ from charpipe.runs import Run, RunInfo
 from charpipe.training.checkpoints import plan_of
 
 if TYPE_CHECKING:
-    from charpipe.stages.stage import Context
+    from charpipe.stages.context import Context
     from charpipe.stages.warm_start import WarmStart
 
 LENGTHS = ("steps", "budget")

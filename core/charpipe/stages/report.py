@@ -6,11 +6,12 @@ import time
 from dataclasses import dataclass
 
 from charpipe.runs import Run
+from charpipe.stages.context import Context
 from charpipe.stages.objects import StageOutput
 from charpipe.stages.promote import Promotion
 from charpipe.stages.refresh import Retraining
 from charpipe.stages.retraining_record import whole, write_record
-from charpipe.stages.stage import Context, stage
+from charpipe.stages.stage import stage
 from charpipe.stages.train import TrainedRun
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from charpipe.champions.state import champion_folder
-from charpipe.stages.stage import Context
+from charpipe.stages.context import Context
 from charpipe.store.atomic import write_json
 
 

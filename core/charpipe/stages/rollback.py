@@ -6,8 +6,8 @@ from charpipe.champions import promotion
 from charpipe.champions.records import Champion
 from charpipe.champions.state import read_state
 from charpipe.events import Decided
+from charpipe.stages.context import Context
 from charpipe.stages.promote import publish_champions
-from charpipe.stages.stage import Context
 
 
 def roll_back(context: Context, corpus: str, to: int | None = None, *, by: str = "user") -> Champion:

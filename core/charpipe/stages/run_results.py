@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from charpipe.events import Event
 from charpipe.runs import Recorder, Run
 from charpipe.stages.computation import Computation, Found
-from charpipe.stages.stage import Context
+from charpipe.stages.context import Context
 from charpipe.store.manifest import read_manifest
 from charpipe.tracking import locate
 

@@ -11,9 +11,10 @@ from charpipe.events import Sampled
 from charpipe.runs import Run
 from charpipe.runs.models import load_run
 from charpipe.stages.computation import once
+from charpipe.stages.context import Context
 from charpipe.stages.run_results import RunResult, checkpoint_digest, publish, record
 from charpipe.stages.shared_runs import push_results
-from charpipe.stages.stage import Context, stage
+from charpipe.stages.stage import stage
 from charpipe.stages.train import TrainedRun
 from charpipe.store import digest_of_json
 

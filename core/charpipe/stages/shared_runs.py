@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from charpipe.runs import Run, list_runs
-from charpipe.stages.stage import Context
+from charpipe.stages.context import Context
 
 
 def push_missing(context: Context, name: str) -> None:

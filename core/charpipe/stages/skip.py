@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from charpipe.stages.context import Context
 from charpipe.stages.objects import StageOutput
 from charpipe.stages.promote import publish_champions
 from charpipe.stages.refresh import Retraining
-from charpipe.stages.stage import Context, stage
+from charpipe.stages.stage import stage
 
 
 @dataclass(frozen=True)

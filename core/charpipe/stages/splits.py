@@ -13,9 +13,9 @@ from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.config.settings.text import SplitConfig
 from charpipe.corpus.known_files import KnownFiles
 from charpipe.errors import StoreError
+from charpipe.stages.context import Context
 from charpipe.stages.lineage import agree
 from charpipe.stages.objects import StageOutput
-from charpipe.stages.stage import Context
 from charpipe.store import Action
 from charpipe.store.atomic import write_json
 from charpipe.store.digest import digest_of_json

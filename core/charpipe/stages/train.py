@@ -13,12 +13,13 @@ from charpipe.runs import Run
 from charpipe.runs.annotations import read_annotations
 from charpipe.runs.errors import FinishedElsewhereError
 from charpipe.stages.computation import Computation, Found, once
+from charpipe.stages.context import Context
 from charpipe.stages.objects import StageOutput
 from charpipe.stages.plan import TrainingJob, TrainRequest, make_plan
 from charpipe.stages.resume import action_then, first_action
 from charpipe.stages.sampling import check_sampling
 from charpipe.stages.shared_runs import push_missing
-from charpipe.stages.stage import Context, stage
+from charpipe.stages.stage import stage
 from charpipe.stages.training import run_training
 from charpipe.stages.warm_start import check_fits
 from charpipe.tracking import locate

@@ -13,9 +13,9 @@ from charpipe.events import Event, Finished, TrainingStarted
 from charpipe.models import build_model
 from charpipe.plugin import Encoding
 from charpipe.runs import Recorder, Run
+from charpipe.stages.context import Context
 from charpipe.stages.plan import TrainingJob
 from charpipe.stages.resume import record_changes
-from charpipe.stages.stage import Context
 from charpipe.stages.warm_start import warm_start_checkpoint
 from charpipe.store.manifest import read_manifest
 from charpipe.text import open_tokens

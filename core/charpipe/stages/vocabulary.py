@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from charpipe.parallel import choose_processes
+from charpipe.stages.context import Context
 from charpipe.stages.objects import StageOutput, build, progress_of, recorded
-from charpipe.stages.stage import Context, stage
+from charpipe.stages.stage import stage
 from charpipe.stages.warm_start import WarmStart, vocabulary_of
 from charpipe.store import Action, digest_of_json
 

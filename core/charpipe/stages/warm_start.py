@@ -17,7 +17,8 @@ from charpipe.models.safe import read_header
 from charpipe.plugin import Architecture, ModelConfig
 from charpipe.runs import Run
 from charpipe.stages.architectures import architecture
-from charpipe.stages.stage import Context, stage
+from charpipe.stages.context import Context
+from charpipe.stages.stage import stage
 from charpipe.store.manifest import read_manifest
 from charpipe.training.warm_start import WarmStartCheckpoint
 

@@ -21,7 +21,8 @@ from charpipe.events import (
     TrainingStarted,
 )
 from charpipe.stages import Context, Parallel, StageOutput, WouldRun, stage
-from charpipe.stages.stage import Arguments, Launch, Stage
+from charpipe.stages.executors import Arguments, Launch
+from charpipe.stages.stage import Stage
 from charpipe.store import digest_of_json
 from charpipe.store.locks import exclusive
 from charpipe.sweeps.space import Dimension

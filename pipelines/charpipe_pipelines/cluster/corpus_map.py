@@ -18,7 +18,7 @@ from charpipe.parallel.mapping import Function
 from charpipe.parallel.messages import error_message, exception, function_named, name_of
 from charpipe.plugins.registry import Registry
 from charpipe.stages import Context
-from charpipe.stages.stage import OpenMap
+from charpipe.stages.context import OpenMap
 from charpipe_pipelines.cluster.connection import connect, head
 from charpipe_pipelines.cluster.loss import HeadWatch, cluster_lost
 from charpipe_pipelines.cluster.nodes import Node, ask, living_nodes, marked

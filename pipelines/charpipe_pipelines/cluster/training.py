@@ -18,8 +18,9 @@ from charpipe.errors import InterruptedRun, TrainingError
 from charpipe.events import Event, event_from_json
 from charpipe.kernels.openmp import OWN, SPINS
 from charpipe.stages import Context, Stage, StageOutput, TrainedRun, TrainRequest, WouldRun
+from charpipe.stages.context import ignore
+from charpipe.stages.executors import Arguments
 from charpipe.stages.remote import describe
-from charpipe.stages.stage import Arguments, ignore
 from charpipe.training.torchrun import INTERFACE
 from charpipe_pipelines.cluster.connection import connect, head
 from charpipe_pipelines.cluster.exchange import Exchange, open_exchange

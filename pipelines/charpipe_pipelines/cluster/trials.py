@@ -17,9 +17,9 @@ from prefect.cache_policies import NO_CACHE
 
 from charpipe.events import Listener, TrainingStarted, event_from_json
 from charpipe.stages import Context, Stage
+from charpipe.stages.executors import Arguments
 from charpipe.stages.processes import Outcome, concluded, named
 from charpipe.stages.remote import fetch_run
-from charpipe.stages.stage import Arguments
 from charpipe_pipelines.cluster.connection import connect
 from charpipe_pipelines.cluster.exchange import Exchange, open_exchange
 from charpipe_pipelines.cluster.node import carry_out

@@ -14,7 +14,7 @@ from charpipe.cli.views.progress import Progress
 from charpipe.comparison import ComparisonResult, Row
 from charpipe.comparison.leaderboard import LeaderboardEntry, cells_of
 from charpipe.events import Notice
-from charpipe.stages.stage import ignore
+from charpipe.stages.context import ignore
 from charpipe_pipelines.compare_architectures import show
 
 SETTINGS = {

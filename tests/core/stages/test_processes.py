@@ -10,8 +10,8 @@ import pytest
 
 from charpipe.events import Evaluated, Event, Listener, OfTrial, StageFinished, Step, TrainingStarted
 from charpipe.stages import Stop
+from charpipe.stages.context import ignore
 from charpipe.stages.processes import Outcome, named, run_process
-from charpipe.stages.stage import ignore
 
 STARTED = TrainingStarted("a-run", 0, 9, "cpu", "float32", 12, "rnn 1x8")
 START = "import json, os, signal, sys, time\nrequest = json.loads(sys.stdin.readline())\n"

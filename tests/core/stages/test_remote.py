@@ -12,8 +12,8 @@ from charpipe import stages
 from charpipe.errors import PluginError, StoreError
 from charpipe.runs import Run
 from charpipe.stages import Stop, TrainRequest
+from charpipe.stages.context import Context
 from charpipe.stages.remote import describe, fetch_run, inputs, open_described, placed
-from charpipe.stages.stage import Context
 from charpipe.workspace import cached_workspace
 
 TEXT = "the quick brown fox jumps over the lazy dog. " * 40

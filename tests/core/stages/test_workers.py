@@ -9,8 +9,8 @@ import pytest
 from charpipe.cli.signals import until_done
 from charpipe.errors import PluginError, UsageError
 from charpipe.plugins.registry import Registry
+from charpipe.stages.context import ignore
 from charpipe.stages.plan import check_here
-from charpipe.stages.stage import ignore
 from charpipe.stages.stop import Stop
 from charpipe.stages.workers import _model
 from charpipe.training.group import Group
