@@ -8,15 +8,26 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
+import pytest
 
 from waiting import until
 
 RAY = Path(sys.executable).with_name("ray")
+MARKS = [
+    pytest.mark.e2e,
+    pytest.mark.cluster,
+    pytest.mark.skipif(not RAY.is_file(), reason="Ray is not installed: pip install 'charpipe[cluster]'"),
+    # Prefect's, FastAPI's, websockets' and Ray's own
+    pytest.mark.filterwarnings(
+        "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
+    ),
+]
+"""The marks of a module whose tests use a cluster."""
 TRIES = 10
 """How often a node is started: it gives up after 30 seconds, which are few on a busy machine."""
 
@@ -54,17 +65,6 @@ class RayCluster:
         """Start a node with one CPU."""
         variables = {} if home is None else {"CHARPIPE_HOME": str(home)}
         self.nodes.append(self._start(f"--address={self.address}", "--num-cpus=1", **variables))
-
-    def others(self) -> list[psutil.Process]:
-        """The nodes without the one that this process is connected to: on one host Ray may choose any."""
-        from ray._private.worker import global_worker
-
-        own = f"--raylet_socket_name={global_worker.node.raylet_socket_name}"
-
-        def is_own(node: psutil.Process) -> bool:
-            return any(own in process.cmdline() for process in node.children(recursive=True))
-
-        return [node for node in self.nodes if not is_own(node)]
 
     def kill(self, node: psutil.Process) -> None:
         """Kill a node with everything that runs on it, as when its machine loses power."""
@@ -104,6 +104,19 @@ class RayCluster:
             )
         (self._folder / "start.log").rename(self._folder / f"start-{process.pid}.log")
         return process
+
+
+@contextmanager
+def ray_cluster(homes: Sequence[Path | None] = (None, None)) -> Iterator[RayCluster]:
+    """A cluster, which this process leaves at the end of the block."""
+    made = RayCluster(homes)
+    try:
+        yield made
+    finally:
+        import ray
+
+        ray.shutdown()
+        made.stop()
 
 
 def _has_started(log: Path) -> bool:

@@ -27,6 +27,10 @@ class CorpusError(CharpipeError):
     """A corpus cannot be found, fetched, verified or read."""
 
 
+class NoFilesError(CorpusError):
+    """A corpus holds no file, or none that its patterns include."""
+
+
 class RefreshError(CorpusError):
     """A source that was fetched before cannot be reached again; what was fetched is kept."""
 

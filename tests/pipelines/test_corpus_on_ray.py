@@ -18,28 +18,17 @@ from charpipe_pipelines.cluster import corpus_map
 from charpipe_pipelines.cluster.connection import connect
 from charpipe_pipelines.cluster.corpus_map import RayMap
 from charpipe_pipelines.placement import spread
-from ray_cluster import RAY, RayCluster
+from ray_cluster import MARKS, RayCluster, ray_cluster
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.cluster,
-    pytest.mark.skipif(not RAY.is_file(), reason="Ray is not installed: pip install 'charpipe[cluster]'"),
-    pytest.mark.filterwarnings(
-        "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
-    ),
-]
+pytestmark = MARKS
 Open = Callable[..., Context]
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[RayCluster]:
     """The cluster, for this module; this process leaves it at the end."""
-    made = RayCluster()
-    yield made
-    import ray
-
-    ray.shutdown()
-    made.stop()
+    with ray_cluster() as made:
+        yield made
 
 
 @pytest.fixture

@@ -19,17 +19,9 @@ from charpipe.store.digest import digest_of_file
 from charpipe_pipelines.cluster.connection import connect
 from charpipe_pipelines.options import CompareOptions
 from charpipe_pipelines.orchestration import run
-from ray_cluster import RAY, RayCluster, free_port
+from ray_cluster import MARKS, RayCluster, free_port, ray_cluster
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.cluster,
-    pytest.mark.skipif(not RAY.is_file(), reason="Ray is not installed: pip install 'charpipe[cluster]'"),
-    # Prefect's, FastAPI's, websockets' and Ray's own
-    pytest.mark.filterwarnings(
-        "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
-    ),
-]
+pytestmark = MARKS
 Open = Callable[..., Context]
 NAMES = {"rnn 1x8 seed 1", "gru 1x8 seed 1"}
 WORKER = "charpipe.comparison.worker"
@@ -39,12 +31,8 @@ STEPS = 1500
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[RayCluster]:
     """The cluster, for this module; this process leaves it at the end."""
-    made = RayCluster()
-    yield made
-    import ray
-
-    ray.shutdown()
-    made.stop()
+    with ray_cluster() as made:
+        yield made
 
 
 @pytest.fixture
@@ -79,10 +67,6 @@ def at_work(nodes: list[psutil.Process]) -> list[psutil.Process]:
     return [node for node in nodes if trains(node)]
 
 
-@pytest.mark.xfail(
-    reason="now and then the killed node holds the command's mailbox, and the command ends as if the cluster was lost",
-    strict=False,
-)
 def test_a_node_that_is_lost_costs_no_trial(
     open_one: Open, cluster: RayCluster, server: Any, heard: Any
 ) -> None:
@@ -97,7 +81,7 @@ def test_a_node_that_is_lost_costs_no_trial(
             if trained == NAMES and not busy:
                 working = at_work(cluster.nodes)
                 busy.append(len(working))
-                cluster.kill(at_work(cluster.others())[0])
+                cluster.kill(working[0])
 
     context = open_one()
     rows = compared(replace(context, emit=kill_one), "ray")
@@ -118,10 +102,6 @@ def test_a_node_that_is_lost_costs_no_trial(
     assert found == weights(context, compared(open_one(), "local"))
 
 
-@pytest.mark.xfail(
-    reason="now and then the killed node holds the command's mailbox, and the command ends as if the cluster was lost",
-    strict=False,
-)
 def test_nodes_with_workspaces_of_their_own_share_a_store(
     context: Open, project: Path, tmp_path: Path, server: Any, heard: Any
 ) -> None:
@@ -130,8 +110,7 @@ def test_nodes_with_workspaces_of_their_own_share_a_store(
 
     ray.shutdown()
     homes = [tmp_path / "north", tmp_path / "south"]
-    own = RayCluster(homes)
-    try:
+    with ray_cluster(homes) as own:
         Path("verses.txt").write_text("to be, or not to be, that is the question: " * 40)
         shared = {"store__url": (tmp_path / "store").as_uri(), "store__lease": "3s"}
         sizes = {"train__batch_size": 4, "train__window": 8, "train__steps": STEPS}
@@ -148,7 +127,7 @@ def test_nodes_with_workspaces_of_their_own_share_a_store(
                 if isinstance(event.event, Checkpointed) and len(own.nodes) == 2:
                     kept[event.trial] = event.event.step
                     if kept.keys() == NAMES and min(kept.values()) >= 300:
-                        own.kill(at_work(own.others())[0])
+                        own.kill(at_work(own.nodes)[0])
 
         rows = compared(replace(here, emit=kill_one), "ray")
         assert [row.error for row in rows] == ["", ""] and [row.steps for row in rows] == [STEPS, STEPS]
@@ -162,9 +141,6 @@ def test_nodes_with_workspaces_of_their_own_share_a_store(
         assert not [file for copy in copies for file in copy.glob("checkpoints/*/model.safetensors")]
         found = [here.runs.find(row.run, checkpoint="last") for row in rows]
         hashes = [digest_of_file(run.checkpoint("last") / "model.safetensors") for run in found]
-    finally:
-        ray.shutdown()
-        own.stop()
     plain = context(**sizes, **every)
     here.workspace.runs.rename(here.workspace.root / "runs-through-the-store")
     assert hashes == weights(plain, compared(plain, "local"))

@@ -12,6 +12,9 @@ from charpipe.cli.arguments import Checkpoint, JsonObject, ModelName
 from charpipe.cli.environment import settings
 from charpipe.cli.output import for_output, print_json
 
+SMALLEST = 0.0001
+"""The least cost that is shown as a number."""
+
 
 def export(
     run: ModelName = "last",
@@ -57,9 +60,8 @@ def export(
     if done.address:
         typer.echo(for_output(f"{'hub':<8}{done.address}"))
     if done.cost is not None:
-        typer.echo(
-            f"        8-bit weights cost {done.cost:.4f} bits per character, on text that the model wrote"
-        )
+        cost = f"{done.cost:.4f}" if done.cost >= SMALLEST else f"less than {SMALLEST}"
+        typer.echo(f"        8-bit weights cost {cost} bits per character, on text that the model wrote")
     if done.form == "folder":
         typer.echo(for_output(f"\n  charpipe sample {quote(_as_path(done.path))}"))
 

@@ -26,7 +26,7 @@ from charpipe.corpus.members import NOTHING, Member, Progress, folder_members
 from charpipe.corpus.previous_version import PreviousVersion, UnchangedDocument
 from charpipe.corpus.selection import Selection
 from charpipe.corpus.tally import Tally
-from charpipe.errors import CorpusError
+from charpipe.errors import CorpusError, NoFilesError
 from charpipe.plugin import Fetched
 from charpipe.store.paths import printable
 from charpipe.store.sqlite import database_errors
@@ -86,7 +86,8 @@ def check_result(
 ) -> None:
     """Raise CorpusError if the source held no text or changed meanwhile; `listed` are the first rejected files."""
     if not facts["characters"]:
-        raise CorpusError(_nothing(fetched, facts, config, listed))
+        kind = CorpusError if facts["documents"] + facts["rejected"] else NoFilesError
+        raise kind(_nothing(fetched, facts, config, listed))
     if not unchanged():
         raise CorpusError(
             f"{fetched.origin} changed while it was read; nothing was kept. Run the command again"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 Function = Callable[..., Any]
 """A function of a module that can be imported, with JSON as keyword arguments and result."""
+Call = TypeVar("Call")
 
 
 class ParallelMap(Protocol):
@@ -52,3 +54,28 @@ class Direct:
 
 
 DIRECT = Direct()
+
+
+def in_order(
+    calls: Iterable[Call],
+    pending: deque[Call],
+    is_done: Callable[[Call], bool],
+    result: Callable[[Call], Any],
+    most: int,
+    waiting: Callable[[], None],
+) -> Iterator[Any]:
+    """The results of calls, in their order. Taking a call from `calls` begins it; `pending` holds those that were begun
+    and whose results nobody has taken, `most` of them at the most. `waiting` is called after each that was begun."""
+
+    def take() -> Any:
+        found = result(pending[0])
+        pending.popleft()
+        return found
+
+    for call in calls:
+        pending.append(call)
+        while len(pending) > most or (pending and is_done(pending[0])):
+            yield take()
+        waiting()
+    while pending:
+        yield take()

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from charpipe.errors import CharpipeError
-from charpipe.parallel.mapping import DIRECT, Function, ParallelMap
+from charpipe.parallel.mapping import DIRECT, Function, ParallelMap, in_order
 from charpipe.parallel.messages import exception, name_of
 
 MOST = 8
@@ -94,14 +94,12 @@ class Processes:
         """See `ParallelMap.map`."""
         pending: deque[Future[Any]] = deque()
         name = name_of(function)
+        calls = (self._threads.submit(self._call, name, dict(each)) for each in arguments)
+        most = 2 * self.processes + ahead
         try:
-            for each in arguments:
-                pending.append(self._threads.submit(self._call, name, dict(each)))
-                while len(pending) > 2 * self.processes + ahead or (pending and pending[0].done()):
-                    yield _result(pending.popleft(), waiting)
-                waiting()
-            while pending:
-                yield _result(pending.popleft(), waiting)
+            yield from in_order(
+                calls, pending, lambda call: call.done(), lambda call: _result(call, waiting), most, waiting
+            )
         finally:
             for future in pending:
                 future.cancel()

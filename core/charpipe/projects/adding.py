@@ -14,7 +14,7 @@ from charpipe.config.load import BUILT_IN, Resolved, load_config
 from charpipe.config.names import check_name
 from charpipe.config.plugin_folders import open_plugins
 from charpipe.corpus.selection import Selection
-from charpipe.errors import CorpusError, UsageError
+from charpipe.errors import NoFilesError, UsageError
 from charpipe.events import Listener
 from charpipe.projects.contents import Contents, read_contents
 from charpipe.projects.estimate import Estimate, estimate_training
@@ -124,10 +124,10 @@ def _ingest(context: Context, name: str, include: Sequence[str]) -> StageOutput:
     """Read the corpus. Raises UsageError if one of the patterns matches no file."""
     try:
         documents = ingest(context, name)
-    except CorpusError as error:
-        if include and "no text: 0 files" in str(error):
-            raise UsageError(f"{_unmatched(include)} there; nothing was changed") from error
-        raise
+    except NoFilesError as error:
+        if not include:
+            raise
+        raise UsageError(f"{_unmatched(include)} there; nothing was changed") from error
     if len(include) > 1:
         waiting = _without_match(context.path(documents), include)
         if waiting:

@@ -14,7 +14,7 @@ from typing import Any
 
 from charpipe.corpus.detection import DETECTOR
 from charpipe.parallel import ParallelMap, local_processes
-from charpipe.parallel.mapping import Function
+from charpipe.parallel.mapping import Function, in_order
 from charpipe.parallel.messages import error_message, exception, function_named, name_of
 from charpipe.plugins.registry import Registry
 from charpipe.stages import Context
@@ -99,29 +99,24 @@ class RayMap:
 
         name, pending = name_of(function), deque[Any]()
         self._begun.append(pending)
-        for each in arguments:
-            pending.append(self._call.remote(name, dict(each)))
-            while len(pending) > 2 * self.processes + ahead or (
-                pending and ray.wait([pending[0]], timeout=0)[0]
-            ):
-                yield self._next(pending, waiting)
-            waiting()
-        while pending:
-            yield self._next(pending, waiting)
+        calls = (self._call.remote(name, dict(each)) for each in arguments)
 
-    def _next(self, pending: deque[Any], waiting: Callable[[], None]) -> Any:
-        """The result of the oldest call."""
+        def is_done(task: Any) -> bool:
+            return bool(ray.wait([task], timeout=0)[0])
+
+        most = 2 * self.processes + ahead
+        yield from in_order(calls, pending, is_done, lambda task: self._result(task, waiting), most, waiting)
+
+    def _result(self, task: Any, waiting: Callable[[], None]) -> Any:
         import ray
 
-        first = pending[0]
         try:
-            while not ray.wait([first], timeout=WAIT_SECONDS)[0]:
+            while not ray.wait([task], timeout=WAIT_SECONDS)[0]:
                 waiting()
                 self._watch.check()
-            message = ray.get(first)
+            message = ray.get(task)
         except ray.exceptions.RayError as error:
             raise cluster_lost(error) from error
-        pending.popleft()
         if "error" in message:
             raise exception(message)
         return message["result"]

@@ -46,7 +46,8 @@ def open_exchange() -> Iterator[Exchange]:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     own: Any = ray.get_runtime_context().get_node_id()
-    here = NodeAffinitySchedulingStrategy(own, soft=True)
+    # a soft one may go to a node with CPUs, and be lost with it
+    here = NodeAffinitySchedulingStrategy(own, soft=False)
     mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
     lost = False
     try:
