@@ -6,6 +6,7 @@ import os
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -85,11 +86,11 @@ def _chosen(registry: Registry, name: str | None) -> list[Provider]:
     """The plugins to check."""
     providers = registry.providers()
     if name is None:
-        mine = (
-            [one for one in providers if one.origin.startswith(tuple(registry.folders))]
-            if registry.folders
-            else []
-        )
+        mine = [
+            one
+            for one in providers
+            if any(Path(one.origin).is_relative_to(folder) for folder in registry.folders)
+        ]
         if not mine:
             raise UsageError(
                 "there are no plugins in this project's folders; to write one, type: charpipe plugins new cell NAME"

@@ -135,12 +135,9 @@ def _cell(row: dict[str, Any], column: str) -> Any:
     """A value as the table shows it: a run by the name that it was given."""
     if column == "run":
         return row.get("name") or row["run"]
-    value = row.get(column)
-    return (
-        ", ".join(map(str, value))
-        if column == "tags" and value
-        else (value or None if column == "tags" else value)
-    )
+    if column == "tags":
+        return ", ".join(row.get("tags") or ()) or None
+    return row.get(column)
 
 
 def row_of(run: Run) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from charpipe.config.files import NAME, find_project_file, read_toml
+from charpipe.config.files import find_project_file, read_toml
 from charpipe.errors import UsageError
 from charpipe.store.atomic import write_text
 from charpipe.workspace import Workspace
@@ -77,6 +77,3 @@ def _parsed(text: str) -> dict[str, Any] | None:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         return None
-
-
-__all__ = ["NAME", "add_table", "project_file_here"]

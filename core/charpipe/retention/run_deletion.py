@@ -74,9 +74,9 @@ def _check_needed(library: RunLibrary, runs: Sequence[Run]) -> None:
     names = {run.name for run in runs}
     for corpus in corpora(library.workspace):
         state = read_state(library.workspace, corpus)
-        for alias, version in (
-            (("champion", state.champion), ("previous champion", state.previous)) if state else ()
-        ):
+        if state is None:
+            continue
+        for alias, version in (("champion", state.champion), ("previous champion", state.previous)):
             if version is not None and version.run in names:
                 raise RunError(
                     f"{version.run} made the {alias} of {corpus}; nothing was deleted; to delete the run and keep the "
