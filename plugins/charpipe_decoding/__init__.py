@@ -37,7 +37,9 @@ class RegularExpression(Options):
     """Makes the whole text match a regular expression."""
 
     pattern: str = Field(
-        min_length=1, examples=["[a-z]+"], description="Python's syntax, without look-around and references to groups"
+        min_length=1,
+        examples=["[a-z]+"],
+        description="Python's syntax, without look-around and references to groups",
     )
 
 

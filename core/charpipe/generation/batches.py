@@ -23,6 +23,8 @@ from charpipe.plugin import Encoding
 
 BLOCK = 64
 """Steps between conversions of tokens to text."""
+TEXTS = 256
+"""Texts in one batch after many prompts."""
 
 
 def sample_many(
@@ -87,9 +89,7 @@ def _generate(
     teams, at = [], 0
     for batch in open_batches(predictor, carried, settings.precision):
         part = slice(at, at + batch.size)
-        own = Decoding(
-            settings, encoding.size, decoders, noise=noise[part], constraints=decoding.constraints
-        )
+        own = Decoding(settings, encoding.size, decoders, noise=noise[part], constraints=decoding.constraints)
         teams.append(Team(batch, own, first[part]))
         at += batch.size
     begun: list[NDArray[np.int64]] = []
@@ -107,6 +107,19 @@ def _read_prompts(
     states = [read[prompt][0] for prompt in prompts]
     carried = {name: torch.cat([state[name] for state in states], 1) for name in states[0]}
     return carried, [read[prompt][1] for prompt in prompts]
+
+
+def sample_prompts(
+    predictor: Predictor,
+    encoding: Encoding,
+    prompts: Sequence[str],
+    settings: SampleConfig | None = None,
+    decoders: Decoders = None,
+) -> Iterator[str]:
+    """A text after each of any number of prompts, in order, generated in batches."""
+    for first in range(0, len(prompts), TEXTS):
+        part = prompts[first : first + TEXTS]
+        yield from sample_after(predictor, encoding, part, settings, decoders, first)
 
 
 @dataclass

@@ -36,7 +36,8 @@ class Progress:
     def allowed(self) -> NDArray[np.bool_]:
         """The tokens [V] that may follow."""
         masks = [each.allowed(place, self.remaining) for each, place in self._pairs()]
-        return np.logical_and.reduce(masks)
+        found: NDArray[np.bool_] = np.logical_and.reduce(masks)
+        return found
 
     def narrow(self, scores: Scores) -> Scores:
         """The scores [V] of what may follow; all of them where the text may end, since any other token ends it."""
@@ -44,7 +45,9 @@ class Progress:
             return scores
         allowed = self.allowed()
         if not allowed.any():
-            raise RunError("the constraints of the decoders contradict each other here; leave one of them out")
+            raise RunError(
+                "the constraints of the decoders contradict each other here; leave one of them out"
+            )
         return np.where(allowed, scores, -np.inf)
 
     def read(self, token: int) -> bool:

@@ -131,13 +131,14 @@ def _configured(
         raise UsageError(f"{where}: {first['msg']}") from error
 
 
-def _constraints(
-    chain: Sequence[tuple[Decoder, BaseModel]], encoding: Encoding | None
-) -> list[Constraint]:
-    wanted = [(decoder, config) for decoder, config in chain if decoder.constrain is not None]
-    if wanted and encoding is None:
-        raise UsageError(f"the decoder {wanted[0][0].name} needs the vocabulary, which is not known here")
-    return [resolve(decoder.constrain)(config, encoding) for decoder, config in wanted]
+def _constraints(chain: Sequence[tuple[Decoder, BaseModel]], encoding: Encoding | None) -> list[Constraint]:
+    found = []
+    for decoder, config in chain:
+        if decoder.constrain is not None:
+            if encoding is None:
+                raise UsageError(f"the decoder {decoder.name} needs the vocabulary, which is not known here")
+            found.append(resolve(decoder.constrain)(config, encoding))
+    return found
 
 
 def noise_of_texts(seed: int | None, vocabulary_size: int, numbers: Iterable[int]) -> list[Noise]:

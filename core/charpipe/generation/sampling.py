@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 
 import torch
@@ -128,7 +128,7 @@ def line_break(encoding: Encoding) -> int | None:
     return int(ids[0]) if len(ids) == 1 else None
 
 
-def _until(pieces: Generator[str, None, None], end: str | None) -> Iterator[str]:
+def _until(pieces: Generator[str, None, None], end: str | Sequence[str] | None) -> Iterator[str]:
     ending = StopTextFilter(end)
     with closing(pieces):
         for piece in pieces:

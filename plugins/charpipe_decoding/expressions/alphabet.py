@@ -22,9 +22,7 @@ class Characters:
     """A token for each character. Tokens that are no whole character, such as half bytes, are never written."""
 
     def __init__(self, encoding: Encoding) -> None:
-        whole = {
-            text: token for token in range(encoding.size) if len(text := _text(encoding, token)) == 1
-        }
+        whole = {text: token for token in range(encoding.size) if len(text := _text(encoding, token)) == 1}
         self.text = "".join(whole)
         self.tokens = np.array(list(whole.values()), np.int64)
         self.size = encoding.size
@@ -88,7 +86,9 @@ def alphabet(encoding: Encoding) -> Alphabet:
         return Bytes()
     found = Characters(encoding)
     if not found.text:
-        raise UsageError("a regular expression needs a vocabulary of characters or of bytes; this one has neither")
+        raise UsageError(
+            "a regular expression needs a vocabulary of characters or of bytes; this one has neither"
+        )
     return found
 
 

@@ -82,9 +82,7 @@ class ExpressionConstraint:
         """For each node the fewest tokens up to the accepting node (Dijkstra 1959, from the end)."""
         costs = {each: self._cost(each) for each in self._members}
         before: list[list[tuple[int, int]]] = [[] for _ in self._automaton.empty]
-        for node, (empty, edges) in enumerate(
-            zip(self._automaton.empty, self._automaton.edges, strict=True)
-        ):
+        for node, (empty, edges) in enumerate(zip(self._automaton.empty, self._automaton.edges, strict=True)):
             for target in empty:
                 before[target].append((node, 0))
             for characters, target in edges:

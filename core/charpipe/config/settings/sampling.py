@@ -35,7 +35,8 @@ class SampleConfig(Options):
     )
     greedy: bool = Field(False, description="always take the most probable token")
     stop: str | list[str] | None = Field(
-        None, description="text before which generation stops, or a list of such texts: before the first of them"
+        None,
+        description="text before which generation stops, or a list of such texts: before the first of them",
     )
     decoders: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="settings of further decoders by name, applied after those above"
