@@ -14,7 +14,7 @@ from charpipe.cli.defaults import with_default
 from charpipe.cli.environment import open_registry, settings
 from charpipe.cli.model_input import find_model, read_text, skipped_json
 from charpipe.cli.output import for_output, print_json
-from charpipe.cli.sample_options import check_beam, check_web, clamps, given_options, stop_texts
+from charpipe.cli.sample_options import check_beam, check_regex, check_web, clamps, given_options, stop_texts
 from charpipe.cli.sample_page import write_on_page
 from charpipe.cli.sample_results import print_beam, print_prompted, print_scored, print_texts
 from charpipe.config.settings.sampling import SampleConfig
@@ -145,6 +145,7 @@ def sample(
     check_beam(beam, draws)
     shown = given_options(beam=beam, count=several, logprobs=logprobs, prompts_file=prompts_file, json=json)
     check_web(web, port, shown)
+    check_regex(regex)
     held = clamps(clamp)
     resolved = settings(
         set_,
@@ -166,6 +167,8 @@ def sample(
 
     wanted, decoders = resolved.config.sample, open_registry().all("decoder")
     wanted, skipped = _with_prompt(wanted, prompt_file, loaded, resolved, strict)
+    if held and wanted.precision == "int8":
+        raise UsageError("--clamp needs the units in float32; leave out --precision int8")
     predictor, encoding = _held(loaded.predictor(device), held), loaded.encoding
     if web:
         from charpipe.playground import Playground

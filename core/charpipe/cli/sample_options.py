@@ -41,6 +41,14 @@ def check_web(web: bool, port: int | None, given: Mapping[str, bool]) -> None:
             )
 
 
+def check_regex(pattern: str | None) -> None:
+    """Raise UsageError for an empty expression, which only the empty text matches."""
+    if pattern == "":
+        raise UsageError(
+            "--regex is empty, which only an empty text matches; give an expression such as [A-Z][a-z]+"
+        )
+
+
 def stop_texts(texts: Sequence[str]) -> str | list[str] | None:
     """The texts to stop at as a setting. Raises UsageError for an empty one."""
     if not all(texts):

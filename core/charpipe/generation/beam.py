@@ -30,19 +30,19 @@ class BeamText:
     """A text that beam search found, without the prompt.
 
     `log_probability` is the model's own, in nats, of everything that was chosen: the text, the text it stopped at, and
-    the probability that a constrained text ends where it does. `tokens` is their number. `ended` is False where the
-    text was cut at the length.
+    the probability that a constrained text ends where it does; `characters` is the number of all characters that were
+    chosen. `ended` is False where the text was cut at the length.
     """
 
     text: str
     log_probability: float
-    tokens: int
+    characters: int
     ended: bool
 
     @property
     def per_character(self) -> float:
         """Nats per character that was chosen."""
-        return self.log_probability / max(1, self.tokens)
+        return self.log_probability / max(1, self.characters)
 
 
 @dataclass(frozen=True)
@@ -198,9 +198,10 @@ class _Search:
 
     def _text(self, one: _Hypothesis, *, ended: bool, more: float = 0.0) -> BeamText:
         text = self._decoded(one.last_tokens(one.length))
+        count = len(text)
         places = [place for stop in self.stops if (place := text.find(stop)) >= 0]
         text = text[: min(places)] if places else text
-        return BeamText(text, one.score + more, one.length, ended)
+        return BeamText(text, one.score + more, count, ended)
 
     def _decoded(self, tokens: Sequence[int]) -> str:
         return self.encoding.decoder().decode(tokens, final=True)

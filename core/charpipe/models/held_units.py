@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from charpipe.errors import UsageError, near_match
+from charpipe.errors import UsageError
 from charpipe.models.contract import Predictor, State
 from charpipe.models.predictor import NetworkPredictor
 from charpipe.models.recurrence import TorchRecurrence
@@ -107,8 +107,8 @@ def _checked(unit: HeldUnit, recurrence: TorchRecurrence) -> HeldUnit:
     names, layers, size = recurrence.names, recurrence.layer.num_layers, recurrence.layer.hidden_size
     name = unit.name or names[0]
     if name not in names:
-        listed = " and ".join(names)
-        raise UsageError(f"the model has no state {name!r}{near_match(name, names)}; its states: {listed}")
+        listed = "state is " + names[0] if len(names) == 1 else "states are " + " and ".join(names)
+        raise UsageError(f"the model has no state {name!r}; its {listed}")
     if unit.layer >= layers:
         raise UsageError(f"the model has no layer {unit.layer}; its layers are {_range(layers)}")
     if unit.number >= size:

@@ -82,7 +82,10 @@
     for (const piece of found) {
       const span = document.createElement("span");
       if (piece.given) span.className = "given";
-      if (piece.text === "\n") span.append("\n");
+      if (piece.text === "\n") {
+        span.classList.add("line");
+        span.append("\n");
+      }
       else if (HIDDEN.test(piece.text) && piece.text !== "\t") {
         const mark = document.createElement("span");
         mark.className = "mark";
