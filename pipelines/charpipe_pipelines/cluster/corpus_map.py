@@ -67,8 +67,8 @@ def _nodes(context: Context) -> list[Node]:
 class RayMap:
     """A map whose calls are Ray tasks with a CPU each. They begin while the file `mark` exists, which every node sees.
 
-    The `with` block ends what is still at work: it removes the mark, and waits for the calls that have begun. It cancels
-    none: where a call completes while it is being cancelled, Ray 2.60 aborts this process (a failed check in its
+    The `with` block ends what is still at work: it removes the mark, and waits for the calls that have begun. None is
+    cancelled: where a call completes while it is being cancelled, Ray 2.60 aborts this process (a failed check in its
     task_manager.cc: "Tried to complete task that was not pending").
     """
 

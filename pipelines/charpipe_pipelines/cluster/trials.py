@@ -84,7 +84,9 @@ class RayLaunch:
                 asked = asked or time.monotonic()
                 begun = self._exchange.stop(name)
                 if not begun or time.monotonic() - asked > SAVING_SECONDS:
-                    return Outcome(run=run)  # not cancelled: see `RayMap`. If it begins yet, the mailbox stops it
+                    return Outcome(
+                        run=run
+                    )  # not cancelled: see `RayMap`. If it begins yet, the mailbox stops it
 
 
 @contextmanager
