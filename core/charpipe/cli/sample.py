@@ -182,10 +182,10 @@ def sample(
     if beam is not None:
         for settings_ in each:
             results = beam_search(predictor, encoding, beam, settings_, decoders)
-            print_beam(loaded.name, settings_.prompt, results, json)
+            print_beam(loaded.name, settings_.prompt, results, json, skipped)
     elif logprobs:
         scored = (generate_scored(predictor, encoding, one, decoders, n) for n, one in enumerate(each))
-        print_scored(loaded.name, [one.prompt for one in each], scored, json)
+        print_scored(loaded.name, [one.prompt for one in each], scored, json, skipped)
     elif prompts_file is not None:
         given = [one.prompt for one in each]
         texts = sample_prompts(predictor, encoding, given, wanted, decoders)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import typer
@@ -32,18 +32,24 @@ def print_prompted(run: str, prompts: Sequence[str], texts: Iterable[str], json:
         sys.stdout.flush()
 
 
-def print_scored(run: str, prompts: Sequence[str], scored: Iterable[Iterable[Any]], json: bool) -> None:
+def print_scored(
+    run: str,
+    prompts: Sequence[str],
+    scored: Iterable[Iterable[Any]],
+    json: bool,
+    skipped: Mapping[str, Any],
+) -> None:
     """Each character of each text with its log probability, as it is generated."""
     for number, (prompt, pieces) in enumerate(zip(prompts, scored, strict=True), 1):
         if json:
-            print_json({"run": run, "prompt": prompt, **_scores_json(prompt, list(pieces))})
+            print_json({"run": run, "prompt": prompt, **_scores_json(prompt, list(pieces)), **skipped})
             continue
         if len(prompts) > 1:
             typer.echo(f"--- {number} of {len(prompts)}")
         _print_pieces(pieces)
 
 
-def print_beam(run: str, prompt: str, results: Sequence[Any], json: bool) -> None:
+def print_beam(run: str, prompt: str, results: Sequence[Any], json: bool, skipped: Mapping[str, Any]) -> None:
     """The texts that beam search found, with their scores."""
     if json:
         listed = [
@@ -55,7 +61,7 @@ def print_beam(run: str, prompt: str, results: Sequence[Any], json: bool) -> Non
             }
             for one in results
         ]
-        print_json({"run": run, "prompt": prompt, "results": listed})
+        print_json({"run": run, "prompt": prompt, "results": listed, **skipped})
         return
     for number, one in enumerate(results, 1):
         score = f"{one.log_probability:.3f} nats, {one.per_character:.3f} per character"

@@ -23,8 +23,8 @@ class ScoredPiece:
     """A piece of text: one character, unless a token is more.
 
     `log_probability` is the model's own, in nats, at temperature 1 and before all decoders, given everything before;
-    that of several tokens (bytes) is their sum. `log_probabilities` [V] is the prediction of its first token. A first
-    character that was drawn without a prediction has neither.
+    that of several tokens (bytes) is their sum. `log_probabilities` [V] is the prediction of its first token. A
+    character at the very beginning, before which nothing was read, has neither.
     """
 
     text: str
@@ -51,15 +51,14 @@ def generate_scored(
 
 
 def read_scored(predictor: Predictor, encoding: Encoding, text: str) -> Iterator[ScoredPiece]:
-    """The pieces of a given text with their scores, read after a line break where the vocabulary has one."""
-    state, token = read_prompt(predictor, encoding, "", Position())
-    stream = open_stream(predictor, state)
-    tokens = encoding.encode(text).tolist()
-    group = _Group(encoding.decoder())
-    for each in tokens:
-        prediction = None if token is None else log_softmax(stream.step(token))
-        token = int(each)
+    """The pieces of a given text with their scores, read from the initial state as a prompt is: the first token has
+    none."""
+    stream = open_stream(predictor, predictor.initial_state(1))
+    group, before = _Group(encoding.decoder()), None
+    for token in encoding.encode(text).tolist():
+        prediction = None if before is None else log_softmax(stream.step(before))
         yield from group.add(token, prediction)
+        before = token
     yield from group.rest()
 
 

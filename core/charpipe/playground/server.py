@@ -7,6 +7,7 @@ writes must come from its own page (Origin, Sec-Fetch-Site) as JSON.
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -56,7 +57,9 @@ class PlaygroundServer(ThreadingHTTPServer):
         return frozenset(names | ({HOST, "localhost"} if self.server_port == 80 else set()))
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that leaves is no error."""
+        """A browser that leaves is no error; anything else is, and its traceback is printed."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 def open_server(playground: Playground, port: int | None = None) -> PlaygroundServer:

@@ -75,10 +75,11 @@ def test_arrows_walk_through_the_text_and_show_bars(open_page):
     assert page.evaluate("document.activeElement.id") == "text"
     page.keyboard.press("Home")
     assert "character 1 of" in page.inner_text("#status")
-    assert "at character 1" in page.inner_text("#bars-title")
+    assert page.inner_text("#bars-title") == "Nothing was read before character 1"
     page.keyboard.press("ArrowRight")
     assert page.inner_text("#text .at") == "b"
     assert page.inner_text("#bars .chosen .face") == "b"
+    assert page.inner_text("#bars-title") == "What could stand at character 2"
     page.keyboard.press("ArrowDown")
     assert page.inner_text("#text .at") == "d"
     page.keyboard.press("ArrowUp")

@@ -108,8 +108,9 @@
     const piece = pieces[at];
     piece.span.classList.add("at");
     if (scroll) piece.span.scrollIntoView({ block: "nearest", behavior: "instant" });
-    showBars(`What could stand at character ${whole(at + 1)}`, piece.bars, face(piece.text));
-    const chance = piece.chance === null ? "drawn without a prediction" : `probability ${percent(piece.chance)}`;
+    const title = piece.bars.length ? "What could stand at" : "Nothing was read before";
+    showBars(`${title} character ${whole(at + 1)}`, piece.bars, face(piece.text));
+    const chance = piece.chance === null ? "not predicted" : `probability ${percent(piece.chance)}`;
     $("status").textContent = `character ${whole(at + 1)} of ${whole(pieces.length)}: ${face(piece.text)}, ${chance}`;
   }
   function line(step) { // the nearest character of the line above or below
@@ -141,7 +142,7 @@
     pieces = [];
     at = -1;
     text.replaceChildren();
-    $("notice").textContent = "";
+    $("notice").textContent = $("status").textContent = "";
     running(true);
     let ended = "stopped";
     try {
