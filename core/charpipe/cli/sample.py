@@ -79,7 +79,7 @@ def sample(
     prompts_file: Annotated[
         str | None,
         typer.Option(
-            help="A file with a prompt a line, or .jsonl; a text after each, in order.  [default: none]"
+            help="A file with a prompt a line, or .jsonl; -: standard input; a text after each.  [default: none]"
         ),
     ] = None,
     stop: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -82,6 +83,11 @@ def test_prompts_of_a_file_in_order(sampled, project: Path) -> None:
     scored = json_lines(sampled("--prompts-file", "prompts.jsonl", "--json", "--logprobs"))
     alone = json_lines(sampled("--prompts-file", "prompts.jsonl", "--json"))
     assert [one["text"] for one in scored] == [one["text"] for one in alone]
+
+
+def test_prompts_of_standard_input(sampled, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"The\ncat\n")))
+    assert [one["prompt"] for one in json_lines(sampled("--prompts-file", "-", "--json"))] == ["The", "cat"]
 
 
 def test_several_stop_texts_and_a_regular_expression(sampled) -> None:
