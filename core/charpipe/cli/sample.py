@@ -19,6 +19,7 @@ from charpipe.cli.sample_page import write_on_page
 from charpipe.cli.sample_results import print_beam, print_prompted, print_scored, print_texts
 from charpipe.config.settings.sampling import SampleConfig
 from charpipe.errors import UsageError
+from charpipe.generation.prompts import file_name, read_prompts
 from charpipe.text.coverage import fit
 
 FRAME = 0.04
@@ -250,11 +251,9 @@ def _held(predictor: Any, units: dict[str, float]) -> Any:
 
 def _prompts(file: str, encoding: Any) -> list[str]:
     """The prompts of a file. Raises UsageError where the vocabulary lacks a character of one."""
-    from charpipe.generation.prompts import read_prompts
-
     prompts = read_prompts(file)
     for number, prompt in enumerate(prompts, 1):
-        fit(prompt, encoding, f"{file}, line {number}", strict=True, typed=True)
+        fit(prompt, encoding, f"{file_name(file)}, line {number}", strict=True, typed=True)
     return prompts
 
 

@@ -19,7 +19,7 @@ def read_prompts(path: str) -> list[str]:
     with a string `prompt`, which may have line breaks. Empty lines at the end are ignored. Raises UsageError for a file
     that cannot be read, is not UTF-8, or has no prompts, and for an empty or invalid line, which it names by number.
     """
-    shown = "standard input" if path == STANDARD_INPUT else path
+    shown = file_name(path)
     lines = _text(path, shown).replace("\r\n", "\n").split("\n")
     while lines and not lines[-1].strip("\r"):
         lines.pop()
@@ -35,6 +35,11 @@ def read_prompts(path: str) -> list[str]:
             )
         prompts.append(prompt)
     return prompts
+
+
+def file_name(path: str) -> str:
+    """What messages call the file."""
+    return "standard input" if path == STANDARD_INPUT else path
 
 
 def _text(path: str, shown: str) -> str:
