@@ -106,7 +106,7 @@ def _found(contents: Contents) -> Iterator[tuple[str, str]]:
     yield "characters", f"{contents.characters:,}{kinds}"
     yield "vocabulary", f"{contents.tokens:,} tokens"
     about = "" if contents.given else "about "
-    shares = ", ".join(f"{name} {size(count)}" for name, count in contents.splits.items())
+    shares = ", ".join(f"{name} {count:,}" for name, count in contents.splits.items())
     yield "splits", f"{about}{shares} characters"
     for number, line in enumerate(contents.first_lines):
         yield "first lines" if number == 0 else "", line
