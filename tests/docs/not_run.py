@@ -34,7 +34,7 @@ NOT_RUN = {
     "hf auth login": "asks for a token of the Hugging Face Hub",
     "charpipe export last --push OWNER/NAME": "uploads to the Hugging Face Hub; tests/core/exports/test_hub.py has one",
     "charpipe corpora add mine mine.tgz": "needs a corpus in three files; tests/core/projects/test_adding.py adds one",
-    "charpipe corpora add wiki enwik8": "needs 100 MB of Wikipedia; tests/core/projects/test_adding.py adds such a text",
+    "charpipe corpora add wiki enwik8": "needs 100 MB; tests/core/projects/test_adding.py adds such a text",
     "pandoc": "another program, which not every machine has",
     "pdftotext": "another program, which not every machine has",
     "torchrun": "starts processes of its own; tests/e2e/test_torchrun.py does it",
