@@ -69,7 +69,8 @@ def _by_characters(documents: Path, wanted: list[int]) -> list[tuple[int, int]]:
 
 def _by_bytes(documents: Path, wanted: list[int]) -> list[tuple[int, int]]:
     """(bytes, characters) of each end, and of the text."""
-    found, at, characters = [], 0, 0
+    found: list[tuple[int, int]] = []
+    at = characters = 0
     for data, count in _rows(documents):
         while len(found) < len(wanted) and wanted[len(found)] <= at + len(data):
             cut = _after_character(data, wanted[len(found)] - at)
