@@ -35,6 +35,8 @@ NOT_RUN = {
     "charpipe run train-and-sample --corpus hello --set store.url=s3": "needs the server of the line before",
     "hf auth login": "asks for a token of the Hugging Face Hub",
     "charpipe export last --push OWNER/NAME": "uploads to the Hugging Face Hub; tests/core/exports/test_hub.py has one",
+    "charpipe corpora add mine mine.tgz": "needs a corpus in three files; tests/core/projects/test_adding.py adds one",
+    "charpipe corpora add wiki enwik8": "needs 100 MB; tests/core/projects/test_adding.py adds such a text",
     "pandoc": "another program, which not every machine has",
     "pdftotext": "another program, which not every machine has",
     "torchrun": "starts processes of its own; tests/e2e/test_torchrun.py does it",
