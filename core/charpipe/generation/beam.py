@@ -14,7 +14,7 @@ from charpipe.errors import RunError, UsageError
 from charpipe.generation.constraints import Progress
 from charpipe.generation.decoding import DAMAGED, Decoding
 from charpipe.generation.sampling import Decoders, read_prompt
-from charpipe.generation.scored import log_softmax
+from charpipe.generation.scored import document_end, log_softmax
 from charpipe.generation.state import Position
 from charpipe.models import Predictor, State
 from charpipe.plugin import Encoding
@@ -114,7 +114,7 @@ class _Search:
     ) -> None:
         self.predictor, self.encoding, self.width = predictor, encoding, width
         self.length, self.constrained = settings.length, bool(decoding.constraints)
-        self.begin = decoding.progress[0]
+        self.begin, self.end = decoding.progress[0], document_end(encoding)
         stop = settings.stop
         self.stops: Sequence[str] = [stop] if isinstance(stop, str) else stop or ()
         self.longest = max(map(len, self.stops), default=0)
@@ -180,6 +180,8 @@ class _Search:
         return _Hypothesis(one, token, one.length + 1, score, progress)
 
     def _stopped(self, one: _Hypothesis) -> bool:
+        if one.token == self.end:
+            return True
         if not self.stops:
             return False
         tail = self._decoded(one.last_tokens(MOST_TOKENS * self.longest))
@@ -197,8 +199,9 @@ class _Search:
         return kept[-1].log_probability >= max(each.score for each in beam)
 
     def _text(self, one: _Hypothesis, *, ended: bool, more: float = 0.0) -> BeamText:
-        text = self._decoded(one.last_tokens(one.length))
-        count = len(text)
+        tokens = one.last_tokens(one.length)
+        count = len(self._decoded(tokens))
+        text = self._decoded(tokens[:-1] if tokens and tokens[-1] == self.end else tokens)
         places = [place for stop in self.stops if (place := text.find(stop)) >= 0]
         text = text[: min(places)] if places else text
         return BeamText(text, one.score + more, count, ended)

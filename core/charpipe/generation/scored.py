@@ -78,6 +78,12 @@ def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     return found
 
 
+def document_end(encoding: Encoding) -> int | None:
+    """The token that ends a document, where the vocabulary has one: a text ends before it."""
+    token = getattr(encoding, "end_token", None)
+    return token if isinstance(token, int) else None
+
+
 class _Group:
     """Joins tokens to pieces of text."""
 
@@ -106,7 +112,7 @@ class _Group:
 def _pieces(
     stream: Stream, token: int | None, decoding: Decoding, encoding: Encoding, length: int
 ) -> Iterator[ScoredPiece]:
-    group, written = _Group(encoding.decoder()), 0
+    group, written, end = _Group(encoding.decoder()), 0, document_end(encoding)
     if token is None:
         token = decoding.noise[0].any_token()
         if length and not decoding.constraints:
@@ -115,7 +121,7 @@ def _pieces(
     for _ in range(written, length):
         logits = stream.step(token)
         drawn = decoding.draw(logits)
-        if drawn == END:
+        if drawn in (END, end):
             break
         token = drawn
         yield from group.add(token, log_softmax(logits))

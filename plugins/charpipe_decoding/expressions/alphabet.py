@@ -19,10 +19,15 @@ Costs = NDArray[np.int32]
 
 
 class Characters:
-    """A token for each character. Tokens that are no whole character, such as half bytes, are never written."""
+    """A token for each character. Tokens that are no whole character, such as half bytes, are never written, nor is the
+    token that ends a document."""
 
     def __init__(self, encoding: Encoding) -> None:
-        whole = {text: token for token in range(encoding.size) if len(text := _text(encoding, token)) == 1}
+        whole = {
+            text: token
+            for token in range(encoding.size)
+            if token != _end(encoding) and len(text := _text(encoding, token)) == 1
+        }
         self.text = "".join(whole)
         self.tokens = np.array(list(whole.values()), np.int64)
         self.size = encoding.size
@@ -48,12 +53,14 @@ class Bytes:
 
     size = 256
 
-    def __init__(self) -> None:
+    def __init__(self, end: int | None = None) -> None:
         self.text = "".join(map(chr, range(POINTS)))
         self.costs: Costs = np.ones(POINTS, np.int32)
         for start in (0x80, 0x800, 0x10000):
             self.costs[start:] += 1
         self.costs[0xD800:0xE000] = NEVER  # surrogates have no UTF-8
+        if end is not None:
+            self.costs[end] = NEVER
 
     def token_costs(self, after: Costs, pending: bytes) -> Costs:
         """As `Characters.token_costs`, where the bytes `pending` of a character are already written."""
@@ -83,7 +90,7 @@ Alphabet = Characters | Bytes
 def alphabet(encoding: Encoding) -> Alphabet:
     """The alphabet of a vocabulary. Raises UsageError where its tokens are neither characters nor bytes."""
     if encoding.size == 256 and encoding.encode("é€").tolist() == list("é€".encode()):
-        return Bytes()
+        return Bytes(_end(encoding))
     found = Characters(encoding)
     if not found.text:
         raise UsageError(
@@ -98,6 +105,12 @@ def members(characters: re.Pattern[str], text: str) -> NDArray[np.bool_]:
     for match in characters.finditer(text):
         found[match.start() : match.end()] = True
     return found
+
+
+def _end(encoding: Encoding) -> int | None:
+    """The token that ends a document, where the vocabulary has one."""
+    token = getattr(encoding, "end_token", None)
+    return token if isinstance(token, int) else None
 
 
 def _text(encoding: Encoding, token: int) -> str:

@@ -81,6 +81,16 @@ def test_texts_end_before_the_stop_text_and_count_it(predictor):
         assert any(score == pytest.approx(one.log_probability, abs=1e-3) for score in scores)
 
 
+def test_texts_end_before_the_end_of_their_document(predictor):
+    """As before a stop text of one character, whose probability counts."""
+    encoding, settings = Letters(LABELS), SampleConfig(prompt="a", length=12)
+    wanted = beam_search(predictor, encoding, 4, settings.model_copy(update={"stop": "b"}))
+    encoding.end_token = LABELS.index("b")
+    found = beam_search(predictor, encoding, 4, settings)
+    assert found == wanted
+    assert any(one.ended for one in found)
+
+
 def test_constrained_texts_match_and_have_the_probability_of_their_end(predictor):
     found = beam_search(predictor, Letters(LABELS), 3, SampleConfig(prompt="a", length=9, **regex("[ab]c?")))
     assert {one.text for one in found} <= {"a", "b", "ac", "bc"}

@@ -73,6 +73,15 @@ def test_bytes_of_a_character_are_one_piece():
     assert [piece.log_probability for piece in pieces[1:]] == pytest.approx(wanted, abs=1e-4)
 
 
+def test_a_text_ends_before_the_end_of_its_document():
+    encoding = Letters(LABELS)
+    settings = SampleConfig(prompt="ab", length=400, temperature=2)
+    whole = "".join(piece.text for piece in generate_scored(model(), encoding, settings))
+    encoding.end_token = LABELS.index("f")
+    pieces = list(generate_scored(model(), encoding, settings))
+    assert "".join(piece.text for piece in pieces) == whole.partition("f")[0] != whole
+
+
 def test_a_drawn_first_character_has_no_score():
     pieces = list(generate_scored(model(6), Letters("abcdef"), SampleConfig(length=3)))
     assert [piece.log_probability is None for piece in pieces] == [True, False, False]

@@ -77,6 +77,17 @@ def test_other_decoders_draw_from_what_is_allowed(predictor):
         assert re.fullmatch(r"\d{8}", text)
 
 
+@pytest.mark.parametrize(
+    ("encoding", "end"), [(Letters("\nab"), 2), (ByteEncoding(), 3)], ids=["char", "byte"]
+)
+def test_the_end_of_a_document_is_in_no_match(encoding, end):
+    encoding.end_token = end
+    constraint = ExpressionConstraint("(?s).{2}", encoding)
+    allowed = constraint.allowed(constraint.start, 9)
+    assert not allowed[end]
+    assert allowed[ord("a") if encoding.size == 256 else 1]
+
+
 def test_prompt_is_not_part_of_the_match(predictor):
     assert re.fullmatch(r"abc\d\d", sample(predictor, Letters(LABELS), constrained(r"\d\d", prompt="abc")))
 
