@@ -93,6 +93,12 @@ def sample(
         typer.Option(help=with_default("auto, compiled, arrays or plain.", SampleConfig, "engine")),
     ] = None,
     count: Annotated[int, typer.Option(min=1, max=4096, help="Texts to generate in one batch.")] = 1,
+    documents: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=4096, help="Whole documents to generate, of up to --length tokens each.  [default: none]"
+        ),
+    ] = None,
     which: Checkpoint = "best",
     device: Device = "auto",
     strict: Strict = False,
@@ -101,6 +107,8 @@ def sample(
 ) -> None:
     """Generate text with a trained model; it is printed as it is generated."""
     _check_prompt(prompt, prompt_file)
+    if documents is not None and count > 1:
+        raise UsageError("--documents and --count exclude each other; give one of them")
     resolved = settings(
         set_,
         sample__prompt=prompt,
@@ -116,11 +124,18 @@ def sample(
         sample__engine=engine,
     )
     loaded = find_model(run, which, resolved)
-    from charpipe.generation import generate, sample_many
+    from charpipe.generation import generate, sample_documents, sample_many
+    from charpipe.generation.documents import check_ends
 
+    if documents is not None:
+        check_ends(loaded.encoding)
     wanted, decoders = resolved.config.sample, open_registry().all("decoder")
     wanted, skipped = _with_prompt(wanted, prompt_file, loaded, resolved, strict)
     predictor = loaded.predictor(device)
+    if documents is not None:
+        written = sample_documents(predictor, loaded.encoding, documents, wanted, decoders)
+        _print_documents(loaded.name, wanted, written, json, skipped)
+        return
     if count > 1:
         texts = sample_many(predictor, loaded.encoding, count, wanted, decoders)
         _print_texts(loaded.name, wanted.prompt, texts, json, skipped)
@@ -174,3 +189,16 @@ def _print_texts(run: str, prompt: str, texts: list[str], json: bool, skipped: d
         return
     for number, text in enumerate(texts, 1):
         sys.stdout.write(f"--- {number} of {len(texts)}\n{for_output(text)}\n")
+
+
+def _print_documents(
+    run: str, wanted: SampleConfig, documents: list[Any], json: bool, skipped: dict[str, Any]
+) -> None:
+    if json:
+        found = [document.to_json() for document in documents]
+        print_json({"run": run, "prompt": wanted.prompt, "documents": found, **skipped})
+        return
+    for number, document in enumerate(documents, 1):
+        cut = "" if document.ended else f", cut at {wanted.length:,} tokens (--length)"
+        text = for_output(document.text.removesuffix("\n"))
+        sys.stdout.write(f"--- {number} of {len(documents)}{cut}\n{text}\n")

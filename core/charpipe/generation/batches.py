@@ -20,6 +20,7 @@ from charpipe.models import Predictor
 from charpipe.models.streams.interface import Batch
 from charpipe.models.streams.selection import open_batches
 from charpipe.plugin import Encoding
+from charpipe.text.ends import end_token
 
 BLOCK = 64
 """Steps between conversions of tokens to text."""
@@ -46,8 +47,10 @@ def generate_many(
     count: int,
     settings: SampleConfig,
     decoders: Decoders = None,
+    ended: list[bool] | None = None,
 ) -> Iterator[list[str]]:
-    """Yield the next piece of each of `count` texts until all reach their length or their stop text.
+    """Yield the next piece of each of `count` texts until all reach their length, their stop text, or the end of their
+    document; `ended`, a list of `count`, is set to which of them the model ended.
 
     Raises UsageError as `generate` does, before the first piece is requested.
     """
@@ -62,7 +65,8 @@ def generate_many(
         teams.append(Team(batch, own, first[at : at + batch.size]))
         at += batch.size
     begun = [first[None]] if token is None and settings.length else []
-    return _pieces(encoding, settings, chain(begun, _blocks(teams, settings.length - len(begun))), count)
+    blocks = chain(begun, _blocks(teams, settings.length - len(begun)))
+    return _pieces(encoding, settings, blocks, [False] * count if ended is None else ended)
 
 
 @dataclass
@@ -97,14 +101,18 @@ def _blocks(teams: list[Team], length: int) -> Iterator[NDArray[np.int64]]:
 
 
 def _pieces(
-    encoding: Encoding, settings: SampleConfig, blocks: Iterator[NDArray[np.int64]], count: int
+    encoding: Encoding, settings: SampleConfig, blocks: Iterator[NDArray[np.int64]], ended: list[bool]
 ) -> Iterator[list[str]]:
-    readers = [encoding.decoder() for _ in range(count)]
-    endings = [StopTextFilter(settings.stop) for _ in range(count)]
+    end, readers = end_token(encoding), [encoding.decoder() for _ in ended]
+    endings = [StopTextFilter(settings.stop) for _ in ended]
     for block in blocks:
-        texts = [reader.decode(tokens) for reader, tokens in zip(readers, block.T.tolist(), strict=True)]
+        texts = []
+        for place, tokens in enumerate(block.T.tolist()):
+            kept = tokens if end not in tokens else tokens[: tokens.index(end)]
+            texts.append("" if ended[place] else readers[place].decode(kept))
+            ended[place] = ended[place] or (len(kept) < len(tokens) and not endings[place].reached)
         yield [ending.pass_on(text) for ending, text in zip(endings, texts, strict=True)]
-        if all(ending.reached for ending in endings):
-            return
+        if all(end or ending.reached for end, ending in zip(ended, endings, strict=True)):
+            break
     rests = [reader.decode((), final=True) for reader in readers]
     yield [ending.pass_on(rest, last=True) for ending, rest in zip(endings, rests, strict=True)]

@@ -32,6 +32,14 @@ class CorpusConfig(Options):
         "strict", description="replace: bytes that the encoding cannot read become U+FFFD"
     )
     newline: Literal["keep", "lf"] = Field("keep", description="lf: CR LF and lone CR become LF")
+    documents: Literal["file", "line", "blank-line"] = Field(
+        "file", description="a document is a file, a line, or a block of lines between blank ones"
+    )
+    ends: bool = Field(
+        False,
+        description="the model learns where documents end, and starts each from the zero state; the character U+0003 "
+        "marks the ends",
+    )
     changed: Literal["stop", "skip"] = Field(
         "stop", description="skip: a file of a folder that changes while it is read is left out"
     )

@@ -83,7 +83,7 @@ class RecurrentLayer:
         carry [T + 1, B, S, H]  the S carried states in float32; grad_carry [B, S, H] their gradients
         saved [T, B, stride]    what the forward pass saves of each gate; afterwards gradients of the pre-activations
 
-        Where streams start anew within a window, hidden, carry, grad_carry and saved have a block of zeros at their end.
+        Where streams start anew within a window, hidden, carry, grad_carry and saved end with a block of zeros.
         """
         make = partial(zeros, dtype=self.torch_dtype)
         values, kept_steps = (batch_size, self.units), steps if self.training else 0
