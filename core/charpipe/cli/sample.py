@@ -96,7 +96,9 @@ def sample(
     documents: Annotated[
         int | None,
         typer.Option(
-            min=1, max=4096, help="Whole documents to generate, of up to --length tokens each.  [default: none]"
+            min=1,
+            max=4096,
+            help="Whole documents to generate, of up to --length tokens each.  [default: none]",
         ),
     ] = None,
     which: Checkpoint = "best",

@@ -43,7 +43,9 @@ def learn_vocabulary(
     options = tokenizer_options(tokenizer, config)
     check_parent(tokenizer, parent)
     counts = count(documents, progress, parallel) if tokenizer.counts else {}
-    learnt_from = {**counts, END: max(counts.values(), default=1)} if ends and tokenizer.counts else counts
+    learnt_from = counts
+    if ends and tokenizer.counts:  # never rare
+        learnt_from = {**counts, END: max(config.min_count, *counts.values())}
     if parent is not None and tokenizer.extend is not None:
         learnt = resolve(tokenizer.extend)(parent, learnt_from, options)
     else:

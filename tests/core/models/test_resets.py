@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import pytest
 import torch
@@ -66,7 +67,7 @@ def separately(network, ids, state):
         column, own = ids[:, stream : stream + 1], {k: v[:, stream : stream + 1] for k, v in state.items()}
         starts = [0, *(t for t in range(1, len(ids) - 1) if column[t] == END), len(ids) - 1]
         rows = []
-        for start, stop in zip(starts[:-1], starts[1:], strict=True):
+        for start, stop in itertools.pairwise(starts):
             own = network.initial_state(1) if column[start] == END else own
             logits, own = network(column[start:stop], own)
             rows.append(
