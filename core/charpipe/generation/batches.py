@@ -106,13 +106,13 @@ def _pieces(
     end, readers = end_token(encoding), [encoding.decoder() for _ in ended]
     endings = [StopTextFilter(settings.stop) for _ in ended]
     for block in blocks:
-        texts = []
+        found = []
         for place, tokens in enumerate(block.T.tolist()):
             kept = tokens if end not in tokens else tokens[: tokens.index(end)]
-            texts.append("" if ended[place] else readers[place].decode(kept))
-            ended[place] = ended[place] or (len(kept) < len(tokens) and not endings[place].reached)
-        yield [ending.pass_on(text) for ending, text in zip(endings, texts, strict=True)]
-        if all(end or ending.reached for end, ending in zip(ended, endings, strict=True)):
+            found.append("" if ended[place] else endings[place].pass_on(readers[place].decode(kept)))
+            ended[place] = (ended[place] or len(kept) < len(tokens)) and not endings[place].reached
+        yield found
+        if all(done or ending.reached for done, ending in zip(ended, endings, strict=True)):
             break
     rests = [reader.decode((), final=True) for reader in readers]
     yield [ending.pass_on(rest, last=True) for ending, rest in zip(endings, rests, strict=True)]

@@ -112,7 +112,9 @@ def test_a_page_starts_documents_anew_and_breaks_lines_between_them(open_page: A
     assert "\x03" not in text
     greedy = SampleConfig(length=200, greedy=True)
     for prompt in ("", "abc"):
-        wanted = sample(NetworkPredictor(ours, 7), loaded.encoding, greedy.model_copy(update={"prompt": prompt}))
+        wanted = sample(
+            NetworkPredictor(ours, 7), loaded.encoding, greedy.model_copy(update={"prompt": prompt})
+        )
         assert page.evaluate(WRITE, [prompt, 1, 0, 200]).partition("\n")[0] == wanted
 
 

@@ -13,11 +13,12 @@ from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.config.settings.text import SplitConfig, TokenizerConfig
 from charpipe.corpus.ends import END
 from charpipe.corpus.ingestion import ingest
-from charpipe.errors import CorpusError, UsageError
+from charpipe.errors import CorpusError, RunError, UsageError
 from charpipe.plugin import Fetched, Options, Tokenizer
 from charpipe.plugins.registry import Registry
 from charpipe.text import encode, learn_vocabulary, load_vocabulary, open_tokens
 from charpipe.text.ends import as_documents, end_token
+from charpipe.training.warm_start import check_extends
 
 TOKENIZERS = Registry().all("tokenizer")
 NAMES = [f"näme {n}" for n in range(150)]
@@ -125,3 +126,14 @@ def test_a_tokenizer_with_several_tokens_for_an_end_is_refused(documents: Path, 
     pairs = Tokenizer("pairs", "two", f"{__name__}:learn_pairs", f"{__name__}:load_pairs")
     with pytest.raises(UsageError, match="has 2 tokens for the end of a document"):
         learn_vocabulary(documents, pairs, TokenizerConfig(name="pairs"), tmp_path, ends=True)
+
+
+def test_a_model_may_start_from_one_with_or_without_ends() -> None:
+    without, with_ends = {"characters": "ab"}, {"characters": "ab" + END, "end_token": 2}
+    check_extends(without, with_ends, 2, 3)
+    check_extends(with_ends, {"characters": "ab" + END + "c"}, 3, 4)
+    check_extends({"tokenizer": "byte"}, {"tokenizer": "byte", "end_token": 3}, 256, 256)
+    with pytest.raises(RunError, match="another vocabulary"):
+        check_extends(with_ends, {"characters": "ab" + END, "end_token": 1}, 3, 3)
+    with pytest.raises(RunError, match="another vocabulary"):
+        check_extends(without, {"characters": "ac", "end_token": 0}, 2, 2)
