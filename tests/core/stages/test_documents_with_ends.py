@@ -9,6 +9,7 @@ import pytest
 from test_stages import pipeline, ran
 
 import charpipe
+from charpipe import stages
 from charpipe.cli import main
 from charpipe.corpus.ends import END
 from charpipe.errors import UsageError
@@ -64,6 +65,11 @@ def test_a_corpus_without_ends_is_as_before(names: Path, open_context, heard) ->
     assert ran(heard) == []
     pipeline(open_context(**ENDS), "names.txt")
     assert ran(heard)[:3] == ["ingest", "vocabulary", "encode"]
+    context = open_context(**ENDS)
+    documents = stages.ingest(context, "names.txt")
+    vocabulary = stages.learn_vocabulary(context, "names.txt", documents)
+    facts = stages.encode(context, "names.txt", documents, vocabulary).facts
+    assert (documents.facts["documents"], facts["split_by"]) == (len(NAMES), "documents")
 
 
 def test_an_end_character_in_the_text_is_refused(names: Path, open_context) -> None:
