@@ -126,8 +126,9 @@ def sample(
         sample__engine=engine,
     )
     loaded = find_model(run, which, resolved)
-    from charpipe.generation import generate, sample_documents, sample_many
+    from charpipe.generation import Position, generate, sample_documents, sample_many
     from charpipe.generation.documents import check_ends
+    from charpipe.text.ends import end_token
 
     if documents is not None:
         check_ends(loaded.encoding)
@@ -142,10 +143,12 @@ def sample(
         texts = sample_many(predictor, loaded.encoding, count, wanted, decoders)
         _print_texts(loaded.name, wanted.prompt, texts, json, skipped)
         return
-    pieces = generate(predictor, loaded.encoding, wanted, decoders=decoders)
+    position = Position()
+    pieces = generate(predictor, loaded.encoding, wanted, decoders=decoders, position=position)
     if json:
         text = wanted.prompt + "".join(pieces)
-        print_json({"run": loaded.name, "prompt": wanted.prompt, "text": text, **skipped})
+        ended = {} if end_token(loaded.encoding) is None else {"ended": position.ended}
+        print_json({"run": loaded.name, "prompt": wanted.prompt, "text": text, **ended, **skipped})
         return
     sys.stdout.write(for_output(wanted.prompt))
     _stream(pieces)

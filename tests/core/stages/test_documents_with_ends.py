@@ -39,6 +39,8 @@ def test_names_become_documents_that_end(names: Path, open_context, heard, capsy
     found = json.loads(capsys.readouterr().out)
     assert [sorted(document) for document in found["documents"]] == [["ended", "text"]] * 3
     assert all(document["text"].startswith("ka") for document in found["documents"])
+    assert main(["sample", "last", "--json", "--length", "0"]) == 0
+    assert json.loads(capsys.readouterr().out)["ended"] is False
     assert main(["sample", "last", "--documents", "2", "--length", "1", "--temperature", "0"]) == 0
     assert "--- 2 of 2" in capsys.readouterr().out
     assert main(["sample", "last", "--documents", "2", "--count", "2"]) == 2
