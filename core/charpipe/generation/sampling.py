@@ -96,7 +96,7 @@ def _pieces(
                     yield text
                 if stop is not None and stop():
                     return
-            if position.ended:
+            if end is not None and position.ended:
                 taken, token = taken + 1, end
                 break
     finally:
