@@ -11,6 +11,7 @@ from charpipe.cli.arguments import Checkpoint, Device, JsonObject, ModelName, Se
 from charpipe.cli.environment import open_registry, open_runs, open_workspace, settings
 from charpipe.cli.model_input import find_model, read_text, skipped_json
 from charpipe.cli.output import print_json, print_pairs
+from charpipe.corpus.ends import END
 from charpipe.errors import UsageError
 from charpipe.runs.paths import is_path
 from charpipe.runs.uniform_baseline import warn_about, warn_about_text
@@ -62,7 +63,6 @@ def _score_file(
 ) -> dict[str, Any]:
     loaded = find_model(run, which, resolved)
     given = read_text(file, loaded, resolved, strict, documents=True)
-    from charpipe.corpus.ends import END
     from charpipe.text.ends import end_token
 
     text = given.text
