@@ -17,7 +17,9 @@ from charpipe.evaluation.scores import score
 from charpipe.generation import (
     Position,
     SampleConfig,
+    beam_search,
     generate,
+    generate_scored,
     sample,
     sample_documents,
     sample_many,
@@ -26,6 +28,7 @@ from charpipe.generation import (
 from charpipe.inspection.activations import read
 from charpipe.kernels.jit.numba_functions import can_compile
 from charpipe.models import Model, build_model, open_stream
+from charpipe.models.held_units import hold
 from charpipe.models.loaded import Loaded
 from charpipe.text.ends import with_end_token
 from charpipe_gru import charpipe_architectures as gru
@@ -168,3 +171,25 @@ def test_documents_are_scored_alone_and_their_ends_with_them(loaded: Loaded) -> 
     assert score(predictor, tokens, characters=8).nats == pytest.approx(together.nats, rel=1e-6)
     bits = nats / np.log(2) / 8
     assert together.bits_per_char == pytest.approx(bits * len(tokens) / 11, rel=1e-5)
+
+
+def test_scored_texts_and_beams_end_with_the_document(loaded: Loaded) -> None:
+    predictor, encoding = loaded.predictor(), loaded.encoding
+    pieces = list(generate_scored(predictor, encoding, HOT))
+    assert "".join(piece.text for piece in pieces) == sample(predictor, encoding, HOT)
+    found = beam_search(predictor, encoding, 4, HOT.model_copy(update={"length": 5}))
+    assert any(one.ended for one in found)
+    for one in found:
+        assert END not in one.text
+        scored = score_text(predictor, encoding, one.text) if one.ended and one.text else None
+        if scored is not None:
+            assert one.log_probability == pytest.approx(-scored.nats * scored.tokens, rel=1e-4)
+
+
+def test_held_units_start_documents_anew(loaded: Loaded) -> None:
+    """A unit that is held at the value that it has anyway, in a window with ends inside."""
+    predictor = loaded.predictor()
+    ids = torch.tensor([[0], [3], [4], [0], [2], [5]])
+    first = predictor.initial_state(1)
+    both = [hold(predictor, {"1.0": 0.5}).score(each, first)[0] for each in (ids, ids[3:])]
+    torch.testing.assert_close(both[0][3:], both[1])

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from test_stages import pipeline, ran
 
 import charpipe
 from charpipe import stages
 from charpipe.cli import main
+from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.corpus.ends import END
 from charpipe.errors import UsageError
 from charpipe.events import Sampled
@@ -78,3 +81,16 @@ def test_an_end_character_in_the_text_is_refused(names: Path, open_context) -> N
     names.write_text(f"anna\nb{END}en\n")
     with pytest.raises(UsageError, match=r"line 2, contains the character U\+0003"):
         pipeline(open_context(**ENDS), "names.txt")
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"ends": True, "split": {"train": "10 bytes"}}, "keeps them whole"),
+        ({"documents": "line", "split": {"by": "files", "train": "*.train.txt"}}, "keep files whole"),
+    ],
+)
+def test_given_splits_that_cut_documents_are_refused(settings: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        CorpusConfig(sources=["a"], **settings)
+    CorpusConfig(sources=["a"], ends=True, split={"by": "files", "train": "*.train.txt"})  # type: ignore[arg-type]
