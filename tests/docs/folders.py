@@ -111,7 +111,7 @@ def make(folder: Path, page: str) -> None:
         DIGESTS.format(corpus=corpus, file=file, digest=_digest(folder / file))
         for corpus, file in CHECKED.items()
     )
-    if page == "deployments.md":
+    if page in ("deployments.md", "documents.md"):
         project += "".join(block.text for block in blocks("toml") if block.page == page)
     if page == "plugins.md":
         project += "[architectures.minimal-gru]\nhidden_size = 8\n"

@@ -130,7 +130,9 @@ def inspect(
     shown = passages.length_for(units, length)
     given = None
     if file is not None:
-        given = read_given_text(file, loaded, workspace, resolved, strict=strict, most=max(shown, searched))
+        given = read_given_text(
+            file, loaded, workspace, resolved, strict=strict, most=max(shown, searched), documents=True
+        )
     texts = _texts(runs, known, loaded, given, shown, searched)
     report(f"reading {len(texts.shown):,} characters of {texts.source}, {units:,} units")
     reading = inspection.read(predictor, loaded.encoding, texts.shown)

@@ -21,14 +21,17 @@ from charpipe.errors import UsageError, near_match
 from charpipe.evaluation import score_text
 from charpipe.generation import (
     BeamText,
+    Document,
     Position,
     SampleConfig,
     ScoredPiece,
     beam_search,
     generate,
     generate_scored,
+    sample_documents,
     sample_prompts,
 )
+from charpipe.generation.documents import check_ends
 from charpipe.generation.sampling import read_prompt
 from charpipe.models import Model, Predictor
 from charpipe.models.fitted import FittedModel
@@ -200,6 +203,20 @@ class LoadedModel:
         """
         wanted = _settings(prompt=self._known(prompt, strict=True), length=length, **settings)
         return beam_search(self._predictor, self.encoding, width, wanted, self._decoders)
+
+    def documents(
+        self, count: int = 1, prompt: str = "", *, strict: bool = True, **settings: Any
+    ) -> list[Document]:
+        """Whole documents, each begun with the prompt: `text`, and whether it `ended` within `length` (1,000) tokens.
+
+        The model's own state does not change. `settings` are those of `[sample]`. Raises UsageError for
+        a model whose corpus had no ends.
+        """
+        check_ends(self.encoding)
+        if count < 1:
+            raise UsageError(f"documents() writes one document or more, not {count}")
+        wanted = _settings(prompt=self._known(prompt, strict), **settings)
+        return sample_documents(self._predictor, self.encoding, count, wanted, self._decoders)
 
     def bits_per_char(self, text: str, *, strict: bool = True) -> float:
         """Bits per character of a text, read from the initial state; the model's own state does not change.

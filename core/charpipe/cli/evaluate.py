@@ -11,6 +11,7 @@ from charpipe.cli.arguments import Checkpoint, Device, JsonObject, ModelName, Se
 from charpipe.cli.environment import open_registry, open_runs, open_workspace, settings
 from charpipe.cli.model_input import find_model, read_text, skipped_json
 from charpipe.cli.output import print_json, print_pairs
+from charpipe.corpus.ends import END
 from charpipe.errors import UsageError
 from charpipe.runs.paths import is_path
 from charpipe.runs.uniform_baseline import warn_about, warn_about_text
@@ -61,8 +62,12 @@ def _score_file(
     run: str, file: str, which: str, device: str, full: bool, dynamic: bool, strict: bool, resolved: Any
 ) -> dict[str, Any]:
     loaded = find_model(run, which, resolved)
-    given = read_text(file, loaded, resolved, strict)
+    given = read_text(file, loaded, resolved, strict, documents=True)
+    from charpipe.text.ends import end_token
+
     text = given.text
+    ends = end_token(loaded.encoding) is not None
+    characters = len(text) - (text.count(END) if ends else 0)
     if len(text) < 2 and len(loaded.encoding.encode(text)) < 2:
         raise UsageError(
             f"{given.name} has {len(text):,} characters that the model can read; at least two are needed to score it"
@@ -72,19 +77,19 @@ def _score_file(
 
     predictor = loaded.predictor(device)
     scores = score_text(predictor, loaded.encoding, text, full=full)
-    metrics = scores.metrics("text") | named("text", baselines(text))
+    metrics = scores.metrics("text") | named("text", baselines(text, ends=ends))
     if dynamic:
         from charpipe.evaluation.dynamic import score_dynamically
 
         training, tokens = _trained_on(loaded.name), loaded.encoding.encode(text)
-        adapted = score_dynamically(predictor, tokens, training, characters=len(text), full=full)
+        adapted = score_dynamically(predictor, tokens, training, characters=characters, full=full)
         metrics |= adapted.metrics("text")
     return {
         "run": loaded.name,
         "file": printable(file),
         "metrics": metrics,
         "whole": scores.whole,
-        "characters": len(text),
+        "characters": characters,
         **skipped_json(given),
         "warning": warn_about_text(open_workspace().runs, loaded.name, loaded.encoding.size, metrics),
     }

@@ -20,11 +20,11 @@ def find_model(run: str, which: str, resolved: Any) -> Any:
     return models.find_model(run, runs.workspace, open_registry(), resolved.config.tracking, which, runs)
 
 
-def read_text(file: str, loaded: Any, resolved: Any, strict: bool) -> Any:
+def read_text(file: str, loaded: Any, resolved: Any, strict: bool, *, documents: bool = False) -> Any:
     """The text of a file for this model; what a person should know of it is told."""
     from charpipe.runs.given_text import read_given_text
 
-    given = read_given_text(file, loaded, open_workspace(), resolved, strict=strict)
+    given = read_given_text(file, loaded, open_workspace(), resolved, strict=strict, documents=documents)
     for notice in given.notices:
         typer.echo(f"note: {notice}", err=True)
     return given

@@ -14,9 +14,17 @@ from charpipe.cli.defaults import with_default
 from charpipe.cli.environment import open_registry, settings
 from charpipe.cli.model_input import find_model, read_text, skipped_json
 from charpipe.cli.output import for_output, print_json
-from charpipe.cli.sample_options import check_beam, check_regex, check_web, clamps, given_options, stop_texts
+from charpipe.cli.sample_options import (
+    check_beam,
+    check_documents,
+    check_regex,
+    check_web,
+    clamps,
+    given_options,
+    stop_texts,
+)
 from charpipe.cli.sample_page import write_on_page
-from charpipe.cli.sample_results import print_beam, print_prompted, print_scored, print_texts
+from charpipe.cli.sample_results import print_beam, print_documents, print_prompted, print_scored, print_texts
 from charpipe.config.settings.sampling import SampleConfig
 from charpipe.errors import UsageError
 from charpipe.generation.prompts import file_name, read_prompts
@@ -124,6 +132,14 @@ def sample(
         typer.Option(help=with_default("auto, compiled, arrays or plain.", SampleConfig, "engine")),
     ] = None,
     count: Annotated[int, typer.Option(min=1, max=4096, help="Texts to generate in one batch.")] = 1,
+    documents: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=4096,
+            help="Whole documents to generate, of up to --length tokens each.  [default: none]",
+        ),
+    ] = None,
     web: Annotated[
         bool, typer.Option("--web", help="Write on a page in the browser, on this machine.")
     ] = False,
@@ -144,8 +160,12 @@ def sample(
         logprobs=logprobs, precision=precision, engine=engine,
     )  # fmt: skip
     check_beam(beam, draws)
-    shown = given_options(beam=beam, count=several, logprobs=logprobs, prompts_file=prompts_file, json=json)
+    shown = given_options(
+        beam=beam, count=several, logprobs=logprobs, prompts_file=prompts_file, json=json, documents=documents
+    )
     check_web(web, port, shown)
+    if documents is not None:
+        check_documents(given_options(count=several, beam=beam, logprobs=logprobs, prompts_file=prompts_file))
     check_regex(regex)
     held = clamps(clamp)
     resolved = settings(
@@ -164,8 +184,20 @@ def sample(
         sample__engine=engine,
     )
     loaded = find_model(run, which, resolved)
-    from charpipe.generation import beam_search, generate, generate_scored, sample_many, sample_prompts
+    from charpipe.generation import (
+        Position,
+        beam_search,
+        generate,
+        generate_scored,
+        sample_documents,
+        sample_many,
+        sample_prompts,
+    )
+    from charpipe.generation.documents import check_ends
+    from charpipe.text.ends import end_token
 
+    if documents is not None:
+        check_ends(loaded.encoding)
     wanted, decoders = resolved.config.sample, open_registry().all("decoder")
     wanted, skipped = _with_prompt(wanted, prompt_file, loaded, resolved, strict)
     if held and wanted.precision == "int8":
@@ -180,7 +212,10 @@ def sample(
         return
     prompts = [wanted.prompt] if prompts_file is None else _prompts(prompts_file, encoding)
     each = [wanted.model_copy(update={"prompt": one}) for one in prompts for _ in range(count)]
-    if beam is not None:
+    if documents is not None:
+        whole = sample_documents(predictor, encoding, documents, wanted, decoders)
+        print_documents(loaded.name, wanted, whole, json, skipped)
+    elif beam is not None:
         for settings_ in each:
             results = beam_search(predictor, encoding, beam, settings_, decoders)
             print_beam(loaded.name, settings_.prompt, results, json, skipped)
@@ -195,18 +230,20 @@ def sample(
         many = sample_many(predictor, encoding, count, wanted, decoders)
         print_texts(loaded.name, wanted.prompt, many, json, skipped)
     else:
-        _print_text(
-            loaded.name,
-            wanted.prompt,
-            generate(predictor, encoding, wanted, decoders=decoders),
-            json,
-            skipped,
-        )
+        position = Position()
+        pieces = generate(predictor, encoding, wanted, decoders=decoders, position=position)
+        knows_ends = end_token(encoding) is not None
+        _print_text(loaded.name, wanted.prompt, pieces, json, skipped, position if knows_ends else None)
 
 
-def _print_text(run: str, prompt: str, pieces: Iterable[str], json: bool, skipped: dict[str, Any]) -> None:
+def _print_text(
+    run: str, prompt: str, pieces: Iterable[str], json: bool, skipped: dict[str, Any], position: Any
+) -> None:
+    """One text; `position` says at its end whether a document ended, None of a model that knows no ends."""
     if json:
-        print_json({"run": run, "prompt": prompt, "text": prompt + "".join(pieces), **skipped})
+        text = prompt + "".join(pieces)
+        ended = {} if position is None else {"ended": position.ended}
+        print_json({"run": run, "prompt": prompt, "text": text, **ended, **skipped})
         return
     sys.stdout.write(for_output(prompt))
     _stream(pieces)

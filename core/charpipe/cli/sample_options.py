@@ -11,7 +11,7 @@ NOT_WITH_BEAM = (
     "--temperature", "--top-k", "--top-p", "--min-p", "--greedy", "--seed", "--count", "--logprobs",
     "--precision", "--engine",
 )  # fmt: skip
-NOT_WITH_WEB = ("--beam", "--count", "--logprobs", "--prompts-file", "--json")
+NOT_WITH_WEB = ("--beam", "--count", "--logprobs", "--prompts-file", "--json", "--documents")
 EMPTY_STOP = "--stop has an empty text, before which nothing could be written; give it at least one character"
 
 
@@ -39,6 +39,13 @@ def check_web(web: bool, port: int | None, given: Mapping[str, bool]) -> None:
             raise UsageError(
                 f"--web shows one text at a time on its page, without {name}; leave one of them out"
             )
+
+
+def check_documents(given: Mapping[str, bool]) -> None:
+    """Raise UsageError for an option that whole documents are not written with."""
+    for name, wanted in given.items():
+        if wanted:
+            raise UsageError(f"--documents and {name} exclude each other; give one of them")
 
 
 def check_regex(pattern: str | None) -> None:

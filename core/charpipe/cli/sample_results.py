@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from charpipe.cli.output import for_output, print_json, visible
+from charpipe.config.settings.sampling import SampleConfig
 
 FACES = {"\n": "⏎", "\t": "⇥", " ": "␣"}
 
@@ -20,6 +21,19 @@ def print_texts(run: str, prompt: str, texts: Sequence[str], json: bool, skipped
         return
     for number, text in enumerate(texts, 1):
         _print_text(f"{number} of {len(texts)}", text)
+
+
+def print_documents(
+    run: str, wanted: SampleConfig, documents: Sequence[Any], json: bool, skipped: Mapping[str, Any]
+) -> None:
+    """Whole documents, each under a line with its number, which says as well where one was cut."""
+    if json:
+        found = [document.to_json() for document in documents]
+        print_json({"run": run, "prompt": wanted.prompt, "documents": found, **skipped})
+        return
+    for number, document in enumerate(documents, 1):
+        cut = "" if document.ended else f", cut at {wanted.length:,} tokens (--length)"
+        _print_text(f"{number} of {len(documents)}{cut}", document.text.removesuffix("\n"))
 
 
 def print_prompted(run: str, prompts: Sequence[str], texts: Iterable[str], json: bool) -> None:

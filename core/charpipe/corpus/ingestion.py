@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from charpipe.corpus.compressed import Unpacker
 from charpipe.corpus.decoding import PART, WAYS_OUT, Classifier, Verdict, chunk_bytes, classify, to_utf8
 from charpipe.corpus.document_writer import DocumentWriter
 from charpipe.corpus.documents import Part
+from charpipe.corpus.ends import EMPTY, END, Divided, with_end
 from charpipe.corpus.exclusions import LeftOut
 from charpipe.corpus.file_lists import NotesWriter, RejectedWriter
 from charpipe.corpus.limits import Limits
@@ -26,13 +27,15 @@ from charpipe.corpus.members import NOTHING, Member, Progress, folder_members
 from charpipe.corpus.previous_version import PreviousVersion, UnchangedDocument
 from charpipe.corpus.selection import Selection
 from charpipe.corpus.tally import Tally
-from charpipe.errors import CorpusError, NoFilesError
+from charpipe.errors import CharpipeError, CorpusError, NoFilesError, UsageError
 from charpipe.plugin import Fetched
 from charpipe.store.paths import printable
 from charpipe.store.sqlite import database_errors
 
 _SPOOL_CHUNK = 4 * 2**20
 _REPORT_BYTES = 4 * 2**20
+READING = {"encoding", "errors", "newline", "documents", "ends"}
+"""The settings of a corpus by which a file becomes documents."""
 CR_ONLY = "its lines end with CR alone; to read them as LF, type --set corpus.newline=lf"
 
 
@@ -86,7 +89,9 @@ def check_result(
 ) -> None:
     """Raise CorpusError if the source held no text or changed meanwhile; `listed` are the first rejected files."""
     if not facts["characters"]:
-        kind = CorpusError if facts["documents"] + facts["rejected"] else NoFilesError
+        kind: type[CharpipeError] = CorpusError if facts["documents"] + facts["rejected"] else NoFilesError
+        if facts["rejected"] and set(facts["reasons"]) == {EMPTY.partition(":")[0]}:
+            kind = UsageError  # the documents that the settings ask for would be empty
         raise kind(_nothing(fetched, facts, config, listed))
     if not unchanged():
         raise CorpusError(
@@ -182,7 +187,7 @@ class Ingestion:
         self._earlier.claim(kept)
         self._taking = (self._taking[0], kept.stop)
         self._tally.counts["characters"] += kept.characters
-        self._count(path, kept.bytes, Verdict(kept.encoding, note=kept.note))
+        self._count(path, kept.bytes - self._config.ends, Verdict(kept.encoding, note=kept.note))
 
     def _write_taken(self) -> None:
         if self._earlier is not None:
@@ -202,8 +207,7 @@ class Ingestion:
             except UnicodeError as error:
                 self._reject(path, _not_throughout(verdict.encoding, error, len(data)), len(data))
                 return
-        self._write(path, 0, hashlib.sha256(data).hexdigest(), len(data), verdict.encoding, text)
-        self._count(path, len(data), self._with_newlines(verdict))
+        self._write_all(path, hashlib.sha256(data).hexdigest(), len(data), verdict, [text])
 
     def _take_large(self, path: str, start: bytes, member: Member) -> None:
         """Read a document larger than one row twice: its encoding is known only at its end."""
@@ -218,9 +222,35 @@ class Ingestion:
             spool.seek(0)
             chunks = iter(lambda: spool.read(chunk_bytes(verdict.encoding)), b"")
             parts = to_utf8(chunks, verdict.encoding, self._config.newline, self._config.errors)
-            for part, text in enumerate(parts):
-                self._write(path, part, sha256, size, verdict.encoding, text)
+            self._write_all(path, sha256, size, verdict, parts)
+
+    def _write_all(self, path: str, sha256: str, size: int, verdict: Verdict, parts: Iterable[bytes]) -> None:
+        """Write the documents of a file, and count them."""
+        if self._config.documents != "file":
+            self._write_divided(path, size, verdict, parts)
+            return
+        written, ends = -1, self._config.ends
+        for written, text in enumerate(with_end(parts, path) if ends else parts):
+            self._write(path, written, sha256, size + ends, verdict.encoding, text)
+        if ends and written < 0:
+            self._reject(path, EMPTY, size)
+            return
         self._count(path, size, self._with_newlines(verdict))
+
+    def _write_divided(self, path: str, size: int, verdict: Verdict, parts: Iterable[bytes]) -> None:
+        divided, documents = Divided(parts, self._config, path), 0
+        for number, text in divided:
+            content = hashlib.sha256(text).hexdigest()
+            self._write(f"{path}:{number}", 0, content, len(text), verdict.encoding, text)
+            documents += 1
+        if not documents:
+            self._reject(path, EMPTY, size)
+            return
+        if divided.empty:
+            left_out = "1 empty line is no document" if divided.empty == 1 else "empty lines are no documents"
+            verdict = replace(verdict, note="; ".join(filter(None, (verdict.note, left_out))))
+        verdict = self._with_newlines(verdict)
+        self._tally.document(path, size, verdict.encoding, verdict.note, documents)
 
     def _fault(self, spool: BinaryIO, encoding: str) -> str | None:
         """Why the document as a whole is not in the encoding detected from its sample, or None."""
@@ -251,7 +281,7 @@ class Ingestion:
         self._newlines |= {byte for byte in b"\r\n" if byte in text}
         self._write_taken()
         self._documents.add(Part(path, part, sha256, size, encoding, characters, text))
-        self._tally.counts["characters"] += characters
+        self._tally.counts["characters"] += characters - (self._config.ends and text.endswith(END.encode()))
 
     def _with_newlines(self, verdict: Verdict) -> Verdict:
         """The verdict on the document just written, with a note if its lines end with CR alone."""

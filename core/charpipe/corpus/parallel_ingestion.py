@@ -25,7 +25,7 @@ from charpipe.corpus.document_writer import Boundaries, DocumentWriter, batch_of
 from charpipe.corpus.documents import SCHEMA, Part, text_bounds
 from charpipe.corpus.exclusions import LeftOut
 from charpipe.corpus.file_lists import NotesWriter, RejectedWriter
-from charpipe.corpus.ingestion import Ingestion, check_result, open_members
+from charpipe.corpus.ingestion import READING, Ingestion, check_result, open_members
 from charpipe.corpus.limits import Limits
 from charpipe.corpus.members import NOTHING, Progress, listed_members
 from charpipe.corpus.selection import Selection
@@ -139,7 +139,7 @@ class _Job:
             self._take(result)
 
     def _calls(self, bundles: Iterable[Bundle]) -> Iterator[dict[str, Any]]:
-        settings = self.config.model_dump(mode="json", include={"encoding", "errors", "newline"})
+        settings = self.config.model_dump(mode="json", include=READING)
         for number, bundle in enumerate(bundles):
             while self._ready:
                 yield self._ready.popleft()

@@ -61,21 +61,25 @@ def _ingested(fetched: Fetched, config: CorpusConfig, folder: Path, name: str, m
     except CorpusError as error:
         raise UsageError(str(error)) from error
     parts: list[str] = []
-    left = facts["characters"] if most is None else most
+    characters = facts["characters"] + (facts["documents"] if config.ends else 0)
+    left = characters if most is None else most
     for part in read_documents(folder):
         parts.append(part.text.decode()[:left])
         left -= len(parts[-1])
         if left <= 0:
             break
-    return Text("".join(parts), name, facts["characters"], tuple(_notices(folder, name, facts)))
+    return Text(
+        "".join(parts), name, characters, tuple(_notices(folder, name, facts, config.documents == "file"))
+    )
 
 
-def _notices(folder: Path, name: str, facts: Mapping[str, Any]) -> Iterator[str]:
+def _notices(folder: Path, name: str, facts: Mapping[str, Any], by_file: bool) -> Iterator[str]:
     """Notices about how the text was read; none for one file of plain UTF-8."""
     if facts["documents"] == 1 and not facts["rejected"]:
         yield from (f"{name}: {note}" for _, note in read_notes(folder))
         return
-    yield f"{name}: the texts of {facts['documents']:,} files, one after another"
+    if by_file:
+        yield f"{name}: the texts of {facts['documents']:,} files, one after another"
     for path, note in islice(read_notes(folder), NAMED):
         yield f"{path}: {note}"
     for path, reason in islice(read_rejected(folder), NAMED):

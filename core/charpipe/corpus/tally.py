@@ -37,11 +37,11 @@ class Tally:
         self.listed: list[str] = []
         self.counts = {"documents": 0, "bytes": 0, "characters": 0}
 
-    def document(self, path: str, size: int, encoding: str, note: str) -> None:
-        """Count a document of `size` bytes."""
-        self.counts["documents"] += 1
+    def document(self, path: str, size: int, encoding: str, note: str, documents: int = 1) -> None:
+        """Count a document of `size` bytes, or the `documents` of a file of that size."""
+        self.counts["documents"] += documents
         self.counts["bytes"] += size
-        self._encodings[encoding] += 1
+        self._encodings[encoding] += documents
         if note:
             self.note(path, note)
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 
 import zstandard
 
+from charpipe.corpus.ends import END
+
 LARGEST_TEXT = 2_000_000
 """Maximum number of characters that are compressed, from the beginning of the text."""
 LARGEST_TRAINING = 6_000_000
@@ -21,23 +23,24 @@ ZSTD_LEVEL, WINDOW_LOG = 22, 27
 AFTER, SUFFIX = "_after_training", "_bits_per_char"
 
 
-def baselines(text: str, training: str = "") -> dict[str, float]:
+def baselines(text: str, training: str = "", *, ends: bool = False) -> dict[str, float]:
     """Bits per character that each compressor needs for `text`: `{"xz": 2.9, "zstd": 2.9, ...}`.
 
     Each compresses the text alone, and, if `training` is given, also after the training text: `xz_after_training` is
     the compressed size of both together less that of the training text. Long texts are cut: `text` to its beginning,
-    `training` to its end. Empty for an empty text.
+    `training` to its end. Empty for an empty text. With `ends`, the ends of documents are no characters of the text.
     """
     beginning, end = text[:LARGEST_TEXT], training[-LARGEST_TRAINING:]
-    if not beginning:
+    characters = len(beginning) - (beginning.count(END) if ends else 0)
+    if not characters:
         return {}
     data, before = _bytes(beginning), _bytes(end)
     found: dict[str, float] = {}
     for name, size in COMPRESSORS.items():
-        found[name] = 8 * size(data) / len(beginning)
+        found[name] = 8 * size(data) / characters
         if before:
             more = size(before + data) - size(before)
-            found[name + AFTER] = 8 * max(more, 0) / len(beginning)
+            found[name + AFTER] = 8 * max(more, 0) / characters
     return found
 
 

@@ -23,6 +23,7 @@ from charpipe.errors import UsageError
 from charpipe.evaluation.scores import score
 from charpipe.models import NetworkPredictor, Predictor, State
 from charpipe.models.contract import detach
+from charpipe.models.resets import forward_in_documents
 
 LIMIT = 200_000
 """Tokens read from the beginning of a split, unless all of it is requested: there is only one stream."""
@@ -128,7 +129,7 @@ class Adapting:
         ids = torch.from_numpy(np.asarray(tokens).astype(np.int64))[:, None].to(self._device)
         self.network.zero_grad()
         with torch.backends.cudnn.flags(enabled=False):  # cuDNN has no gradients in evaluation mode
-            logits, state = self.network(ids[:-1], state)
+            logits, state = forward_in_documents(self.network, ids[:-1], state)
             loss = functional.cross_entropy(logits.flatten(0, 1), ids[1:].flatten())
             loss.backward()  # type: ignore[no-untyped-call]
         return loss.item() * (len(tokens) - 1), detach(state)

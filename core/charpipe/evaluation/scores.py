@@ -12,11 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from charpipe.corpus.ends import END
 from charpipe.errors import UsageError
 from charpipe.evaluation.spans import RUN_UP, Spans, choose_spans
 from charpipe.models import Predictor, State
 from charpipe.plugin import Encoding
 from charpipe.text.coverage import fit
+from charpipe.text.ends import as_documents, end_token
 
 LIMIT = 2_000_000
 """A split of up to this many tokens is scored completely."""
@@ -99,10 +101,12 @@ def score_text(
     predictor: Predictor, encoding: Encoding, text: str, *, full: bool = False, strict: bool = True
 ) -> Scores:
     """Score a text. A character that is not in the vocabulary raises UsageError, which names it; unless `strict`, it
-    is skipped and counted in `skipped`, and the scores are those of the text without it."""
+    is skipped and counted in `skipped`, and the scores are those of the text without it. For a model whose documents
+    have ends the text is a whole document, or several with ends between them."""
     fitted = fit(text, encoding, "the text", strict=strict, typed=True)
-    utf8_bytes = len(fitted.text.encode("utf-8", "surrogatepass"))
-    tokens, characters = encoding.encode(fitted.text), len(fitted.text)
+    tokens = encoding.encode(as_documents(fitted.text, encoding))
+    counted = fitted.text if end_token(encoding) is None else fitted.text.replace(END, "")
+    utf8_bytes, characters = len(counted.encode("utf-8", "surrogatepass")), len(counted)
     scores = score(predictor, tokens, characters=characters, utf8_bytes=utf8_bytes, full=full)
     return replace(scores, skipped=fitted.skipped.total())
 

@@ -176,8 +176,19 @@ class _Graph:
         return self.add("Gemm", [values, self.weight(f"{name}.weight", weights), bias], name, transB=1)
 
     def _state(self, name: str, number: int) -> str:
-        """A layer's state, [B, H]."""
-        return self.add("Gather", [name, self.integers(number)], f"{name}.{number}", axis=0)
+        """A layer's state, [B, H]: zero where an end token is read."""
+        state = self.add("Gather", [name, self.integers(number)], f"{name}.{number}", axis=0)
+        if self.modules.end_token is None:
+            return state
+        return self.add("Where", [self._ends(), self.number(0.0), state], f"{name}.{number}.in document")
+
+    def _ends(self) -> str:
+        """Whether each stream reads an end token, [B, 1]."""
+        if "ends" not in self._known:
+            self._known.add("ends")
+            equal = self.add("Equal", ["ids", self.integers(self.modules.end_token or 0)], "ends.ids")
+            self.add("Unsqueeze", [equal, self.integers([1])], "ends")
+        return "ends"
 
     def _gates(self, number: int, from_input: str, hidden: str) -> dict[str, str]:
         """Each gate's sum, [B, H]."""

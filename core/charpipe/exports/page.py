@@ -9,20 +9,25 @@ from typing import Any
 import torch
 from torch.nn.functional import log_softmax
 
+from charpipe.corpus.ends import END
 from charpipe.exports.characters import characters
 from charpipe.exports.facts import Facts
 from charpipe.exports.javascript import cell_function
 from charpipe.exports.network import network_of
 from charpipe.exports.quantised import pack_weights, quantised_network
-from charpipe.generation import SampleConfig, sample
+from charpipe.generation import SampleConfig, sample, sample_documents
 from charpipe.generation.sampling import line_break
 from charpipe.kernels.modules import NetworkModules
 from charpipe.models import Model, NetworkPredictor
 from charpipe.models.loaded import Loaded
 from charpipe.pages import embeddable, render
+from charpipe.plugin import Encoding
+from charpipe.text.ends import end_token
 
 MEASURED = 2000
 """Characters on which the cost of 8-bit weights is measured."""
+DOCUMENTS = 50
+"""Documents written for that at most."""
 SCORES = {
     "test/bits_per_char": "bits per character, test",
     "val/bits_per_char": "bits per character, validation",
@@ -48,6 +53,7 @@ def writing_page(loaded: Loaded, facts: Facts) -> WritingPage:
         "writing.html",
         facts=facts,
         rows=_rows(facts, packed.size),
+        ends=modules.end_token is not None,
         cost=cost,
         measured=MEASURED,
         cell=cell_function(modules.trace),
@@ -64,7 +70,7 @@ def quantisation_cost(loaded: Loaded) -> float:
     assert isinstance(loaded.model, Model)
     exact, encoding = loaded.model.network.eval(), loaded.encoding
     predictor = NetworkPredictor(exact, loaded.model.vocabulary_size)
-    text = sample(predictor, encoding, SampleConfig(length=MEASURED, temperature=1.0, seed=1), {})
+    text = _written(predictor, encoding)
     ids = torch.from_numpy(encoding.encode(text).astype("int64"))[:, None]
     coarse = quantised_network(exact).eval()
     own, other = (
@@ -75,13 +81,25 @@ def quantisation_cost(loaded: Loaded) -> float:
     return float(divergence.sum()) / math.log(2) / max(1, len(text))
 
 
+def _written(predictor: NetworkPredictor, encoding: Encoding) -> str:
+    """A text that the model writes, or documents with their ends."""
+    wanted = SampleConfig(length=MEASURED, temperature=1.0, seed=1)
+    if end_token(encoding) is None:
+        return sample(predictor, encoding, wanted, {})
+    wanted = wanted.model_copy(update={"length": MEASURED // DOCUMENTS * 2})
+    documents = sample_documents(predictor, encoding, DOCUMENTS, wanted, {})
+    return "".join(END + document.text for document in documents)[:MEASURED]
+
+
 def _data(
     loaded: Loaded, modules: NetworkModules, tokens: list[Any], layout: dict[str, Any]
 ) -> dict[str, Any]:
     trace = modules.trace
     return {
         "tokens": tokens,
-        "start": line_break(loaded.encoding),
+        "start": line_break(loaded.encoding) if modules.end_token is None else modules.end_token,
+        "end": modules.end_token,
+        "between": "\n\n" if "\n" in tokens else "\n",
         "size": modules.hidden_size,
         "states": list(trace.state),
         "gates": len(trace.gates),

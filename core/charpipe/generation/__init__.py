@@ -8,6 +8,7 @@ from charpipe.lazy import names
 if TYPE_CHECKING:
     from charpipe.generation.batches import generate_many, sample_after, sample_many, sample_prompts
     from charpipe.generation.beam import BeamText, beam_search
+    from charpipe.generation.documents import Document, sample_documents, sample_some
     from charpipe.generation.sampling import generate, sample
     from charpipe.generation.scored import ScoredPiece, generate_scored
     from charpipe.generation.state import Position
@@ -16,6 +17,7 @@ __getattr__ = names(
     __name__,
     {
         "BeamText": "beam",
+        "Document": "documents",
         "Position": "state",
         "ScoredPiece": "scored",
         "beam_search": "beam",
@@ -24,14 +26,17 @@ __getattr__ = names(
         "generate_scored": "scored",
         "sample": "sampling",
         "sample_after": "batches",
+        "sample_documents": "documents",
         "sample_many": "batches",
         "sample_prompts": "batches",
+        "sample_some": "documents",
     },
 )
 
 
 __all__ = [
     "BeamText",
+    "Document",
     "Position",
     "SampleConfig",
     "ScoredPiece",
@@ -41,6 +46,8 @@ __all__ = [
     "generate_scored",
     "sample",
     "sample_after",
+    "sample_documents",
     "sample_many",
     "sample_prompts",
+    "sample_some",
 ]

@@ -20,6 +20,7 @@ from charpipe.models import Predictor, State
 from charpipe.models.streams.interface import Batch
 from charpipe.models.streams.selection import open_batches
 from charpipe.plugin import Encoding
+from charpipe.text.ends import end_token
 
 BLOCK = 64
 """Steps between conversions of tokens to text."""
@@ -65,12 +66,14 @@ def generate_many(
     count: int,
     settings: SampleConfig,
     decoders: Decoders = None,
+    ended: list[bool] | None = None,
 ) -> Iterator[list[str]]:
-    """Yield the next piece of each of `count` texts until all reach their length or their stop text.
+    """Yield the next piece of each of `count` texts until all reach their length, their stop text, or the end of their
+    document; `ended`, a list of `count`, is set to which of them the model ended.
 
     Raises UsageError as `generate` does, before the first piece is requested.
     """
-    return _generate(predictor, encoding, [settings.prompt] * count, settings, decoders, 0)
+    return _generate(predictor, encoding, [settings.prompt] * count, settings, decoders, 0, ended)
 
 
 def _generate(
@@ -80,6 +83,7 @@ def _generate(
     settings: SampleConfig,
     decoders: Decoders,
     first_number: int,
+    ended: list[bool] | None = None,
 ) -> Iterator[list[str]]:
     numbers = range(first_number, first_number + len(prompts))
     noise = noise_of_texts(settings.seed, encoding.size, numbers)
@@ -95,8 +99,8 @@ def _generate(
     begun: list[NDArray[np.int64]] = []
     if None in tokens and settings.length and not decoding.constraints:
         begun = [np.where([token is None for token in tokens], first, END)[None]]
-    blocks = _blocks(teams, settings.length - len(begun))
-    return _pieces(encoding, settings, chain(begun, blocks), len(prompts))
+    blocks = chain(begun, _blocks(teams, settings.length - len(begun)))
+    return _pieces(encoding, settings, blocks, [False] * len(prompts) if ended is None else ended)
 
 
 def _read_prompts(
@@ -157,16 +161,20 @@ def _blocks(teams: list[Team], length: int) -> Iterator[NDArray[np.int64]]:
 
 
 def _pieces(
-    encoding: Encoding, settings: SampleConfig, blocks: Iterator[NDArray[np.int64]], count: int
+    encoding: Encoding, settings: SampleConfig, blocks: Iterator[NDArray[np.int64]], ended: list[bool]
 ) -> Iterator[list[str]]:
-    readers = [encoding.decoder() for _ in range(count)]
-    endings = [StopTextFilter(settings.stop) for _ in range(count)]
+    end, readers = end_token(encoding), [encoding.decoder() for _ in ended]
+    endings = [StopTextFilter(settings.stop) for _ in ended]
     for block in blocks:
-        columns = [[token for token in tokens if token != END] for tokens in block.T.tolist()]
-        texts = [reader.decode(tokens) for reader, tokens in zip(readers, columns, strict=True)]
-        yield [ending.pass_on(text) for ending, text in zip(endings, texts, strict=True)]
-        if all(ending.reached for ending in endings):
-            return
+        found = []
+        for place, column in enumerate(block.T.tolist()):
+            tokens = [token for token in column if token != END]
+            kept = tokens if end not in tokens else tokens[: tokens.index(end)]
+            found.append("" if ended[place] else endings[place].pass_on(readers[place].decode(kept)))
+            ended[place] = (ended[place] or len(kept) < len(tokens)) and not endings[place].reached
+        yield found
+        if all(done or ending.reached for done, ending in zip(ended, endings, strict=True)):
+            break
         if (block[-1] == END).all():
             break
     rests = [reader.decode((), final=True) for reader in readers]

@@ -14,10 +14,11 @@ from charpipe.errors import RunError, UsageError
 from charpipe.generation.constraints import Progress
 from charpipe.generation.decoding import DAMAGED, Decoding
 from charpipe.generation.sampling import Decoders, read_prompt
-from charpipe.generation.scored import document_end, log_softmax
+from charpipe.generation.scored import log_softmax
 from charpipe.generation.state import Position
 from charpipe.models import Predictor, State
 from charpipe.plugin import Encoding
+from charpipe.text.ends import end_token
 
 IGNORED = {"temperature": 1.0, "top_k": None, "top_p": None, "min_p": None, "greedy": False}
 """Settings of draws, which beam search does not make."""
@@ -114,7 +115,7 @@ class _Search:
     ) -> None:
         self.predictor, self.encoding, self.width = predictor, encoding, width
         self.length, self.constrained = settings.length, bool(decoding.constraints)
-        self.begin, self.end = decoding.progress[0], document_end(encoding)
+        self.begin, self.end = decoding.progress[0], end_token(encoding)
         stop = settings.stop
         self.stops: Sequence[str] = [stop] if isinstance(stop, str) else stop or ()
         self.longest = max(map(len, self.stops), default=0)

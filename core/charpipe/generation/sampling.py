@@ -16,6 +16,7 @@ from charpipe.generation.stop_words import StopTextFilter
 from charpipe.models import NetworkPredictor, Predictor, State
 from charpipe.models.streams.selection import in_precision
 from charpipe.plugin import Decoder, Encoding
+from charpipe.text.ends import end_token
 
 PROMPT_WINDOW = 1024
 """Tokens of the prompt read per call."""
@@ -41,7 +42,8 @@ def generate(
     decoders: Decoders = None,
     position: Position | None = None,
 ) -> Iterator[str]:
-    """Yield the text generated after the prompt piece by piece; `stop` is called after each piece.
+    """Yield the text generated after the prompt piece by piece; `stop` is called after each piece. Where the model
+    writes the end of a document, generation stops, and `position.ended` says so.
 
     The same seed generates the same text on the same machine. `decoders` are those that the settings may name, by
     default the installed ones. Generation continues from `position`, which is updated when the text ends or is no
@@ -78,7 +80,7 @@ def _pieces(
             written = 1
             yield decoder.decode([position.token])
     assert position.state is not None
-    sampler = open_sampler(predictor, position.state, decoding, settings)
+    sampler, end = open_sampler(predictor, position.state, decoding, settings), end_token(encoding)
     one_by_one = stop is not None or settings.stop is not None
     token, taken = position.token, 0
     try:
@@ -87,12 +89,18 @@ def _pieces(
             if not tokens:
                 break
             taken, written = 0, written + len(tokens)
-            for piece in ((each,) for each in tokens) if one_by_one else (tokens,):
+            if end in tokens:  # the document is whole
+                tokens = tokens[: tokens.index(end)]
+                position.ended = True
+            for piece in ((each,) for each in tokens) if one_by_one or not tokens else (tokens,):
                 taken, token = taken + len(piece), piece[-1]
                 if text := decoder.decode(piece):
                     yield text
                 if stop is not None and stop():
                     return
+            if end is not None and position.ended:
+                taken, token = taken + 1, end
+                break
     finally:
         if taken:
             position.state, position.token = sampler.state(taken), token
@@ -105,10 +113,16 @@ def read_prompt(
 ) -> tuple[State, int | None]:
     """The state after all but the last token of the position and the prompt, and that token.
 
-    If both are empty, the model starts as after a line break; if the corpus has no line break, it starts with a
+    A model whose documents have ends starts as after an end, and a prompt begins a document. Otherwise, if both are
+    empty, the model starts as after a line break; if the corpus has no line break, it starts with a
     random character (None), which is part of the text.
     """
-    state = predictor.initial_state(1) if position.state is None else position.state
+    state, position.ended = predictor.initial_state(1) if position.state is None else position.state, False
+    end = end_token(encoding)
+    if position.state is None and position.token is None:
+        position.token = end
+    if position.token is not None and position.token == end:
+        state = predictor.initial_state(1)
     if not prompt:
         return state, line_break(encoding) if position.token is None else position.token
     ids = torch.from_numpy(encoding.encode(prompt).astype("int64"))[:, None]

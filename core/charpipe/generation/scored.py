@@ -16,6 +16,7 @@ from charpipe.generation.state import Position
 from charpipe.generation.stop_words import StopTextFilter
 from charpipe.models import Predictor, Stream, open_stream
 from charpipe.plugin import Encoding, IncrementalDecoder
+from charpipe.text.ends import end_token
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,6 @@ def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     return found
 
 
-def document_end(encoding: Encoding) -> int | None:
-    """The token that ends a document, where the vocabulary has one: a text ends before it."""
-    token = getattr(encoding, "end_token", None)
-    return token if isinstance(token, int) else None
-
-
 class _Group:
     """Joins tokens to pieces of text."""
 
@@ -112,7 +107,7 @@ class _Group:
 def _pieces(
     stream: Stream, token: int | None, decoding: Decoding, encoding: Encoding, length: int
 ) -> Iterator[ScoredPiece]:
-    group, written, end = _Group(encoding.decoder()), 0, document_end(encoding)
+    group, written, end = _Group(encoding.decoder()), 0, end_token(encoding)
     if token is None:
         token = decoding.noise[0].any_token()
         if length and not decoding.constraints:

@@ -22,6 +22,8 @@ class Position:
     state: State | None = None
     token: int | None = None
     noise: Sequence[Noise] = field(default=(), repr=False)
+    ended: bool = False
+    """Whether the model wrote the end of a document, which is the last token."""
 
     def copy(self) -> Position:
         """A copy of the position; its random numbers restart from the next seed."""

@@ -7,12 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from charpipe.corpus.ends import END
 from charpipe.inspection.activations import read
 from charpipe.models import Predictor
 from charpipe.plugin import Encoding
+from charpipe.text.ends import end_token
 
 SHOWN = 600
 """Number of characters read."""
+SHOWN_END = "␃\n"
+"""How the end of a document is shown."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,10 @@ def surprise(
     if len(text) < 2:
         return None
     reading = read(predictor, encoding, text)
-    return Surprise(split, tuple(piece.text for piece in reading.pieces), tuple(reading.bits.tolist()))
+    pieces = [piece.text for piece in reading.pieces]
+    if end_token(encoding) is not None:
+        pieces = [piece.replace(END, SHOWN_END) for piece in pieces]
+    return Surprise(split, tuple(pieces), tuple(reading.bits.tolist()))
 
 
 __all__ = ["SHOWN", "Surprise", "surprise"]

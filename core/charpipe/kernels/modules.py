@@ -29,7 +29,7 @@ class NetworkModules:
     `layer` has the parameters of all layers, and `trace` their equations. `state_names` are the tensors that the layer
     carries, in its order. `dropout` is that of the head's input, `layer.dropout` that between the layers,
     `recurrent_dropout` that of the recurrent weights (Wan et al. 2013). `locked_head` and `locked_layers`: one dropout
-    mask a window (Gal, Ghahramani 2016), not one a step.
+    mask a window (Gal, Ghahramani 2016), not one a step. A stream that reads `end_token` starts from the zero state.
     """
 
     layer: Layers
@@ -41,6 +41,7 @@ class NetworkModules:
     locked_head: bool = False
     locked_layers: bool = False
     recurrent_dropout: float = 0.0
+    end_token: int | None = None
 
     @property
     def vocabulary_size(self) -> int:

@@ -73,17 +73,25 @@ class CellLayers(nn.Module):
         return f"{type(self.cell).__name__} {identity}, {sizes}"
 
     def run_layer(
-        self, place: int, inputs: Tensor, before: Mapping[str, Tensor], recurrent: Tensor | None
+        self,
+        place: int,
+        inputs: Tensor,
+        before: Mapping[str, Tensor],
+        recurrent: Tensor | None,
+        resets: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """inputs [T, B, I] and the layer's state [B, H] each -> outputs [T, B, H] and the state after, float32.
 
-        `recurrent` is its `weight_hh`, with dropout where that applies.
+        `recurrent` is its `weight_hh`, with dropout where that applies. Where `resets` [T, B] is true, a stream starts
+        from the zero state.
         """
         cell, parameter = self.cell, self._parameter
         from_input = functional.linear(inputs, parameter("weight_ih", place), parameter("bias_ih", place))
         step = _step_function(cell, {name: parameter(name, place) for name in cell.vectors})
         gates, state, outputs = ordered_gates(cell), dict(before), []
         for t in range(len(inputs)):
+            if resets is not None:
+                state = {name: value.masked_fill(resets[t, :, None], 0) for name, value in state.items()}
             hidden = state[cell.state[0]]
             bias = None if recurrent is None else parameter("bias_hh", place)
             from_hidden = None if recurrent is None else functional.linear(hidden, recurrent, bias)

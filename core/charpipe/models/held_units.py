@@ -73,10 +73,12 @@ class HeldRecurrence(TorchRecurrence):
         super().__init__(recurrence.layer, recurrence.names, cell=recurrence.cell)
         self.units = list(units)
 
-    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+    def forward(self, inputs: Tensor, state: State, resets: Tensor | None = None) -> tuple[Tensor, State]:
         """As `TorchRecurrence.forward`."""
         outputs = []
-        for step in inputs:
+        for t, step in enumerate(inputs):
+            if resets is not None:
+                state = {name: value.masked_fill(resets[t, :, None], 0) for name, value in state.items()}
             values, after = step[None], []
             for layer in range(self.layer.num_layers):
                 before = tuple(state[name][layer : layer + 1] for name in self.names)

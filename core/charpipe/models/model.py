@@ -15,6 +15,7 @@ from charpipe.errors import PluginError, UsageError
 from charpipe.models.from_cell import build_from_cell
 from charpipe.models.precision import Precision
 from charpipe.models.predictor import NetworkPredictor
+from charpipe.models.resets import set_end_token
 from charpipe.models.shell import parameter_count
 from charpipe.plugin import Architecture, ModelConfig, resolve
 
@@ -30,6 +31,9 @@ class Model:
     vocabulary: Mapping[str, Any]
     vocabulary_size: int
     plugin: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        set_end_token(self.network, self.vocabulary, self.vocabulary_size)
 
     @property
     def parameters(self) -> int:

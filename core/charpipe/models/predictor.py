@@ -11,6 +11,7 @@ from torch.nn import functional
 from charpipe.models.contract import State, check_ids
 from charpipe.models.engine.selection import choose_scorer
 from charpipe.models.precision import Precision, autocast
+from charpipe.models.resets import forward_in_documents
 
 Scorer = Callable[[Tensor, State], tuple[Tensor, State]]
 
@@ -36,7 +37,7 @@ class NetworkPredictor:
         self.network.eval()
         try:
             with autocast(self.device, self.precision):
-                logits, state = self.network(ids.to(self.device), state)
+                logits, state = forward_in_documents(self.network, ids.to(self.device), state)
         finally:
             self.network.train(training)
         return logits.float(), state

@@ -15,6 +15,7 @@ from charpipe.cells import Cell
 from charpipe.models.cell_layers import CellLayers
 from charpipe.models.contract import State
 from charpipe.models.dropout import drop
+from charpipe.models.resets import stretches
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "RNN_TANH": torch.rnn_tanh,
@@ -56,12 +57,15 @@ class TorchRecurrence(nn.Module):
         shape = (self.layer.num_layers, batch_size, self.layer.hidden_size)
         return {name: like.new_zeros(shape) for name in self.names}
 
-    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        """inputs [T, B, I] -> outputs [T, B, H] of the last layer, and the state after, float32."""
+    def forward(self, inputs: Tensor, state: State, resets: Tensor | None = None) -> tuple[Tensor, State]:
+        """inputs [T, B, I] -> outputs [T, B, H] of the last layer, and the state after, float32.
+
+        Where `resets` [T, B] is true, a stream starts from the zero state.
+        """
         before = tuple(state[name] for name in self.names)
         layer, dropout = self.layer, self.recurrent_dropout or (self.locked and self.layer.dropout)
-        if isinstance(layer, CellLayers) or (self.training and dropout):
-            outputs, after = self._by_layer(inputs, before)
+        if isinstance(layer, CellLayers) or (self.training and dropout) or resets is not None:
+            outputs, after = self._by_layer(inputs, before, resets)
         else:
             outputs, after = layer(inputs, before if len(before) > 1 else before[0])
             after = after if isinstance(after, tuple) else (after,)
@@ -79,32 +83,36 @@ class TorchRecurrence(nn.Module):
         """Outputs [T, B, H] of a layer, with dropout for the next one."""
         return drop(values, self.layer.dropout, self.training, locked=self.locked)
 
-    def _by_layer(self, values: Tensor, before: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def _by_layer(
+        self, values: Tensor, before: tuple[Tensor, ...], resets: Tensor | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         found: list[list[Tensor]] = []
         for place in range(self.layer.num_layers):
             given = values if place == 0 else self.between(values)
-            values, after = self.run_layer(place, given, tuple(each[place : place + 1] for each in before))
+            values, after = self.run_layer(
+                place, given, tuple(each[place : place + 1] for each in before), resets
+            )
             found.append(after)
         return values, tuple(torch.cat(each) for each in zip(*found, strict=True))
 
     def run_layer(
-        self, place: int, inputs: Tensor, before: tuple[Tensor, ...]
+        self, place: int, inputs: Tensor, before: tuple[Tensor, ...], resets: Tensor | None = None
     ) -> tuple[Tensor, list[Tensor]]:
         """Layer `place` alone: inputs [T, B, I] and its state [1, B, H] each -> outputs and the state after."""
         run = self._run_cell if isinstance(self.layer, CellLayers) else self._run_torch_layer
-        return run(place, inputs, before)
+        return run(place, inputs, before, resets)
 
     def _run_cell(
-        self, place: int, inputs: Tensor, before: tuple[Tensor, ...]
+        self, place: int, inputs: Tensor, before: tuple[Tensor, ...], resets: Tensor | None
     ) -> tuple[Tensor, list[Tensor]]:
         """One layer of a cell; its state [1, B, H] each."""
         layer: CellLayers = self.layer  # type: ignore[assignment]
         state = {name: value[0] for name, value in zip(self.names, before, strict=True)}
-        outputs, after = layer.run_layer(place, inputs, state, self.recurrent_weights(place))
+        outputs, after = layer.run_layer(place, inputs, state, self.recurrent_weights(place), resets)
         return outputs, [after[name][None] for name in self.names]
 
     def _run_torch_layer(
-        self, place: int, inputs: Tensor, before: tuple[Tensor, ...]
+        self, place: int, inputs: Tensor, before: tuple[Tensor, ...], resets: Tensor | None
     ) -> tuple[Tensor, list[Tensor]]:
         """One of PyTorch's layers by itself; its state [1, B, H] each."""
         layer: nn.RNNBase = self.layer  # type: ignore[assignment]
@@ -114,10 +122,17 @@ class TorchRecurrence(nn.Module):
             layer.get_parameter(f"bias_ih_l{place}"),
             layer.get_parameter(f"bias_hh_l{place}"),
         ]
-        state = before if len(before) > 1 else before[0]
+        outputs, after = [], list(before)
         with _no_word_about_weights() if inputs.is_cuda else nullcontext():
-            outputs, *after = FUNCTIONS[layer.mode](inputs, state, weights, True, 1, 0.0, True, False, False)
-        return outputs, after
+            for start, stop in [(0, len(inputs))] if resets is None else stretches(resets):
+                if resets is not None:
+                    after = [each.masked_fill(resets[start, :, None], 0) for each in after]
+                state = after if len(after) > 1 else after[0]
+                found, *after = FUNCTIONS[layer.mode](
+                    inputs[start:stop], state, weights, True, 1, 0.0, True, False, False
+                )
+                outputs.append(found)
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs), after
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from charpipe.errors import UsageError
 from charpipe.models.contract import State
 from charpipe.models.dropout import drop
 from charpipe.models.initialisation import initialise_head
+from charpipe.models.recurrence import TorchRecurrence
+from charpipe.models.resets import end_token_of, in_stretches
 from charpipe.plugin import ArchitectureConfig, RecurrentConfig
 
 ONE_HOT_LIMIT = 128
@@ -31,6 +33,8 @@ class LanguageModel(nn.Module):
     Characters enter one-hot, as in the blog, or through a trained embedding if `embedding_size` is set
     or the vocabulary is large; the softmax head reads the last layer's units, after dropout.
     """
+
+    resets_itself = True
 
     def __init__(
         self, config: ArchitectureConfig, vocabulary_size: int, recurrence: Callable[[int], nn.Module]
@@ -63,8 +67,18 @@ class LanguageModel(nn.Module):
 
     def forward(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
         """ids int64 [T, B] -> logits [T, B, V] of the character after each, and the state after the last."""
-        outputs, state = self.recurrence(self._look_up(ids), state)
+        outputs, state = self._recur(ids, state)
         return self.head(drop(outputs, self.dropout, self.training, locked=self.locked)), state
+
+    def _recur(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+        """Outputs [T, B, H] of the last layer, and the state after. A stream that reads an end token starts anew."""
+        inputs, token = self._look_up(ids), end_token_of(self)
+        if token is None:
+            found: tuple[Tensor, State] = self.recurrence(inputs, state)
+            return found
+        if isinstance(self.recurrence, TorchRecurrence):
+            return self.recurrence(inputs, state, ids == token)  # type: ignore[no-any-return]
+        return in_stretches(self.recurrence, self.initial_state, inputs, state, ids == token)
 
     def _look_up(self, ids: Tensor) -> Tensor:
         if self.embedding is not None:

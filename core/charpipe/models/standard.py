@@ -15,6 +15,7 @@ from charpipe.kernels.modules import NetworkModules
 from charpipe.models.cell_layers import CellLayers, compiled_form
 from charpipe.models.from_cell import equals_torch_layer
 from charpipe.models.recurrence import TorchRecurrence
+from charpipe.models.resets import end_token_of
 from charpipe.models.shell import LanguageModel
 from charpipe.plugins.registry import Registry
 
@@ -34,6 +35,7 @@ def modules_of(network: LanguageModel) -> NetworkModules:
         locked_head=network.locked,
         locked_layers=recurrence.locked,
         recurrent_dropout=recurrence.recurrent_dropout,
+        end_token=end_token_of(network),
     )
 
 

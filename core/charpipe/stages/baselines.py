@@ -11,6 +11,7 @@ from charpipe.stages.context import Context
 from charpipe.stages.objects import StageOutput
 from charpipe.store import Action
 from charpipe.text import open_tokens
+from charpipe.text.ends import end_token
 
 VERSION = 1
 """The version of the stage."""
@@ -24,12 +25,13 @@ def baseline_metrics(
     split = next((name for name in ("test", "val") if tokens.facts["tokens"][name]), None)
     if split is None:
         return {}
+    ends = end_token(encoding) is not None
     limits = {"characters": LARGEST_TEXT, "training": LARGEST_TRAINING}
     action = Action("baselines", VERSION, {"tokens": tokens.digest}, limits, {})
 
     def work(folder: Any) -> dict[str, Any]:
         held, training = (_text(context, tokens, encoding, name) for name in (split, "train"))
-        return {"split": split, "bits_per_char": baselines(held, training)}
+        return {"split": split, "bits_per_char": baselines(held, training, ends=ends)}
 
     built = context.store.build(action, work, corpus, while_waiting=lambda: context.check_stop("evaluate"))
     return named(built.facts["split"], built.facts["bits_per_char"])

@@ -97,6 +97,7 @@ def _ingested(
     cache, progress = context.workspace.downloads, progress_of(context, "ingest")
     found = survey(fetched, config, cache, left_out)
     settings = config.model_dump(include={"include", "exclude", "encoding", "errors", "newline"})
+    settings |= division_settings(config)
     settings |= {"name": fetched.details.get("name", ""), "detector": DETECTOR}
     if config.split.patterns:
         settings["split"] = config.split.patterns
@@ -115,7 +116,8 @@ def _ingested(
 
         if (short := space_warning(context.workspace, fetched.path, found.contents)) is not None:
             context.notice(short, "warning")
-        earlier = earlier_documents(context, action, name, found.contents)
+        by_file = config.documents == "file"
+        earlier = earlier_documents(context, action, name, found.contents) if by_file else None
         processes = choose_processes(config.processes, found.bytes) if earlier is None else 1
         try:
             if processes > 1:
@@ -146,6 +148,12 @@ def _ingested(
         return facts
 
     return build(context, action, make, name, lambda facts: _documents(facts, taken[0]))
+
+
+def division_settings(config: CorpusConfig) -> dict[str, Any]:
+    """How files are divided into documents; nothing where each is one, so that such actions are as they ever were."""
+    found = config.model_dump(include={"documents", "ends"})
+    return {key: value for key, value in found.items() if value != CorpusConfig.model_fields[key].default}
 
 
 def _fetched(context: Context, wanted: str) -> Fetched:

@@ -46,7 +46,7 @@ def sample(context: Context, trained: TrainedRun) -> Sample:
     def work() -> Sample:
         loaded = load_run(run, context.registry)
         predictor = loaded.predictor(context.config.train.device)
-        text = generation.sample(predictor, loaded.encoding, settings, context.registry.all("decoder"))
+        text = generation.sample_some(predictor, loaded.encoding, settings, context.registry.all("decoder"))
         record(context, run, Sampled(run.status.step, text.removeprefix(settings.prompt), settings.prompt))
         return Sample(text, settings.prompt)
 

@@ -134,12 +134,16 @@ def split_settings(
     if wanted.is_given:
         _shared(context, corpus, config, documents, {})
         return wanted.model_copy(update={"by": split_by(wanted, documents.facts["documents"]), "salt": None})
-    known = _shared(context, corpus, config, documents, recorded or _read_earlier(context, corpus, config))
+    if recorded.get("divided", "file") != config.documents:
+        recorded = {}  # of documents that were divided otherwise
+    before = _read_earlier(context, corpus, config) if config.documents == "file" else {}
+    known = _shared(context, corpus, config, documents, recorded or before)
     by = known["by"] if wanted.by == "auto" and known else split_by(wanted, documents.facts["documents"])
     salt = wanted.salt or known.get("salt") or corpus
     if not recorded or recorded.get("shared") != known.get("shared"):
         shared = {"shared": known["shared"]} if known.get("shared") else {}
-        write_json(path, {"by": by, "salt": salt, "documents": documents.digest} | shared)
+        divided = {} if config.documents == "file" else {"divided": config.documents}
+        write_json(path, {"by": by, "salt": salt, "documents": documents.digest} | shared | divided)
     return wanted.model_copy(update={"by": by, "salt": salt})
 
 

@@ -34,7 +34,8 @@ def learn_vocabulary(
         from charpipe.text.vocabulary import check_parent
 
         check_parent(provided.spec, parent)
-    action = Action("vocabulary", VERSION, inputs, config.tokenizer.model_dump(), code)
+    settings = config.tokenizer.model_dump() | ({"ends": True} if config.ends else {})
+    action = Action("vocabulary", VERSION, inputs, settings, code)
 
     def make(folder: Path) -> Mapping[str, Any]:
         from charpipe.text import learn_vocabulary
@@ -42,7 +43,14 @@ def learn_vocabulary(
         progress = progress_of(context, "vocabulary")
         with context.parallel_map(choose_processes(config.processes, documents.facts["bytes"])) as parallel:
             return learn_vocabulary(
-                context.path(documents), provided.spec, config.tokenizer, folder, progress, parent, parallel
+                context.path(documents),
+                provided.spec,
+                config.tokenizer,
+                folder,
+                progress,
+                parent,
+                parallel,
+                ends=config.ends,
             )
 
     return build(context, action, make, name, _summary)

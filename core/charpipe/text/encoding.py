@@ -24,6 +24,7 @@ from charpipe.store.sqlite import database_errors
 from charpipe.text import token_tasks
 from charpipe.text.columns import CHUNK, Array, ColumnWriter, new_column, open_column
 from charpipe.text.document_splits import count_shared, document_splits, shuffled_order
+from charpipe.text.ends import count_ends, end_token
 from charpipe.text.given_splits import find_ends
 from charpipe.text.outline import Outline, write_outline
 from charpipe.text.pieces import Piece, pieces
@@ -72,6 +73,8 @@ def encode(
         for writer, tokens in zip(writers, totals[0].tolist(), strict=True):
             writer.tokens = tokens
         write_places(folder / "splits.parquet", outline, places)
+    if (token := end_token(encoding)) is not None:  # an end is no character of the text
+        totals[1:] -= [count_ends(folder / f"{name}.npy", token) for name in SPLITS]
     tokens, characters, sizes = (dict(zip(SPLITS, counts, strict=True)) for counts in totals.tolist())
     facts = {
         "tokens": tokens,

@@ -10,11 +10,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from charpipe.config.settings.text import TokenizerConfig
+from charpipe.corpus.ends import END
 from charpipe.corpus.members import Progress
 from charpipe.errors import CorpusError, UsageError, near_match
 from charpipe.parallel import DIRECT, ParallelMap
 from charpipe.plugin import Encoding, Options, Tokenizer, resolve
 from charpipe.text.character_counts import count
+from charpipe.text.ends import END_TOKEN, one_token, with_end_token
 
 SCHEMA = "charpipe.vocabulary/1"
 FILE = "vocabulary.json"
@@ -29,25 +31,34 @@ def learn_vocabulary(
     progress: Progress = lambda done, total: None,
     parent: Mapping[str, Any] | None = None,
     parallel: ParallelMap = DIRECT,
+    *,
+    ends: bool = False,
 ) -> dict[str, Any]:
     """Build `vocabulary.json` from the documents and write it into `folder`; returns its facts.
 
     With `parent`, another vocabulary, new characters are appended to it, so that a model that uses it can be trained
-    further. Raises UsageError if the tokenizer does not know a setting or cannot extend the parent.
+    further. With `ends`, the vocabulary has an end token, whatever is left out of it. Raises UsageError if the
+    tokenizer does not know a setting, cannot extend the parent, or has not one token for the end of a document.
     """
     options = tokenizer_options(tokenizer, config)
     check_parent(tokenizer, parent)
     counts = count(documents, progress, parallel) if tokenizer.counts else {}
+    learnt_from = counts
+    if ends and tokenizer.counts:  # never rare
+        learnt_from = {**counts, END: max(config.min_count, *counts.values())}
     if parent is not None and tokenizer.extend is not None:
-        learnt = resolve(tokenizer.extend)(parent, counts, options)
+        learnt = resolve(tokenizer.extend)(parent, learnt_from, options)
     else:
-        learnt = resolve(tokenizer.learn)(counts, options)
+        learnt = resolve(tokenizer.learn)(learnt_from, options)
     vocabulary = {"schema": SCHEMA, "tokenizer": tokenizer.name, **learnt}
     encoding = _load(vocabulary, tokenizer, "the new vocabulary")
+    if ends:
+        vocabulary[END_TOKEN] = one_token(encoding, tokenizer.name)
     (folder / FILE).write_text(json.dumps(vocabulary, ensure_ascii=True, indent=1) + "\n", encoding="utf-8")
     facts: dict[str, Any] = {"tokenizer": tokenizer.name, "size": encoding.size}
     if tokenizer.counts:
-        facts |= {"characters": len(counts), "total": sum(counts.values())}
+        marks = counts.get(END, 0) if ends else 0
+        facts |= {"characters": len(counts) - (marks > 0), "total": sum(counts.values()) - marks}
     return facts
 
 
@@ -101,4 +112,4 @@ def _load(vocabulary: Mapping[str, Any], tokenizer: Tokenizer, subject: str) -> 
         raise CorpusError(
             f"{subject}: the tokenizer {tokenizer.name!r} gives {encoding.size} tokens without labels"
         )
-    return encoding
+    return with_end_token(encoding, vocabulary, subject)

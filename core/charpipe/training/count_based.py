@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from charpipe.errors import RunError
 from charpipe.evaluation import score
 from charpipe.events import Checkpointed, Evaluated, Event, Finished, Sampled, TrainingStarted
-from charpipe.generation import SampleConfig, sample
+from charpipe.generation import SampleConfig, sample_some
 from charpipe.models import save_model
 from charpipe.models.bundle import read_json
 from charpipe.models.fitted import FittedModel, fit
@@ -69,7 +69,7 @@ def train_count_based(
     yield Evaluated(1, found)
     yield from computed.warnings()
     settings = short_samples(sampling or SampleConfig())
-    yield Sampled(1, sample(fitted, encoding, settings, decoders), settings.prompt)
+    yield Sampled(1, sample_some(fitted, encoding, settings, decoders), settings.prompt)
     model = FittedModel(fitted, architecture.name, config, vocabulary, encoding.size, plugin)
     yield _save(model, checkpoints, {"seconds": seconds, "tokens": len(tokens), "metrics": found})
     yield Finished(1, "steps", time.perf_counter() - started, found, model.parameters)

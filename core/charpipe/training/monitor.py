@@ -13,7 +13,7 @@ from torch import nn
 
 from charpipe.evaluation import score
 from charpipe.events import Evaluated, Event, Reported, Sampled
-from charpipe.generation import SampleConfig, sample
+from charpipe.generation import SampleConfig, sample_some
 from charpipe.generation.decoding import Decoding
 from charpipe.models import NetworkPredictor
 from charpipe.models.bundle import tensors
@@ -202,7 +202,7 @@ class Monitor:
     def _sample(self, encoding: Encoding) -> Sampled:
         self._sampled_at = time.perf_counter()
         with threads_for_evaluation(self.setup):
-            text = sample(self._predictor(), encoding, self._sampling, self._decoders)
+            text = sample_some(self._predictor(), encoding, self._sampling, self._decoders)
         return Sampled(self.state.step, text, self._sampling.prompt)
 
     def _save(self) -> Iterator[Event]:

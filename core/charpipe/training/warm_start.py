@@ -16,6 +16,7 @@ from charpipe.errors import RunError
 from charpipe.models import Model
 from charpipe.models.bundle import read_card, read_json
 from charpipe.models.growth import grow, grow_memory
+from charpipe.models.resets import KEY
 from charpipe.models.safe import read_tensors
 from charpipe.training.checkpoints import damage
 
@@ -57,15 +58,19 @@ def load_warm_start(start: WarmStartCheckpoint, model: Model, settings: TrainCon
 
 def check_extends(parent: dict[str, Any], child: dict[str, Any], before: int, after: int) -> None:
     """Raise RunError unless the vocabularies are equal, or the child has the parent's characters and more after them.
+    One of them may know ends of documents, and the other not.
 
     `before` and `after` are the numbers of tokens of parent and child.
     """
-    rest = [{key: value for key, value in one.items() if key != "characters"} for one in (parent, child)]
+    apart = ("characters", KEY)
+    rest = [{key: value for key, value in one.items() if key not in apart} for one in (parent, child)]
     old, new = parent.get("characters"), child.get("characters")
     grown = (
         isinstance(old, str) and isinstance(new, str) and new.startswith(old) and not parent.get("nibbles")
     )
-    if parent == child or (grown and rest[0] == rest[1] and before < after):
+    ends = {one[KEY] for one in (parent, child) if KEY in one}
+    fits = (old == new and before == after) or (grown and before < after)
+    if fits and rest[0] == rest[1] and len(ends) < 2:
         return
     raise RunError(
         f"the model to start from has another vocabulary ({before} tokens), which this one ({after}) does not "

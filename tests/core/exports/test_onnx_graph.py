@@ -72,6 +72,15 @@ def test_a_graph_steps_as_the_network_does(architecture: str, shape: dict[str, A
     assert_same_steps(model, loaded.model.predictor(), batch)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("batch", [1, 5])
+@pytest.mark.parametrize("architecture", NEURAL)
+def test_a_graph_starts_documents_anew_as_the_network_does(architecture: str, batch: int) -> None:
+    loaded = loaded_of(architecture, layers=2)
+    loaded.model.network.end_token = 3  # type: ignore[union-attr]
+    model = step_model(network_of(loaded, "onnx"), {"end_token": 3}, FACTS)
+    assert_same_steps(model, loaded.model.predictor(), batch)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("name", sorted(set(CELLS) - {"NanInPadding"}))
 def test_a_graph_of_an_odd_cell_steps_as_its_layers_do(name: str) -> None:
     predictor = predictor_of(CELLS[name](), 11, layers=2)

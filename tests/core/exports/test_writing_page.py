@@ -100,6 +100,24 @@ def test_pages_of_any_cells_step_exactly(open_page: Any) -> None:
     check()
 
 
+def test_a_page_starts_documents_anew_and_breaks_lines_between_them(open_page: Any) -> None:
+    loaded = loaded_of("lstm", Letters("\x03abcdef"), std=1.0, layers=2)
+    loaded.encoding.end_token = loaded.model.network.end_token = 0  # type: ignore
+    page = open_page(writing_page(loaded, FACTS).html)
+    ours = coarse(loaded)
+    logits, _ = ours(torch.tensor(IDS)[:, None], ours.initial_state(1))
+    np.testing.assert_allclose(page.evaluate(READ, IDS), logits[:, 0].detach(), atol=1e-4, rtol=1e-4)
+    text = page.evaluate(WRITE, ["", 1, 1.5, 400])
+    assert "\n" in text
+    assert "\x03" not in text
+    greedy = SampleConfig(length=200, greedy=True)
+    for prompt in ("", "abc"):
+        wanted = sample(
+            NetworkPredictor(ours, 7), loaded.encoding, greedy.model_copy(update={"prompt": prompt})
+        )
+        assert page.evaluate(WRITE, [prompt, 1, 0, 200]).partition("\n")[0] == wanted
+
+
 def test_a_page_writes_the_greedy_sample_of_its_weights(open_page: Any) -> None:
     loaded = loaded_of("rnn", std=1.0, layers=2)
     page = open_page(writing_page(loaded, FACTS).html)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import codecs
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from charpipe.config.settings.text import SplitConfig, TokenizerConfig
 from charpipe.plugin import Options
@@ -32,6 +32,14 @@ class CorpusConfig(Options):
         "strict", description="replace: bytes that the encoding cannot read become U+FFFD"
     )
     newline: Literal["keep", "lf"] = Field("keep", description="lf: CR LF and lone CR become LF")
+    documents: Literal["file", "line", "blank-line"] = Field(
+        "file", description="a document is a file, a line, or a block of lines between blank ones"
+    )
+    ends: bool = Field(
+        False,
+        description="the model learns where documents end, and starts each from the zero state; the character U+0003 "
+        "marks the ends",
+    )
     changed: Literal["stop", "skip"] = Field(
         "stop", description="skip: a file of a folder that changes while it is read is left out"
     )
@@ -52,6 +60,18 @@ class CorpusConfig(Options):
     @classmethod
     def _hold_no_secret(cls, sources: list[str]) -> list[str]:
         return [source if source.startswith("text:") else refuse_secret(source) for source in sources]
+
+    @model_validator(mode="after")
+    def _splits_fit_documents(self) -> Self:
+        if self.split.sizes is not None and self.ends:
+            raise ValueError(
+                "splits of given sizes cut documents, and ends = true keeps them whole; leave one out"
+            )
+        if self.split.patterns and self.documents != "file":
+            raise ValueError(
+                'splits by files keep files whole; set documents = "file", or leave split.by out'
+            )
+        return self
 
     @field_validator("encoding")
     @classmethod

@@ -42,7 +42,7 @@ class CompiledStream:
         self, modules: NetworkModules, state: Mapping[str, Tensor], parts: int | None = None
     ) -> None:
         self.state_names, self.size = modules.state_names, modules.hidden_size
-        self.vocabulary_size = modules.vocabulary_size
+        self.vocabulary_size, self._end_token = modules.vocabulary_size, modules.end_token
         self.cell = cell_address(modules.trace, fast=False)
         self.parts = parts or _part_count(modules)
         self.weights = pack(modules, self.parts)
@@ -62,6 +62,9 @@ class CompiledStream:
 
     def step(self, token: int) -> NDArray[np.float32]:
         """Read a token; the logits of the next one, [V]. The array is overwritten by the next step."""
+        if token == self._end_token:
+            for values in self._carried().values():
+                values.fill(0)
         self.read(np.array([token], np.int64))
         logits: NDArray[np.float32] = self.buffers.logits.reshape(-1)[: self.vocabulary_size]
         return logits

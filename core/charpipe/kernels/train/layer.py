@@ -61,6 +61,8 @@ class RecurrentLayer:
         self.inputs = matrix(len(self.cell.input_gates)) if number else None
         self.dropout, self.locked = dropout
         self.seeds: Sequence[int] = (0, 0)
+        self.resets: Tensor | None = None
+        """int64 [T + 1, B], 1 where a stream starts from the zero state; None where none ever does."""
         self.streams = (0, 0)
         """The number of the window's first stream in the whole batch, and the streams in that: see `Dropout`."""
         # what is added to the gates: of the first layer one row a token, of the others the biases alone
@@ -80,14 +82,18 @@ class RecurrentLayer:
         grad_hidden [T, B, H]   gradients of the outputs
         carry [T + 1, B, S, H]  the S carried states in float32; grad_carry [B, S, H] their gradients
         saved [T, B, stride]    what the forward pass saves of each gate; afterwards gradients of the pre-activations
+
+        Where streams start anew within a window, hidden, carry, grad_carry and saved end with a block of zeros.
         """
         make = partial(zeros, dtype=self.torch_dtype)
         values, kept_steps = (batch_size, self.units), steps if self.training else 0
         states = (batch_size, len(self.cell.carried), self.units)
-        self.hidden, self.grad_hidden = make(steps + 1, *values), make(kept_steps, *values)
-        self.outputs = make(steps, *values) if self.dropout else self.hidden[1:]
-        self.carry, self.grad_carry = zeros(kept_steps + 1, *states), torch.zeros(states)
-        self.saved = make(kept_steps, batch_size, saved_stride(self.cell, self.units))
+        more = int(self.modules.end_token is not None)
+        self.steps = steps
+        self.hidden, self.grad_hidden = make(steps + 1 + more, *values), make(kept_steps, *values)
+        self.outputs = make(steps, *values) if self.dropout else self.hidden[1 : steps + 1]
+        self.carry, self.grad_carry = zeros(kept_steps + 1 + more, *states), torch.zeros(1 + more, *states)
+        self.saved = make(kept_steps + more, batch_size, saved_stride(self.cell, self.units))
         self.zero_rows = torch.zeros(steps, batch_size, dtype=torch.int64)
 
     # --- before a window ---
@@ -143,7 +149,8 @@ class RecurrentLayer:
     def forward(self, shard: BatchShard, rows: Tensor | None, below: Tensor | None) -> None:
         """From rows [T, B] of the table, or outputs [T, B, I] of the layer below, to outputs."""
         inputs = self.units if below is not None else 0
-        spec = SweepSpec(self.cell, self.dtype, self.units, inputs, shard.block_sizes, self.training)
+        resets = self.resets is not None
+        spec = SweepSpec(self.cell, self.dtype, self.units, inputs, shard.block_sizes, self.training, resets)
         compile_kernel(self.processor, ForwardSweep, spec)(
             *shard.window,
             shard.address(self.zero_rows if rows is None else rows),
@@ -156,6 +163,7 @@ class RecurrentLayer:
             shard.address(self.carry),
             shard.address(self.saved),
             self.vectors.data_ptr(),
+            0 if self.resets is None else shard.address(self.resets),
         )
         if self.dropout:
             self._apply_dropout(shard, self.hidden[1:], self.outputs)
@@ -164,15 +172,17 @@ class RecurrentLayer:
         """From `grad_hidden` to the gradients of the pre-activations, and of the outputs of the layer below."""
         if self.dropout:
             self._apply_dropout(shard, self.grad_hidden, self.grad_hidden)
-        spec = SweepSpec(self.cell, self.dtype, self.units, 0, shard.block_sizes)
+        resets = self.resets is not None
+        spec = SweepSpec(self.cell, self.dtype, self.units, 0, shard.block_sizes, resets=resets)
         compile_kernel(self.processor, BackwardSweep, spec)(
             *shard.window,
             0 if self.recurrent is None else self.recurrent.columns.data_ptr(),
             shard.address(self.carry),
             shard.address(self.saved),
             shard.address(self.grad_hidden),
-            shard.address(self.grad_carry, 0),
+            shard.address(self.grad_carry),
             self.vectors.data_ptr(),
+            0 if self.resets is None else shard.address(self.resets),
         )
         if self.inputs is not None and grad_below is not None:
             sizes = (spec.saved_stride, self.cell.input_gates, self.units, self.units, shard.block_sizes)
@@ -200,8 +210,8 @@ class RecurrentLayer:
         self, scratch: list[Tensor], rows: Tensor | None, below: Tensor | None
     ) -> Iterator[list[Thunk]]:
         """For each gradient the thunks that sum it, at most as many as there are scratch memories."""
-        grad_pre = self.saved.flatten(0, 1)
-        before = self.hidden[:-1].flatten(0, 1)
+        grad_pre = self.saved[: self.steps].flatten(0, 1)
+        before = self._hidden_before().flatten(0, 1)
         if self.recurrent is not None:
             yield self.recurrent.gradient_thunks(before, grad_pre, self.cell.hidden_gates, scratch)
         if self.inputs is not None and below is not None:
@@ -213,6 +223,13 @@ class RecurrentLayer:
             yield self._scatter_add(self.zero_rows, first, self.grad_bias, len(scratch))
         if self.grad_vectors.numel():
             yield self._scatter_add(self.zero_rows, gates * self.units, self.grad_vectors, len(scratch))
+
+    def _hidden_before(self) -> Tensor:
+        """The hidden units before each step, [T, B, H]: zero where a stream starts anew."""
+        before = self.hidden[: self.steps]
+        if self.resets is None or not self.resets.any():
+            return before
+        return before.masked_fill(self.resets[: self.steps, :, None] > 0, 0)
 
     def _scatter_add(self, rows: Tensor, first: int, table: Tensor, parts: int) -> list[Thunk]:
         """Thunks that add gradients of pre-activations, from column `first` on, to the rows of a table that were added
@@ -250,7 +267,8 @@ class RecurrentLayer:
     def state(self) -> list[Tensor]:
         """The state's tensors after the window, float32 [B, H] each."""
         cell = self.cell
-        found = {cell.trace.state[0]: self.hidden[-1, :, : self.size].float().clone()}
+        found = {cell.trace.state[0]: self.hidden[self.steps, :, : self.size].float().clone()}
         for place, name in enumerate(cell.carried):
-            found[name] = self.carry[-1, :, place, : self.size].clone()
+            last = self.steps if self.training else 0
+            found[name] = self.carry[last, :, place, : self.size].clone()
         return [found[name] for name in cell.trace.state]

@@ -7,6 +7,7 @@ from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from charpipe.kernels.jit.processor import this_processor
 from charpipe.kernels.jit.values import BFLOAT16, FLOAT32
@@ -16,6 +17,12 @@ from charpipe.kernels.train.input_table import InputTable
 from charpipe.kernels.train.layer import RecurrentLayer
 from charpipe.kernels.train.softmax_head import SoftmaxHead
 from charpipe.kernels.train.threads import Thunk, partition, run_all, run_parallel, thread_count
+
+
+def resets_of(ids: Tensor, end_token: int | None) -> Tensor | None:
+    """Where streams of ids [T, B] start from the zero state, before they read an end token: int64 [T + 1, B] with
+    zeros at its end, or None where there is no such token."""
+    return None if end_token is None else functional.pad((ids == end_token).long(), (0, 0, 0, 1))
 
 
 class CompiledNetwork:
@@ -61,7 +68,9 @@ class CompiledNetwork:
 
         Where they are part of a batch, `streams` are the number of the first stream in it, and the streams in it."""
         rows, table = self.input_table.look_up(ids)
+        resets = resets_of(ids, self.modules.end_token)
         for layer in self.layers:
+            layer.resets = resets
             layer.streams = streams or (0, ids.shape[1])
             layer.begin(state, None if layer.number else table)
         return rows

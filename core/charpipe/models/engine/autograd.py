@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from charpipe.models.contract import State, detach
 from charpipe.models.precision import Precision, autocast
+from charpipe.models.resets import forward_in_documents
 
 Forward = Callable[[Tensor, State], tuple[Tensor, State]]
 """ids int64 [T, B] and state -> logits [T, B, V] and the state after, through which gradients flow."""
@@ -38,7 +39,7 @@ def plain_forward(network: nn.Module, device: torch.device, precision: Precision
 
     def forward(ids: Tensor, state: State) -> tuple[Tensor, State]:
         with autocast(device, precision):
-            logits, state = network(ids, state)
+            logits, state = forward_in_documents(network, ids, state)
         return logits, state
 
     return forward

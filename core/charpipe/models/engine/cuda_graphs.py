@@ -15,6 +15,7 @@ from charpipe.models.engine.autograd import Forward, plain_forward
 from charpipe.models.engine.cudnn_layout import UNPADDED, layout_for, padded_forward
 from charpipe.models.engine.support import unusual_layers
 from charpipe.models.precision import Precision
+from charpipe.models.resets import end_token_of
 from charpipe.models.shell import LanguageModel
 
 
@@ -24,6 +25,8 @@ def forward_on_cuda(
     """The forward pass to capture. Raises UsageError without CUDA, and for networks without known equations, whose
     operations may not be capturable."""
     reason = "it is for CUDA" if device.type != "cuda" else unusual_layers(network)
+    if reason is None and end_token_of(network) is not None:
+        reason = "a captured update cannot start streams anew at the ends of documents"
     if reason is not None:
         raise UsageError(
             f"the engine cuda-graphs cannot train this: {reason}; leave --engine out, or use --engine plain"

@@ -25,8 +25,21 @@ class ArrayStream:
         carried = {name: as_array(state[name][:, 0]).copy() for name in modules.state_names}
         self._network = NumpyStep(modules, carried)
         self.step = self._network.step
+        if modules.end_token is not None:
+            self.step = self._step_in_documents(modules.end_token)
 
     step: Callable[[int], NDArray[np.float32]]
+
+    def _step_in_documents(self, end_token: int) -> Callable[[int], NDArray[np.float32]]:
+        step, carried = self._network.step, [self._network.hidden, *self._network.others]
+
+        def step_or_begin(token: int) -> NDArray[np.float32]:
+            if token == end_token:
+                for values in carried:
+                    values.fill(0)
+            return step(token)
+
+        return step_or_begin
 
     @property
     def state(self) -> State:

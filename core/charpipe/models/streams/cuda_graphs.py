@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from charpipe.models.contract import State
 from charpipe.models.predictor import NetworkPredictor
+from charpipe.models.resets import end_token_of
 
 WARM_UP = 3
 """Steps before the capture, in which libraries choose their kernels and allocate."""
@@ -22,6 +23,7 @@ class GraphStream:
     def __init__(self, predictor: NetworkPredictor, state: State) -> None:
         self._token = torch.zeros(1, dtype=torch.int64, device=predictor.device)
         self._state = {name: value.clone() for name, value in state.items()}
+        self._end_token, self._first = end_token_of(predictor.network), predictor.initial_state(1)
         side_stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side_stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side_stream):
@@ -36,6 +38,9 @@ class GraphStream:
 
     def step(self, token: int) -> NDArray[np.float32]:
         """Read a token; returns the logits of the next one, [V]."""
+        if token == self._end_token:
+            for name, value in self._first.items():
+                self._state[name].copy_(value)
         self._token.fill_(token)
         self._graph.replay()
         found: NDArray[np.float32] = self._logits[0].cpu().numpy()

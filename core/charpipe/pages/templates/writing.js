@@ -20,7 +20,7 @@
     const order = [...logits.keys()].sort((one, other) => logits[other] - logits[one]).slice(0, SHOWN);
     $("next").replaceChildren(...order.map((id) => {
       const chance = Math.exp(logits[id] - most) / total, row = document.createElement("li");
-      for (const [name, value] of [["face", face(model.data.tokens[id])], ["bar", ""], ["chance", (100 * chance).toFixed(1) + " %"]]) {
+      for (const [name, value] of [["face", id === model.data.end ? "end" : face(model.data.tokens[id])], ["bar", ""], ["chance", (100 * chance).toFixed(1) + " %"]]) {
         const part = document.createElement("span");
         part.className = name;
         part.textContent = value;

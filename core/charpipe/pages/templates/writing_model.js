@@ -37,6 +37,7 @@ const model = (() => {
     state = layers.map(() => states.map(() => new Float64Array(size)));
   }
   function read(token) {
+    if (token === data.end) reset(); // a document starts from the zero state
     let input = embedded;
     if (embedding) for (let n = 0; n < input.length; n++) input[n] = embedding.scale[token] * embedding.numbers[token * input.length + n];
     layers.forEach((layer, place) => {
@@ -125,7 +126,8 @@ function startWriting(prompt, seed) {
   const first = [];
   if (!ids.length && model.data.start === null) first.push(Math.floor(random() * model.data.tokens.length));
   let logits = null;
-  for (const id of ids.length ? ids : model.data.start === null ? first : [model.data.start]) logits = model.read(id);
+  const { start, end, between } = model.data;
+  for (const id of ids.length ? (end === null ? ids : [end, ...ids]) : start === null ? first : [start]) logits = model.read(id);
   return {
     unknown, begun: first.map(decode).join(""),
     given: ids.length ? [...prompt].filter((character) => !unknown.includes(character)).join("") : "",
@@ -133,7 +135,7 @@ function startWriting(prompt, seed) {
     write(temperature) {
       const token = draw(logits, temperature);
       logits = model.read(token);
-      return decode(token);
+      return token === end ? between : decode(token);
     },
   };
 }

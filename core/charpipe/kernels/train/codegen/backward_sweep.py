@@ -10,27 +10,31 @@ from charpipe.kernels.train.codegen.amx_product import AmxSums, uses_amx
 from charpipe.kernels.train.codegen.forward_sweep import load_vectors
 from charpipe.kernels.train.codegen.products import add_product, adjacent_spans, span_terms
 from charpipe.kernels.train.codegen.sweep_spec import SweepSpec
-from charpipe.kernels.train.codegen.tiles import TILE_COLUMNS, Window, each_tile
+from charpipe.kernels.train.codegen.tiles import INDEX, TILE_COLUMNS, Window, each_tile
 
 
 class BackwardSweep:
-    """The kernel `backward(window, recurrent weights, carry, saved, grad_hidden, grad_carry, vectors)`.
+    """The kernel `backward(window, recurrent weights, carry, saved, grad_hidden, grad_carry, vectors, resets)`.
 
     The saved values [T, B, slots, H] are replaced by the gradients of the pre-activations, and after these by what the
     gradients of the vectors are sums of. `grad_hidden` [T, B, H] is the gradient of the outputs from above;
     `grad_carry` [B, states, H] is that of the carried states, updated from step to step.
+
+    With resets, no gradient leads from a step where `resets` [T + 1, B] is 1 to the one before: `saved` and
+    `grad_carry` have one block [B, ...] of zeros more at their end, which is read in the place of the next step's
+    gradients, and `carry` one as in the forward pass.
     """
 
-    ARGUMENTS = Window.ARGUMENTS + 6
+    ARGUMENTS = Window.ARGUMENTS + 7
 
     def __init__(self, processor: Processor, spec: SweepSpec) -> None:
         self.spec, self.cell = spec, spec.cell
         self.builder = KernelBuilder(processor, self.ARGUMENTS)
         self.window = Window(self.builder, spec.block_sizes)
         pointers = [self.builder.pointer(address) for address in self.builder.arguments[Window.ARGUMENTS :]]
-        self.recurrent_weights, self.carry, self.saved, self.grad_hidden, self.grad_carry, self.vectors = (
-            pointers
-        )
+        self.recurrent_weights, self.carry, self.saved, self.grad_hidden, self.grad_carry = pointers[:5]
+        self.vectors, self.resets = pointers[5:]
+        self.back = self.window.steps
         amx = uses_amx(processor, spec.dtype)
         self.amx_sums = AmxSums(self.builder, spec.block_sizes[0], TILE_COLUMNS) if amx else None
 
@@ -43,6 +47,7 @@ class BackwardSweep:
 
     def _step(self, back: Int) -> None:
         first_row = (self.window.steps - 1 - back) * self.window.batch_size
+        self.back = back
 
         def tile(register: Int, registers: int) -> None:
             def block(first: Int, count: int) -> None:
@@ -61,9 +66,8 @@ class BackwardSweep:
         for stream in streams:
             self._prefetch(first_row + stream, stream, register * width, registers * width)
         stride = spec.saved_stride * dtype.size
-        next_rows = [
-            self.saved + (first_row + self.window.batch_size + stream) * stride for stream in streams
-        ]
+        following = [first_row + self.window.batch_size + stream for stream in streams]
+        next_rows = [self.saved + (row + self._jump(row, self.back)) * stride for row in following]
         times = back.min(1)  # 0 at the last step, which no later one follows
         accumulators = [[builder.zero] * registers for _ in streams]
         spans = adjacent_spans(self.cell.hidden_gates, spec.units)
@@ -99,6 +103,12 @@ class BackwardSweep:
 
         builder.loop(count, row)
 
+    def _jump(self, row: Int, blocks: int | Int) -> int | Int:
+        """Rows from a row to that of zeros, so many blocks [B, ...] later, if its stream starts anew there; else 0."""
+        if not self.spec.resets:
+            return 0
+        return self.builder.load_int(self.resets + row * INDEX) * blocks * self.window.batch_size
+
     def _prefetch(self, row: Int, stream: Int, unit: Int, count: int) -> None:
         builder, cell, units, size = self.builder, self.cell, self.spec.units, self.spec.dtype.size
         builder.prefetch(self.grad_hidden + (row * units + unit) * size, count * size)
@@ -127,10 +137,11 @@ class BackwardSweep:
         gradients = {cell.trace.state[0]: gradient + above}
         grad_carries = []
         for state, name in enumerate(cell.carried):
-            before[name] = builder.load(self._state_at(self.carry, row, state, unit))
+            before_row, next_stream = row + self._jump(row, self.back + 2), stream + self._jump(next_row, 1)
+            before[name] = builder.load(self._state_at(self.carry, before_row, state, unit))
             after[name] = builder.load(self._state_at(self.carry, next_row, state, unit))
             grad_carries.append(self._state_at(self.grad_carry, stream, state, unit))
-            carried = builder.load(grad_carries[-1])
+            carried = builder.load(self._state_at(self.grad_carry, next_stream, state, unit))
             gradients[name] = gradients[name] + carried if name in gradients else carried
         saved = [builder.load(self._saved_at(row, unit, slot), dtype) for slot in range(cell.saved)]
         vectors = load_vectors(builder, cell, self.vectors, unit, spec.units)

@@ -34,16 +34,19 @@ def batched(streams: Sequence[Int], count: int) -> Iterator[Sequence[Int]]:
 
 class ForwardSweep:
     """The kernel `forward(window, table rows, table, bias, inputs, input weights, recurrent weights, hidden, carry,
-    saved, vectors)`.
+    saved, vectors, resets)`.
 
     Row `table_rows[t, b]` of `table` [any, input gates, H] is what stream b adds to the pre-activations at step t: of
     the first layer the token's row of W x + b, of the others the bias alone. `bias` [gates without inputs, H] is added
     to those gates. `hidden` [T + 1, B, H], `carry` [T + 1, B, states, H] and `saved` [T, B, stride] begin with the
     state before the window. `vectors` [any, H] are the cell's. Without training nothing is saved, and `carry` is [B,
     states, H], overwritten at each step.
+
+    With resets, `resets` [T + 1, B] is 1 where a stream starts from the zero state, else 0. `hidden` and `carry` have
+    one block [B, ...] of zeros more at their end, which the step then reads in the place of the state before it.
     """
 
-    ARGUMENTS = Window.ARGUMENTS + 10
+    ARGUMENTS = Window.ARGUMENTS + 11
 
     def __init__(self, processor: Processor, spec: SweepSpec) -> None:
         self.spec, self.cell = spec, spec.cell
@@ -51,7 +54,8 @@ class ForwardSweep:
         self.window = Window(self.builder, spec.block_sizes)
         pointers = [self.builder.pointer(address) for address in self.builder.arguments[Window.ARGUMENTS :]]
         self.table_rows, self.table, self.bias, self.inputs, self.input_weights = pointers[:5]
-        self.recurrent_weights, self.hidden, self.carry, self.saved, self.vectors = pointers[5:]
+        self.recurrent_weights, self.hidden, self.carry, self.saved, self.vectors, self.resets = pointers[5:]
+        self.to_zeros = self.window.batch_size
         amx, columns = uses_amx(processor, spec.dtype), spec.tile_registers * spec.cell.gates
         self.amx_sums = AmxSums(self.builder, spec.block_sizes[0], columns) if amx else None
 
@@ -64,6 +68,10 @@ class ForwardSweep:
 
     def _step(self, t: Int) -> None:
         first_row = t * self.window.batch_size
+        if self.spec.resets:
+            self.to_zeros = (
+                self.window.steps + 1 - t
+            ) * self.window.batch_size  # rows from here to the zeros
 
         def tile(register: Int, registers: int) -> None:
             def block(first: Int, count: int) -> None:
@@ -100,11 +108,16 @@ class ForwardSweep:
             )
         if cell.hidden_gates:
             weights = self._packed(self.recurrent_weights, cell.hidden_gates, spec.units, register)
-            self._add_product(
-                pre, cell.hidden_gates, self._at(self.hidden, rows, spec.units), weights, spec.units
-            )
+            before = self._at(self.hidden, [self._before(row) for row in rows], spec.units)
+            self._add_product(pre, cell.hidden_gates, before, weights, spec.units)
         for row, stream, units in zip(rows, streams, pre, strict=True):
             self._finish(row, stream, register, units)
+
+    def _before(self, row: Int) -> Int:
+        """The row of the state before a step: that row itself, or one of zeros where the stream starts anew."""
+        if not self.spec.resets:
+            return row
+        return row + self.builder.load_int(self.resets + row * INDEX) * self.to_zeros
 
     def _finish(self, row: Int, stream: Int, register: Int, units: Accumulators) -> None:
         """From the sums of a row's products to its outputs; `units` are [registers of units][gates]."""
@@ -209,6 +222,10 @@ class ForwardSweep:
         place = (row if self.spec.training else stream) * len(self.cell.carried) + state
         return self.carry + (place * self.spec.units + unit) * WORD
 
+    def _stream_before(self, row: Int, stream: Int) -> Int:
+        """`_before` of a `carry` that has the states of one step alone, and zeros after them."""
+        return stream + self.builder.load_int(self.resets + row * INDEX) * self.window.batch_size
+
     def _saved_at(self, row: Int, unit: Int, slot: int) -> Pointer:
         spec = self.spec
         return self.saved + (row * spec.saved_stride + unit + slot * spec.units) * spec.dtype.size
@@ -217,7 +234,11 @@ class ForwardSweep:
         """The cell of some units: store what the backward pass and the next step need."""
         builder, cell, spec = self.builder, self.cell, self.spec
         carries = [self._carry_at(row, stream, state, unit) for state in range(len(cell.carried))]
-        before = {name: builder.load(carry) for name, carry in zip(cell.carried, carries, strict=True)}
+        read = carries
+        if spec.resets:
+            read_row = self._before(row) if spec.training else self._stream_before(row, stream)
+            read = [self._carry_at(read_row, read_row, state, unit) for state in range(len(cell.carried))]
+        before = {name: builder.load(carry) for name, carry in zip(cell.carried, read, strict=True)}
         vectors = load_vectors(builder, cell, self.vectors, unit, spec.units)
         saved, hidden, after = cell.forward(builder, pre, before, vectors, spec.precise)
         for slot, value in enumerate(saved if spec.training else ()):

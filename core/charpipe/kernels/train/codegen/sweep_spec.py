@@ -16,7 +16,7 @@ ROW_PADDING = 32
 class SweepSpec:
     """A cell, the dtype of its products, its units, and its inputs, or 0 for the first layer, whose inputs are looked
     up; both are multiples of 16. `block_sizes` are those of the row blocks. With `training`, what the backward pass
-    needs is saved."""
+    needs is saved. With `resets`, streams start from the zero state at some steps."""
 
     cell: CellStep
     dtype: DType
@@ -24,6 +24,7 @@ class SweepSpec:
     inputs: int
     block_sizes: tuple[int, ...]
     training: bool = True
+    resets: bool = False
 
     @property
     def precise(self) -> bool:
