@@ -12,7 +12,7 @@ import typer
 from charpipe.cli.arguments import Checkpoint, Device, JsonObject, ModelName, Set, Strict
 from charpipe.cli.defaults import with_default
 from charpipe.cli.environment import open_registry, settings
-from charpipe.cli.model_input import find_model, read_text, skipped_json
+from charpipe.cli.model_input import find_bundle, read_text, skipped_json
 from charpipe.cli.output import for_output, print_json
 from charpipe.config.settings.sampling import SampleConfig
 from charpipe.errors import UsageError
@@ -115,13 +115,16 @@ def sample(
         sample__precision=precision,
         sample__engine=engine,
     )
-    loaded = find_model(run, which, resolved)
-    from charpipe.generation import generate, sample_many
+    loaded = find_bundle(run, which, resolved)
+    from charpipe.generation.opening import open_writer
+    from charpipe.generation.sampling import generate
 
     wanted, decoders = resolved.config.sample, open_registry().all("decoder")
     wanted, skipped = _with_prompt(wanted, prompt_file, loaded, resolved, strict)
-    predictor = loaded.predictor(device)
+    predictor = open_writer(loaded, wanted, device, count)
     if count > 1:
+        from charpipe.generation.batches import sample_many
+
         texts = sample_many(predictor, loaded.encoding, count, wanted, decoders)
         _print_texts(loaded.name, wanted.prompt, texts, json, skipped)
         return

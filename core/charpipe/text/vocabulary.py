@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from charpipe.config.settings.text import TokenizerConfig
-from charpipe.corpus.members import Progress
 from charpipe.errors import CorpusError, UsageError, near_match
 from charpipe.parallel import DIRECT, ParallelMap
 from charpipe.plugin import Encoding, Options, Tokenizer, resolve
-from charpipe.text.character_counts import count
+
+if TYPE_CHECKING:
+    from charpipe.corpus.members import Progress
 
 SCHEMA = "charpipe.vocabulary/1"
 FILE = "vocabulary.json"
@@ -35,6 +36,8 @@ def learn_vocabulary(
     With `parent`, another vocabulary, new characters are appended to it, so that a model that uses it can be trained
     further. Raises UsageError if the tokenizer does not know a setting or cannot extend the parent.
     """
+    from charpipe.text.character_counts import count  # pyarrow: loading a vocabulary needs none
+
     options = tokenizer_options(tokenizer, config)
     check_parent(tokenizer, parent)
     counts = count(documents, progress, parallel) if tokenizer.counts else {}
