@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from charpipe.cli.environment import open_registry
+from charpipe.cli.environment import open_registry, plugins_of_command
 from charpipe.cli.error_messages import report
 from charpipe.cli.output import speak_safely
 from charpipe.cli.suggestions import Suggesting
@@ -152,8 +152,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [word for word in given if word != "--debug"]
     speak_safely()
     try:
-        command = build_command(_plugins(words), words)
-        command(args=words, prog_name="charpipe", standalone_mode=True)
+        registry = _plugins(words)
+        command = build_command(registry, words)
+        with plugins_of_command(registry):
+            command(args=words, prog_name="charpipe", standalone_mode=True)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
     except BaseException as error:

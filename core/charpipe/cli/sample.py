@@ -121,14 +121,15 @@ def sample(
 
     wanted, decoders = resolved.config.sample, open_registry().all("decoder")
     wanted, skipped = _with_prompt(wanted, prompt_file, loaded, resolved, strict)
-    predictor = open_writer(loaded, wanted, device, count)
     if count > 1:
         from charpipe.generation.batches import sample_many
 
+        predictor = loaded.load().predictor(device)
         texts = sample_many(predictor, loaded.encoding, count, wanted, decoders)
         _print_texts(loaded.name, wanted.prompt, texts, json, skipped)
         return
-    pieces = generate(predictor, loaded.encoding, wanted, decoders=decoders)
+    writer = open_writer(loaded, wanted, device)
+    pieces = generate(writer, loaded.encoding, wanted, decoders=decoders)
     if json:
         text = wanted.prompt + "".join(pieces)
         print_json({"run": loaded.name, "prompt": wanted.prompt, "text": text, **skipped})

@@ -12,12 +12,10 @@ MAX_PROMPT = 1000
 """Tokens of a prompt that numpy reads one by one in less time than importing torch takes."""
 
 
-def open_writer(
-    bundle: Bundle, settings: SampleConfig, device: str = "auto", count: int = 1
-) -> Predictor | ArrayModel:
+def open_writer(bundle: Bundle, settings: SampleConfig, device: str = "auto") -> Predictor | ArrayModel:
     """What `generate` needs of a model: arrays for one text from a cell on a CPU, else a predictor on the device."""
     short = len(bundle.encoding.encode(settings.prompt)) <= MAX_PROMPT
-    if count == 1 and short and settings.engine != "plain" and is_certainly_cpu(device):
+    if short and settings.engine != "plain" and is_certainly_cpu(device):
         arrays = bundle.arrays()
         if arrays is not None:
             return arrays
