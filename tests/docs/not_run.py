@@ -23,6 +23,7 @@ NOT_RUN = {
     "charpipe run reproduce-2015 --budget 30m": "trains 39 models; the line after it runs a part of the same grid",
     "mlflow models serve": "runs for ever; tests/core/champions does what it does",
     "curl": "needs the server of the line before",
+    "uv ": "installs packages, as .ci/run does by pip",
     "pip install": "installs packages, as .ci/run does",
     "export AWS_ACCESS_KEY_ID": "the credentials of the server of the next line",
     "export AWS_SECRET_ACCESS_KEY": "the credentials of the server of the next line",
