@@ -1,4 +1,4 @@
-"""A command line imports the command that it names, and no other; a command works with the plugins it was found among."""
+"""A command line imports only the command that it names; a command works with the plugins it was found among."""
 
 from __future__ import annotations
 
