@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.text import Text
 
 from charpipe.cli import main, views
-from charpipe.cli.views.live import Live
+from charpipe.cli.views.live import LiveView
 from charpipe.cli.views.progress import Progress
 from charpipe.events import Event, Sampled
 from charpipe.runs import Run, list_runs
@@ -59,7 +59,7 @@ def commands(corpus: str, flags: str) -> tuple[list[str], list[str]]:
     return [*train, *shlex.split(flags)], compare
 
 
-class PhotographedView(Live):
+class PhotographedView(LiveView):
     """The live view, which writes a picture of itself to `file` at each sample of the second half of training."""
 
     def __init__(self, progress: Progress, words: list[str], file: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from charpipe.cli.environment import open_registry
+from charpipe.cli.environment import open_registry, plugins_of_command
 from charpipe.cli.error_messages import report
 from charpipe.cli.output import speak_safely
 from charpipe.cli.suggestions import Suggesting
@@ -25,17 +25,25 @@ HELP = """Train character-level recurrent language models: one command from raw 
 """
 
 
-def build_command(registry: Registry) -> Any:
-    """The whole command line as a click command. A plugin's command that typer refuses is left out of it."""
+def build_command(registry: Registry, words: Sequence[str] = ()) -> Any:
+    """The command line as a click command: whole, or where the `words` that were typed begin with a command, only that
+    one, so that no other is imported. A plugin's command that typer refuses is left out."""
+    only = _named(registry, words)
     try:
-        return typer.main.get_command(build_app(registry))
+        return typer.main.get_command(build_app(registry, only=only))
     except Exception:  # typer reads signatures only now, and one that it refuses breaks every command
-        return typer.main.get_command(build_app(registry, check=True))
+        return typer.main.get_command(build_app(registry, check=True, only=only))
 
 
-def build_app(registry: Registry, *, check: bool = False) -> typer.Typer:
-    """The whole command line, with the pipelines and commands of these plugins; with `check`, each of them is built by
-    itself first."""
+def _named(registry: Registry, words: Sequence[str]) -> str | None:
+    """The command that the words name, if there is one."""
+    word = next((word for word in words if not word.startswith("-")), None)
+    return word if word in registry.all("command") else None
+
+
+def build_app(registry: Registry, *, check: bool = False, only: str | None = None) -> typer.Typer:
+    """The whole command line, with the pipelines and commands of these plugins, or `only` one command; with `check`,
+    each of them is built by itself first."""
     app = typer.Typer(
         name="charpipe",
         cls=Suggesting,
@@ -47,7 +55,8 @@ def build_app(registry: Registry, *, check: bool = False) -> typer.Typer:
     )
     app.callback()(_global)
     for provided in registry.provided("command"):
-        _add_command(app, registry, provided, check)
+        if only in (None, provided.spec.name):
+            _add_command(app, registry, provided, check)
     for name, conflict in registry.conflicts("command").items():
         _add_unusable(app, name, conflict)
     return app
@@ -143,8 +152,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [word for word in given if word != "--debug"]
     speak_safely()
     try:
-        command = build_command(_plugins(words))
-        command(args=words, prog_name="charpipe", standalone_mode=True)
+        registry = _plugins(words)
+        command = build_command(registry, words)
+        with plugins_of_command(registry):
+            command(args=words, prog_name="charpipe", standalone_mode=True)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
     except BaseException as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +21,40 @@ from charpipe.runs.library import RunLibrary, library_of
 from charpipe.tracking.relocation import relocate
 from charpipe.workspace import Workspace, find_workspace
 
+_OF_COMMAND: ContextVar[Registry | None] = ContextVar("registry of the command", default=None)
+
 
 def open_registry() -> Registry:
-    """The installed plugins and those that the project file in reach names."""
+    """The installed plugins and those that the project file in reach names: while a command runs, those that it was
+    found among, if they are of the same folders."""
+    folders, known = _plugin_folders(), _OF_COMMAND.get()
+    if known is not None and known.folders == tuple(str(folder.absolute()) for folder in folders):
+        return known
+    return Registry(folders)
+
+
+@contextmanager
+def plugins_of_command(registry: Registry) -> Iterator[None]:
+    """Let `open_registry` return these plugins, which are loaded already."""
+    token = _OF_COMMAND.set(registry)
+    try:
+        yield
+    finally:
+        _OF_COMMAND.reset(token)
+
+
+def _plugin_folders() -> list[Path]:
     project_file = find_project_file()
     if project_file is None:
-        return Registry()
+        return []
     try:
         paths = read_toml(project_file).get("plugins", {}).get("paths", ["plugins"])
         if isinstance(paths, str):
             raise TypeError("paths is a list")
         folders = [project_file.parent / Path(path).expanduser() for path in paths]
     except (UsageError, AttributeError, TypeError, RuntimeError):
-        return Registry()  # what is wrong with the file is said by the command that reads it
-    return Registry([check_plugin_folder(folder, project_file.parent) for folder in folders])
+        return []  # what is wrong with the file is said by the command that reads it
+    return [check_plugin_folder(folder, project_file.parent) for folder in folders]
 
 
 def open_workspace() -> Workspace:

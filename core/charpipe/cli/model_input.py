@@ -12,12 +12,17 @@ from charpipe.errors import UsageError
 
 def find_model(run: str, which: str, resolved: Any) -> Any:
     """The model of a run, from its best or last checkpoint."""
+    return find_bundle(run, which, resolved).load()
+
+
+def find_bundle(run: str, which: str, resolved: Any) -> Any:
+    """Where the model of a run is, not loaded yet."""
     from charpipe.tracking import models
 
     if which not in ("best", "last"):
         raise UsageError(f"--checkpoint {which!r} is neither best nor last")
     runs = open_runs(resolved)
-    return models.find_model(run, runs.workspace, open_registry(), resolved.config.tracking, which, runs)
+    return models.find_bundle(run, runs.workspace, open_registry(), resolved.config.tracking, which, runs)
 
 
 def read_text(file: str, loaded: Any, resolved: Any, strict: bool, *, documents: bool = False) -> Any:

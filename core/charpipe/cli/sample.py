@@ -12,7 +12,7 @@ import typer
 from charpipe.cli.arguments import Checkpoint, Device, JsonObject, ModelName, Set, Strict
 from charpipe.cli.defaults import with_default
 from charpipe.cli.environment import open_registry, settings
-from charpipe.cli.model_input import find_model, read_text, skipped_json
+from charpipe.cli.model_input import find_bundle, read_text, skipped_json
 from charpipe.cli.output import for_output, print_json
 from charpipe.cli.sample_options import (
     check_beam,
@@ -183,25 +183,37 @@ def sample(
         sample__precision=precision,
         sample__engine=engine,
     )
-    loaded = find_model(run, which, resolved)
+    bundle = find_bundle(run, which, resolved)
+    from charpipe.generation.state import Position
+    from charpipe.text.ends import end_token
+
+    if documents is not None:
+        from charpipe.generation.documents import check_ends
+
+        check_ends(bundle.encoding)
+    wanted, decoders = resolved.config.sample, open_registry().all("decoder")
+    wanted, skipped = _with_prompt(wanted, prompt_file, bundle, resolved, strict)
+    if held and wanted.precision == "int8":
+        raise UsageError("--clamp needs the units in float32; leave out --precision int8")
+    alone = count == 1 and beam is None and prompts_file is None and documents is None
+    if alone and not (held or web or logprobs):
+        from charpipe.generation.opening import open_writer
+        from charpipe.generation.sampling import generate
+
+        writer, position = open_writer(bundle, wanted, device), Position()
+        pieces = generate(writer, bundle.encoding, wanted, decoders=decoders, position=position)
+        knows_ends = end_token(bundle.encoding) is not None
+        _print_text(bundle.name, wanted.prompt, pieces, json, skipped, position if knows_ends else None)
+        return
     from charpipe.generation import (
-        Position,
         beam_search,
-        generate,
         generate_scored,
         sample_documents,
         sample_many,
         sample_prompts,
     )
-    from charpipe.generation.documents import check_ends
-    from charpipe.text.ends import end_token
 
-    if documents is not None:
-        check_ends(loaded.encoding)
-    wanted, decoders = resolved.config.sample, open_registry().all("decoder")
-    wanted, skipped = _with_prompt(wanted, prompt_file, loaded, resolved, strict)
-    if held and wanted.precision == "int8":
-        raise UsageError("--clamp needs the units in float32; leave out --precision int8")
+    loaded = bundle.load()
     predictor, encoding = _held(loaded.predictor(device), held), loaded.encoding
     if web:
         from charpipe.playground import Playground
@@ -226,14 +238,9 @@ def sample(
         given = [one.prompt for one in each]
         texts = sample_prompts(predictor, encoding, given, wanted, decoders)
         print_prompted(loaded.name, given, texts, json)
-    elif count > 1:
+    else:
         many = sample_many(predictor, encoding, count, wanted, decoders)
         print_texts(loaded.name, wanted.prompt, many, json, skipped)
-    else:
-        position = Position()
-        pieces = generate(predictor, encoding, wanted, decoders=decoders, position=position)
-        knows_ends = end_token(encoding) is not None
-        _print_text(loaded.name, wanted.prompt, pieces, json, skipped, position if knows_ends else None)
 
 
 def _print_text(

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from charpipe.config.load import Resolved
 from charpipe.errors import RunError
-from charpipe.models.bundle import read_card
+from charpipe.models.card import read_card
 from charpipe.models.loaded import Loaded
 from charpipe.runs import Run
 from charpipe.runs.folder import Status

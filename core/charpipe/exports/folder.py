@@ -9,7 +9,8 @@ from pathlib import Path
 from charpipe.errors import UsageError
 from charpipe.exports.card import card
 from charpipe.exports.facts import KEY, Facts
-from charpipe.models.bundle import read_json, save_model
+from charpipe.models.bundle import save_model
+from charpipe.models.card import read_json
 from charpipe.models.loaded import Loaded
 from charpipe.store.atomic import sync_folder, umask, write_json, write_text
 

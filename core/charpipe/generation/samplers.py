@@ -13,9 +13,10 @@ from charpipe.errors import RunError, UsageError
 from charpipe.generation.decoding import DAMAGED, END, Decoding
 from charpipe.generation.random_numbers import Noise
 from charpipe.kernels.jit.numba_functions import can_compile
-from charpipe.kernels.modules import NetworkModules
-from charpipe.models import Predictor, State, Stream, open_stream, standard_modules
-from charpipe.models.streams.interface import Engine
+from charpipe.kernels.step.network import StepNetwork
+from charpipe.models.array_model import ArrayModel
+from charpipe.models.contract import Predictor, State
+from charpipe.models.streams.interface import Engine, Stream
 
 BLOCK_SECONDS = 0.02
 """Approximate duration of a block, short enough for smooth streaming."""
@@ -61,7 +62,7 @@ class BlockSampler:
 
     def __init__(
         self,
-        modules: NetworkModules,
+        modules: StepNetwork,
         state: State,
         noise: Noise,
         decoders: tuple[NDArray[np.int64], NDArray[np.float64]],
@@ -99,13 +100,15 @@ class BlockSampler:
         return self._stream.state
 
 
-def open_sampler(predictor: Predictor, state: State, decoding: Decoding, settings: SampleConfig) -> Sampler:
+def open_sampler(
+    predictor: Predictor | ArrayModel, state: State, decoding: Decoding, settings: SampleConfig
+) -> Sampler:
     """The configured sampler, or the fastest one for a text of this length.
 
     The choice depends only on the settings and the machine, so the same seed generates the same text. Raises
     UsageError if the compiled loop is configured and numba is missing.
     """
-    modules = standard_modules(predictor)
+    modules = _network(predictor)
     engine: Engine = "arrays" if settings.engine == "auto" else settings.engine
     if settings.engine == "auto" and modules is not None and _pays(modules, settings.length):
         engine = "compiled" if can_compile() and decoding.formulas is not None else "arrays"
@@ -115,7 +118,24 @@ def open_sampler(predictor: Predictor, state: State, decoding: Decoding, setting
         decoders = _compiled(decoding)
         if decoders is not None:
             return BlockSampler(modules, state, decoding.noise[0], decoders)
-    return StepSampler(open_stream(predictor, state, engine, graphs=settings.cuda_graphs), decoding)
+    return StepSampler(_open_stream(predictor, state, engine, settings.cuda_graphs), decoding)
+
+
+def _network(predictor: Predictor | ArrayModel) -> StepNetwork | None:
+    """The network of a predictor, if the engines `arrays` and `compiled` support it."""
+    if isinstance(predictor, ArrayModel):
+        return predictor.network
+    from charpipe.models.streams.selection import standard_modules
+
+    return standard_modules(predictor)
+
+
+def _open_stream(predictor: Predictor | ArrayModel, state: State, engine: Engine, graphs: bool) -> Stream:
+    if isinstance(predictor, ArrayModel):
+        return predictor.open_stream(state, engine)
+    from charpipe.models.streams.selection import open_stream
+
+    return open_stream(predictor, state, engine, graphs=graphs)
 
 
 def _compiled(decoding: Decoding) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
@@ -127,6 +147,6 @@ def _compiled(decoding: Decoding) -> tuple[NDArray[np.int64], NDArray[np.float64
     return compile_formulas(decoding.formulas)
 
 
-def _pays(modules: NetworkModules, length: int) -> bool:
+def _pays(modules: StepNetwork, length: int) -> bool:
     """Whether a text is long enough for the compiled loop."""
     return length * (modules.parameter_count + STEP_OVERHEAD) > MIN_PRODUCTS

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from typing import Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
 from charpipe.config.settings.sampling import SampleConfig
 from charpipe.errors import UsageError
@@ -13,8 +15,8 @@ from charpipe.generation.decoding import Decoding
 from charpipe.generation.samplers import open_sampler
 from charpipe.generation.state import Position
 from charpipe.generation.stop_words import StopTextFilter
-from charpipe.models import NetworkPredictor, Predictor, State
-from charpipe.models.streams.selection import in_precision
+from charpipe.models.array_model import ArrayModel
+from charpipe.models.contract import Predictor, State
 from charpipe.plugin import Decoder, Encoding
 from charpipe.text.ends import end_token
 
@@ -24,7 +26,7 @@ Decoders = Mapping[str, Decoder] | None
 
 
 def sample(
-    predictor: Predictor,
+    predictor: Predictor | ArrayModel,
     encoding: Encoding,
     settings: SampleConfig | None = None,
     decoders: Decoders = None,
@@ -35,7 +37,7 @@ def sample(
 
 
 def generate(
-    predictor: Predictor,
+    predictor: Predictor | ArrayModel,
     encoding: Encoding,
     settings: SampleConfig,
     stop: Callable[[], bool] | None = None,
@@ -58,15 +60,20 @@ def generate(
     return _until(_pieces(predictor, encoding, settings, decoding, position, stop), settings.stop)
 
 
-def _for_one(predictor: Predictor, precision: str) -> Predictor:
+def _for_one(predictor: Predictor | ArrayModel, precision: str) -> Predictor | ArrayModel:
     """On a CPU, float32 is fastest for one text, whatever precision is set: reading the weights dominates."""
+    if isinstance(predictor, ArrayModel):
+        return predictor
+    from charpipe.models.predictor import NetworkPredictor
+    from charpipe.models.streams.selection import in_precision
+
     if isinstance(predictor, NetworkPredictor) and predictor.device.type == "cuda":
         return in_precision(predictor, precision)
     return predictor
 
 
 def _pieces(
-    predictor: Predictor,
+    predictor: Predictor | ArrayModel,
     encoding: Encoding,
     settings: SampleConfig,
     decoding: Decoding,
@@ -109,7 +116,7 @@ def _pieces(
 
 
 def read_prompt(
-    predictor: Predictor, encoding: Encoding, prompt: str, position: Position
+    predictor: Predictor | ArrayModel, encoding: Encoding, prompt: str, position: Position
 ) -> tuple[State, int | None]:
     """The state after all but the last token of the position and the prompt, and that token.
 
@@ -117,20 +124,34 @@ def read_prompt(
     empty, the model starts as after a line break; if the corpus has no line break, it starts with a
     random character (None), which is part of the text.
     """
-    state, position.ended = predictor.initial_state(1) if position.state is None else position.state, False
+    state, position.ended = position.state or _initial_state(predictor), False
     end = end_token(encoding)
     if position.state is None and position.token is None:
         position.token = end
     if position.token is not None and position.token == end:
-        state = predictor.initial_state(1)
+        state = _initial_state(predictor)
     if not prompt:
         return state, line_break(encoding) if position.token is None else position.token
-    ids = torch.from_numpy(encoding.encode(prompt).astype("int64"))[:, None]
+    ids = encoding.encode(prompt).astype("int64")
     if position.token is not None:
-        ids = torch.cat([torch.tensor([[position.token]]), ids])
-    for start in range(0, len(ids) - 1, PROMPT_WINDOW):
-        _, state = predictor.score(ids[start : start + PROMPT_WINDOW + 1], state)
-    return state, int(ids[-1])
+        ids = np.concatenate([[position.token], ids])
+    return _read(predictor, ids, state), int(ids[-1])
+
+
+def _initial_state(predictor: Predictor | ArrayModel) -> State:
+    return predictor.initial_state() if isinstance(predictor, ArrayModel) else predictor.initial_state(1)
+
+
+def _read(predictor: Predictor | ArrayModel, ids: NDArray[Any], state: State) -> State:
+    """The state after all of these tokens but the last."""
+    if isinstance(predictor, ArrayModel):
+        return predictor.read(ids[:-1], state)
+    import torch
+
+    tokens = torch.from_numpy(ids)[:, None]
+    for start in range(0, len(tokens) - 1, PROMPT_WINDOW):
+        _, state = predictor.score(tokens[start : start + PROMPT_WINDOW + 1], state)
+    return state
 
 
 def line_break(encoding: Encoding) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from charpipe.generation.random_numbers import Noise
-from charpipe.models import State
+from charpipe.models.contract import State
 
 
 @dataclass

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, Protocol
 
 from charpipe.cells import Trace
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    Array = NDArray[np.float32]
 
 
 class Layers(Protocol):
@@ -73,3 +78,21 @@ class NetworkModules:
     def layer_parameter(self, name: str, number: int) -> Tensor:
         """A parameter of recurrent layer `number`, such as `weight_hh` [gates * H, H]."""
         return self.layer.get_parameter(f"{name}_l{number}")
+
+    def layer_array(self, name: str, number: int) -> Array | None:
+        """A parameter of recurrent layer `number` as an array; None if it has none."""
+        found = getattr(self.layer, f"{name}_l{number}", None)
+        return None if found is None else _as_array(found)
+
+    def head_arrays(self) -> tuple[Array, Array]:
+        """The head's weights [V, H] and biases [V] as arrays."""
+        return _as_array(self.head.weight), _as_array(self.head.bias)
+
+    def embedding_array(self) -> Array | None:
+        """The embedding [V, width] as an array; None where tokens enter one-hot."""
+        return None if self.embedding is None else _as_array(self.embedding.weight)
+
+
+def _as_array(values: Any) -> Array:
+    found: Array = values.detach().numpy()
+    return found

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Protocol
 
 from charpipe.errors import RunError
 
-State = dict[str, Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+State = dict[str, "Tensor"]
 """Carried state by name, the batch in dimension 1: `{"hidden": [layers, B, H], "cell": [layers, B, H]}`."""
 
 
@@ -52,7 +52,7 @@ class FittedPredictor(Predictor, Protocol):
 
 def check_ids(ids: Tensor, vocabulary_size: int) -> None:
     """Raise RunError unless all of them are valid for a vocabulary of this size: kernels do not check them."""
-    least, most = (int(end) for end in torch.aminmax(ids))
+    least, most = (int(end) for end in ids.aminmax())
     if least < 0 or most >= vocabulary_size:
         raise RunError(
             f"token {least if least < 0 else most} is none of the {vocabulary_size} in the vocabulary: the tokens are "

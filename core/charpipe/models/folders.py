@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from charpipe.errors import RunError, UsageError
-from charpipe.models.loaded import Loaded, load_bundle
+from charpipe.models.loaded import Bundle, open_bundle
 from charpipe.plugins.registry import Registry
 
 
@@ -14,7 +14,7 @@ def is_model_folder(folder: Path) -> bool:
     return (folder / "config.json").is_file()
 
 
-def load_folder(folder: Path, registry: Registry) -> Loaded:
+def open_folder(folder: Path, registry: Registry) -> Bundle:
     """The model in a folder; its name is the folder's. Raises UsageError if there is none, RunError if it is
     damaged."""
     folder = folder.expanduser()
@@ -26,4 +26,4 @@ def load_folder(folder: Path, registry: Registry) -> Loaded:
     for name in ("model.safetensors", "vocabulary.json"):
         if not (folder / name).is_file():
             raise RunError(f"the exported model at {folder} is incomplete: it has no {name}; export it again")
-    return load_bundle(folder.resolve().name, folder, registry)
+    return open_bundle(folder.resolve().name, folder, registry)

@@ -11,9 +11,10 @@ from charpipe.cells import Cell, Feeds
 from charpipe.cells.cell import ordered_gates
 from charpipe.errors import PluginError
 from charpipe.models.cell_layers import CellLayers
+from charpipe.models.embedding import embedding_width
 from charpipe.models.initialisation import initialise
 from charpipe.models.recurrence import TorchRecurrence
-from charpipe.models.shell import LanguageModel, embedding_width
+from charpipe.models.shell import LanguageModel
 from charpipe.plugin import ArchitectureConfig, RecurrentConfig
 
 MODES = {"LSTM": nn.LSTM, "GRU": nn.GRU, "RNN_TANH": nn.RNN, "RNN_RELU": nn.RNN}

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from charpipe.errors import RunError
 from charpipe.models.bundle import tensors
-from charpipe.models.shell import embedding_width
+from charpipe.models.embedding import embedding_width
 from charpipe.plugin import ArchitectureConfig, ModelConfig
 
 RARE = 1000.0

@@ -10,21 +10,11 @@ from torch.nn import functional
 from charpipe.errors import UsageError
 from charpipe.models.contract import State
 from charpipe.models.dropout import drop
+from charpipe.models.embedding import embedding_width
 from charpipe.models.initialisation import initialise_head
 from charpipe.models.recurrence import TorchRecurrence
 from charpipe.models.resets import end_token_of, in_stretches
 from charpipe.plugin import ArchitectureConfig, RecurrentConfig
-
-ONE_HOT_LIMIT = 128
-"""Characters up to which they enter one-hot; beyond, the product with mostly zeros takes too much of the time."""
-LARGE_VOCABULARY_WIDTH = 128
-
-
-def embedding_width(config: ArchitectureConfig, vocabulary_size: int) -> int | None:
-    """The width of the input embedding: as set, else none (one-hot) for vocabularies of the usual sizes."""
-    if config.embedding_size is None and vocabulary_size > ONE_HOT_LIMIT:
-        return LARGE_VOCABULARY_WIDTH
-    return config.embedding_size or None
 
 
 class LanguageModel(nn.Module):

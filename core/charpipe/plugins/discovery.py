@@ -9,9 +9,10 @@ import io
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
-from importlib.metadata import EntryPoint, entry_points, version
+from importlib.metadata import Distribution, EntryPoint, entry_points, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,7 +38,7 @@ class FoundPlugin:
     def origin(self) -> str:
         """Where it was found, for display: the distribution and its version, or the file."""
         if self.entry_point is not None and self.entry_point.dist is not None:
-            return f"{self.entry_point.dist.name} {self.entry_point.dist.version}"
+            return " ".join(_name_and_version(self.entry_point.dist))
         return f"charpipe {self.version}" if self.module == OWN else str(self.path)
 
     @property
@@ -46,7 +47,13 @@ class FoundPlugin:
         if self.module == OWN:
             return version("charpipe")
         dist = self.entry_point.dist if self.entry_point is not None else None
-        return dist.version if dist is not None else ""
+        return _name_and_version(dist)[1] if dist is not None else ""
+
+
+@cache
+def _name_and_version(dist: Distribution) -> tuple[str, str]:
+    """Each reads and parses the distribution's metadata, which one of them has for all of its plugins."""
+    return dist.name, dist.version
 
 
 def find_plugins(folders: Sequence[Path]) -> Iterator[FoundPlugin]:

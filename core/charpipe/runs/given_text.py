@@ -10,7 +10,7 @@ from charpipe.config.load import Resolved
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.config.validation import validate
 from charpipe.corpus.single_text import read_text
-from charpipe.models.loaded import Loaded
+from charpipe.models.loaded import Bundle, Loaded
 from charpipe.runs import Run
 from charpipe.text.coverage import Fitted, fit
 from charpipe.text.ends import end_token
@@ -43,7 +43,7 @@ class GivenText:
 
 def read_given_text(
     file: str | Path,
-    loaded: Loaded,
+    loaded: Loaded | Bundle,
     workspace: Workspace,
     resolved: Resolved,
     *,

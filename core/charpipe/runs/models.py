@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from charpipe.errors import RunError
-from charpipe.models.loaded import Loaded, load_bundle
+from charpipe.models.loaded import Bundle, Loaded, open_bundle
 from charpipe.plugins.registry import Registry
 from charpipe.runs.folder import Run
 from charpipe.training.checkpoints import damage
@@ -14,6 +14,11 @@ def load_run(run: Run, registry: Registry, which: str = "best") -> Loaded:
 
     Raises RunError if its files are not those that were saved, and PluginError.
     """
+    return open_run(run, registry, which).load()
+
+
+def open_run(run: Run, registry: Registry, which: str = "best") -> Bundle:
+    """The model in the "best" or "last" checkpoint of a run, not loaded yet; raises as `load_run` does."""
     folder = run.checkpoint(which)
     if wrong := damage(folder):
         other = "last" if which == "best" else "best"
@@ -21,4 +26,4 @@ def load_run(run: Run, registry: Registry, which: str = "best") -> Loaded:
         if damage(run.checkpoint(other)) is None:
             advice = f"the {other} one is intact: charpipe sample {run.name} --checkpoint {other}"
         raise RunError(f"the {which} checkpoint of {run.name} is damaged: {folder.name}: {wrong}; {advice}")
-    return load_bundle(run.name, folder, registry)
+    return open_bundle(run.name, folder, registry)

@@ -13,7 +13,8 @@ from charpipe.config import Config, Resolved, resolve_corpus
 from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.errors import InterruptedRun, UsageError, near_match
 from charpipe.events import Event, Listener, Notice, StageProgress
-from charpipe.parallel import ParallelMap, local_processes
+from charpipe.parallel import ParallelMap
+from charpipe.parallel.processes import local_processes
 from charpipe.plugins.registry import Registry
 from charpipe.runs import Run
 from charpipe.runs.library import RunLibrary, open_library

@@ -18,7 +18,7 @@ from charpipe.stages.plan import TrainingJob
 from charpipe.stages.resume import record_changes
 from charpipe.stages.warm_start import warm_start_checkpoint
 from charpipe.store.manifest import read_manifest
-from charpipe.text import open_tokens
+from charpipe.text import load_vocabulary, open_tokens
 from charpipe.tracking import locate
 from charpipe.training import train
 from charpipe.training.checkpoints import best_until, last_checkpoint
@@ -145,8 +145,6 @@ def _count_based_events(plan: TrainingJob, run: Run, resume: Path | None) -> Ite
 
 def _language(plan: TrainingJob, run: Run) -> tuple[Encoding, dict[str, Any], dict[str, str]]:
     """The run's vocabulary, as an object and as stored, and the plugin of its model."""
-    from charpipe.text import load_vocabulary
-
     encoding = load_vocabulary(run.vocabulary_file, plan.context.registry.all("tokenizer"))
     vocabulary = json.loads(run.vocabulary_file.read_text(encoding="utf-8"))
     plugin = {"name": plan.request.arch, **run.info.plugins[plan.request.arch].model_dump()}

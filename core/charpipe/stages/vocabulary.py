@@ -12,6 +12,8 @@ from charpipe.stages.objects import StageOutput, build, progress_of, recorded
 from charpipe.stages.stage import stage
 from charpipe.stages.warm_start import WarmStart, vocabulary_of
 from charpipe.store import Action, digest_of_json
+from charpipe.text.vocabulary import check_parent
+from charpipe.text.vocabulary import learn_vocabulary as learn
 
 VERSION = 1
 """The version of the stage."""
@@ -31,18 +33,14 @@ def learn_vocabulary(
     inputs = {"documents": documents.digest}
     if parent is not None:
         inputs["parent"] = digest_of_json(parent)
-        from charpipe.text.vocabulary import check_parent
-
         check_parent(provided.spec, parent)
     settings = config.tokenizer.model_dump() | ({"ends": True} if config.ends else {})
     action = Action("vocabulary", VERSION, inputs, settings, code)
 
     def make(folder: Path) -> Mapping[str, Any]:
-        from charpipe.text import learn_vocabulary
-
         progress = progress_of(context, "vocabulary")
         with context.parallel_map(choose_processes(config.processes, documents.facts["bytes"])) as parallel:
-            return learn_vocabulary(
+            return learn(
                 context.path(documents),
                 provided.spec,
                 config.tokenizer,

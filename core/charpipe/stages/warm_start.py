@@ -12,8 +12,8 @@ import torch
 
 from charpipe.errors import RunError, StoreError
 from charpipe.models.growth import fixed_width
+from charpipe.models.header import read_header
 from charpipe.models.model import build_network
-from charpipe.models.safe import read_header
 from charpipe.plugin import Architecture, ModelConfig
 from charpipe.runs import Run
 from charpipe.stages.architectures import architecture

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from charpipe.config.settings.text import TokenizerConfig
 from charpipe.corpus.ends import END
-from charpipe.corpus.members import Progress
 from charpipe.errors import CorpusError, UsageError, near_match
 from charpipe.parallel import DIRECT, ParallelMap
 from charpipe.plugin import Encoding, Options, Tokenizer, resolve
-from charpipe.text.character_counts import count
 from charpipe.text.ends import END_TOKEN, one_token, with_end_token
+
+if TYPE_CHECKING:
+    from charpipe.corpus.members import Progress
 
 SCHEMA = "charpipe.vocabulary/1"
 FILE = "vocabulary.json"
@@ -40,6 +41,8 @@ def learn_vocabulary(
     further. With `ends`, the vocabulary has an end token, whatever is left out of it. Raises UsageError if the
     tokenizer does not know a setting, cannot extend the parent, or has not one token for the end of a document.
     """
+    from charpipe.text.character_counts import count  # pyarrow: loading a vocabulary needs none
+
     options = tokenizer_options(tokenizer, config)
     check_parent(tokenizer, parent)
     counts = count(documents, progress, parallel) if tokenizer.counts else {}

@@ -8,14 +8,12 @@ from pathlib import Path
 from charpipe.champions.references import parse_reference
 from charpipe.config.settings.tracking import TrackingConfig
 from charpipe.errors import RunError, UsageError
-from charpipe.models.folders import is_model_folder, load_folder
-from charpipe.models.loaded import Loaded, load_bundle
+from charpipe.models.folders import is_model_folder, open_folder
+from charpipe.models.loaded import Bundle, Loaded, open_bundle
 from charpipe.plugins.registry import Registry
 from charpipe.runs.library import RunLibrary
-from charpipe.runs.models import load_run
+from charpipe.runs.models import open_run
 from charpipe.runs.paths import is_path
-from charpipe.tracking.champion_download import download_champion
-from charpipe.tracking.download import download_model
 from charpipe.tracking.location import Location, locate
 from charpipe.workspace import Workspace
 
@@ -34,26 +32,41 @@ def find_model(
 
     Raises UsageError with near matches if neither has such a run.
     """
+    return find_bundle(wanted, workspace, registry, tracking, which, runs).load()
+
+
+def find_bundle(
+    wanted: str,
+    workspace: Workspace,
+    registry: Registry,
+    tracking: TrackingConfig,
+    which: str = "best",
+    runs: RunLibrary | None = None,
+) -> Bundle:
+    """Where the model that `wanted` names is, not loaded yet; see `find_model`."""
     if is_path(wanted):
-        return load_folder(Path(wanted), registry)
+        return open_folder(Path(wanted), registry)
     runs = runs or RunLibrary(workspace)
     try:
         if (kept := runs.champion(wanted)) is not None:
-            return load_bundle(kept.run, kept.folder, registry)
-        return load_run(runs.find(wanted, use="model", checkpoint=which), registry, which)
+            return open_bundle(kept.run, kept.folder, registry)
+        return open_run(runs.find(wanted, use="model", checkpoint=which), registry, which)
     except (UsageError, RunError) as error:
         if isinstance(error, UsageError) and is_model_folder(Path(wanted)):
-            return load_folder(Path(wanted), registry)
+            return open_folder(Path(wanted), registry)
         location = locate(tracking, workspace.mlflow)
         if location.is_own or not isinstance(error, UsageError):
             raise
-        return load_bundle(
+        return open_bundle(
             wanted, _download(location, wanted, workspace.downloads / "models", which), registry
         )
 
 
 def _download(location: Location, wanted: str, folder: Path, which: str) -> Path:
     """Download the model of a run, or of a champion, from an MLflow server; returns its folder."""
+    from charpipe.tracking.champion_download import download_champion
+    from charpipe.tracking.download import download_model
+
     if parse_reference(wanted) is not None:
         return download_champion(location, wanted, folder)
     return download_model(location, wanted, folder, which)

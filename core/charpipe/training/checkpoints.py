@@ -11,22 +11,23 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 from safetensors import SafetensorError
-from torch import Tensor
 
 from charpipe.config.settings.training import FREE, TrainConfig
 from charpipe.errors import RunError, StoreError
 from charpipe.events import Listener, Notice
-from charpipe.models import Model
-from charpipe.models.bundle import read_card, read_json
-from charpipe.models.bundle import tensors as tensors_of
-from charpipe.models.safe import check_fits, read_tensors
+from charpipe.models.card import read_card, read_json
 from charpipe.store.atomic import publish_folder
 from charpipe.store.manifest import describe, read_manifest
 from charpipe.training.plan import EVALUATIONS, Plan
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from charpipe.models import Model
 
 SCHEMA = "charpipe.checkpoint/1"
 INCOMPLETE = ".saving-"
@@ -164,6 +165,9 @@ def damage(folder: Path) -> str | None:
 
 def read_checkpoint(folder: Path, model: Model, settings: TrainConfig, tokens: int) -> Checkpoint:
     """Read and check a checkpoint to resume. Raises RunError if it is damaged, or of another model or training."""
+    from charpipe.models.bundle import tensors as tensors_of  # torch: `damage` and the like need none
+    from charpipe.models.safe import check_fits, read_tensors
+
     if wrong := damage(folder):
         raise RunError(f"checkpoint {folder} is damaged: {wrong}; name an earlier one, or resume the run")
     state = {**NEWER, **read_json(folder / "state.json")}

@@ -15,7 +15,7 @@ from charpipe.evaluation import score
 from charpipe.events import Checkpointed, Evaluated, Event, Finished, Sampled, TrainingStarted
 from charpipe.generation import SampleConfig, sample_some
 from charpipe.models import save_model
-from charpipe.models.bundle import read_json
+from charpipe.models.card import read_json
 from charpipe.models.fitted import FittedModel, fit
 from charpipe.plugin import Architecture, Decoder, Encoding, Facts, Metric, ModelConfig
 from charpipe.store.atomic import write_json

@@ -14,7 +14,7 @@ from torch import Tensor
 from charpipe.config.settings.training import TrainConfig
 from charpipe.errors import RunError
 from charpipe.models import Model
-from charpipe.models.bundle import read_card, read_json
+from charpipe.models.card import read_card, read_json
 from charpipe.models.growth import grow, grow_memory
 from charpipe.models.resets import KEY
 from charpipe.models.safe import read_tensors

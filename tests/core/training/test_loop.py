@@ -19,7 +19,7 @@ from charpipe.events import (
     TrainingStarted,
 )
 from charpipe.models import build_model
-from charpipe.models.bundle import read_json
+from charpipe.models.card import read_json
 from charpipe.training import TrainConfig, last_checkpoint, train
 from charpipe.training.budget import MIN_MEASURED, steps_within
 from charpipe.training.checkpoints import plan_of

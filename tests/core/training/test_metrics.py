@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from charpipe.events import Evaluated, Notice, Reported, Step
-from charpipe.models.bundle import read_json
+from charpipe.models.card import read_json
 from charpipe.plugin import Metric
 from charpipe.plugins.builtin import charpipe_metrics
 from charpipe.runs import Recorder, Run, RunInfo

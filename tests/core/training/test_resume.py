@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from charpipe.errors import RunError
 from charpipe.events import Checkpointed, Evaluated, Finished, Notice, Step
-from charpipe.models.bundle import read_json
+from charpipe.models.card import read_json
 from charpipe.training import best_checkpoint, last_checkpoint, train
 
 

@@ -7,7 +7,7 @@ import torch
 
 from charpipe.errors import RunError
 from charpipe.events import Evaluated, Step
-from charpipe.models.bundle import read_json
+from charpipe.models.card import read_json
 from charpipe.training import train
 from charpipe.training.batches import fit_batches
 from charpipe.training.checkpoints import last_checkpoint

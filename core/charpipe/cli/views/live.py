@@ -26,7 +26,7 @@ MARKS = {
 }
 BAR = 10
 CHROME = 6
-"""Lines beside those of stages."""
+"""Lines beside those of stages and of curves."""
 
 
 class LiveView(View):
@@ -71,7 +71,8 @@ class LiveView(View):
 
     def _in_sight(self) -> tuple[int, list[StageLine]]:
         """As many stages as the terminal has room for, the one at work among them; and how many are left out above."""
-        stages, room = list(self.progress.stages.values()), max(self._console.height - CHROME, 3)
+        stages = list(self.progress.stages.values())
+        room = max(self._console.height - CHROME - len(self._curves()), 3)
         if len(stages) <= room:
             return 0, stages
         working = next(
@@ -89,7 +90,8 @@ class LiveView(View):
         if training is not None:
             room = self._console.width - len(line.plain)
             line.append(training.training(_bar(training), room))
-            return [line] if self.progress.at_once else [line, *self._measured(), *self._sample()]
+            below = [] if self.progress.at_once else [*self._measured(), *self._curves(), *self._sample()]
+            return [line, *below]
         text = stage.text or (stage.why if stage.state == "running" else "")
         outcome = f" {self.progress.outcome(stage):>8}" if stage.state in ("done", "cached") else ""
         room = self._console.width - len(line.plain) - len(outcome)
@@ -113,6 +115,13 @@ class LiveView(View):
         indent = self._indent()
         text = self.progress.measured(self._console.width - len(indent))
         return [Text(f"{indent}{text}", "dim")] if text else []
+
+    def _curves(self) -> list[Text]:
+        if self.progress.at_once:
+            return []
+        indent = self._indent()
+        text = self.progress.now.curves(self._console.width - len(indent))
+        return [Text.assemble(indent, (text, "cyan"))] if text else []
 
     def _sample(self) -> list[Text]:
         sampled = self.progress.now.sampled

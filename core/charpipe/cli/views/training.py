@@ -6,12 +6,19 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from charpipe.cli.views.sparkline import sparkline
 from charpipe.events import Evaluated, Event, Reported, Sampled, Step, TrainingStarted
 from charpipe.stages.units import size
 
 RATE_WINDOW = 3.0
 """Seconds over which the speed is averaged."""
 IN_TRAINING_LINE = ("val/loss", "val/bits_per_char", "perf/chars_per_second")
+LOSSES = {"train/loss": "train", "val/loss": "val"}
+"""The losses with a curve, and what they are called there."""
+CURVE = 24
+"""Columns of a curve at most."""
+POINTS = 4096
+"""Values of a curve that are kept; where there are more, every second one is dropped."""
 LEFT_SMOOTHING = 10.0
 """Seconds in which the time left comes most of the way to a new estimate."""
 
@@ -24,6 +31,8 @@ class TrainingProgress:
     metrics: Mapping[str, float] = field(default_factory=dict)
     step: Step | None = None
     sampled: Sampled | None = None
+    losses: dict[str, list[float]] = field(default_factory=dict)
+    """The curve of each of `LOSSES`."""
     _seconds_left: float | None = None
     _marks: list[tuple[float, int]] = field(default_factory=list)
 
@@ -36,12 +45,30 @@ class TrainingProgress:
                 self._step(event)
             case Reported(metrics=metrics):
                 self.metrics = {**self.metrics, **metrics}
+                self._add_to_curve("train/loss", metrics)
             case Evaluated(metrics=metrics):  # the training loss since the last report is the newer one
                 self.metrics = {**metrics, **self.metrics, **_not_reported(metrics)}
+                self._add_to_curve("val/loss", metrics)
             case Sampled():
                 self.sampled = event
             case _:
                 pass
+
+    def _add_to_curve(self, name: str, metrics: Mapping[str, float]) -> None:
+        if name in metrics:
+            curve = self.losses.setdefault(name, [])
+            curve.append(metrics[name])
+            if len(curve) > POINTS:
+                del curve[::2]
+
+    def curves(self, room: int | None = None) -> str:
+        """The losses so far as sparklines, each with its newest value; "" before there are two values of one."""
+        known = {name: self.losses[name] for name in LOSSES if len(self.losses.get(name, ())) > 1}
+        width = CURVE if room is None else min(CURVE, (room - len("loss")) // max(1, len(known)) - 18)
+        if not known or width < 4:
+            return ""
+        parts = [f"{LOSSES[name]} {sparkline(curve, width)} {curve[-1]:.3f}" for name, curve in known.items()]
+        return f"loss  {'   '.join(parts)}"
 
     def _step(self, event: Step) -> None:
         before, self.step = self.step, event

@@ -12,10 +12,10 @@ from torch import Tensor
 from charpipe.kernels.modules import NetworkModules
 from charpipe.kernels.step.cell_kernel import cell_address
 from charpipe.kernels.step.int8_loops import step_rows
+from charpipe.kernels.step.network import Array
 from charpipe.kernels.step.range_of_units import stays_within_one
+from charpipe.kernels.step.states import as_array
 from charpipe.kernels.step.weights import (
-    Array,
-    as_array,
     cell_vectors,
     gate_biases,
     hidden_weights,

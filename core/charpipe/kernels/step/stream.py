@@ -9,15 +9,14 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from charpipe.kernels.modules import NetworkModules
 from charpipe.kernels.step import loops
 from charpipe.kernels.step.backoff import Backoff
 from charpipe.kernels.step.cell_kernel import cell_address
 from charpipe.kernels.step.loops import StepBuffers, Worker
+from charpipe.kernels.step.network import StepNetwork
+from charpipe.kernels.step.states import as_array, as_given, has_tensors
 from charpipe.kernels.step.weights import pack
 
 MIN_PART = 320 << 10
@@ -38,9 +37,7 @@ class CompiledStream:
     The weights are copied: a stream does not see a later update.
     """
 
-    def __init__(
-        self, modules: NetworkModules, state: Mapping[str, Tensor], parts: int | None = None
-    ) -> None:
+    def __init__(self, modules: StepNetwork, state: Mapping[str, Any], parts: int | None = None) -> None:
         self.state_names, self.size = modules.state_names, modules.hidden_size
         self.vocabulary_size, self._end_token = modules.vocabulary_size, modules.end_token
         self.cell = cell_address(modules.trace, fast=False)
@@ -54,6 +51,7 @@ class CompiledStream:
             np.zeros(self.weights.head_bias.shape, np.float32),
         )
         self.slot = 0
+        self._tensors = has_tensors(state)
         self.set_state(state)
         self._pool = ThreadPoolExecutor(self.parts - 1) if self.parts > 1 else None
         self._seconds: dict[int, float] = {}
@@ -129,17 +127,15 @@ class CompiledStream:
         return min(self._seconds, key=self._seconds.__getitem__)
 
     @property
-    def state(self) -> dict[str, Tensor]:
-        """A copy of the carried state, with a batch of one."""
-        return {
-            name: torch.from_numpy(values[:, : self.size].copy())[:, None]
-            for name, values in self._carried().items()
-        }
+    def state(self) -> dict[str, Any]:
+        """A copy of the carried state, with a batch of one; tensors where the first state was made of tensors."""
+        carried = {name: values[:, None, : self.size].copy() for name, values in self._carried().items()}
+        return as_given(carried, self._tensors)
 
-    def set_state(self, state: Mapping[str, Tensor]) -> None:
+    def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on from a state with a batch of one."""
         for name, values in self._carried().items():
-            values[:, : self.size] = state[name][:, 0].numpy()
+            values[:, : self.size] = as_array(state[name])[:, 0]
 
     def _carried(self) -> dict[str, NDArray[np.float32]]:
         """The carried arrays by name, [layers, H padded] each."""
@@ -147,7 +143,7 @@ class CompiledStream:
         return dict(zip(self.state_names, (self.buffers.hidden[self.slot], *others), strict=True))
 
 
-def _part_count(modules: NetworkModules) -> int:
+def _part_count(modules: StepNetwork) -> int:
     """A part for each core, as far as there are enough weights."""
     size, layers, trace = modules.hidden_size, modules.layers, modules.trace
     gates = len(trace.hidden_gates) * layers + len(trace.input_gates) * (layers - 1)

@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from charpipe.kernels.modules import NetworkModules
 from charpipe.kernels.step.gate_order import gate_order, hidden_rows, input_rows
+from charpipe.kernels.step.network import Array, StepNetwork
 
-Array = NDArray[np.float32]
 UNIT_MULTIPLE = 16
 """Units of a part are a multiple of this: the width of a vector register."""
 
@@ -42,61 +39,52 @@ class StepWeights(NamedTuple):
     """[P, W]"""
 
 
-def input_table(modules: NetworkModules) -> Array:
+def input_table(modules: StepNetwork) -> Array:
     """What each token adds to the first layer's gates, [V, gates * H]: W x, of x one-hot or embedded."""
-    weights = modules.layer_parameter("weight_ih", 0).detach()
-    if modules.embedding is None:
-        return as_array(weights.T)
-    return as_array(modules.embedding.weight.detach() @ weights.T)
+    weights, embedding = _parameter(modules, "weight_ih", 0), modules.embedding_array()
+    return np.ascontiguousarray(weights.T if embedding is None else embedding @ weights.T)
 
 
-def as_array(values: torch.Tensor) -> Array:
-    """A tensor's numbers as a contiguous array."""
-    return np.ascontiguousarray(values.detach().numpy())
-
-
-def ordered_input(modules: NetworkModules, values: Array) -> Array:
+def ordered_input(modules: StepNetwork, values: Array) -> Array:
     """[rows, gates with an input * H] in the order of the weights -> [rows, those gates, H] in `gate_order`."""
     return values.reshape(len(values), -1, modules.hidden_size)[:, input_rows(modules.trace)]
 
 
-def ordered_hidden(modules: NetworkModules, values: Array) -> Array:
+def ordered_hidden(modules: StepNetwork, values: Array) -> Array:
     """[rows, gates with a hidden part * H] in the order of the weights -> [rows, those gates, H] in `gate_order`."""
     return values.reshape(len(values), -1, modules.hidden_size)[:, hidden_rows(modules.trace)]
 
 
-def input_weights(modules: NetworkModules, number: int) -> Array:
+def input_weights(modules: StepNetwork, number: int) -> Array:
     """`weight_ih` of a layer as [inputs, gates, H]."""
-    return ordered_input(modules, as_array(modules.layer_parameter("weight_ih", number).T))
+    return ordered_input(modules, np.ascontiguousarray(_parameter(modules, "weight_ih", number).T))
 
 
-def hidden_weights(modules: NetworkModules, number: int) -> Array:
+def hidden_weights(modules: StepNetwork, number: int) -> Array:
     """`weight_hh` of a layer as [H, gates, H]; without gates where the cell has no such product."""
-    weights = _optional(modules, "weight_hh", number)
+    weights = modules.layer_array("weight_hh", number)
     if weights is None:
         return np.zeros((modules.hidden_size, 0, modules.hidden_size), np.float32)
-    return ordered_hidden(modules, as_array(weights.T))
+    return ordered_hidden(modules, np.ascontiguousarray(weights.T))
 
 
-def gate_biases(modules: NetworkModules, number: int) -> Array:
+def gate_biases(modules: StepNetwork, number: int) -> Array:
     """Each gate's bias, [G, H]: of both products where both feed it."""
     trace = modules.trace
     feeds = [trace.feeds[i] for i in gate_order(trace)]
     found = np.zeros((len(feeds), modules.hidden_size), np.float32)
-    input_bias, hidden_bias = (_optional(modules, name, number) for name in ("bias_ih", "bias_hh"))
+    input_bias, hidden_bias = (modules.layer_array(name, number) for name in ("bias_ih", "bias_hh"))
     if input_bias is not None:
-        found[: len(trace.input_gates)] += ordered_input(modules, as_array(input_bias)[None])[0]
+        found[: len(trace.input_gates)] += ordered_input(modules, input_bias[None])[0]
     if hidden_bias is not None:
-        found[len(feeds) - len(trace.hidden_gates) :] += ordered_hidden(modules, as_array(hidden_bias)[None])[
-            0
-        ]
+        found[len(feeds) - len(trace.hidden_gates) :] += ordered_hidden(modules, hidden_bias[None])[0]
     return found
 
 
-def cell_vectors(modules: NetworkModules, number: int) -> Array:
+def cell_vectors(modules: StepNetwork, number: int) -> Array:
     """The vectors of a layer, [number of vectors, H]."""
     names = modules.trace.vectors
-    found = [as_array(modules.layer_parameter(name, number)) for name in names]
+    found = [_parameter(modules, name, number) for name in names]
     return np.stack(found) if found else np.zeros((0, modules.hidden_size), np.float32)
 
 
@@ -112,7 +100,7 @@ def pad_last(values: Array, width: int) -> Array:
     return padded
 
 
-def pack(modules: NetworkModules, parts: int) -> StepWeights:
+def pack(modules: StepNetwork, parts: int) -> StepWeights:
     """The weights in parts, padded with units whose weights are zero."""
     size, layers, inputs = modules.hidden_size, modules.layers, len(modules.trace.input_gates)
     units = padded_units(size, parts)
@@ -132,8 +120,9 @@ def pack(modules: NetworkModules, parts: int) -> StepWeights:
     below = [matrix(input_weights(modules, number)) for number in range(1, layers)]
     width = -(-modules.vocabulary_size // parts)
     head = np.zeros((padded + 1, parts * width), np.float32)
-    head[:size, : modules.vocabulary_size] = as_array(modules.head.weight).T
-    head[-1, : modules.vocabulary_size] = as_array(modules.head.bias)
+    head_weights, head_bias = modules.head_arrays()
+    head[:size, : modules.vocabulary_size] = head_weights.T
+    head[-1, : modules.vocabulary_size] = head_bias
     head_parts = head.reshape(padded + 1, parts, width).transpose(1, 0, 2)
     arrays = {
         "table": in_parts(ordered_input(modules, input_table(modules)) + biases[0][:inputs]),
@@ -154,7 +143,8 @@ def _pad_rows(values: Array, count: int) -> Array:
     return padded
 
 
-def _optional(modules: NetworkModules, name: str, number: int) -> torch.Tensor | None:
-    """A parameter of a layer that not every layer has: biases, and the weights of hidden parts."""
-    found: torch.Tensor | None = getattr(modules.layer, f"{name}_l{number}", None)
+def _parameter(modules: StepNetwork, name: str, number: int) -> Array:
+    """A parameter that every layer of these equations has."""
+    found = modules.layer_array(name, number)
+    assert found is not None, name
     return found

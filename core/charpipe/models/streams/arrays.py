@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from charpipe.kernels.modules import NetworkModules
-from charpipe.kernels.step.weights import as_array
-from charpipe.models.contract import State
+from charpipe.kernels.step.network import StepNetwork
+from charpipe.kernels.step.states import as_array, as_given, has_tensors
 from charpipe.models.streams.numpy_step import NumpyStep
+
+MAX_TABLE = 1 << 26
+"""Numbers of the input table (tokens times gates); with a larger one the plain path is taken."""
 
 
 class ArrayStream:
@@ -21,8 +23,9 @@ class ArrayStream:
     weights may amplify. The weights are copied: a stream does not see later updates.
     """
 
-    def __init__(self, modules: NetworkModules, state: State) -> None:
+    def __init__(self, modules: StepNetwork, state: Mapping[str, Any]) -> None:
         carried = {name: as_array(state[name][:, 0]).copy() for name in modules.state_names}
+        self._tensors = has_tensors(state)
         self._network = NumpyStep(modules, carried)
         self.step = self._network.step
         if modules.end_token is not None:
@@ -42,5 +45,7 @@ class ArrayStream:
         return step_or_begin
 
     @property
-    def state(self) -> State:
-        return {name: torch.from_numpy(value)[:, None] for name, value in self._network.state().items()}
+    def state(self) -> dict[str, Any]:
+        """A copy of the carried state; tensors where the first state was made of tensors."""
+        carried = {name: values[:, None] for name, values in self._network.state().items()}
+        return as_given(carried, self._tensors)

@@ -13,11 +13,9 @@ import numpy as np
 
 from charpipe.cells import Expression
 from charpipe.cells.traversal import in_order
-from charpipe.kernels.modules import NetworkModules
 from charpipe.kernels.step.gate_order import gate_activation, gate_order
+from charpipe.kernels.step.network import Array, StepNetwork
 from charpipe.kernels.step.weights import (
-    Array,
-    as_array,
     cell_vectors,
     gate_biases,
     hidden_weights,
@@ -52,7 +50,7 @@ class NumpyStep:
     step: Callable[[int], Array]
     """Reads a token; the logits of the next one, [V], overwritten by the next step."""
 
-    def __init__(self, modules: NetworkModules, carried: Mapping[str, Array]) -> None:
+    def __init__(self, modules: StepNetwork, carried: Mapping[str, Array]) -> None:
         self.trace, self.size = modules.trace, modules.hidden_size
         first, *others = (carried[name] for name in self.trace.state)
         self.hidden: Array = first.reshape(-1)
@@ -60,7 +58,8 @@ class NumpyStep:
         self.source = Source()
         for number in range(modules.layers):
             _Layer(self, modules, number).emit()
-        head, bias = as_array(modules.head.weight.detach().T), as_array(modules.head.bias)
+        weights, bias = modules.head_arrays()
+        head, bias = np.ascontiguousarray(weights.T), bias.copy()
         logits = np.empty_like(bias)
         self.product(self.hidden[-self.size :], head, logits)
         self.add(logits, bias)
@@ -90,7 +89,7 @@ class _Layer:
     """Emits the step of one layer. Gates are in `gate_order`: the first `inputs` have an input, the last `hiddens` a
     hidden part, and of the others `only_input` have no hidden part."""
 
-    def __init__(self, network: NumpyStep, modules: NetworkModules, number: int) -> None:
+    def __init__(self, network: NumpyStep, modules: StepNetwork, number: int) -> None:
         self.network, self.modules, self.number = network, modules, number
         self.source, self.trace, self.size = network.source, network.trace, network.size
         self.inputs, self.hiddens = len(self.trace.input_gates), len(self.trace.hidden_gates)

@@ -12,13 +12,11 @@ from charpipe.models.contract import Predictor, State
 from charpipe.models.precision import choose_precision
 from charpipe.models.predictor import NetworkPredictor
 from charpipe.models.standard import is_standard, modules_of, trace_of_network
-from charpipe.models.streams.arrays import ArrayStream
+from charpipe.models.streams.arrays import MAX_TABLE, ArrayStream
 from charpipe.models.streams.cuda_graphs import GraphStream
 from charpipe.models.streams.interface import Batch, Engine, Stream
 from charpipe.models.streams.stepwise import StepwiseBatch, StepwiseStream
 
-MAX_TABLE = 1 << 26
-"""Numbers of the input table (tokens times gates); with a larger one the plain path is taken."""
 MIN_SHARD = 8
 """Streams for which a core of their own is worth it."""
 
