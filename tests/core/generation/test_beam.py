@@ -82,9 +82,10 @@ def test_texts_end_before_the_stop_text_and_count_it(predictor):
 
 
 def test_texts_end_before_the_end_of_their_document(predictor):
-    """As before a stop text of one character, whose probability counts."""
+    """As before a stop text of one character, whose probability counts; a document begins after an end."""
     encoding, settings = Letters(LABELS), SampleConfig(prompt="a", length=12)
-    wanted = beam_search(predictor, encoding, 4, settings.model_copy(update={"stop": "b"}))
+    after_end = settings.model_copy(update={"prompt": "ba", "stop": "b"})
+    wanted = beam_search(predictor, encoding, 4, after_end)
     encoding.end_token = LABELS.index("b")
     found = beam_search(predictor, encoding, 4, settings)
     assert found == wanted

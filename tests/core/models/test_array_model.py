@@ -30,11 +30,13 @@ NEURAL = sorted(name for name, one in ARCHITECTURES.items() if not one.counted)
 CHARACTERS = "\n abcdefghijklmnop"
 
 
-def saved(folder: Path, architecture: str, **config) -> Bundle:
-    """A model with random weights in a folder, as a checkpoint has it."""
+def saved(folder: Path, architecture: str, ends: str | None = None, **config) -> Bundle:
+    """A model with random weights in a folder, as a checkpoint has it; `ends` is the character that ends documents."""
     tokenizer = REGISTRY.tokenizer("char")
     learnt = resolve(tokenizer.learn)(dict.fromkeys(CHARACTERS, 5), tokenizer.config())
     vocabulary = {"schema": SCHEMA, "tokenizer": "char", **learnt}
+    if ends is not None:
+        vocabulary["end_token"] = int(resolve(tokenizer.load)(vocabulary).encode(ends)[0])
     size = resolve(tokenizer.load)(vocabulary).size
     chosen = ARCHITECTURES[architecture]
     settings = chosen.config.model_validate({"hidden_size": 12, **config})
@@ -72,6 +74,22 @@ def test_compiled_loops_write_from_arrays(name: str, tmp_path: Path) -> None:
     assert arrays is not None
     compiled = written(arrays, bundle.encoding, engine="compiled", prompt="ab")
     assert compiled == written(arrays, bundle.encoding, engine="arrays", prompt="ab")
+
+
+@pytest.mark.parametrize("engine", ["arrays", "compiled"])
+def test_arrays_start_anew_at_the_ends_of_documents(engine: str, tmp_path: Path) -> None:
+    if engine == "compiled" and not can_compile():
+        pytest.skip("needs numba")
+    bundle = saved(tmp_path, "lstm", ends="p")
+    arrays, network = bundle.arrays(), bundle.load().predictor("cpu")
+    assert arrays is not None
+    for prompt in ("", "ab", "abpcd", "abp"):
+        settings = {"engine": engine, "prompt": prompt}
+        text = written(arrays, bundle.encoding, **settings)
+        assert text == written(network, bundle.encoding, **settings)
+        after_end = written(arrays, bundle.encoding, engine=engine, prompt=prompt.rpartition("p")[2])
+        assert text == after_end
+        assert "p" not in text
 
 
 def test_a_text_of_two_halves_is_the_whole_text(tmp_path: Path) -> None:
