@@ -177,7 +177,7 @@ def test_scored_texts_and_beams_end_with_the_document(loaded: Loaded) -> None:
     predictor, encoding = loaded.predictor(), loaded.encoding
     pieces = list(generate_scored(predictor, encoding, HOT))
     assert "".join(piece.text for piece in pieces) == sample(predictor, encoding, HOT)
-    found = beam_search(predictor, encoding, 4, HOT.model_copy(update={"length": 5}))
+    found = beam_search(predictor, encoding, 7, HOT)
     assert any(one.ended for one in found)
     for one in found:
         assert END not in one.text
