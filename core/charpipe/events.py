@@ -49,8 +49,8 @@ def event_from_json(value: Mapping[str, Any]) -> Event | None:
         return None
     known = {key: inner for key, inner in value.items() if key not in ("event", "trial")}
     found = {field.name: None for field in dataclasses.fields(kind) if _is_needed(field)} | known
-    if kind is StagesPlanned:
-        found["stages"] = tuple(found["stages"])
+    if kind in TUPLES and TUPLES[kind] in found:
+        found[TUPLES[kind]] = tuple(found[TUPLES[kind]])
     event = kind(**found)
     return OfTrial(str(value["trial"]), event) if "trial" in value else event
 
@@ -177,11 +177,13 @@ class Evaluated(Event):
 
 @dataclass(frozen=True)
 class Sampled(Event):
-    """The model was sampled after `step` updates: `text` is the sample."""
+    """The model was sampled after `step` updates: `text` is the sample, after `prompt`. `surprise` has the bits of each
+    character of `text` where they are known, else it is empty."""
 
     step: int
     text: str
     prompt: str = ""
+    surprise: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -226,3 +228,7 @@ class Decided(Event):
     probability: float | None = None
     confidence: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+TUPLES: Mapping[type[Event], str] = {StagesPlanned: "stages", Sampled: "surprise"}
+"""The fields that are tuples, which JSON has as lists."""

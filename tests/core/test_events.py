@@ -9,6 +9,7 @@ from charpipe.events import (
     Finished,
     Notice,
     OfTrial,
+    Sampled,
     StageFinished,
     StagesPlanned,
     Step,
@@ -19,6 +20,7 @@ from charpipe.events import (
 EVENTS = [
     Step(3, None, 1.25, 6e-3, 512, 0.125, budget_left=59.5),
     StagesPlanned(("rnn 1x8", "gru 1x8")),
+    Sampled(3, "ab", "c", (0.25, 7.5)),
     StageFinished("train", "3 steps", 0.25, skipped=True, facts={"run": "a"}),
     TrainingStarted("a", 0, 3, "cpu", "float32", 12, "rnn 1x8"),
     Finished(3, "steps", 0.5, {"val/loss": 1.5}),

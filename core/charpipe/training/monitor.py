@@ -15,6 +15,7 @@ from charpipe.evaluation import score
 from charpipe.events import Evaluated, Event, Reported, Sampled
 from charpipe.generation import SampleConfig, sample_some
 from charpipe.generation.decoding import Decoding
+from charpipe.generation.surprise import surprise_of
 from charpipe.models import NetworkPredictor
 from charpipe.models.bundle import tensors
 from charpipe.models.precision import Precision
@@ -202,8 +203,10 @@ class Monitor:
     def _sample(self, encoding: Encoding) -> Sampled:
         self._sampled_at = time.perf_counter()
         with threads_for_evaluation(self.setup):
-            text = sample_some(self._predictor(), encoding, self._sampling, self._decoders)
-        return Sampled(self.state.step, text, self._sampling.prompt)
+            predictor, prompt = self._predictor(), self._sampling.prompt
+            text = sample_some(predictor, encoding, self._sampling, self._decoders).removeprefix(prompt)
+            surprise = surprise_of(predictor, encoding, prompt, text)
+        return Sampled(self.state.step, text, prompt, surprise)
 
     def _save(self) -> Iterator[Event]:
         """Start to write a checkpoint. The event of the one before may come first. Raises TrainingError where the

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from charpipe.cli.views.live import LiveView
 from charpipe.cli.views.progress import Progress
-from charpipe.cli.views.sparkline import sparkline
-from charpipe.cli.views.training import POINTS, TrainingProgress
+from charpipe.cli.views.sparkline import POINTS, Curve, sparkline
+from charpipe.cli.views.training import TrainingProgress
 from charpipe.events import Evaluated, Reported, Sampled, StagesPlanned, StageStarted, Step, TrainingStarted
 
 
@@ -21,7 +21,7 @@ def test_a_falling_loss_falls_in_its_sparkline() -> None:
 
 
 def test_a_long_curve_is_averaged_into_its_columns() -> None:
-    assert sparkline([3, 5, 1, 1, 0, 0], 3) == "█▂▁"
+    assert sparkline([3, 5, 1, 1, 0, 0], 3) == "█▃▁"
     assert len(sparkline(list(range(1000)), 24)) == 24
 
 
@@ -56,11 +56,11 @@ def test_curves_of_training_and_validation_have_their_newest_value() -> None:
 
 
 def test_a_long_training_keeps_its_whole_curve() -> None:
-    progress = TrainingProgress()
-    losses(progress, 3 * POINTS)
-    curve = progress.losses["train/loss"]
-    assert len(curve) <= POINTS and curve[-1] == 4 / (3 * POINTS)
-    assert curve[0] > 0.3
+    curve = Curve()
+    for number in range(5 * POINTS):
+        curve.add(number)
+    assert curve.values == list(range(0, 5 * POINTS, 8)) and curve.last == 5 * POINTS - 1
+    assert curve.sparkline(8) == "▁▂▃▄▅▆▇█"
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 24), (40, 12)])
@@ -85,3 +85,35 @@ def test_the_live_view_with_curves_fits_the_terminal(width: int, height: int) ->
     assert all(
         "train █" in line and "1.500" in line and "val █" in line and "2.000" in line for line in shown
     )
+
+
+def drawn(sample: Sampled, *, color: str | None = "standard", height: int = 24) -> str:
+    console = Console(
+        file=io.StringIO(), width=80, height=height, force_terminal=True, color_system=color, no_color=False
+    )
+    view = LiveView(Progress("train-and-sample", "hello"), console)
+    for event in (
+        StagesPlanned(("ingest", "vocabulary", "encode", "train", "evaluate", "sample")),
+        StageStarted("train", "first time"),
+        TrainingStarted("r", 0, 100, "cpu", "float32", 10, "rnn 1x4"),
+        Step(1, 100, 1.5, 0.01, 500, 0.1),
+        sample,
+    ):
+        view(event)
+    console.print(view._draw())
+    return console.file.getvalue()
+
+
+def test_the_sample_is_coloured_by_surprise() -> None:
+    sample = Sampled(1, "abcde", surprise=(0.1, 2.5, 5.0, 9.0, 0.0))
+    assert "a\x1b[33mb\x1b[0m\x1b[31mc\x1b[0m\x1b[1;31md\x1b[0me" in drawn(sample)
+    for plain in (drawn(sample, color=None), drawn(Sampled(1, "abcde"))):
+        assert "abcde" in plain
+
+
+def test_the_sample_has_several_rows_where_there_is_room() -> None:
+    text = "".join(chr(97 + n % 26) for n in range(200))
+    sample = Sampled(1, text)
+    rows = [line for line in drawn(sample, color=None).splitlines() if "│ " in line]
+    assert "".join(row.partition("│ ")[2] for row in rows) == text and len(rows) == 4
+    assert len([line for line in drawn(sample, color=None, height=12).splitlines() if "│ " in line]) == 1

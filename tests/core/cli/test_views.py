@@ -66,6 +66,9 @@ def test_the_live_picture_has_a_line_for_each_stage(width: int) -> None:
     lines = picture(width)
     assert max(map(len, lines)) <= width
     starts = [line[:14].strip() for line in lines]
+    starts = [
+        start for n, start in enumerate(starts) if start or starts[n - 1]
+    ]  # the rows of the sample as one
     assert starts == [
         "charpipe  trai",
         "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -24,6 +24,10 @@ MARKS = {
     "cached": ("✓", "green"),
     "failed": ("✗", "red"),
 }
+COLORS = ((8.0, "bold red"), (4.0, "red"), (2.0, "yellow"))
+"""The colors of characters from so many bits of surprise on: probabilities of up to 1/256, 1/16 and 1/4."""
+SAMPLE_ROWS = 4
+"""Rows of the newest sample at most."""
 BAR = 10
 CHROME = 6
 """Lines beside those of stages and of curves."""
@@ -124,12 +128,21 @@ class LiveView(View):
         return [Text.assemble(indent, (text, "cyan"))] if text else []
 
     def _sample(self) -> list[Text]:
+        """The newest sample, each character in the color of its surprise, in as many rows as there is room for."""
         sampled = self.progress.now.sampled
         if sampled is None:
             return []
-        start = f"{self._indent()}sample at step {sampled.step:,} │ "
-        text = one_line(sampled.text, self._console.width - len(start))
-        return [Text.assemble((start, "dim"), text, no_wrap=True, overflow="ellipsis")]
+        begin, below = f"{self._indent()}sample at step {sampled.step:,} │ ", f"{self._indent()}│ "
+        first, other = (max(1, self._console.width - len(each)) for each in (begin, below))
+        taken = CHROME + len(self._curves()) + len(self.progress.stages)
+        more = max(0, min(SAMPLE_ROWS - 1, self._console.height - taken))
+        text = coloured(one_line(sampled.text, first + more * other), sampled.surprise)
+        rows = text.divide([first + n * other for n in range(more)])
+        return [
+            Text.assemble((below if n else begin, "dim"), row, no_wrap=True, overflow="ellipsis")
+            for n, row in enumerate(rows)
+            if not n or row.plain
+        ]
 
     def finish(self, result: JsonResult, lines: Iterable[str] = (), *, dry_run: bool = False) -> None:
         """Stop drawing and print the summary below the picture."""
@@ -143,6 +156,16 @@ class LiveView(View):
         self._live.stop()
         for line in self.progress.without_told(lines):
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def coloured(line: str, surprise: Sequence[float]) -> Text:
+    """A line with each character in the color of its surprise in bits, where that is known."""
+    text = Text(line)
+    for place, bits in enumerate(surprise[: len(line)]):
+        style = next((style for least, style in COLORS if bits >= least), "")
+        if style:
+            text.stylize(style, place, place + 1)
+    return text
 
 
 def _bar(training: TrainingProgress) -> str:

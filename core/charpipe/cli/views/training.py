@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from charpipe.cli.views.sparkline import sparkline
+from charpipe.cli.views.sparkline import Curve
 from charpipe.events import Evaluated, Event, Reported, Sampled, Step, TrainingStarted
 from charpipe.stages.units import size
 
@@ -17,8 +17,6 @@ LOSSES = {"train/loss": "train", "val/loss": "val"}
 """The losses with a curve, and what they are called there."""
 CURVE = 24
 """Columns of a curve at most."""
-POINTS = 4096
-"""Values of a curve that are kept; where there are more, every second one is dropped."""
 LEFT_SMOOTHING = 10.0
 """Seconds in which the time left comes most of the way to a new estimate."""
 
@@ -31,7 +29,7 @@ class TrainingProgress:
     metrics: Mapping[str, float] = field(default_factory=dict)
     step: Step | None = None
     sampled: Sampled | None = None
-    losses: dict[str, list[float]] = field(default_factory=dict)
+    losses: dict[str, Curve] = field(default_factory=dict)
     """The curve of each of `LOSSES`."""
     _seconds_left: float | None = None
     _marks: list[tuple[float, int]] = field(default_factory=list)
@@ -56,18 +54,17 @@ class TrainingProgress:
 
     def _add_to_curve(self, name: str, metrics: Mapping[str, float]) -> None:
         if name in metrics:
-            curve = self.losses.setdefault(name, [])
-            curve.append(metrics[name])
-            if len(curve) > POINTS:
-                del curve[::2]
+            self.losses.setdefault(name, Curve()).add(metrics[name])
 
     def curves(self, room: int | None = None) -> str:
         """The losses so far as sparklines, each with its newest value; "" before there are two values of one."""
-        known = {name: self.losses[name] for name in LOSSES if len(self.losses.get(name, ())) > 1}
+        known = {
+            name: self.losses[name] for name in LOSSES if name in self.losses and self.losses[name].seen > 1
+        }
         width = CURVE if room is None else min(CURVE, (room - len("loss")) // max(1, len(known)) - 18)
         if not known or width < 4:
             return ""
-        parts = [f"{LOSSES[name]} {sparkline(curve, width)} {curve[-1]:.3f}" for name, curve in known.items()]
+        parts = [f"{LOSSES[name]} {curve.sparkline(width)} {curve.last:.3f}" for name, curve in known.items()]
         return f"loss  {'   '.join(parts)}"
 
     def _step(self, event: Step) -> None:
