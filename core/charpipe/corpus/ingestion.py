@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -57,7 +57,7 @@ def ingest(
     selection = Selection.of(config, fetched.only)
     with (
         open_members(fetched, selection, limits, earlier, left_out) as (members, position, total),
-        DocumentWriter(folder, config.newline) as documents,
+        DocumentWriter(folder, config.form) as documents,
         RejectedWriter(folder) as rejected,
         NotesWriter(folder) as notes,
         database_errors(fetched.origin),
@@ -196,9 +196,10 @@ class Ingestion:
             self._reject(path, verdict.why_not, len(data))
             return
         text = data
-        if verdict.encoding != "utf-8" or verdict.note or self._config.newline != "keep":
+        changed = self._config.newline != "keep" or self._config.drop
+        if verdict.encoding != "utf-8" or verdict.note or changed:
             try:
-                text = b"".join(to_utf8([data], verdict.encoding, self._config.newline, self._config.errors))
+                text = b"".join(self._converted([data], verdict.encoding))
             except UnicodeError as error:
                 self._reject(path, _not_throughout(verdict.encoding, error, len(data)), len(data))
                 return
@@ -217,10 +218,14 @@ class Ingestion:
                 return
             spool.seek(0)
             chunks = iter(lambda: spool.read(chunk_bytes(verdict.encoding)), b"")
-            parts = to_utf8(chunks, verdict.encoding, self._config.newline, self._config.errors)
+            parts = self._converted(chunks, verdict.encoding)
             for part, text in enumerate(parts):
                 self._write(path, part, sha256, size, verdict.encoding, text)
         self._count(path, size, self._with_newlines(verdict))
+
+    def _converted(self, chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+        config = self._config
+        return to_utf8(chunks, encoding, config.newline, config.errors, config.drop)
 
     def _fault(self, spool: BinaryIO, encoding: str) -> str | None:
         """Why the document as a whole is not in the encoding detected from its sample, or None."""

@@ -139,7 +139,7 @@ class _Job:
             self._take(result)
 
     def _calls(self, bundles: Iterable[Bundle]) -> Iterator[dict[str, Any]]:
-        settings = self.config.model_dump(mode="json", include={"encoding", "errors", "newline"})
+        settings = self.config.model_dump(mode="json", include={"encoding", "errors", "newline", "drop"})
         for number, bundle in enumerate(bundles):
             while self._ready:
                 yield self._ready.popleft()
@@ -157,7 +157,7 @@ class _Job:
             "write": {
                 **shard,
                 "folder": str(self.folder),
-                "newline": self.config.newline,
+                "newline": self.config.form,
                 "boundaries": self._boundaries,
             }
         }

@@ -15,7 +15,7 @@ from charpipe.runs import Run
 from charpipe.text.coverage import Fitted, fit
 from charpipe.workspace import Workspace
 
-RULES = ("encoding", "errors", "newline")
+RULES = ("encoding", "errors", "newline", "drop")
 """The corpus settings that control how its files are decoded to text."""
 
 

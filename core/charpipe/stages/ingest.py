@@ -98,6 +98,8 @@ def _ingested(
     found = survey(fetched, config, cache, left_out)
     settings = config.model_dump(include={"include", "exclude", "encoding", "errors", "newline"})
     settings |= {"name": fetched.details.get("name", ""), "detector": DETECTOR}
+    if config.drop:
+        settings["drop"] = config.drop
     if config.split.patterns:
         settings["split"] = config.split.patterns
     action = Action("ingest", VERSION, {"source": found.digest}, settings)

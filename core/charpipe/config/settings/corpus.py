@@ -32,6 +32,11 @@ class CorpusConfig(Options):
         "strict", description="replace: bytes that the encoding cannot read become U+FFFD"
     )
     newline: Literal["keep", "lf"] = Field("keep", description="lf: CR LF and lone CR become LF")
+    drop: str = Field(
+        "",
+        max_length=64,
+        description="characters to leave out of the text, such as ' ' where a space stands between any two characters",
+    )
     changed: Literal["stop", "skip"] = Field(
         "stop", description="skip: a file of a folder that changes while it is read is left out"
     )
@@ -47,6 +52,11 @@ class CorpusConfig(Options):
     )
     split: SplitConfig = Field(default_factory=SplitConfig)
     tokenizer: TokenizerConfig = Field(default_factory=TokenizerConfig)
+
+    @property
+    def form(self) -> str:
+        """What becomes of the text: `keep` if it stays as received, `drop` if characters are left out, else `lf`."""
+        return "drop" if self.drop else self.newline
 
     @field_validator("sources")
     @classmethod
