@@ -9,6 +9,7 @@ NOT_RUN = {
     ".venv/bin/pip install": "installs charpipe, as .ci/run does",
     "source .venv/bin/activate": "the environment that make run makes",
     "charpipe ui": "starts two servers and opens a browser; tests/pipelines/test_commands.py does it",
+    "charpipe sample last --web": "serves a page until Ctrl-C; tests/core/playground does what it does",
     "charpipe deploy nightly-linux": "needs a Prefect server of one's own with a work pool",
     "initdb": "starts a server; tests/postgres_server.py does it",
     "pg_ctl": "starts a server; tests/postgres_server.py does it",
