@@ -12,13 +12,17 @@ from charpipe.cli.arguments import JsonObject
 from charpipe.cli.defaults import spelled
 from charpipe.cli.environment import open_runs, open_workspace, settings
 from charpipe.cli.output import for_output, print_json, print_pairs, print_table
+from charpipe.cli.published import print_published, published_json
 from charpipe.cli.runs_annotate import note, rename, tag
 from charpipe.cli.runs_compare import compare
 from charpipe.cli.runs_delete import delete
 from charpipe.cli.runs_list import place, row_of, show_all, with_place
+from charpipe.errors import StoreError
 from charpipe.runs import Run
 from charpipe.runs.annotations import read_annotations
 from charpipe.runs.uniform_baseline import warn_about
+from charpipe.store import Store
+from charpipe.text.tokens import read_facts
 from charpipe.tracking import locate
 
 HIDDEN = ("run", "note", "worse_than_guessing")
@@ -50,6 +54,8 @@ def show(
         row = row_of(found)
         shown["annotations"] = {key: row[key] for key in ("name", "note", "tags")}
         shown["perplexity"] = {key: value for key, value in row.items() if key.endswith("/perplexity")}
+        if scores := published_json(found):
+            shown["published"] = scores
         print_json(with_place(library, found, shown))
         return
     typer.echo(f"{found.name}\n")
@@ -60,6 +66,7 @@ def show(
         typer.echo("\nnote")
         for line in for_output(text).splitlines():
             typer.echo(f"  {line}")
+    print_published(found, _training_tokens(found), settings().origins)
     for title, table in (("lineage (content digests)", info.inputs), ("versions", info.versions)):
         typer.echo(f"\n{title}")
         print_pairs(table.items())
@@ -69,6 +76,15 @@ def show(
     print_table(("setting", "value", "from"), rows, "  none", drop=("from",))
     if found.samples_file.is_file():
         typer.echo(f"\nsamples by step: {found.samples_file}")
+
+
+def _training_tokens(run: Run) -> int | None:
+    """The length of the text that a run was trained on; None if its tokens are not in this workspace."""
+    folder = Store(open_workspace().store).object(run.info.inputs.get("tokens", ""))
+    try:
+        return int(read_facts(folder)["tokens"]["train"])
+    except StoreError:
+        return None
 
 
 def _status(run: Run, warning: str | None) -> Iterator[tuple[str, Any]]:

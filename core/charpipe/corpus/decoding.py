@@ -199,17 +199,18 @@ def chunk_bytes(encoding: str) -> int:
 
 
 def to_utf8(
-    chunks: Iterable[bytes], encoding: str, newline: str = "keep", errors: str = "strict"
+    chunks: Iterable[bytes], encoding: str, newline: str = "keep", errors: str = "strict", drop: str = ""
 ) -> Iterator[bytes]:
-    """Convert a document to UTF-8, part by part; characters are not split between parts.
+    """Convert a document to UTF-8, part by part, without the characters `drop`; characters are not split between parts.
 
     An incomplete last character is dropped. Raises UnicodeDecodeError for other bad bytes, unless `errors` is
     "replace".
     """
     decoder = codecs.getincrementaldecoder(encoding)(errors)
-    held = b""
+    held, dropped = b"", dict.fromkeys(map(ord, drop))
     for chunk, final in _with_last(chunks):
-        part = held + decoder.decode(chunk, final and not _pending(decoder)).encode()
+        decoded = decoder.decode(chunk, final and not _pending(decoder))
+        part = held + (decoded.translate(dropped) if dropped else decoded).encode()
         held = b""
         if newline == "lf":
             if part.endswith(b"\r") and not final:

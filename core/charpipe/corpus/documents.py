@@ -32,7 +32,7 @@ SCHEMA = pa.schema(
     metadata={"charpipe.schema": SCHEMA_NAME},
 )
 NEWLINE_KEY = b"charpipe.newline"
-"""The schema's metadata key of the setting `corpus.newline`."""
+"""The schema's metadata key of `CorpusConfig.form`."""
 _LARGEST_GROUP = 512 * 10**6
 """Larger row groups are rejected: charpipe does not write them, and they would need too much memory."""
 
@@ -126,7 +126,7 @@ def text_bounds(batch: pa.RecordBatch) -> NDArray[np.int32]:
 
 
 def kept_newlines(folder: Path) -> bool:
-    """Whether newlines were kept as received; then a UTF-8 text has as many bytes as its document."""
+    """Whether texts were kept as received; then a UTF-8 text has as many bytes as its document."""
     found = [pq.read_schema(path).metadata or {} for path in shards(folder)]
     return all(metadata.get(NEWLINE_KEY) == b"keep" for metadata in found)
 

@@ -34,7 +34,7 @@ from charpipe.store.sqlite import database_errors
 
 _SPOOL_CHUNK = 4 * 2**20
 _REPORT_BYTES = 4 * 2**20
-READING = {"encoding", "errors", "newline", "documents", "ends"}
+READING = {"encoding", "errors", "newline", "drop", "documents", "ends"}
 """The settings of a corpus by which a file becomes documents."""
 CR_ONLY = "its lines end with CR alone; to read them as LF, type --set corpus.newline=lf"
 
@@ -60,7 +60,7 @@ def ingest(
     selection = Selection.of(config, fetched.only)
     with (
         open_members(fetched, selection, limits, earlier, left_out) as (members, position, total),
-        DocumentWriter(folder, config.newline) as documents,
+        DocumentWriter(folder, config.form) as documents,
         RejectedWriter(folder) as rejected,
         NotesWriter(folder) as notes,
         database_errors(fetched.origin),
@@ -201,9 +201,10 @@ class Ingestion:
             self._reject(path, verdict.why_not, len(data))
             return
         text = data
-        if verdict.encoding != "utf-8" or verdict.note or self._config.newline != "keep":
+        changed = self._config.newline != "keep" or self._config.drop
+        if verdict.encoding != "utf-8" or verdict.note or changed:
             try:
-                text = b"".join(to_utf8([data], verdict.encoding, self._config.newline, self._config.errors))
+                text = b"".join(self._converted([data], verdict.encoding))
             except UnicodeError as error:
                 self._reject(path, _not_throughout(verdict.encoding, error, len(data)), len(data))
                 return
@@ -221,8 +222,7 @@ class Ingestion:
                 return
             spool.seek(0)
             chunks = iter(lambda: spool.read(chunk_bytes(verdict.encoding)), b"")
-            parts = to_utf8(chunks, verdict.encoding, self._config.newline, self._config.errors)
-            self._write_all(path, sha256, size, verdict, parts)
+            self._write_all(path, sha256, size, verdict, self._converted(chunks, verdict.encoding))
 
     def _write_all(self, path: str, sha256: str, size: int, verdict: Verdict, parts: Iterable[bytes]) -> None:
         """Write the documents of a file, and count them."""
@@ -251,6 +251,10 @@ class Ingestion:
             verdict = replace(verdict, note="; ".join(filter(None, (verdict.note, left_out))))
         verdict = self._with_newlines(verdict)
         self._tally.document(path, size, verdict.encoding, verdict.note, documents)
+
+    def _converted(self, chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+        config = self._config
+        return to_utf8(chunks, encoding, config.newline, config.errors, config.drop)
 
     def _fault(self, spool: BinaryIO, encoding: str) -> str | None:
         """Why the document as a whole is not in the encoding detected from its sample, or None."""

@@ -157,7 +157,7 @@ class _Job:
             "write": {
                 **shard,
                 "folder": str(self.folder),
-                "newline": self.config.newline,
+                "newline": self.config.form,
                 "boundaries": self._boundaries,
             }
         }

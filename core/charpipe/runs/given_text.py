@@ -16,7 +16,7 @@ from charpipe.text.coverage import Fitted, fit
 from charpipe.text.ends import end_token
 from charpipe.workspace import Workspace
 
-RULES = ("encoding", "errors", "newline")
+RULES = ("encoding", "errors", "newline", "drop")
 """The corpus settings that control how its files are decoded to text."""
 DIVIDING = ("documents", "ends")
 """Those that control where its documents end."""

@@ -99,6 +99,8 @@ def _ingested(
     settings = config.model_dump(include={"include", "exclude", "encoding", "errors", "newline"})
     settings |= division_settings(config)
     settings |= {"name": fetched.details.get("name", ""), "detector": DETECTOR}
+    if config.drop:
+        settings["drop"] = config.drop
     if config.split.patterns:
         settings["split"] = config.split.patterns
     action = Action("ingest", VERSION, {"source": found.digest}, settings)

@@ -192,3 +192,34 @@ def test_given_splits_are_the_same_whatever_was_encoded_before(
     given = encode("whole.txt", {"train": "200 bytes", "val": "10 bytes"})
     assert given["val"] == "0123456789"
     assert encode("whole.txt", {"train": "200 bytes", "val": "10 bytes"})["object"] == given["object"]
+
+
+def test_penn_treebank_in_characters(project: Path, open_context: Callable[..., Any]) -> None:
+    lines = {"train": "n o _ i t _ w a s n ' t\n< u n k > _ N\n", "valid": "i t\n", "test": "n o\n"}
+    with tarfile.open(project / "simple-examples.tgz", "w:gz") as archive:
+        for kind in ("char.", ""):
+            for name, text in lines.items():
+                data = text.encode() if kind else b"words of another file"
+                member = tarfile.TarInfo(f"./simple-examples/data/ptb.{kind}{name}.txt")
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+    context = open_context(corpora={"ptb-char": {"sources": ["simple-examples.tgz"]}})
+    documents = stages.ingest(context, "ptb-char")
+    vocabulary = stages.learn_vocabulary(context, "ptb-char", documents)
+    made = stages.encode(context, "ptb-char", documents, vocabulary)
+    encoding = load_vocabulary(
+        context.path(vocabulary) / "vocabulary.json", context.registry.all("tokenizer")
+    )
+    train = open_tokens(context.path(made), "train")
+    assert encoding.decoder().decode(train.tokens.tolist(), final=True) == "no_it_wasn't\n<unk>_N\n"
+    assert made.facts["characters"] == {"train": 21, "val": 3, "test": 3}
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_dropped_characters_are_in_no_document(
+    project: Path, encode: Encode, processes: int, heard: Any
+) -> None:
+    folder(project)
+    found = encode("data", BY_FILES, drop="a☃", processes=processes)
+    assert found["test"] == "bc\n" * 7
+    assert not set("a☃") & set(found["vocabulary"])

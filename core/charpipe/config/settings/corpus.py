@@ -40,6 +40,11 @@ class CorpusConfig(Options):
         description="the model learns where documents end, and starts each from the zero state; the character U+0003 "
         "marks the ends",
     )
+    drop: str = Field(
+        "",
+        max_length=64,
+        description="characters to leave out of the text, such as ' ' where a space stands between any two characters",
+    )
     changed: Literal["stop", "skip"] = Field(
         "stop", description="skip: a file of a folder that changes while it is read is left out"
     )
@@ -55,6 +60,11 @@ class CorpusConfig(Options):
     )
     split: SplitConfig = Field(default_factory=SplitConfig)
     tokenizer: TokenizerConfig = Field(default_factory=TokenizerConfig)
+
+    @property
+    def form(self) -> str:
+        """What becomes of the text: `keep` if it stays as received, `drop` if characters are left out, else `lf`."""
+        return "drop" if self.drop else self.newline
 
     @field_validator("sources")
     @classmethod
