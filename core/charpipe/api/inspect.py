@@ -17,7 +17,7 @@ from charpipe.config.load import Resolved
 from charpipe.config.plugin_folders import open_plugins
 from charpipe.errors import CharpipeError, RunError, StoreError, UsageError
 from charpipe.inspection import passages
-from charpipe.inspection.formatting import as_json
+from charpipe.inspection.formatting import ablations_json, as_json
 from charpipe.inspection.page import page
 from charpipe.inspection.text_kinds import kind_named
 from charpipe.inspection.units import count
@@ -57,6 +57,8 @@ class Inspection:
     artifact: str | None
     reading: inspection.Reading
     search: inspection.Search | None
+    ablations: inspection.Ablations | None = None
+    """How the loss rises with a unit held at its mean: of the units found, or of all. None if there are none."""
     notices: tuple[str, ...] = ()
     skipped: int = 0
     """Characters of the user's text that are not in the vocabulary; they were not read."""
@@ -86,6 +88,7 @@ class Inspection:
             "page": str(self.page),
             "artifact": self.artifact,
             "search": as_json(self.search) if self.search else None,
+            "ablations": ablations_json(self.ablations) if self.ablations else None,
             "skipped": self.skipped,
             "notices": list(self.notices),
         }
@@ -102,6 +105,7 @@ def inspect(
     device: str = "cpu",
     strict: bool = False,
     kind: str | None = None,
+    ablate: bool = False,
     resolved: Resolved | None = None,
     report: Callable[[str], None] = lambda sentence: None,
 ) -> Inspection:
@@ -111,7 +115,8 @@ def inspect(
     search). The page is written to `output`, by default into the run's folder, and logged to MLflow if the run is
     there. A file is read in the same way as the run's corpus; characters that are not in the vocabulary are skipped
     with a notice, or refused with `strict`. `kind` ("code", "prose", "verse", or "mixed" for all signals) overrides
-    the detected kind of text. Raises CharpipeError.
+    the detected kind of text. The units found are held at their means, one at a time, to measure what they are worth
+    (`ablations`); with `ablate` all units are. Raises CharpipeError.
     """
     resolved = resolved or load_config()
     workspace, registry = find_workspace(find_project_file()), open_plugins(resolved)
@@ -120,6 +125,10 @@ def inspect(
     if kind is not None and not searched:
         raise UsageError(
             f"the kind {kind!r} says which units to search for, but nothing is searched; leave one out"
+        )
+    if ablate and not searched:
+        raise UsageError(
+            "units are held over the text that is searched, but nothing is searched; leave one out"
         )
     asked = kind_named(kind) if kind is not None else None
     runs = open_runs(resolved)
@@ -134,7 +143,7 @@ def inspect(
     texts = _texts(runs, known, loaded, given, shown, searched)
     report(f"reading {len(texts.shown):,} characters of {texts.source}, {units:,} units")
     reading = inspection.read(predictor, loaded.encoding, texts.shown)
-    found, notices = None, [*texts.notices, *_warnings(workspace, loaded, reading)]
+    found, ablations, notices = None, None, [*texts.notices, *_warnings(workspace, loaded, reading)]
     if searched and units and texts.choosing is not None and texts.held_out is not None:
         found = inspection.search(
             predictor,
@@ -146,6 +155,8 @@ def inspect(
             report,
             asked,
         )
+        detectors = inspection.detectors(found)
+        ablations = inspection.ablate(predictor, loaded.encoding, texts.held_out, detectors, ablate, report)
     elif searched and units:
         notices.append(
             f"too little text to search for units: {inspection.MIN_SEARCHED:,} characters are needed"
@@ -154,6 +165,7 @@ def inspect(
         reading,
         loaded.encoding.labels,
         found,
+        ablations,
         run=loaded.name,
         model=_title(loaded),
         source=texts.source,
@@ -170,6 +182,7 @@ def inspect(
         artifact,
         reading,
         found,
+        ablations,
         (*notices, *([trouble] if trouble else [])),
         given.fitted.skipped.total() if given is not None else 0,
     )

@@ -16,7 +16,7 @@ from charpipe.errors import UsageError
 
 if TYPE_CHECKING:
     from charpipe.api.inspect import Inspection
-    from charpipe.inspection import Finding, Search
+    from charpipe.inspection import Ablations, Finding, Rise, Search
 
 COLUMNS = (
     "signal",
@@ -30,6 +30,9 @@ COLUMNS = (
     "times on",
     "",
 )
+WORTH = ("unit", "held at", "rise", "while signal is on", "while off", "signal")
+ABLATED = 20
+"""Units in the table of what units are worth."""
 DROPPED = ("shuffled", "chosen at", "times on", "untrained", "in/out", "score")
 """Columns that a narrow terminal goes without, the first of them first."""
 
@@ -61,6 +64,13 @@ def inspect(
             help="code, prose, verse or mixed (all signals): the kind of text.  [default: detected]"
         ),
     ] = None,
+    ablate: Annotated[
+        bool,
+        typer.Option(
+            "--ablate",
+            help="Measure what every unit is worth, not only those found (minutes for a large model).",
+        ),
+    ] = False,
     which: Checkpoint = "best",
     device: Device = "cpu",
     open_: Open = False,
@@ -84,6 +94,7 @@ def inspect(
         device=device,
         strict=strict,
         kind=kind,
+        ablate=ablate,
         resolved=resolved,
         report=_say,
     )
@@ -107,6 +118,8 @@ def _show(found: Inspection) -> None:
         typer.echo(f"note: {notice}")
     if found.search is not None:
         _show_search(found.search)
+    if found.ablations is not None:
+        _show_ablations(found.ablations)
     typer.echo(f"page    {found.page}")
     if found.artifact is not None:
         typer.echo(f"MLflow  {found.artifact}, among the run's artifacts")
@@ -133,6 +146,31 @@ def _show_search(search: Search) -> None:
     rare = [f"{finding.signal.name} ({finding.spans[0]}, {finding.spans[1]})" for finding in search.rare]
     if rare:
         typer.echo(f"too rare to say (times on): {'; '.join(rare)}")
+
+
+def _show_ablations(ablations: Ablations) -> None:
+    typer.echo(
+        f"\nrise of the loss with a unit held at its mean, in nats per character (loss: {ablations.loss:.3f} over "
+        f"{ablations.characters:,} characters; ± standard error over {ablations.segments} segments):"
+    )
+    if not ablations.within_step:
+        typer.echo("note: the network's equations are not known, so units were held between its steps only")
+    rows = [
+        [
+            row.unit.name,
+            f"{row.held_at:.2f}",
+            *(_rise(one) for one in (row.all, row.on, row.off)),
+            row.signal.name if row.signal else "",
+        ]
+        for row in ablations.rows[:ABLATED]
+    ]
+    print_table(WORTH, rows, "", ("held at",), whole=("unit",))
+    if len(ablations.rows) > ABLATED:
+        typer.echo(f"the {ABLATED} largest of {len(ablations.rows):,}; all: --json")
+
+
+def _rise(rise: Rise | None) -> str:
+    return f"{rise.nats:+.4f} ± {rise.error:.4f}" if rise is not None and rise.characters else ""
 
 
 def _row(finding: Finding) -> list[str]:

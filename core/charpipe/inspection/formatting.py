@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from charpipe.inspection.ablation import Ablation, Ablations, Rise
 from charpipe.inspection.search import MARGIN, MIN_SCORE, Finding, Scored, Search, metric, shown
+from charpipe.inspection.units import Unit
 
 
 def as_json(search: Search) -> dict[str, Any]:
@@ -42,10 +45,43 @@ def finding_json(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _scored(finding: Finding, scored: Scored) -> dict[str, Any]:
-    unit = scored.unit
+def ablations_json(ablations: Ablations) -> dict[str, Any]:
+    """The rises of the loss with units held at their means, in nats per character."""
     return {
-        "unit": {"tensor": unit.tensor, "layer": unit.layer, "number": unit.number, "sign": scored.sign},
+        "loss": _rounded(ablations.loss),
+        "characters": ablations.characters,
+        "segments": ablations.segments,
+        "held_within_step": ablations.within_step,
+        "units": [_ablation_json(row) for row in ablations.rows],
+    }
+
+
+def _ablation_json(row: Ablation) -> dict[str, Any]:
+    return {
+        "unit": _unit_json(row.unit),
+        "held_at": _rounded(row.held_at),
+        "signal": row.signal.key if row.signal else None,
+        "all": _rise_json(row.all),
+        "on": _rise_json(row.on),
+        "off": _rise_json(row.off),
+    }
+
+
+def _rise_json(rise: Rise | None) -> dict[str, Any] | None:
+    """Null without a character or, for the error, with characters in a single segment."""
+    if rise is None:
+        return None
+    nats, error = (None if math.isnan(one) else round(one, 6) for one in (rise.nats, rise.error))
+    return {"nats_per_char": nats, "standard_error": error, "characters": rise.characters}
+
+
+def _unit_json(unit: Unit) -> dict[str, Any]:
+    return {"tensor": unit.tensor, "layer": unit.layer, "number": unit.number}
+
+
+def _scored(finding: Finding, scored: Scored) -> dict[str, Any]:
+    return {
+        "unit": {**_unit_json(scored.unit), "sign": scored.sign},
         "choosing": _rounded(shown(finding, scored.choosing)),
         "held_out": _rounded(shown(finding, scored.held_out)),
     }

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from charpipe.inspection.ablation import Ablations
 from charpipe.inspection.activations import Reading
 from charpipe.inspection.gallery import gallery
 from charpipe.inspection.packing import Packed, pack
@@ -20,6 +21,8 @@ from charpipe.pages import embeddable, render
 
 IMPOSSIBLE = -1
 """Represents infinitely many bits, which JSON cannot express."""
+ABLATED = 40
+"""Units in the table of what units are worth."""
 FACE = {"\\n": "⏎", "\\t": "⇥", "\\r": "␍"}
 
 
@@ -27,6 +30,7 @@ def page(
     reading: Reading,
     labels: Sequence[str],
     search: Search | None,
+    ablations: Ablations | None = None,
     *,
     run: str,
     model: str,
@@ -56,6 +60,8 @@ def page(
         chips=chips,
         gallery=gallery(chips, reading.pieces, packed),
         rare=search.rare if search else (),
+        ablations=ablations,
+        ablated=[(row, _column(row.unit, reading)) for row in ablations.rows[:ABLATED]] if ablations else [],
         run_up=RUN_UP,
         least=(1 + MIN_SCORE) / 2,
         margin=MARGIN / 2,

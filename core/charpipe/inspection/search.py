@@ -130,6 +130,15 @@ class Search:
         return f"<p>{escaped(repr(self))}</p>{table(head, rows) if rows else ''}"
 
 
+def detectors(search: Search) -> dict[Unit, Signal]:
+    """The units found, clearest first, each with the signal that it detects best."""
+    found: dict[Unit, Signal] = {}
+    for finding in search.findings:
+        if finding.best is not None and finding.verdict == "found":
+            found.setdefault(finding.best.unit, finding.signal)
+    return found
+
+
 def search(
     predictor: Predictor,
     untrained: Sequence[Predictor],
