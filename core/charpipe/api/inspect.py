@@ -105,6 +105,7 @@ def inspect(
     device: str = "cpu",
     strict: bool = False,
     kind: str | None = None,
+    probe_units: int = 5,
     ablate: bool = False,
     resolved: Resolved | None = None,
     report: Callable[[str], None] = lambda sentence: None,
@@ -115,8 +116,9 @@ def inspect(
     search). The page is written to `output`, by default into the run's folder, and logged to MLflow if the run is
     there. A file is read in the same way as the run's corpus; characters that are not in the vocabulary are skipped
     with a notice, or refused with `strict`. `kind` ("code", "prose", "verse", or "mixed" for all signals) overrides
-    the detected kind of text. The units found are held at their means, one at a time, to measure what they are worth
-    (`ablations`); with `ablate` all units are. Raises CharpipeError.
+    the detected kind of text. For each signal a probe of up to `probe_units` units together is fitted (0: none). The
+    units found are held at their means, one at a time, to measure what they are worth (`ablations`); with `ablate` all
+    units are. Raises CharpipeError.
     """
     resolved = resolved or load_config()
     workspace, registry = find_workspace(find_project_file()), open_plugins(resolved)
@@ -154,6 +156,7 @@ def inspect(
             searched,
             report,
             asked,
+            probe_units,
         )
         detectors = inspection.detectors(found)
         ablations = inspection.ablate(predictor, loaded.encoding, texts.held_out, detectors, ablate, report)

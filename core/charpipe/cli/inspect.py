@@ -30,6 +30,7 @@ COLUMNS = (
     "times on",
     "",
 )
+PROBES = ("signal", "best unit", "held out", "together", "untrained", "units together, largest weight first")
 WORTH = ("unit", "held at", "rise", "while signal is on", "while off", "signal")
 ABLATED = 20
 """Units in the table of what units are worth."""
@@ -64,6 +65,14 @@ def inspect(
             help="code, prose, verse or mixed (all signals): the kind of text.  [default: detected]"
         ),
     ] = None,
+    probe_units: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=64,
+            help="Units that a probe may use together for each signal; 0 leaves the probes out.",
+        ),
+    ] = 5,
     ablate: Annotated[
         bool,
         typer.Option(
@@ -94,6 +103,7 @@ def inspect(
         device=device,
         strict=strict,
         kind=kind,
+        probe_units=probe_units,
         ablate=ablate,
         resolved=resolved,
         report=_say,
@@ -143,9 +153,34 @@ def _show_search(search: Search) -> None:
         DROPPED,
         whole=("unit",),
     )
+    _show_probes(search)
     rare = [f"{finding.signal.name} ({finding.spans[0]}, {finding.spans[1]})" for finding in search.rare]
     if rare:
         typer.echo(f"too rare to say (times on): {'; '.join(rare)}")
+
+
+def _show_probes(search: Search) -> None:
+    from charpipe.inspection.formatting import unit_names
+    from charpipe.inspection.search import shown
+
+    rows = [
+        [
+            one.signal.name,
+            one.best.unit.name,
+            *(
+                "" if score is None else f"{shown(one, score):.3f}"
+                for score in (one.best.held_out, one.sparse.held_out, one.sparse.untrained)
+            ),
+            unit_names(one.sparse),
+        ]
+        for one in search.findings
+        if one.best is not None and one.sparse is not None
+    ]
+    if rows:
+        typer.echo("\nseveral units together (probes with an L1 penalty), scored on the held-out text:")
+        print_table(
+            PROBES, rows, "", ("untrained", "best unit"), whole=("units together, largest weight first",)
+        )
 
 
 def _show_ablations(ablations: Ablations) -> None:

@@ -6,6 +6,7 @@ from charpipe.inspection.activations import Reading, read
 from charpipe.inspection.search import Finding, Scored, Search, detectors, search
 from charpipe.inspection.segments import MIN_SEARCHED
 from charpipe.inspection.signals import SIGNALS, Signal, measure
+from charpipe.inspection.sparse_probe import SparseProbe
 from charpipe.inspection.units import Group, Unit, groups
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Scored",
     "Search",
     "Signal",
+    "SparseProbe",
     "Unit",
     "ablate",
     "detectors",

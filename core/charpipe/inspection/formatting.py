@@ -7,6 +7,7 @@ from typing import Any
 
 from charpipe.inspection.ablation import Ablation, Ablations, Rise
 from charpipe.inspection.search import MARGIN, MIN_SCORE, Finding, Scored, Search, metric, shown
+from charpipe.inspection.sparse_probe import SparseProbe
 from charpipe.inspection.units import Unit
 
 
@@ -41,8 +42,28 @@ def finding_json(finding: Finding) -> dict[str, Any]:
         "shuffled": _rounded(shown(finding, finding.shuffled)),
         "hits": _rounded(finding.hits),
         "false_alarms": _rounded(finding.false_alarms),
+        "probe": _probe_json(finding, finding.sparse),
         "runners_up": [_scored(finding, one) for one in finding.runners_up],
     }
+
+
+def _probe_json(finding: Finding, probe: SparseProbe | None) -> dict[str, Any] | None:
+    if probe is None:
+        return None
+    return {
+        "units": [_unit_json(unit) | {"weight": _rounded(weight)} for unit, weight in probe.units],
+        "choosing": _rounded(shown(finding, probe.choosing)),
+        "held_out": _rounded(shown(finding, probe.held_out)),
+        "untrained": _rounded(shown(finding, probe.untrained)),
+    }
+
+
+def unit_names(probe: SparseProbe) -> str:
+    """`cell[0] 17 3, hidden[0] 8`: the units of a probe by tensor and layer, the largest weight first."""
+    numbers: dict[str, list[str]] = {}
+    for unit, _ in probe.units:
+        numbers.setdefault(f"{unit.tensor}[{unit.layer}]", []).append(str(unit.number))
+    return ", ".join(f"{layer} {' '.join(found)}" for layer, found in numbers.items())
 
 
 def ablations_json(ablations: Ablations) -> dict[str, Any]:

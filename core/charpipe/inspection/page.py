@@ -138,6 +138,7 @@ def _row(finding: Finding, reading: Reading) -> dict[str, Any]:
         "base": finding.base[1],
         "graded": finding.signal.graded,
         "spans": finding.spans,
+        "probe": _probe(finding, reading),
         "others": [
             {
                 "column": _column(one.unit, reading),
@@ -146,6 +147,21 @@ def _row(finding: Finding, reading: Reading) -> dict[str, Any]:
             }
             for one in finding.runners_up
         ],
+    }
+
+
+def _probe(finding: Finding, reading: Reading) -> dict[str, Any] | None:
+    """The units and scores of the probe of several units."""
+    probe = finding.sparse
+    if probe is None:
+        return None
+    return {
+        "units": [
+            {"column": _column(unit, reading), "name": unit.name, "weight": weight}
+            for unit, weight in probe.units
+        ],
+        "held_out": shown(finding, probe.held_out),
+        "untrained": shown(finding, probe.untrained),
     }
 
 
