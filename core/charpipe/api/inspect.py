@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from charpipe import inspection
+from charpipe.api.inspected_texts import inspected_texts, known_run
 from charpipe.api.pipelines import open_runs
 from charpipe.config import load_config
 from charpipe.config.files import find_project_file
 from charpipe.config.load import Resolved
 from charpipe.config.plugin_folders import open_plugins
-from charpipe.errors import CharpipeError, RunError, StoreError, UsageError
+from charpipe.errors import CharpipeError, UsageError
 from charpipe.inspection import passages
 from charpipe.inspection.formatting import ablations_json, as_json
 from charpipe.inspection.page import page
@@ -28,11 +29,9 @@ from charpipe.models.precision import choose_device
 from charpipe.pages.notebook import escaped, shortened
 from charpipe.plugins.registry import Registry
 from charpipe.runs import Run
-from charpipe.runs.given_text import GivenText, read_given_text
-from charpipe.runs.library import RunLibrary
+from charpipe.runs.given_text import read_given_text
 from charpipe.runs.uniform_baseline import warn_about_text
 from charpipe.store.atomic import write_text
-from charpipe.text import open_tokens
 from charpipe.tracking import locate
 from charpipe.tracking.attachments import attach
 from charpipe.tracking.models import find_model
@@ -135,14 +134,14 @@ def inspect(
     asked = kind_named(kind) if kind is not None else None
     runs = open_runs(resolved)
     loaded = find_model(run, workspace, registry, resolved.config.tracking, which, runs)
-    known = _run(workspace, loaded.name)
+    known = known_run(workspace, loaded.name)
     predictor = loaded.predictor(device)
     units = count(inspection.groups(predictor))
     shown = passages.length_for(units, length)
     given = None
     if file is not None:
         given = read_given_text(file, loaded, workspace, resolved, strict=strict, most=max(shown, searched))
-    texts = _texts(runs, known, loaded, given, shown, searched)
+    texts = inspected_texts(runs, known, loaded, given, shown, searched)
     report(f"reading {len(texts.shown):,} characters of {texts.source}, {units:,} units")
     reading = inspection.read(predictor, loaded.encoding, texts.shown)
     found, ablations, notices = None, None, [*texts.notices, *_warnings(workspace, loaded, reading)]
@@ -174,6 +173,7 @@ def inspect(
         source=texts.source,
         searched=texts.searched,
         notices=notices,
+        command=_command(loaded.name, file, length),
     )
     target = _target(workspace, loaded.name, output)
     write_text(target, written)
@@ -191,41 +191,6 @@ def inspect(
     )
 
 
-def _run(workspace: Workspace, name: str) -> Run | None:
-    """The run in this workspace; None if the model came from elsewhere. Raises RunError for another schema."""
-    run = Run(workspace.runs / name)
-    if not (run.folder / "run.json").is_file():
-        return None
-    return run if run.info else None
-
-
-def _texts(
-    runs: RunLibrary,
-    run: Run | None,
-    loaded: Loaded,
-    given: GivenText | None,
-    length: int,
-    searched: int,
-) -> passages.Passages:
-    if given is not None:
-        skipped = given.fitted.skipped.total()
-        characters = given.characters - skipped
-        return passages.of_text(
-            given.text, given.name, loaded.encoding, length, searched, characters, given.notices
-        )
-    advice = f"give a file: charpipe inspect {loaded.name} FILE"
-    if run is None:
-        raise RunError(f"the texts of {loaded.name} are not in this workspace; {advice}")
-    folder = runs.obtain(run.info.inputs.get("tokens", ""))
-    splits = {}
-    for name in ("val", "test", "train"):
-        with contextlib.suppress(StoreError):
-            splits[name] = open_tokens(folder, name).tokens
-    if not any(len(tokens) > 1 for tokens in splits.values()):
-        raise RunError(f"the tokens of {loaded.name} are gone; {advice}")
-    return passages.of_splits(splits, loaded.encoding, length, run.info.corpus)
-
-
 def _untrained(loaded: Loaded, registry: Registry, device: str) -> Sequence[Predictor]:
     """Untrained networks of the same architecture."""
     model = loaded.model
@@ -238,6 +203,12 @@ def _untrained(loaded: Loaded, registry: Registry, device: str) -> Sequence[Pred
         )
         for seed in CONTROLS
     ]
+
+
+def _command(run: str, file: str | Path | None, length: int | None) -> str:
+    """The command that inspects the same text, without options of the page."""
+    words = ["charpipe", "inspect", run, *([str(file)] if file is not None else [])]
+    return shlex.join(words) + (f" --length {length}" if length is not None else "")
 
 
 def _warnings(workspace: Workspace, loaded: Loaded, reading: inspection.Reading) -> list[str]:

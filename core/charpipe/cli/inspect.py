@@ -3,39 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from charpipe.cli.arguments import Checkpoint, Device, JsonObject, ModelName, Set, Strict
 from charpipe.cli.browser import Open, open_page
 from charpipe.cli.environment import settings
-from charpipe.cli.output import print_json, print_table
+from charpipe.cli.inspection_tables import show_ablations, show_passages, show_search
+from charpipe.cli.output import print_json
 from charpipe.errors import UsageError
 
 if TYPE_CHECKING:
     from charpipe.api.inspect import Inspection
-    from charpipe.inspection import Ablations, Finding, Rise, Search
-
-COLUMNS = (
-    "signal",
-    "unit",
-    "score",
-    "chosen at",
-    "held out",
-    "untrained",
-    "shuffled",
-    "in/out",
-    "times on",
-    "",
-)
-PROBES = ("signal", "best unit", "held out", "together", "untrained", "units together, largest weight first")
-WORTH = ("unit", "held at", "rise", "while signal is on", "while off", "signal")
-ABLATED = 20
-"""Units in the table of what units are worth."""
-DROPPED = ("shuffled", "chosen at", "times on", "untrained", "in/out", "score")
-"""Columns that a narrow terminal goes without, the first of them first."""
+    from charpipe.config.load import Resolved
 
 
 def inspect(
@@ -80,6 +63,43 @@ def inspect(
             help="Measure what every unit is worth, not only those found (minutes for a large model).",
         ),
     ] = False,
+    passage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="START:END",
+            help="Find passages of the corpus in which the same units are on as in these characters of the text, "
+            "counted as on the page; no page is written.",
+        ),
+    ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="As --passage, for the first place where TEXT stands, or TEXT by itself."
+        ),
+    ] = None,
+    units: Annotated[
+        str | None,
+        typer.Option(
+            metavar="UNIT,...",
+            help="Compare these units, layer.unit or state.layer.unit.  [default: all that are on throughout]",
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="How far a unit is from its median where it is on, as a share of the way to its largest or smallest "
+            "value.  [default: 0.5]"
+        ),
+    ] = None,
+    matches: Annotated[
+        int | None, typer.Option(help="Passages to print, up to 1,000.  [default: 10]")
+    ] = None,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full", help="Look for passages in all of a large corpus, not in evenly spaced segments."
+        ),
+    ] = False,
     which: Checkpoint = "best",
     device: Device = "cpu",
     open_: Open = False,
@@ -91,6 +111,18 @@ def inspect(
     resolved = settings(set_)
     if which not in ("best", "last"):
         raise UsageError(f"--checkpoint {which!r} is neither best nor last")
+    asked = {"--units": units, "--threshold": threshold, "--matches": matches, "--full": full or None}
+    if passage is not None or pattern is not None:
+        left_out = {
+            "--output": output,
+            "--open": open_ or None,
+            "--kind": kind,
+            "--ablate": ablate or None,
+        }
+        _refuse(left_out, "is for the page, and --passage and --pattern write none")
+        _print_passages(run, file, passage, pattern, asked, length, which, device, strict, resolved, json)
+        return
+    _refuse(asked, "is for --passage and --pattern, and neither is given")
     from charpipe.api.inspect import inspect as inspect_run
 
     found = inspect_run(
@@ -127,101 +159,61 @@ def _show(found: Inspection) -> None:
     for notice in found.notices:
         typer.echo(f"note: {notice}")
     if found.search is not None:
-        _show_search(found.search)
+        show_search(found.search)
     if found.ablations is not None:
-        _show_ablations(found.ablations)
+        show_ablations(found.ablations)
     typer.echo(f"page    {found.page}")
     if found.artifact is not None:
         typer.echo(f"MLflow  {found.artifact}, among the run's artifacts")
 
 
-def _show_search(search: Search) -> None:
-    if search.kind_was_given:
-        typer.echo(
-            f"signals of {'all kinds' if search.kind == 'mixed' else search.kind} were tried, as requested"
-        )
-    elif search.kind != "mixed":
-        typer.echo(
-            f"the text looks like {search.kind}: signals of {search.kind} were tried; others: --kind code, prose, "
-            "verse or mixed"
-        )
-    rows = [_row(finding) for finding in search.findings if finding.best is not None]
-    print_table(
-        COLUMNS,
-        rows,
-        "no signal is frequent enough in these texts to search for its unit",
-        DROPPED,
-        whole=("unit",),
+def _refuse(options: Mapping[str, object], why: str) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise UsageError(f"{name} {why}; leave it out")
+
+
+def _print_passages(
+    run: str,
+    file: str | None,
+    passage: str | None,
+    pattern: str | None,
+    asked: Mapping[str, Any],
+    length: int | None,
+    which: str,
+    device: str,
+    strict: bool,
+    resolved: Resolved,
+    json: bool,
+) -> None:
+    from charpipe.api.passages import find_passages
+    from charpipe.inspection.patterns import THRESHOLD
+
+    found = find_passages(
+        run,
+        file,
+        passage=None if passage is None else _range(passage),
+        pattern=pattern,
+        units=[one for one in (asked["--units"] or "").split(",") if one.strip()],
+        threshold=THRESHOLD if asked["--threshold"] is None else asked["--threshold"],
+        matches=10 if asked["--matches"] is None else asked["--matches"],
+        full=bool(asked["--full"]),
+        length=length,
+        which=which,
+        device=device,
+        strict=strict,
+        resolved=resolved,
+        report=_say,
     )
-    _show_probes(search)
-    rare = [f"{finding.signal.name} ({finding.spans[0]}, {finding.spans[1]})" for finding in search.rare]
-    if rare:
-        typer.echo(f"too rare to say (times on): {'; '.join(rare)}")
+    if json:
+        print_json(found.as_json())
+    else:
+        show_passages(found)
 
 
-def _show_probes(search: Search) -> None:
-    from charpipe.inspection.formatting import unit_names
-    from charpipe.inspection.search import shown
-
-    rows = [
-        [
-            one.signal.name,
-            one.best.unit.name,
-            *(
-                "" if score is None else f"{shown(one, score):.3f}"
-                for score in (one.best.held_out, one.sparse.held_out, one.sparse.untrained)
-            ),
-            unit_names(one.sparse),
-        ]
-        for one in search.findings
-        if one.best is not None and one.sparse is not None
-    ]
-    if rows:
-        typer.echo("\nseveral units together (probes with an L1 penalty), scored on the held-out text:")
-        print_table(
-            PROBES, rows, "", ("untrained", "best unit"), whole=("units together, largest weight first",)
-        )
-
-
-def _show_ablations(ablations: Ablations) -> None:
-    typer.echo(
-        f"\nrise of the loss with a unit held at its mean, in nats per character (loss: {ablations.loss:.3f} over "
-        f"{ablations.characters:,} characters; ± standard error over {ablations.segments} segments):"
-    )
-    if not ablations.within_step:
-        typer.echo("note: the network's equations are not known, so units were held between its steps only")
-    rows = [
-        [
-            row.unit.name,
-            f"{row.held_at:.2f}",
-            *(_rise(one) for one in (row.all, row.on, row.off)),
-            row.signal.name if row.signal else "",
-        ]
-        for row in ablations.rows[:ABLATED]
-    ]
-    print_table(WORTH, rows, "", ("held at",), whole=("unit",))
-    if len(ablations.rows) > ABLATED:
-        typer.echo(f"the {ABLATED} largest of {len(ablations.rows):,}; all: --json")
-
-
-def _rise(rise: Rise | None) -> str:
-    return f"{rise.nats:+.4f} ± {rise.error:.4f}" if rise is not None and rise.characters else ""
-
-
-def _row(finding: Finding) -> list[str]:
-    from charpipe.inspection.search import metric, shown
-
-    best = finding.best
-    if best is None:
-        return [finding.signal.name]
-    scores = (best.choosing, best.held_out, finding.untrained, finding.shuffled)
-    rates = "" if finding.hits is None else f"{finding.hits:.0%}/{finding.false_alarms:.0%}"
-    return [
-        finding.signal.name,
-        f"{best.unit.name} {'falls' if best.sign < 0 else 'rises'}",
-        metric(finding),
-        *("" if value is None else f"{shown(finding, value):.3f}" for value in scores),
-        rates,
-        f"{finding.spans[0]:,}, {finding.spans[1]:,}",
-        finding.verdict,
-    ]
+def _range(text: str) -> tuple[int, int]:
+    """`12:40` as the first and the last character."""
+    first, _, last = text.partition(":")
+    if not (first.strip().isdecimal() and last.strip().isdecimal()):
+        raise UsageError(f"--passage {text!r} is not of the form START:END, such as 120:160")
+    return int(first), int(last)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from charpipe.inspection.held_units import Copies, within_step
+from charpipe.inspection.held_copies import Copies, within_step
 from charpipe.inspection.segments import MIN_LENGTH, RUN_UP, Segments, cut, record
 from charpipe.inspection.signals import SIGNALS, Signal
 from charpipe.inspection.units import Unit, count, groups, unit_at

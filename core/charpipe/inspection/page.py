@@ -37,8 +37,10 @@ def page(
     source: str,
     searched: str = "",
     notices: Sequence[str] = (),
+    command: str = "charpipe inspect",
 ) -> str:
-    """The self-contained page. `labels` are the vocabulary's; the texts may contain any characters."""
+    """The self-contained page. `labels` are the vocabulary's; the texts may contain any characters. `command` inspects
+    the same text again."""
     packed = pack(reading.units, reading.groups)
     rows = [_row(finding, reading) for finding in search.findings if finding.best] if search else []
     for row, place in zip(rows, _places(search), strict=True):
@@ -65,7 +67,7 @@ def page(
         run_up=RUN_UP,
         least=(1 + MIN_SCORE) / 2,
         margin=MARGIN / 2,
-        data=embeddable(_data(reading, labels, packed)),
+        data=embeddable(_data(reading, labels, packed) | {"command": command}),
         units=packed.data,
     )
 

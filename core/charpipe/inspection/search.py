@@ -210,9 +210,12 @@ def _sparse_probes(
     """The probes of each signal, with the best of those of the untrained networks."""
     found: list[SparseProbe | None] = []
     for place, one in enumerate(fitted):
+        if one is None:
+            found.append(None)
+            continue
         blanks = [other.held_out for each in untrained if (other := each[place]) is not None]
-        units = tuple((unit_at(groups, each.column), each.weight) for each in one.weights) if one else ()
-        found.append(one and SparseProbe(units, one.choosing, one.held_out, max(blanks, default=None)))
+        units = tuple((unit_at(groups, each.column), each.weight) for each in one.weights)
+        found.append(SparseProbe(units, one.choosing, one.held_out, max(blanks, default=None)))
     return found
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from charpipe.cells import Cell
 from charpipe.inspection import SIGNALS, Unit, ablate
-from charpipe.inspection.held_units import Copies, within_step
+from charpipe.inspection.held_copies import Copies, within_step
 from charpipe.inspection.segments import RUN_UP
 from charpipe.models import build_model
 from charpipe_gru import charpipe_architectures as gru_architectures

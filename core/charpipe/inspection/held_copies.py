@@ -159,11 +159,11 @@ class _CellSteps:
         """Each gate's sum, [copies, streams, H]."""
         trace, size = self.network.trace, self.network.hidden_size
         found = dict(
-            zip((trace.gates[n] for n in trace.input_gates), from_input.split(size, -1), strict=True)
+            zip((trace.gates[n] for n in trace.input_gates), torch.split(from_input, size, -1), strict=True)
         )
         if trace.hidden_gates:
             weights, bias = self._parameter("weight_hh", layer), self._parameter("bias_hh", layer)
-            parts = functional.linear(hidden, weights, bias).split(size, -1)
+            parts = torch.split(functional.linear(hidden, weights, bias), size, -1)
             for number, part in zip(trace.hidden_gates, parts, strict=True):
                 name = trace.gates[number]
                 found[name] = found[name] + part if name in found else part
