@@ -130,12 +130,13 @@ def _candidates(
 
 def _peaks(ranks: Array, length: int, many: int) -> list[tuple[int, int]]:
     """The places of the `many` highest ranks, of each `length` successive ones only the highest."""
-    blocks = -(-len(ranks) // length) if len(ranks) else 0
+    if not len(ranks):
+        return []
+    blocks = -(-len(ranks) // length)
     padded = np.full((blocks * length, ranks.shape[1]), -1.0)
     padded[: len(ranks)] = ranks
     padded = padded.reshape(blocks, length, -1)
-    rows = padded.argmax(1) + length * np.arange(blocks)[:, None]
-    highest = padded.max(1) if blocks else padded.reshape(0, ranks.shape[1])
+    rows, highest = padded.argmax(1) + length * np.arange(blocks)[:, None], padded.max(1)
     order = np.argsort(-highest, axis=None, kind="stable")[:many]
     found = [divmod(int(one), ranks.shape[1]) for one in order]
     return [(int(rows[block, column]), column) for block, column in found if highest[block, column] > 0]
