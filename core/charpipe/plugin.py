@@ -23,6 +23,7 @@ from charpipe.errors import CharpipeError, CorpusError, PluginError, UsageError,
 from charpipe.events import Event, Notice, StageProgress
 from charpipe.plugins.contracts import (
     Announcement,
+    Constraint,
     Encoding,
     Facts,
     Fetched,
@@ -72,6 +73,7 @@ __all__ = [
     "CharpipeError",
     "Check",
     "Command",
+    "Constraint",
     "CorpusError",
     "Decoder",
     "Dropout",

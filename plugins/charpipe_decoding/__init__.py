@@ -33,9 +33,19 @@ class MinP(Options):
     )
 
 
+class RegularExpression(Options):
+    """Makes the whole text match a regular expression."""
+
+    pattern: str = Field(
+        min_length=1,
+        examples=["[a-z]+"],
+        description="Python's syntax, without look-around and references to groups",
+    )
+
+
 @hookimpl
 def charpipe_decoders() -> Iterable[Decoder]:
-    """Five decoders, which `[sample]` sets by `temperature`, `top_k`, `top_p`, `min_p` and `greedy`."""
+    """Five decoders, which `[sample]` sets by `temperature`, `top_k`, `top_p`, `min_p` and `greedy`, and `regex`."""
     here = "charpipe_decoding.decoders"
     return [
         Decoder("greedy", "always the likeliest", f"{here}:greedy"),
@@ -43,4 +53,10 @@ def charpipe_decoders() -> Iterable[Decoder]:
         Decoder("top-k", "only the k likeliest", f"{here}:top_k", TopK),
         Decoder("nucleus", "only the likeliest that together have probability p", f"{here}:nucleus", Nucleus),
         Decoder("min-p", "only what has p times the greatest probability", f"{here}:min_p", MinP),
+        Decoder(
+            "regex",
+            "only texts that match a regular expression as a whole",
+            config=RegularExpression,
+            constrain="charpipe_decoding.expressions.constraint:constrain",
+        ),
     ]

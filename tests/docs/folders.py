@@ -93,6 +93,7 @@ BEFORE = {
     "corpora.md": ("charpipe run train-and-sample --corpus my_novel.txt",),
     "housekeeping.md": ("charpipe run train-and-sample --corpus linux_src",),
     "inspecting.md": ("charpipe run train-and-sample --corpus linux_src",),
+    "sampling.md": ("charpipe run train-and-sample --corpus linux_src",),
     "retraining.md": ("charpipe run retrain --corpus mine.txt",),
     "sharing.md": ("charpipe run train-and-sample --corpus my_novel.txt",),
     "seeing.md": (

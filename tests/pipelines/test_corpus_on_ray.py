@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from charpipe.stages import Context
 from charpipe_pipelines.cluster import corpus_map
 from charpipe_pipelines.cluster.connection import connect
 from charpipe_pipelines.cluster.corpus_map import RayMap
+from charpipe_pipelines.cluster.nodes import marked
 from charpipe_pipelines.placement import spread
 from ray_cluster import MARKS, RayCluster, ray_cluster
 
@@ -72,20 +74,37 @@ def test_nodes_make_the_objects_that_this_machine_makes(open_one: Open, project:
 def test_nodes_make_the_recorded_objects(name: str, open_one: Open, tmp_path: Path) -> None:
     open_one()
     alone = dict(golden_corpora.digests(name, tmp_path / "one"))
-    with RayMap(2) as calls:
+    with marked(tmp_path) as mark, RayMap(2, mark) as calls:
         assert dict(golden_corpora.digests(name, tmp_path / "two", calls)) == alone
 
 
-def test_calls_go_to_all_nodes_and_raise_what_they_raise(open_one: Open) -> None:
-    import os
-
+def test_calls_go_to_all_nodes_and_raise_what_they_raise(open_one: Open, tmp_path: Path) -> None:
     open_one()
-    with RayMap(2) as calls:
+    with marked(tmp_path) as mark, RayMap(2, mark) as calls:
         assert len(set(calls.map(os.getppid, [{}] * 12))) == 2
         with pytest.raises(FileNotFoundError, match="/not/there"):
             list(calls.map(os.stat, [{"path": "/not/there"}]))
         with pytest.raises(CharpipeError, match="TypeError: "):
             list(calls.map(os.stat, [{}]))
+
+
+def test_calls_that_nobody_waits_for_end_with_the_block(open_one: Open, tmp_path: Path) -> None:
+    """Calls that complete at any moment of the ending, many times: none may be lost to Ray's own checks."""
+    open_one()
+    for taken in [0, 1, 2, 3] * 25:
+        with marked(tmp_path) as mark, RayMap(2, mark) as calls:
+            results = calls.map(os.getppid, [{}] * 12)
+            assert all(next(results) for _ in range(taken))
+        assert not mark.exists()
+
+
+def test_a_call_begins_only_while_the_mark_exists(tmp_path: Path) -> None:
+    mark, made = tmp_path / "mark", tmp_path / "made"
+    corpus_map.call("os:mkdir", {"path": str(made)}, str(mark))
+    assert not made.exists()
+    mark.touch()
+    corpus_map.call("os:mkdir", {"path": str(made)}, str(mark))
+    assert made.is_dir()
 
 
 def test_a_folder_outside_the_workspace_is_read_here(open_one: Open, project: Path, heard: Any) -> None:

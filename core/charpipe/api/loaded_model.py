@@ -9,7 +9,7 @@ print(rnn.sample("ROMEO:", length=200))
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,10 +19,20 @@ from torch import Tensor
 from charpipe.api.distribution import Distribution
 from charpipe.errors import UsageError, near_match
 from charpipe.evaluation import score_text
-from charpipe.generation import Position, SampleConfig, generate
+from charpipe.generation import (
+    BeamText,
+    Position,
+    SampleConfig,
+    ScoredPiece,
+    beam_search,
+    generate,
+    generate_scored,
+    sample_prompts,
+)
 from charpipe.generation.sampling import read_prompt
 from charpipe.models import Model, Predictor
 from charpipe.models.fitted import FittedModel
+from charpipe.models.held_units import hold
 from charpipe.models.loaded import Loaded
 from charpipe.pages.notebook import escaped, shortened, table
 from charpipe.plugin import Decoder, Encoding
@@ -127,18 +137,33 @@ class LoadedModel:
         position.state, position.token, self._after = before, token, after
         return Distribution(logits[0].float().cpu().numpy(), self._names())
 
-    def sample(self, prompt: str = "", length: int = LENGTH, *, strict: bool = True, **settings: Any) -> str:
+    def sample(
+        self,
+        prompt: str = "",
+        length: int = LENGTH,
+        *,
+        strict: bool = True,
+        clamp: Mapping[str, float] | None = None,
+        **settings: Any,
+    ) -> str:
         """Generate text after the prompt, continuing from the current state.
 
         Without a prompt, a new or reset model starts as after a line break. `settings` are those of `[sample]`:
         temperature, top_k, top_p, min_p, greedy, stop, seed ... Successive calls continue one sequence of random
         numbers, unless a call gives a seed. A character of the prompt that is not in the vocabulary raises
-        UsageError; unless `strict`, it is skipped with a warning.
+        UsageError; unless `strict`, it is skipped with a warning. `clamp` holds units of the state at a value
+        meanwhile: `{"0.317": 1.5}` is unit 317 of layer 0, `"cell.0.317"` names the state too.
         """
-        return "".join(self.stream(prompt, length, strict=strict, **settings))
+        return "".join(self.stream(prompt, length, strict=strict, clamp=clamp, **settings))
 
     def stream(
-        self, prompt: str = "", length: int = LENGTH, *, strict: bool = True, **settings: Any
+        self,
+        prompt: str = "",
+        length: int = LENGTH,
+        *,
+        strict: bool = True,
+        clamp: Mapping[str, float] | None = None,
+        **settings: Any,
     ) -> Iterator[str]:
         """Like `sample`, but yields the text piece by piece; the model has read exactly the pieces that were taken."""
         wanted = _settings(prompt=prompt, length=length, **settings)
@@ -148,7 +173,33 @@ class LoadedModel:
         if "seed" in settings:
             position.noise = ()
         self._after = None
-        return generate(self._predictor, self.encoding, wanted, decoders=self._decoders, position=position)
+        predictor = hold(self._predictor, clamp or {})
+        return generate(predictor, self.encoding, wanted, decoders=self._decoders, position=position)
+
+    def sample_many(self, prompts: Sequence[str], length: int = LENGTH, **settings: Any) -> list[str]:
+        """A text after each prompt, prompt included, generated in batches from the initial state; the model's own state
+        does not change. `settings` are those of `[sample]`. Raises UsageError as `sample` does."""
+        known = [self._known(prompt, strict=True) for prompt in prompts]
+        wanted = _settings(length=length, **settings)
+        return list(sample_prompts(self._predictor, self.encoding, known, wanted, self._decoders))
+
+    def scored(self, prompt: str = "", length: int = LENGTH, **settings: Any) -> list[ScoredPiece]:
+        """The characters that are generated after the prompt from the initial state, each with its log probability in
+        nats; the model's own state does not change. Raises UsageError as `sample` does."""
+        wanted = _settings(prompt=self._known(prompt, strict=True), length=length, **settings)
+        return list(generate_scored(self._predictor, self.encoding, wanted, self._decoders))
+
+    def beam_search(
+        self, prompt: str = "", width: int = 5, length: int = LENGTH, **settings: Any
+    ) -> list[BeamText]:
+        """The `width` most probable texts after the prompt that beam search finds from the initial state, the best
+        first; the model's own state does not change.
+
+        `settings`: `stop`, and `decoders` that constrain the text. Raises UsageError as `sample` does, and for a beam
+        wider than the vocabulary.
+        """
+        wanted = _settings(prompt=self._known(prompt, strict=True), length=length, **settings)
+        return beam_search(self._predictor, self.encoding, width, wanted, self._decoders)
 
     def bits_per_char(self, text: str, *, strict: bool = True) -> float:
         """Bits per character of a text, read from the initial state; the model's own state does not change.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -22,13 +22,19 @@ def init(folder: str | PathLike[str] = ".") -> Project:
 
 
 def add_corpus(
-    name: str, source: str | PathLike[str], include: Sequence[str] = (), *, listen: Listener = ignore
+    name: str,
+    source: str | PathLike[str],
+    include: Sequence[str] = (),
+    split: Mapping[str, float | str] | None = None,
+    *,
+    listen: Listener = ignore,
 ) -> AddedCorpus:
     """Add the text at `source` (a path, a glob or a URL) to the project's file as the corpus `name`; returns what it
     holds, and how fast a training reads it on this machine.
 
-    `include` are patterns of the files to read. The project is the one of the working directory. Raises UsageError
-    for a name that is taken or cannot be one, for a pattern without a match and for a URL with a password,
+    `include` are patterns of the files to read; `split` has fractions, sizes (`5000 characters`) or patterns of files
+    for `train`, `val` and `test`. The project is the one of the working directory. Raises UsageError for a name that is
+    taken or cannot be one, for a pattern without a match, for splits that do not fit and for a URL with a password,
     CorpusError if there is no text; the file is then as it was.
     """
-    return add(name, str(source), include, listen=listen)
+    return add(name, str(source), include, split, listen=listen)

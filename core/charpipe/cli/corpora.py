@@ -47,13 +47,14 @@ def show_corpus(name: str, json: JsonObject = False) -> None:
     found, corpus = resolve_corpus(settings().config, name, open_workspace().root, settings().project_file)
     here = fetched_here(corpus, open_workspace().root / "downloads", open_registry().all("source"))
     rejected, notes = _read_before(found)
+    splits = _splits_before(found)
     if json:
         sources = [{"source": source, "here": there} for source, there in here]
         files = {
             "rejected": [{"path": path, "reason": reason} for path, reason in rejected],
             "notes": [{"path": path, "note": note} for path, note in notes],
         }
-        print_json({"name": found, **corpus.model_dump(), "sources": sources, **files})
+        print_json({"name": found, **corpus.model_dump(), "sources": sources, **files, "splits": splits})
         return
     typer.echo(f"{found}: {corpus.summary or 'a corpus of your own'}\n")
     for source, there in here:
@@ -61,11 +62,26 @@ def show_corpus(name: str, json: JsonObject = False) -> None:
     typer.echo("")
     settings_ = {key: value for key, value in leaves(corpus).items() if key not in ("summary", "sources")}
     print_pairs((key, spelled(value)) for key, value in settings_.items())
+    if splits is not None:
+        typer.echo("\nsplits, when it was last encoded")
+        counts = zip(*(splits[unit].items() for unit in ("characters", "bytes")), strict=True)
+        print_pairs((name, f"{count:,} characters, {size:,} bytes") for (name, count), (_, size) in counts)
     for title, listed in (("rejected", rejected), ("read with a notice", notes)):
         if listed:
             typer.echo(f"\n{title}: {len(listed):,} files, when it was last read")
             for path, why in listed:
                 typer.echo(f"  {path}: {why}")
+
+
+def _splits_before(corpus: str) -> dict[str, dict[str, int]] | None:
+    """The characters and bytes of each split when the corpus was last encoded; None if it never was."""
+    folder = Store(open_workspace().root / "store").last(corpus, "encode")
+    if folder is None:
+        return None
+    from charpipe.text.tokens import read_facts
+
+    facts = read_facts(folder)
+    return {unit: facts[unit] for unit in ("characters", "bytes")}
 
 
 def _read_before(corpus: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,16 +31,34 @@ def add(
         list[str] | None,
         typer.Option(metavar="PATTERN", help="Files to read, as '*.txt'; may be repeated.  [default: all]"),
     ] = None,
+    train: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPLIT",
+            help="What to train on: a pattern of files ('*.train.txt'), a size ('90000000 bytes'), a fraction.",
+        ),
+    ] = None,
+    val: Annotated[str | None, typer.Option(metavar="SPLIT", help="What to validate on, likewise.")] = None,
+    test: Annotated[str | None, typer.Option(metavar="SPLIT", help="What to test on, likewise.")] = None,
     json: JsonObject = False,
 ) -> None:
     """Add a text to pipelines.toml as a corpus, and show what it holds.
 
     Reads the text and measures how fast a training reads it here. If it cannot be read, the file stays as it is.
     """
-    add_and_show(name, source, include or [], json=json)
+    shares = {"train": train, "val": val, "test": test}
+    split = {name: share for name, share in shares.items() if share is not None}
+    add_and_show(name, source, include or [], split, json=json)
 
 
-def add_and_show(name: str, source: str, include: Sequence[str], *, json: bool = False) -> None:
+def add_and_show(
+    name: str,
+    source: str,
+    include: Sequence[str] = (),
+    split: Mapping[str, str] | None = None,
+    *,
+    json: bool = False,
+) -> None:
     """Add a corpus, and print what was found."""
     if not json:
         typer.echo("reading the text", err=True)
@@ -49,7 +67,7 @@ def add_and_show(name: str, source: str, include: Sequence[str], *, json: bool =
     from charpipe.stages.stop import Stop
 
     stop = Stop()
-    added = until_done(lambda: add_corpus(name, source, include, listen=_warn, stop=stop), stop, _warn)
+    added = until_done(lambda: add_corpus(name, source, include, split, listen=_warn, stop=stop), stop, _warn)
     if json:
         print_json(_as_json(added))
         return
@@ -87,6 +105,9 @@ def _found(contents: Contents) -> Iterator[tuple[str, str]]:
     kinds = f", {contents.kinds:,} different ones" if contents.kinds is not None else ""
     yield "characters", f"{contents.characters:,}{kinds}"
     yield "vocabulary", f"{contents.tokens:,} tokens"
+    about = "" if contents.given else "about "
+    shares = ", ".join(f"{name} {count:,}" for name, count in contents.splits.items())
+    yield "splits", f"{about}{shares} characters"
     for number, line in enumerate(contents.first_lines):
         yield "first lines" if number == 0 else "", line
     for number, note in enumerate(contents.notes):

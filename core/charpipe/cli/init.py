@@ -66,7 +66,7 @@ def _add(project: Project, source: str) -> None:
     """Add the text, under a name made from its path, as seen from the folder in which the user is."""
     where = source if "://" in source else os.path.abspath(os.path.expanduser(source))  # noqa: PTH100, PTH111
     os.chdir(project.folder)
-    add_and_show(_name_of(source), where, [])
+    add_and_show(_name_of(source), where)
 
 
 def _name_of(source: str) -> str:

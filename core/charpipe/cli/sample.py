@@ -14,8 +14,12 @@ from charpipe.cli.defaults import with_default
 from charpipe.cli.environment import open_registry, settings
 from charpipe.cli.model_input import find_model, read_text, skipped_json
 from charpipe.cli.output import for_output, print_json
+from charpipe.cli.sample_options import check_beam, check_regex, check_web, clamps, given_options, stop_texts
+from charpipe.cli.sample_page import write_on_page
+from charpipe.cli.sample_results import print_beam, print_prompted, print_scored, print_texts
 from charpipe.config.settings.sampling import SampleConfig
 from charpipe.errors import UsageError
+from charpipe.generation.prompts import file_name, read_prompts
 from charpipe.text.coverage import fit
 
 FRAME = 0.04
@@ -73,9 +77,36 @@ def sample(
         ),
     ] = None,
     greedy: Annotated[bool, typer.Option("--greedy", help="Always take the most probable token.")] = False,
-    stop: Annotated[
-        str | None, typer.Option(help=with_default("Stop before this text.", SampleConfig, "stop"))
+    prompts_file: Annotated[
+        str | None,
+        typer.Option(
+            help="A file with a prompt a line, or .jsonl; -: standard input; a text after each.  [default: none]"
+        ),
     ] = None,
+    stop: Annotated[
+        list[str],
+        typer.Option(
+            help="Stop before this text; may be repeated: before the first of them.  [default: none]"
+        ),
+    ] = [],  # noqa: B006
+    regex: Annotated[
+        str | None,
+        typer.Option(help="Write a text that matches this regular expression as a whole.  [default: none]"),
+    ] = None,
+    beam: Annotated[
+        int | None,
+        typer.Option(help="Beam search: so many of the most probable texts, with scores.  [default: none]"),
+    ] = None,
+    logprobs: Annotated[
+        bool, typer.Option("--logprobs", help="Print the log probability of each character, in nats.")
+    ] = False,
+    clamp: Annotated[
+        list[str],
+        typer.Option(
+            metavar="UNIT=VALUE",
+            help="Hold a unit of the state, layer.unit or state.layer.unit; may be repeated.  [default: none]",
+        ),
+    ] = [],  # noqa: B006
     seed: Annotated[
         int | None,
         typer.Option(help=with_default("The same seed gives the same text.", SampleConfig, "seed")),
@@ -93,6 +124,12 @@ def sample(
         typer.Option(help=with_default("auto, compiled, arrays or plain.", SampleConfig, "engine")),
     ] = None,
     count: Annotated[int, typer.Option(min=1, max=4096, help="Texts to generate in one batch.")] = 1,
+    web: Annotated[
+        bool, typer.Option("--web", help="Write on a page in the browser, on this machine.")
+    ] = False,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of --web.  [default: a free one]")
+    ] = None,
     which: Checkpoint = "best",
     device: Device = "auto",
     strict: Strict = False,
@@ -100,7 +137,17 @@ def sample(
     json: JsonObject = False,
 ) -> None:
     """Generate text with a trained model; it is printed as it is generated."""
-    _check_prompt(prompt, prompt_file)
+    _check_prompt(prompt, prompt_file, prompts_file)
+    several = count if count > 1 else None
+    draws = given_options(
+        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, greedy=greedy, seed=seed, count=several,
+        logprobs=logprobs, precision=precision, engine=engine,
+    )  # fmt: skip
+    check_beam(beam, draws)
+    shown = given_options(beam=beam, count=several, logprobs=logprobs, prompts_file=prompts_file, json=json)
+    check_web(web, port, shown)
+    check_regex(regex)
+    held = clamps(clamp)
     resolved = settings(
         set_,
         sample__prompt=prompt,
@@ -110,34 +157,70 @@ def sample(
         sample__top_p=top_p,
         sample__min_p=min_p,
         sample__greedy=greedy or None,
-        sample__stop=stop,
+        sample__stop=stop_texts(stop),
+        sample__decoders__regex__pattern=regex,
         sample__seed=seed,
         sample__precision=precision,
         sample__engine=engine,
     )
     loaded = find_model(run, which, resolved)
-    from charpipe.generation import generate, sample_many
+    from charpipe.generation import beam_search, generate, generate_scored, sample_many, sample_prompts
 
     wanted, decoders = resolved.config.sample, open_registry().all("decoder")
     wanted, skipped = _with_prompt(wanted, prompt_file, loaded, resolved, strict)
-    predictor = loaded.predictor(device)
-    if count > 1:
-        texts = sample_many(predictor, loaded.encoding, count, wanted, decoders)
-        _print_texts(loaded.name, wanted.prompt, texts, json, skipped)
+    if held and wanted.precision == "int8":
+        raise UsageError("--clamp needs the units in float32; leave out --precision int8")
+    predictor, encoding = _held(loaded.predictor(device), held), loaded.encoding
+    if web:
+        from charpipe.playground import Playground
+
+        write_on_page(
+            Playground(loaded.name, loaded.model.title, predictor, encoding, wanted, decoders), port
+        )
         return
-    pieces = generate(predictor, loaded.encoding, wanted, decoders=decoders)
+    prompts = [wanted.prompt] if prompts_file is None else _prompts(prompts_file, encoding)
+    each = [wanted.model_copy(update={"prompt": one}) for one in prompts for _ in range(count)]
+    if beam is not None:
+        for settings_ in each:
+            results = beam_search(predictor, encoding, beam, settings_, decoders)
+            print_beam(loaded.name, settings_.prompt, results, json, skipped)
+    elif logprobs:
+        scored = (generate_scored(predictor, encoding, one, decoders, n) for n, one in enumerate(each))
+        print_scored(loaded.name, [one.prompt for one in each], scored, json, skipped)
+    elif prompts_file is not None:
+        given = [one.prompt for one in each]
+        texts = sample_prompts(predictor, encoding, given, wanted, decoders)
+        print_prompted(loaded.name, given, texts, json)
+    elif count > 1:
+        many = sample_many(predictor, encoding, count, wanted, decoders)
+        print_texts(loaded.name, wanted.prompt, many, json, skipped)
+    else:
+        _print_text(
+            loaded.name,
+            wanted.prompt,
+            generate(predictor, encoding, wanted, decoders=decoders),
+            json,
+            skipped,
+        )
+
+
+def _print_text(run: str, prompt: str, pieces: Iterable[str], json: bool, skipped: dict[str, Any]) -> None:
     if json:
-        text = wanted.prompt + "".join(pieces)
-        print_json({"run": loaded.name, "prompt": wanted.prompt, "text": text, **skipped})
+        print_json({"run": run, "prompt": prompt, "text": prompt + "".join(pieces), **skipped})
         return
-    sys.stdout.write(for_output(wanted.prompt))
+    sys.stdout.write(for_output(prompt))
     _stream(pieces)
     sys.stdout.write("\n")
 
 
-def _check_prompt(text: str | None, file: str | None) -> None:
-    if text is not None and file is not None:
-        raise UsageError("--prompt and --prompt-file exclude each other; give one of them")
+def _check_prompt(text: str | None, file: str | None, prompts_file: str | None) -> None:
+    given = [
+        name
+        for name, value in (("--prompt", text), ("--prompt-file", file), ("--prompts-file", prompts_file))
+        if value is not None
+    ]
+    if len(given) > 1:
+        raise UsageError(f"{given[0]} and {given[1]} exclude each other; give one of them")
     if text == "":
         raise UsageError(EMPTY)
 
@@ -158,6 +241,22 @@ def _with_prompt(
     return wanted.model_copy(update={"prompt": given.text}), skipped_json(given)
 
 
+def _held(predictor: Any, units: dict[str, float]) -> Any:
+    if not units:
+        return predictor
+    from charpipe.models.held_units import hold
+
+    return hold(predictor, units)
+
+
+def _prompts(file: str, encoding: Any) -> list[str]:
+    """The prompts of a file. Raises UsageError where the vocabulary lacks a character of one."""
+    prompts = read_prompts(file)
+    for number, prompt in enumerate(prompts, 1):
+        fit(prompt, encoding, f"{file_name(file)}, line {number}", strict=True, typed=True)
+    return prompts
+
+
 def _stream(pieces: Iterable[str]) -> None:
     """Write the pieces as they come; to the screen itself a few times a second is enough for the eye."""
     shown = 0.0
@@ -166,11 +265,3 @@ def _stream(pieces: Iterable[str]) -> None:
         if time.monotonic() - shown > FRAME:
             sys.stdout.flush()
             shown = time.monotonic()
-
-
-def _print_texts(run: str, prompt: str, texts: list[str], json: bool, skipped: dict[str, Any]) -> None:
-    if json:
-        print_json({"run": run, "prompt": prompt, "texts": texts, **skipped})
-        return
-    for number, text in enumerate(texts, 1):
-        sys.stdout.write(f"--- {number} of {len(texts)}\n{for_output(text)}\n")

@@ -78,9 +78,7 @@ def survey(fetched: Fetched, config: CorpusConfig, cache: Path, left_out: LeftOu
             status = fetched.path.stat()
             return Survey(known.sha256(fetched.path, status), bytes=status.st_size)
         with database_errors(fetched.origin):
-            return _survey_folder(
-                fetched.path, Selection(config.include, config.exclude, fetched.only), known, left_out
-            )
+            return _survey_folder(fetched.path, Selection.of(config, fetched.only), known, left_out)
     except OSError as error:
         raise CorpusError(f"{fetched.path} cannot be read: {error.strerror}") from error
     finally:

@@ -54,7 +54,7 @@ def ingest(
     Raises CorpusError if the source holds no text or changed meanwhile, and for damaged or hostile archives.
     """
     limits = limits or Limits()
-    selection = Selection(config.include, config.exclude, fetched.only)
+    selection = Selection.of(config, fetched.only)
     with (
         open_members(fetched, selection, limits, earlier, left_out) as (members, position, total),
         DocumentWriter(folder, config.newline) as documents,
@@ -287,8 +287,10 @@ def _nothing(fetched: Fetched, facts: dict[str, Any], config: CorpusConfig, reje
         return f"{fetched.origin} holds no text that can be read: {reason}; nothing was kept"
     reasons = ", ".join(f"{count} {reason}" for reason, count in facts["reasons"].items())
     listed = "".join(f"\n  {line}" for line in rejected)
-    patterns = f" that match {', '.join(config.include)}" if config.include else ""
+    wanted = [*config.include, *config.split.patterns.values()]
+    patterns = f" that match {', '.join(wanted)}" if wanted else ""
+    what = "split, include and exclude" if config.split.patterns else "include and exclude"
     return (
         f"{fetched.origin} holds no text: {seen} files{patterns}{f' ({reasons})' if reasons else ''}; "
-        "nothing was kept. Name another path, or change the corpus's include and exclude" + listed
+        f"nothing was kept. Name another path, or change the corpus's {what}" + listed
     )

@@ -58,7 +58,7 @@ def ingest_in_parallel(
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=".work-")))
         tally = Tally(stack.enter_context(RejectedWriter(folder)), stack.enter_context(NotesWriter(folder)))
         job = _Job(config, folder, work, parallel, limits, tally)
-        selection = Selection(config.include, config.exclude, fetched.only)
+        selection = Selection.of(config, fetched.only)
         if fetched.path is not None and fetched.path.is_dir():
             bundles = folder_bundles(fetched.path, listed_members(fetched.path, selection, left_out))
             job.run(bundles, lambda: progress(tally.counts["bytes"], None))

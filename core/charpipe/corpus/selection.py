@@ -6,6 +6,9 @@ import fnmatch
 import re
 from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
+from typing import Self
+
+from charpipe.config.settings.corpus import CorpusConfig
 
 
 class Selection:
@@ -13,24 +16,38 @@ class Selection:
 
     A pattern without a slash matches names: that of the file for `include`, that of the file or any parent folder for
     `exclude`. A pattern with a slash matches the whole relative path, and `*` also matches slashes.
-    `only` restricts the selection to these files and the content of these folders, by exact relative path.
+    `only` restricts the selection to these files and the content of these folders, by exact relative path. `among`:
+    patterns like `include`, of which a file must match one as well.
     """
 
     def __init__(
-        self, include: Iterable[str] = (), exclude: Iterable[str] = (), only: Collection[str] = frozenset()
+        self,
+        include: Iterable[str] = (),
+        exclude: Iterable[str] = (),
+        only: Collection[str] = frozenset(),
+        among: Iterable[str] = (),
     ) -> None:
         self._only = frozenset(only)
         self._above = {above for path in self._only for above in _folders_above(path)}
         self._include_name, self._include_path = _compile(include)
         self._exclude_name, self._exclude_path = _compile(exclude)
+        patterns = list(among)
+        self._among = Selection(patterns) if patterns else None
         self._everything = self._include_name is None and self._include_path is None
         self._excludes = self._exclude_name is not None or self._exclude_path is not None
         self._folder_excluded = lru_cache(4096)(self._is_excluded)
+
+    @classmethod
+    def of(cls, config: CorpusConfig, only: Collection[str] = frozenset()) -> Self:
+        """The files of a corpus: with splits given by files, those of its splits."""
+        return cls(config.include, config.exclude, only, config.split.patterns.values())
 
     def selects(self, path: str) -> bool:
         """Whether the file at this relative path is selected."""
         folder, _, name = path.rpartition("/")
         if self._only and not self._is_below_only(path):
+            return False
+        if self._among is not None and not self._among.selects(path):
             return False
         return self._includes(path, name) and not self._leaves_out(path, name, folder)
 

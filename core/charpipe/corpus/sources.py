@@ -117,9 +117,9 @@ def discard(fetched: Fetched, config: CorpusConfig, cache: Path) -> bool:
     """Remove a download that holds no text, so that it is downloaded again; returns whether it was removed.
 
     It is kept if a SHA-256 is configured, because then it is the right file, or if `include` or `exclude` is set,
-    because then it may be.
+    because then it may be; so may one with splits given by files.
     """
-    if config.sha256 or config.include or config.exclude or fetched.path is None:
+    if config.sha256 or config.include or config.exclude or config.split.patterns or fetched.path is None:
         return False
     if not fetched.path.is_file() or not fetched.path.is_relative_to(cache):
         return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -12,17 +12,19 @@ import torch
 from numpy.typing import NDArray
 
 from charpipe.config.settings.sampling import SampleConfig
-from charpipe.generation.decoding import Decoding
+from charpipe.generation.decoding import END, Decoding, noise_of_texts
 from charpipe.generation.sampling import Decoders, read_prompt
 from charpipe.generation.state import Position
 from charpipe.generation.stop_words import StopTextFilter
-from charpipe.models import Predictor
+from charpipe.models import Predictor, State
 from charpipe.models.streams.interface import Batch
 from charpipe.models.streams.selection import open_batches
 from charpipe.plugin import Encoding
 
 BLOCK = 64
 """Steps between conversions of tokens to text."""
+TEXTS = 256
+"""Texts in one batch after many prompts."""
 
 
 def sample_many(
@@ -34,10 +36,27 @@ def sample_many(
 ) -> list[str]:
     """`count` texts after the same prompt, generated in one batch; in float32 the first equals the text of `sample`."""
     settings = settings or SampleConfig()
-    texts = [""] * count
-    for pieces in generate_many(predictor, encoding, count, settings, decoders):
+    return sample_after(predictor, encoding, [settings.prompt] * count, settings, decoders)
+
+
+def sample_after(
+    predictor: Predictor,
+    encoding: Encoding,
+    prompts: Sequence[str],
+    settings: SampleConfig | None = None,
+    decoders: Decoders = None,
+    first_number: int = 0,
+) -> list[str]:
+    """A text after each prompt, the prompt included, generated in one batch.
+
+    Their random numbers are those of the texts from number `first_number` on: in float32 a text does not depend on the
+    others of its batch.
+    """
+    settings = settings or SampleConfig()
+    texts = list(prompts)
+    for pieces in _generate(predictor, encoding, prompts, settings, decoders, first_number):
         texts = [text + piece for text, piece in zip(texts, pieces, strict=True)]
-    return [settings.prompt + text for text in texts]
+    return texts
 
 
 def generate_many(
@@ -51,18 +70,56 @@ def generate_many(
 
     Raises UsageError as `generate` does, before the first piece is requested.
     """
-    decoding = Decoding(settings, encoding.size, decoders, count)
-    state, token = read_prompt(predictor, encoding, settings.prompt, Position())
-    first = np.array([noise.any_token() if token is None else token for noise in decoding.noise])
-    carried = {name: value.repeat_interleave(count, 1) for name, value in state.items()}
+    return _generate(predictor, encoding, [settings.prompt] * count, settings, decoders, 0)
+
+
+def _generate(
+    predictor: Predictor,
+    encoding: Encoding,
+    prompts: Sequence[str],
+    settings: SampleConfig,
+    decoders: Decoders,
+    first_number: int,
+) -> Iterator[list[str]]:
+    numbers = range(first_number, first_number + len(prompts))
+    noise = noise_of_texts(settings.seed, encoding.size, numbers)
+    decoding = Decoding(settings, encoding.size, decoders, noise=noise, encoding=encoding)
+    carried, tokens = _read_prompts(predictor, encoding, prompts)
+    first = np.array([each.any_token() if t is None else t for each, t in zip(noise, tokens, strict=True)])
     teams, at = [], 0
     for batch in open_batches(predictor, carried, settings.precision):
-        noise = decoding.noise[at : at + batch.size]
-        own = Decoding(settings, encoding.size, decoders, noise=noise)
-        teams.append(Team(batch, own, first[at : at + batch.size]))
+        part = slice(at, at + batch.size)
+        own = Decoding(settings, encoding.size, decoders, noise=noise[part], constraints=decoding.constraints)
+        teams.append(Team(batch, own, first[part]))
         at += batch.size
-    begun = [first[None]] if token is None and settings.length else []
-    return _pieces(encoding, settings, chain(begun, _blocks(teams, settings.length - len(begun))), count)
+    begun: list[NDArray[np.int64]] = []
+    if None in tokens and settings.length and not decoding.constraints:
+        begun = [np.where([token is None for token in tokens], first, END)[None]]
+    blocks = _blocks(teams, settings.length - len(begun))
+    return _pieces(encoding, settings, chain(begun, blocks), len(prompts))
+
+
+def _read_prompts(
+    predictor: Predictor, encoding: Encoding, prompts: Sequence[str]
+) -> tuple[State, list[int | None]]:
+    """The states after the prompts as one batch, and their last tokens; each distinct prompt is read once."""
+    read = {prompt: read_prompt(predictor, encoding, prompt, Position()) for prompt in dict.fromkeys(prompts)}
+    states = [read[prompt][0] for prompt in prompts]
+    carried = {name: torch.cat([state[name] for state in states], 1) for name in states[0]}
+    return carried, [read[prompt][1] for prompt in prompts]
+
+
+def sample_prompts(
+    predictor: Predictor,
+    encoding: Encoding,
+    prompts: Sequence[str],
+    settings: SampleConfig | None = None,
+    decoders: Decoders = None,
+) -> Iterator[str]:
+    """A text after each of any number of prompts, in order, generated in batches."""
+    for first in range(0, len(prompts), TEXTS):
+        part = prompts[first : first + TEXTS]
+        yield from sample_after(predictor, encoding, part, settings, decoders, first)
 
 
 @dataclass
@@ -74,10 +131,13 @@ class Team:
     tokens: NDArray[np.int64]
 
     def write(self, steps: int) -> NDArray[np.int64]:
-        """The next tokens, [steps, B]."""
-        rows = np.empty((steps, self.batch.size), np.int64)
+        """The next tokens, [steps, B]; END for texts that have ended."""
+        rows = np.full((steps, self.batch.size), END, np.int64)
         for row in rows:
-            row[:] = self.tokens = self.decoding.draw_each(self.batch.step(self.tokens))
+            if self.decoding.constraints and all(text.ended for text in self.decoding.progress):
+                break
+            row[:] = self.decoding.draw_each(self.batch.step(self.tokens))
+            self.tokens = np.where(row == END, self.tokens, row)
         return rows
 
 
@@ -102,9 +162,12 @@ def _pieces(
     readers = [encoding.decoder() for _ in range(count)]
     endings = [StopTextFilter(settings.stop) for _ in range(count)]
     for block in blocks:
-        texts = [reader.decode(tokens) for reader, tokens in zip(readers, block.T.tolist(), strict=True)]
+        columns = [[token for token in tokens if token != END] for tokens in block.T.tolist()]
+        texts = [reader.decode(tokens) for reader, tokens in zip(readers, columns, strict=True)]
         yield [ending.pass_on(text) for ending, text in zip(endings, texts, strict=True)]
         if all(ending.reached for ending in endings):
             return
+        if (block[-1] == END).all():
+            break
     rests = [reader.decode((), final=True) for reader in readers]
     yield [ending.pass_on(rest, last=True) for ending, rest in zip(endings, rests, strict=True)]

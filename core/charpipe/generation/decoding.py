@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -12,11 +12,14 @@ from pydantic import BaseModel, ValidationError
 
 from charpipe.config.settings.sampling import SampleConfig
 from charpipe.errors import RunError, UsageError, near_match
+from charpipe.generation.constraints import Progress, check_length
 from charpipe.generation.random_numbers import Noise
 from charpipe.kernels.rows import RowFormula, Scores
-from charpipe.plugin import Decoder, resolve
+from charpipe.plugin import Constraint, Decoder, Encoding, resolve
 from charpipe.plugins.registry import Registry
 
+END = -1
+"""Drawn instead of a token where a text has ended, which only constraints do."""
 DAMAGED = "the model's scores are not numbers: its weights or a decoder are damaged"
 
 
@@ -25,6 +28,8 @@ class Decoding:
 
     Draws by the Gumbel-max trick (Maddison and others 2014): the argmax of scores plus Gumbel noise is a draw from
     their softmax, without a sum over the vocabulary. Text number n of a seed does not depend on the batch size.
+
+    Decoders that constrain the text need the `encoding`, and a Decoding for each text or batch: it follows the texts.
     """
 
     def __init__(
@@ -34,20 +39,29 @@ class Decoding:
         decoders: Mapping[str, Decoder] | None = None,
         count: int = 1,
         noise: Sequence[Noise] | None = None,
+        encoding: Encoding | None = None,
+        constraints: Sequence[Constraint] | None = None,
     ) -> None:
         known = installed() if decoders is None else decoders
         chain = configured(settings, known)
         self.choices: list[Callable[[Scores], Scores]] = [
-            resolve(decoder.choose)(config, vocabulary_size) for decoder, config in chain
+            resolve(decoder.choose)(config, vocabulary_size)
+            for decoder, config in chain
+            if decoder.choose is not None
         ]
+        self.constraints = _constraints(chain, encoding) if constraints is None else list(constraints)
+        check_length(self.constraints, settings.length)
         formulas = [choose for choose in self.choices if isinstance(choose, RowFormula)]
-        self.formulas = formulas if len(formulas) == len(self.choices) else None
+        self.formulas = formulas if len(formulas) == len(self.choices) and not self.constraints else None
         """The decoders as formulas if all of them are, so that the compiled loop can apply them."""
-        self.noise = list(noise) if noise else _noise(settings.seed, vocabulary_size, count)
+        self.noise = list(noise) if noise else noise_of_texts(settings.seed, vocabulary_size, range(count))
+        self.progress = [Progress(self.constraints, settings.length) for _ in self.noise]
 
     def draw(self, logits: NDArray[Any]) -> int:
-        """A token from logits [V]."""
+        """A token from logits [V], or END."""
         scores = logits.astype(np.float64)
+        if self.constraints:
+            scores = self.progress[0].narrow(scores)
         for choose in self.choices:
             scores = choose(scores)
         scores = scores + self.noise[0].rows(1)[0]  # a decoder may have returned its own array
@@ -55,11 +69,13 @@ class Decoding:
         token = int(scores.argmax())
         if not scores[token] > -np.inf:
             raise RunError(DAMAGED)
-        return token
+        return token if not self.constraints or self.progress[0].read(token) else END
 
     def draw_each(self, logits: NDArray[Any]) -> NDArray[np.int64]:
-        """Tokens [B] from logits [B, V], each with its own text's noise."""
+        """Tokens [B] from logits [B, V], each with its own text's noise; END for those texts that have ended."""
         scores = logits.astype(np.float64)
+        if self.constraints:
+            scores = np.stack([text.narrow(row) for text, row in zip(self.progress, scores, strict=True)])
         for choose in self.choices:
             scores = choose(scores)
         scores = scores + np.stack([noise.rows(1)[0] for noise in self.noise])
@@ -68,6 +84,9 @@ class Decoding:
         tokens: NDArray[np.int64] = scores.argmax(-1)
         if not (scores.max(-1) > -np.inf).all():
             raise RunError(DAMAGED)
+        if self.constraints:
+            for n, text in enumerate(self.progress):
+                tokens[n] = tokens[n] if text.read(int(tokens[n])) else END
         return tokens
 
 
@@ -112,6 +131,17 @@ def _configured(
         raise UsageError(f"{where}: {first['msg']}") from error
 
 
-def _noise(seed: int | None, vocabulary_size: int, count: int) -> list[Noise]:
-    seeds = [None if seed is None else [seed, n] for n in range(count)]
+def _constraints(chain: Sequence[tuple[Decoder, BaseModel]], encoding: Encoding | None) -> list[Constraint]:
+    found = []
+    for decoder, config in chain:
+        if decoder.constrain is not None:
+            if encoding is None:
+                raise UsageError(f"the decoder {decoder.name} needs the vocabulary, which is not known here")
+            found.append(resolve(decoder.constrain)(config, encoding))
+    return found
+
+
+def noise_of_texts(seed: int | None, vocabulary_size: int, numbers: Iterable[int]) -> list[Noise]:
+    """The random numbers of texts by their numbers: text n of a seed is the same in any batch."""
+    seeds = [None if seed is None else [seed, n] for n in numbers]
     return [Noise(np.random.default_rng(each), vocabulary_size) for each in seeds]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from charpipe.config.settings.sampling import SampleConfig
 from charpipe.errors import RunError, UsageError
-from charpipe.generation.decoding import DAMAGED, Decoding
+from charpipe.generation.decoding import DAMAGED, END, Decoding
 from charpipe.generation.random_numbers import Noise
 from charpipe.kernels.jit.numba_functions import can_compile
 from charpipe.kernels.modules import NetworkModules
@@ -29,7 +29,7 @@ class Sampler(Protocol):
     """Samples the tokens of one text."""
 
     def sample(self, token: int, most: int) -> NDArray[np.int64]:
-        """The tokens after `token`: at least one and up to `most`."""
+        """The tokens after `token`: at least one and up to `most`, or none if the text has ended."""
         ...
 
     def state(self, kept: int) -> State:
@@ -42,12 +42,18 @@ class StepSampler:
 
     def __init__(self, stream: Stream, decoding: Decoding) -> None:
         self._stream, self._decoding = stream, decoding
+        self._at_end: State | None = None
 
     def sample(self, token: int, most: int) -> NDArray[np.int64]:
-        return np.array([self._decoding.draw(self._stream.step(token))])
+        before = self._stream.state if self._decoding.constraints else None
+        drawn = self._decoding.draw(self._stream.step(token))
+        if drawn != END:
+            return np.array([drawn])
+        self._at_end = before  # `token` is the last one, which nothing has read
+        return np.empty(0, np.int64)
 
     def state(self, kept: int) -> State:
-        return self._stream.state
+        return self._stream.state if self._at_end is None else self._at_end
 
 
 class BlockSampler:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 
 import torch
@@ -50,7 +50,7 @@ def generate(
     """
     position = position or Position()
     predictor = _for_one(predictor, settings.precision)
-    decoding = Decoding(settings, encoding.size, decoders, noise=position.noise)
+    decoding = Decoding(settings, encoding.size, decoders, noise=position.noise, encoding=encoding)
     position.state, position.token = read_prompt(predictor, encoding, settings.prompt, position)
     position.noise = decoding.noise  # all this before the first piece is requested
     return _until(_pieces(predictor, encoding, settings, decoding, position, stop), settings.stop)
@@ -74,7 +74,7 @@ def _pieces(
     decoder, written = encoding.decoder(), 0
     if position.token is None:
         position.token = decoding.noise[0].any_token()
-        if settings.length:
+        if settings.length and not decoding.constraints:
             written = 1
             yield decoder.decode([position.token])
     assert position.state is not None
@@ -84,6 +84,8 @@ def _pieces(
     try:
         while written < settings.length:
             tokens = sampler.sample(token, settings.length - written).tolist()
+            if not tokens:
+                break
             taken, written = 0, written + len(tokens)
             for piece in ((each,) for each in tokens) if one_by_one else (tokens,):
                 taken, token = taken + len(piece), piece[-1]
@@ -126,7 +128,7 @@ def line_break(encoding: Encoding) -> int | None:
     return int(ids[0]) if len(ids) == 1 else None
 
 
-def _until(pieces: Generator[str, None, None], end: str | None) -> Iterator[str]:
+def _until(pieces: Generator[str, None, None], end: str | Sequence[str] | None) -> Iterator[str]:
     ending = StopTextFilter(end)
     with closing(pieces):
         for piece in pieces:

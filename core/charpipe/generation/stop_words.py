@@ -1,25 +1,32 @@
-"""Stop a text before a given string, which may arrive in several pieces."""
+"""Stop a text before the first of some strings, which may arrive in several pieces."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class StopTextFilter:
-    """Passes text on up to the first `end`; a possible beginning of `end` is held back."""
+    """Passes text on up to the first of `ends` (of those that begin at the same place, any); what may be the beginning
+    of one is held back."""
 
-    def __init__(self, end: str | None) -> None:
-        self._end, self._held = end, ""
+    def __init__(self, ends: str | Sequence[str] | None) -> None:
+        self._ends = [ends] if isinstance(ends, str) else list(ends or ())
+        self._held = ""
         self.reached = False
 
     def pass_on(self, piece: str, last: bool = False) -> str:
-        """The text not passed on yet that is certainly before `end`."""
-        if self._end is None or self.reached:
+        """The text not passed on yet that is certainly before all ends."""
+        if not self._ends or self.reached:
             return "" if self.reached else piece
         held = self._held + piece
-        found = held.find(self._end)
-        self.reached = found >= 0
-        cut = found if self.reached else len(held) if last else len(held) - self._kept(held, self._end)
-        self._held = held[cut:]
-        return held[:cut]
+        found = [place for end in self._ends if (place := held.find(end)) >= 0]
+        kept = 0 if last else max(self._kept(held, end) for end in self._ends)
+        if found and min(found) <= len(held) - kept:
+            self.reached = True
+            self._held = ""
+            return held[: min(found)]
+        self._held = held[len(held) - kept :]
+        return held[: len(held) - kept]
 
     @staticmethod
     def _kept(held: str, end: str) -> int:

@@ -81,12 +81,18 @@ class TorchRecurrence(nn.Module):
 
     def _by_layer(self, values: Tensor, before: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         found: list[list[Tensor]] = []
-        run = self._run_cell if isinstance(self.layer, CellLayers) else self._run_torch_layer
         for place in range(self.layer.num_layers):
             given = values if place == 0 else self.between(values)
-            values, after = run(place, given, tuple(each[place : place + 1] for each in before))
+            values, after = self.run_layer(place, given, tuple(each[place : place + 1] for each in before))
             found.append(after)
         return values, tuple(torch.cat(each) for each in zip(*found, strict=True))
+
+    def run_layer(
+        self, place: int, inputs: Tensor, before: tuple[Tensor, ...]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Layer `place` alone: inputs [T, B, I] and its state [1, B, H] each -> outputs and the state after."""
+        run = self._run_cell if isinstance(self.layer, CellLayers) else self._run_torch_layer
+        return run(place, inputs, before)
 
     def _run_cell(
         self, place: int, inputs: Tensor, before: tuple[Tensor, ...]

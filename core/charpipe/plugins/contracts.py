@@ -32,6 +32,36 @@ class Encoding(Protocol):
     def decoder(self) -> IncrementalDecoder: ...
 
 
+class Constraint(Protocol):
+    """What a decoder's `constrain` returns: which tokens may follow in a text that must be complete at its end.
+
+    A place in a text is any hashable value, so that many texts and beam search share one constraint. Texts are
+    generated in several threads.
+    """
+
+    @property
+    def start(self) -> Any:
+        """The place before the first token."""
+        ...
+
+    @property
+    def shortest(self) -> int:
+        """The number of tokens of the shortest complete text."""
+        ...
+
+    def allowed(self, place: Any, remaining: int) -> np.ndarray[Any, Any]:
+        """bool [V]: the tokens after which the text can be completed within `remaining` tokens, themselves included."""
+        ...
+
+    def after(self, place: Any, token: int) -> Any:
+        """The place after an allowed token."""
+        ...
+
+    def complete(self, place: Any) -> bool:
+        """Whether the text may end here."""
+        ...
+
+
 @dataclass(frozen=True)
 class Fetched:
     """Where a source's content lies now: a file, an archive or a folder, or `text` itself.

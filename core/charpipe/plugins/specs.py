@@ -96,13 +96,18 @@ class Decoder:
     change its argument. Several decoders follow each other. Raises `UsageError` for settings that do not fit.
 
     Where every function is a `charpipe.kernels.rows.RowFormula`, it is compiled as well, and a long text is sampled
-    without a call of Python for each token."""
+    without a call of Python for each token.
+
+    Instead of `choose`, `constrain(config, encoding)` returns a `Constraint`, which knows what was generated before and
+    says which tokens may follow. It applies before all functions; where the text may end and a token is drawn that may
+    not follow, the text ends before it."""
 
     name: str
     summary: str
-    choose: Reference
+    choose: Reference | None = None
     config: type[Options] = Options
     api: int = API
+    constrain: Reference | None = None
 
 
 @dataclass(frozen=True)

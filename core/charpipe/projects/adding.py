@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from charpipe.config.files import SCHEME
 from charpipe.config.load import BUILT_IN, Resolved, load_config
 from charpipe.config.names import check_name
 from charpipe.config.plugin_folders import open_plugins
+from charpipe.config.settings.split_values import parse_share, parse_size
 from charpipe.corpus.selection import Selection
 from charpipe.errors import NoFilesError, UsageError
 from charpipe.events import Listener
@@ -44,21 +45,25 @@ def add_corpus(
     name: str,
     source: str,
     include: Sequence[str] = (),
+    split: Mapping[str, float | str] | None = None,
     *,
     listen: Listener = ignore,
     stop: Stop | None = None,
 ) -> AddedCorpus:
     """Read the text at `source` (a path, a glob or a URL), and add it to the project file as the corpus `name`.
 
+    `split` has fractions, sizes or patterns of files for `train`, `val` and `test`, as in the project file.
     The file is edited last: if the text cannot be read it stays as it is. Raises UsageError for a name that cannot be
-    one or is taken, for a pattern of `include` that matches nothing, and for a URL with a password; CorpusError if
-    there is no text.
+    one or is taken, for a pattern that matches nothing, for splits that do not fit the text, and for a URL with a
+    password; CorpusError if there is no text.
     """
     name, file = check_name(name, "corpus"), project_file_here()
     _check_free(load_config(), name, file)
     table: dict[str, Any] = {"sources": [_source(source, file.parent)]}
     if include:
         table["include"] = _patterns(include)
+    if split:
+        table["split"] = _split(split)
     resolved = load_config(settings={"corpora": {name: _absolute(table, file.parent)}})
     context = Context(
         find_workspace(file), resolved, open_plugins(resolved), emit=listen, stop=stop or Stop()
@@ -66,8 +71,9 @@ def add_corpus(
     relocate(context.workspace.root / "mlflow")
     documents = _ingest(context, name, table.get("include", ()))
     vocabulary = learn_vocabulary(context, name, documents)
-    contents = read_contents(context.path(documents), documents.facts, vocabulary.facts)
-    estimate = estimate_training(context, name, contents.characters, vocabulary)
+    split_config = context.corpus(name)[1].split
+    contents = read_contents(context.path(documents), documents.facts, vocabulary.facts, split_config)
+    estimate = estimate_training(context, contents.splits["train"], vocabulary)
     add_table(file, "corpora", name, table, context.workspace)
     return AddedCorpus(
         name, file, tuple(table["sources"]), tuple(table.get("include", ())), contents, estimate
@@ -118,6 +124,16 @@ def _patterns(include: Sequence[str]) -> list[str]:
         if pattern in include[:number]:
             raise UsageError(f"the pattern {pattern!r} is given twice; nothing was changed; give it once")
     return list(include)
+
+
+def _split(split: Mapping[str, float | str]) -> dict[str, float | str]:
+    """The splits as they stand in the project file: `by` is `files` if they are patterns of files."""
+    try:
+        shares = {name: parse_share(share) for name, share in split.items() if name != "by"}
+    except ValueError as error:
+        raise UsageError(f"a split cannot be read: {error}; nothing was changed") from error
+    files = any(isinstance(share, str) and parse_size(share) is None for share in shares.values())
+    return {"by": "files", **shares} if files else {**split, **shares}
 
 
 def _ingest(context: Context, name: str, include: Sequence[str]) -> StageOutput:

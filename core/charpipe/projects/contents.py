@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from charpipe.config.settings.text import SplitConfig
 from charpipe.stages.ingest_notices import grouped
 
 LINES, REJECTED = 3, 5
@@ -20,7 +21,8 @@ class Contents:
     """Counts of a corpus; `encodings` has the number of documents of each. `kinds` is the number of different
     characters, None for a tokenizer that counts none; `tokens` the size of the vocabulary. `first_lines` are those of
     the first document, each cut at 200 characters; `rejected` the first of the `rejections` files that were rejected,
-    with their reasons; `notes` what was tolerated, a sentence for each kind."""
+    with their reasons; `notes` what was tolerated, a sentence for each kind. `splits` has the characters of train, val
+    and test: exact if the splits are given by files or by sizes (`given`), else about what their fractions make."""
 
     bytes: int
     documents: int
@@ -32,11 +34,19 @@ class Contents:
     rejections: int
     rejected: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
+    splits: Mapping[str, int]
+    given: bool
 
 
-def read_contents(folder: Path, facts: Mapping[str, Any], vocabulary: Mapping[str, Any]) -> Contents:
-    """The contents of a folder of documents; `facts` are its own, and those of the vocabulary."""
+def read_contents(
+    folder: Path, facts: Mapping[str, Any], vocabulary: Mapping[str, Any], split: SplitConfig
+) -> Contents:
+    """The contents of a folder of documents; `facts` are its own, and those of the vocabulary.
+
+    Raises UsageError if splits that are given do not fit the text.
+    """
     from charpipe.corpus.file_lists import read_notes, read_rejected
+    from charpipe.text.given_splits import measure_splits
 
     return Contents(
         bytes=facts["bytes"],
@@ -49,6 +59,8 @@ def read_contents(folder: Path, facts: Mapping[str, Any], vocabulary: Mapping[st
         rejections=facts["rejected"],
         rejected=tuple(islice(read_rejected(folder), REJECTED)),
         notes=tuple(grouped(read_notes(folder))),
+        splits=measure_splits(folder, split, facts["characters"]),
+        given=split.is_given,
     )
 
 

@@ -36,20 +36,20 @@ class Estimate:
     reason: str | None = None
 
 
-def estimate_training(context: Context, corpus: str, characters: int, vocabulary: StageOutput) -> Estimate:
-    """Train a copy of the network that `charpipe run train-and-sample` trains, for two seconds. Never raises a
-    CharpipeError: then the estimate has the reason."""
+def estimate_training(context: Context, trained: int, vocabulary: StageOutput) -> Estimate:
+    """How long a training on a split of `trained` characters takes: a copy of the network that `charpipe run
+    train-and-sample` trains is trained for two seconds. Never raises a CharpipeError: then the estimate has the
+    reason."""
     try:
-        return _measure(context, corpus, characters, vocabulary)
+        return _measure(context, trained, vocabulary)
     except CharpipeError as error:
         return Estimate(reason=one_line(error))
 
 
-def _measure(context: Context, corpus: str, characters: int, vocabulary: StageOutput) -> Estimate:
+def _measure(context: Context, trained: int, vocabulary: StageOutput) -> Estimate:
     settings = context.config.train
     name = context.registry.pipeline(PIPELINE).options.model_fields["arch"].default
     provided, config = architecture(context, name)
-    trained = int(characters * context.corpus(corpus)[1].split.train)
     if trained < 2:
         return Estimate(reason="the training split holds less than two characters")
     size = int(vocabulary.facts["size"])

@@ -64,12 +64,20 @@ def _table_lines(section: str, name: str, table: Mapping[str, Any]) -> str:
 
     inner = tomlkit.table()
     for key, value in table.items():
-        inner.add(key, value)
+        inner.add(key, _inline(value) if isinstance(value, Mapping) else value)
     outer = tomlkit.table(is_super_table=True)
     outer.add(name, inner)
     document = tomlkit.document()
     document.add(section, outer)
     return tomlkit.dumps(document)
+
+
+def _inline(table: Mapping[str, Any]) -> Any:
+    import tomlkit
+
+    made = tomlkit.inline_table()
+    made.update(table)
+    return made
 
 
 def _parsed(text: str) -> dict[str, Any] | None:

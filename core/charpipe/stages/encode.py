@@ -8,6 +8,7 @@ from typing import Any
 
 from charpipe.parallel import choose_processes
 from charpipe.stages.context import Context
+from charpipe.stages.given_splits import given_notices
 from charpipe.stages.lineage import alone
 from charpipe.stages.objects import StageOutput, build, progress_of, recorded
 from charpipe.stages.splits import (
@@ -35,12 +36,14 @@ def encode(context: Context, wanted: str, documents: StageOutput, vocabulary: St
     split = split_settings(context, name, config, documents)
     inputs = {"documents": documents.digest, "vocabulary": vocabulary.digest}
     settings = {"split": split.model_dump()}
+    code = {config.tokenizer.name: provided.provider.digest()}
 
     def divided() -> tuple[Action, Division]:
+        if split.is_given:
+            return Action("encode", VERSION, inputs, settings, code), Division()
         before = division_before(context, name, inputs, settings)
         division = before or earlier_tokens(context, name, documents, settings)
         by = {} if division.by is None else {"divided": division.by}
-        code = {config.tokenizer.name: provided.provider.digest()}
         return Action("encode", VERSION, inputs | by, settings, code), division
 
     def make(folder: Path) -> Mapping[str, Any]:
@@ -73,10 +76,12 @@ def encode(context: Context, wanted: str, documents: StageOutput, vocabulary: St
     for part, share in (("val", split.val), ("test", split.test)):
         if share and not made.facts["tokens"][part]:
             context.notice(f"the corpus is too small or too uneven: its {part} split is empty", "warning")
+    for notice, level in given_notices(split, made.facts):
+        context.notice(notice, level)
     return made
 
 
 def _summary(facts: Mapping[str, Any]) -> str:
     counts = facts["tokens"]
-    shares = " / ".join(size(counts[split]) for split in ("train", "val", "test"))
+    shares = ", ".join(f"{split} {size(counts[split])}" for split in ("train", "val", "test"))
     return f"{size(sum(counts.values()))} tokens  ({shares})"

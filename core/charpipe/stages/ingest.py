@@ -13,7 +13,7 @@ from charpipe.corpus import discard, fetch, fetched_here
 from charpipe.corpus.detection import DETECTOR
 from charpipe.corpus.exclusions import LeftOut, own_files
 from charpipe.corpus.fingerprint import ChangedError, survey
-from charpipe.errors import CorpusError, RefreshError
+from charpipe.errors import CorpusError, NoFilesError, RefreshError, UsageError
 from charpipe.parallel import choose_processes
 from charpipe.plugin import Fetched
 from charpipe.stages.computation import WouldRun
@@ -98,6 +98,8 @@ def _ingested(
     found = survey(fetched, config, cache, left_out)
     settings = config.model_dump(include={"include", "exclude", "encoding", "errors", "newline"})
     settings |= {"name": fetched.details.get("name", ""), "detector": DETECTOR}
+    if config.split.patterns:
+        settings["split"] = config.split.patterns
     action = Action("ingest", VERSION, {"source": found.digest}, settings)
     taken = [0]
 
@@ -126,6 +128,10 @@ def _ingested(
             )
         except ChangedError:
             raise
+        except NoFilesError as error:
+            if not config.split.patterns:
+                raise
+            raise UsageError(str(error)) from error
         except CorpusError as error:
             if not discard(fetched, config, cache):
                 raise
@@ -133,6 +139,10 @@ def _ingested(
                 f"{error}; the download was removed, so the next try asks for it again"
             ) from error
         taken[0] = earlier.documents if earlier is not None else 0
+        if config.split.patterns:
+            from charpipe.corpus.file_splits import FileSplits
+
+            FileSplits(config.split.patterns).check(folder)
         return facts
 
     return build(context, action, make, name, lambda facts: _documents(facts, taken[0]))

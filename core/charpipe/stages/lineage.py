@@ -118,7 +118,8 @@ def _resolve_unnamed(context: Context, corpus: str, name: str, lineage: Mapping[
     assert store.shared is not None
     for action in store.shared.unnamed(corpus):
         split = store.settings_of(action).get("split", {})
-        is_same = all(split.get(key) == lineage[key] for key in ("by", "salt"))
+        is_given = split.get("salt") is None  # by files or by sizes: the same on every machine
+        is_same = is_given or all(split.get(key) == lineage[key] for key in ("by", "salt"))
         if is_same and not store.shared.history("encode", name):
             store.shared.resolve_unnamed(action, name)
         else:

@@ -243,7 +243,9 @@ def _division(context: Context, tokens: str) -> str | None:
     split = made["action"]["settings"].get("split") if made else None
     if not isinstance(split, dict):
         return None
-    return f"by documents, salt {split.get('salt')}" if split.get("by") == "documents" else "contiguous"
+    if split.get("by") == "documents":
+        return f"by documents, salt {split.get('salt')}"
+    return "by files" if split.get("by") == "files" else "contiguous"
 
 
 def _promotion(

@@ -14,6 +14,6 @@ def check_sampling(plan: TrainingJob) -> None:
     context = plan.context
     settings, registry = context.config.sample, context.registry
     encoding = load_vocabulary(context.path(plan.vocabulary) / "vocabulary.json", registry.all("tokenizer"))
-    Decoding(settings, encoding.size, registry.all("decoder"))
+    Decoding(settings, encoding.size, registry.all("decoder"), encoding=encoding)
     if settings.prompt:
         fit(settings.prompt, encoding, "the prompt (sample.prompt)", strict=True, typed=True)

@@ -128,9 +128,12 @@ def split_settings(
     context: Context, corpus: str, config: CorpusConfig, documents: StageOutput
 ) -> SplitConfig:
     """The complete split settings: the mode and salt that this corpus first got, unless the user asks for
-    others."""
+    others. Splits that are given stay as they are."""
     path = context.workspace.store / "lineage" / f"{file_name(corpus)}.json"
     wanted, recorded = config.split, _read(path)
+    if wanted.is_given:
+        _shared(context, corpus, config, documents, {})
+        return wanted.model_copy(update={"by": split_by(wanted, documents.facts["documents"]), "salt": None})
     known = _shared(context, corpus, config, documents, recorded or _read_earlier(context, corpus, config))
     by = known["by"] if wanted.by == "auto" and known else split_by(wanted, documents.facts["documents"])
     salt = wanted.salt or known.get("salt") or corpus
@@ -148,7 +151,8 @@ def _shared(
     if url is None:
         return known
     remembered = known.get("shared") or {}
-    by = known.get("by") or split_by(config.split, documents.facts["documents"])
+    fractions = SplitConfig() if config.split.is_given else config.split
+    by = known.get("by") or split_by(fractions, documents.facts["documents"])
     salt = known.get("salt") or config.split.salt or corpus
     name = {"shared": remembered["name"]} if remembered.get("url") == url else {}
     agreed = agree(context, corpus, config, documents, {"by": by, "salt": salt} | name)

@@ -26,6 +26,7 @@ class DecoderCase:
 
 def choose(decoder: Decoder) -> DecoderCase:
     """Call `choose` with example settings."""
+    assert decoder.choose is not None
     function = resolve(decoder.choose)(example(decoder.config), VOCABULARY)
     scores = np.random.default_rng(1).normal(size=(ROWS, VOCABULARY))
     scores[-1, 3:] = -np.inf

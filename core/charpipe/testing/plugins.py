@@ -7,7 +7,7 @@ from typing import Any
 
 from charpipe.errors import PluginError
 from charpipe.plugin import Architecture, Decoder, Metric, Pipeline, Source, Tokenizer
-from charpipe.testing import architectures, decoders, others, tokenizers
+from charpipe.testing import architectures, constraints, decoders, others, tokenizers
 from charpipe.testing.lookup import find_provided
 from charpipe.testing.rules import CheckedRule, check_rules
 
@@ -26,6 +26,9 @@ def checked_rules(spec: Any) -> Iterator[CheckedRule]:
     if isinstance(spec, Tokenizer):
         origin = ("learn", "learn(counts, config) returns a JSON object, which load(vocabulary) accepts.")
         yield from check_rules(origin, lambda: tokenizers.learn(spec), tokenizers.RULES, spec.load)
+    elif isinstance(spec, Decoder) and spec.choose is None:
+        origin = ("constrain", "constrain(config, encoding) returns a constraint.")
+        yield from check_rules(origin, lambda: constraints.constrain(spec), constraints.RULES, spec.constrain)
     elif isinstance(spec, Decoder):
         origin = ("choose", "choose(config, vocabulary_size) returns a function.")
         yield from check_rules(origin, lambda: decoders.choose(spec), decoders.RULES, spec.choose)

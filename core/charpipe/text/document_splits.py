@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from charpipe.config.settings.text import SplitConfig
+from charpipe.corpus.file_splits import FileSplits
 from charpipe.text.columns import CHUNK, Array, ColumnWriter, new_column, open_column, taken
 from charpipe.text.ordering import Hashes, hashed, in_order, runs
 from charpipe.text.outline import Outline
@@ -43,6 +44,9 @@ def document_splits(
 ) -> Array:
     """The code of each document's split: uint8. `paths`: hashes of the paths, with any key."""
     splits = new_column(folder / "split", "u1", outline.documents)
+    if config.patterns:
+        _by_pattern(outline, FileSplits(config.patterns), splits)
+        return splits
     before = None
     if history is not None:
         before = _before(outline, history, folder)
@@ -62,6 +66,22 @@ def _by_path(outline: Outline, config: SplitConfig, salt: str, splits: Array) ->
         paths = outline.paths[start:stop].cast(pa.large_binary()).to_pylist()
         digests = b"".join(blake2b(path, digest_size=8, key=key).digest() for path in paths)
         splits[start:stop] = splits_at(np.frombuffer(digests, "<u8"), config)
+
+
+def _by_pattern(outline: Outline, given: FileSplits, splits: Array) -> None:
+    for start, stop in outline.chunks():
+        paths = outline.paths[start:stop].to_pylist()
+        splits[start:stop] = [SPLITS.index(given.split_of(path)) for path in paths]
+
+
+def count_shared(outline: Outline, splits: Array, folder: Path) -> int:
+    """The held-out documents with the same text as a document of an earlier split: one of train, or of val for test."""
+    contents, shared = hashed(outline.contents, folder, "content"), 0
+    for indices in in_order(contents):
+        for same in _groups(indices, runs(contents, indices)):
+            found = splits[same]
+            shared += int(np.count_nonzero(found > found.min()))
+    return shared
 
 
 def _before(outline: Outline, history: SplitHistory, folder: Path) -> Array:

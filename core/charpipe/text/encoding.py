@@ -22,8 +22,9 @@ from charpipe.parallel import DIRECT, ParallelMap
 from charpipe.plugin import Encoding
 from charpipe.store.sqlite import database_errors
 from charpipe.text import token_tasks
-from charpipe.text.columns import CHUNK, Array, ColumnWriter, new_column
-from charpipe.text.document_splits import document_splits, shuffled_order
+from charpipe.text.columns import CHUNK, Array, ColumnWriter, new_column, open_column
+from charpipe.text.document_splits import count_shared, document_splits, shuffled_order
+from charpipe.text.given_splits import find_ends
 from charpipe.text.outline import Outline, write_outline
 from charpipe.text.pieces import Piece, pieces
 from charpipe.text.places import PLACE, merged, read_places, write_places
@@ -49,8 +50,9 @@ def encode(
     """Write train.npy, val.npy, test.npy, splits.parquet and tokens.json into `folder`; returns the counts.
 
     `salt`: key of the hash that assigns documents to splits, unless `split.salt` is set. `seed`: seed of the shuffle.
-    Text in the tokens at `earlier` keeps its split. `parallel` encodes pieces in other processes, which load the
-    encoding from `vocabulary`; the result is the same. Raises UsageError for a character that cannot be encoded.
+    Text in the tokens at `earlier` keeps its split, unless the splits are given. `parallel` encodes pieces in other
+    processes, which load the encoding from `vocabulary`; the result is the same. Raises UsageError for a character that
+    cannot be encoded, and for splits that are given and do not fit the text.
     """
     dtype = token_type(encoding.size)
     with ExitStack() as stack:
@@ -65,11 +67,8 @@ def encode(
         )
         by = split_by(split, outline.documents)
         with database_errors("the splits of the earlier version"):
-            history = _history(stack, earlier, by, work)
-            if by == "contiguous":
-                totals, places = job.contiguous(split, history)
-            else:
-                totals, places = job.by_document(split, split.salt or salt, seed, history)
+            history = None if split.is_given else _history(stack, earlier, by, work)
+            totals, places, given = job.divided(split, by, split.salt or salt, seed, history)
         for writer, tokens in zip(writers, totals[0].tolist(), strict=True):
             writer.tokens = tokens
         write_places(folder / "splits.parquet", outline, places)
@@ -81,6 +80,7 @@ def encode(
         "split_by": by,
         "dtype": dtype.name,
         "vocabulary_size": encoding.size,
+        **({"given": given} if given else {}),
     }
     write_facts(folder, facts)
     return facts
@@ -118,6 +118,21 @@ class _Job:
     writers: Sequence[TokenWriter]
     counted: _Counted
     apart: token_tasks.Apart | None
+
+    def divided(
+        self, split: SplitConfig, by: By, salt: str, seed: int, history: SplitHistory | None
+    ) -> tuple[Array, Iterable[Array], dict[str, Any]]:
+        """Write the splits; returns the totals, the places and, if the splits are given, what was seen of them."""
+        if split.sizes is not None:
+            ends = find_ends(self.documents, split.sizes)
+            return *self.contiguous([ends.segments()]), ends.to_json()
+        if by == "contiguous":
+            return *self.contiguous(_segments(self.outline, split, history)), {}
+        totals, places = self.by_document(split, salt, seed, history)
+        if by != "files":
+            return totals, places, {}
+        given = open_column(self.work / "split", "u1")
+        return totals, places, {"shared": count_shared(self.outline, given, self.work)}
 
     def by_document(
         self, split: SplitConfig, salt: str, seed: int, history: SplitHistory | None
@@ -176,9 +191,9 @@ class _Job:
         known = zip(characters.tolist(), sizes.tolist(), strict=True)
         return [self.encoder.predict(*each) or 0 for each in known]
 
-    def contiguous(self, split: SplitConfig, history: SplitHistory | None) -> tuple[Array, Iterable[Array]]:
+    def contiguous(self, segments: Iterable[list[Segment]]) -> tuple[Array, Iterable[Array]]:
         """Write the concatenated text, cut into segments; returns the totals and the places."""
-        _write_segments(self.outline, split, history, self.work)
+        _write_segments(segments, self.work)
         totals = np.zeros((3, len(SPLITS)), np.int64)
         paths = [self.work / f"places-{name}" for name in SPLITS]
         written = (
@@ -244,21 +259,22 @@ class _Shuffled:
                 yield places
 
 
-def _write_segments(outline: Outline, split: SplitConfig, history: SplitHistory | None, work: Path) -> None:
-    """The segments of the concatenated text, as columns: old text is cut as before, new text is cut separately."""
+def _write_segments(found: Iterable[list[Segment]], work: Path) -> None:
+    """Write the segments of the concatenated text as columns."""
     names = ("low", "high", "segment_split")
     with ExitStack() as stack:
         low, high, code = (
             stack.enter_context(ColumnWriter(work / name, kind))
             for name, kind in zip(names, ("i8", "i8", "u1"), strict=True)
         )
-        for segments in _segments(outline, split, history):
+        for segments in found:
             low.append([segment[1] for segment in segments])
             high.append([segment[2] for segment in segments])
             code.append([SPLITS.index(segment[0]) for segment in segments])
 
 
 def _segments(outline: Outline, split: SplitConfig, history: SplitHistory | None) -> Iterator[list[Segment]]:
+    """The segments by fractions: old text is cut as before, new text is cut separately."""
     if history is None:
         yield divided(0, outline.total, split)
         return

@@ -15,11 +15,13 @@ SPLITS = ("train", "val", "test")
 ENOUGH_DOCUMENTS = 100
 """With at least this many documents, `auto` splits by document."""
 
-By = Literal["documents", "contiguous"]
+By = Literal["documents", "contiguous", "files"]
 
 
 def split_by(config: SplitConfig, documents: int) -> By:
-    """Whether a corpus of this many documents is split by document or contiguously."""
+    """Whether a corpus of this many documents is split by document, contiguously or by files; sizes are contiguous."""
+    if config.sizes is not None:
+        return "contiguous"
     if config.by == "auto":
         return "documents" if documents >= ENOUGH_DOCUMENTS else "contiguous"
     return config.by
@@ -64,8 +66,9 @@ def cut_points(characters: int, config: SplitConfig) -> tuple[int, int]:
         # the epsilon makes 0.9 + 0.1 cover the whole text despite rounding
         return min(int(characters * share + 1e-6), characters)
 
-    train = cut(config.train)
-    return train, max(train, cut(config.train + config.val) if config.test else characters)
+    first, second, rest = config.fractions
+    train = cut(first)
+    return train, max(train, cut(first + second) if rest else characters)
 
 
 def shuffle_key(seed: int) -> bytes:
@@ -81,10 +84,11 @@ def split_key(salt: str) -> bytes:
 def splits_at(hashes: NDArray[np.uint64], config: SplitConfig) -> NDArray[np.uint8]:
     """The splits of documents whose paths have these hashes, as indices of SPLITS."""
     at = hashes.astype(np.float64) / 2**64
+    train, val, test = config.fractions
     # without a test fraction the rest is val, even if the fractions do not sum to 1 in floating point
-    is_val = (at < config.train + config.val) | (not config.test) if config.val else np.zeros(len(at), bool)
-    rest = np.where(is_val, 1, 2 if config.test else 0)
-    return np.where(at < config.train, 0, rest).astype(np.uint8)
+    is_val = (at < train + val) | (not test) if val else np.zeros(len(at), bool)
+    rest = np.where(is_val, 1, 2 if test else 0)
+    return np.where(at < train, 0, rest).astype(np.uint8)
 
 
 def _split_of(path: str, config: SplitConfig, salt: str) -> str:

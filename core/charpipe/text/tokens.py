@@ -85,6 +85,19 @@ def write_facts(folder: Path, facts: dict[str, Any]) -> None:
     )
 
 
+def read_facts(folder: Path) -> dict[str, Any]:
+    """The counts of a folder of token files. Raises StoreError if they cannot be read."""
+    try:
+        facts: dict[str, Any] = json.loads((folder / FACTS_FILE).read_text("utf-8"))
+        if facts["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {facts['schema']!r}, not {SCHEMA!r}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{folder / FACTS_FILE} cannot be read: {error}; run the encode stage again (--force encode)"
+        ) from error
+    return facts
+
+
 def open_tokens(folder: Path, split: str) -> SplitTokens:
     """Open one split of a folder of token files. Raises StoreError if it is missing or invalid."""
     path = folder / f"{split}.npy"

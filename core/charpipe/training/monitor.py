@@ -65,7 +65,7 @@ class Monitor:
         self._metrics, self._tokens_per_character = Metrics(metrics), tokens_per_character
         self._sampling = short_samples(sampling or SampleConfig())
         if encoding is not None:
-            Decoding(self._sampling, encoding.size, decoders)
+            Decoding(self._sampling, encoding.size, decoders, encoding=encoding)
         if (
             not state.validation_tokens
         ):  # otherwise it stays, since the best evaluation was of the same tokens

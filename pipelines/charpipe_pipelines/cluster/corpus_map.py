@@ -26,7 +26,8 @@ from charpipe_pipelines.cluster.nodes import Node, ask, living_nodes, marked
 RETRIES = 3
 """How often Ray makes a call again whose node was lost. Each writes files, or parts of them, of its own."""
 WAIT_SECONDS = 0.2
-ENDING_SECONDS = 10.0
+ENDING_SECONDS = 60.0
+"""How long a call that has begun may take to end when nobody waits for it any more. A part is a few seconds' work."""
 
 
 def on_cluster(context: Context) -> OpenMap:
@@ -50,7 +51,8 @@ def on_cluster(context: Context) -> OpenMap:
             with local_processes(processes) as here:
                 yield here
             return
-        with RayMap(max(processes, int(sum(node.cpus for node in nodes)))) as calls:
+        at_once = max(processes, int(sum(node.cpus for node in nodes)))
+        with marked(context.workspace.root) as mark, RayMap(at_once, mark) as calls:
             yield calls
 
     return opened
@@ -63,12 +65,17 @@ def _nodes(context: Context) -> list[Node]:
 
 
 class RayMap:
-    """A map whose calls are Ray tasks with a CPU each. The `with` block ends what is still at work."""
+    """A map whose calls are Ray tasks with a CPU each. They begin while the file `mark` exists, which every node sees.
 
-    def __init__(self, processes: int) -> None:
+    The `with` block ends what is still at work: it removes the mark, and waits for the calls that have begun. None is
+    cancelled: where a call completes while it is being cancelled, Ray 2.60 aborts this process (a failed check in its
+    task_manager.cc: "Tried to complete task that was not pending").
+    """
+
+    def __init__(self, processes: int, mark: Path) -> None:
         import ray
 
-        self.processes = processes
+        self.processes, self._mark = processes, mark
         self._call = ray.remote(call).options(num_cpus=1, max_retries=RETRIES, scheduling_strategy="SPREAD")
         self._watch = HeadWatch(head())
         self._begun: list[deque[Any]] = []
@@ -80,11 +87,9 @@ class RayMap:
     def __exit__(self, *_: object) -> None:
         import ray
 
+        self._mark.unlink(missing_ok=True)
         left = [task for pending in self._begun for task in pending]
-        for task in left:
-            with suppress(Exception):
-                ray.cancel(task, force=True)
-        with suppress(Exception):  # until they write no more
+        with suppress(Exception):  # the cluster may be lost
             ray.wait(left, num_returns=len(left), timeout=ENDING_SECONDS)
 
     def map(
@@ -99,7 +104,7 @@ class RayMap:
 
         name, pending = name_of(function), deque[Any]()
         self._begun.append(pending)
-        calls = (self._call.remote(name, dict(each)) for each in arguments)
+        calls = (self._call.remote(name, dict(each), str(self._mark)) for each in arguments)
 
         def is_done(task: Any) -> bool:
             return bool(ray.wait([task], timeout=0)[0])
@@ -122,8 +127,10 @@ class RayMap:
         return message["result"]
 
 
-def call(function: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Call a function on this node; returns its result, or the exception as JSON."""
+def call(function: str, arguments: dict[str, Any], mark: str) -> dict[str, Any]:
+    """Call a function on this node, if the file `mark` still exists; returns its result, or the exception as JSON."""
+    if not Path(mark).exists():
+        return {"result": None}  # nobody waits for it
     try:
         return {"result": function_named(function)(**arguments)}
     except Exception as error:

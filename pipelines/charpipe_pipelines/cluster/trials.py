@@ -84,7 +84,9 @@ class RayLaunch:
                 asked = asked or time.monotonic()
                 begun = self._exchange.stop(name)
                 if not begun or time.monotonic() - asked > SAVING_SECONDS:
-                    ray.cancel(future.wrapped_future)
+                    return Outcome(
+                        run=run
+                    )  # not cancelled: see `RayMap`. If it begins yet, the mailbox stops it
 
 
 @contextmanager
@@ -121,8 +123,6 @@ def _reason(future: Any) -> str:
 
     try:
         state = ray.get(future.wrapped_future)
-    except ray.exceptions.TaskCancelledError:
-        return "stopped before it began"
     except ray.exceptions.RayError as error:
         lost = " ".join(str(error).split())[:200]
         return f"its node was lost, and Ray did not bring it to an end in {RETRIES + 1} tries: {lost}"

@@ -31,3 +31,17 @@ def test_files_are_listed_as_json(texts: str, capfd: pytest.CaptureFixture[str])
     shown = json.loads(capfd.readouterr().out)
     assert [row["path"] for row in shown["rejected"]] == ["b.pdf"]
     assert shown["notes"] == [{"path": "a.txt", "note": "read as windows-1252"}]
+
+
+def test_sizes_of_the_splits_are_shown(
+    project: Path, open_context, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (project / "mine.txt").write_text("é" * 100)
+    context = open_context(corpus__split={"train": "80 characters", "val": "20 characters"})
+    documents = stages.ingest(context, "mine.txt")
+    stages.encode(context, "mine.txt", documents, stages.learn_vocabulary(context, "mine.txt", documents))
+    assert main(["corpora", "show", "mine.txt"]) == 0
+    assert "train  80 characters, 160 bytes" in capfd.readouterr().out
+    assert main(["corpora", "show", "mine.txt", "--json"]) == 0
+    shown = json.loads(capfd.readouterr().out)
+    assert shown["splits"]["bytes"] == {"train": 160, "val": 40, "test": 0}

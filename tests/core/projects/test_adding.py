@@ -180,3 +180,40 @@ def test_a_table_that_is_there_is_refused(project: Path) -> None:
     file.write_text('[corpora.old]\nsources = ["a"]\n')
     with pytest.raises(UsageError, match=r"has a table corpora\.old already"):
         add_table(file, "corpora", "old", {"sources": ["b"]}, find_workspace(file))
+
+
+def test_given_splits_are_added_and_measured(texts: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (texts / "texts" / "d.txt").write_text("held out\n" * 5)
+    assert main(["corpora", "add", "mine", "texts", "--train", "a.*", "--test", "d.*"]) == 0
+    assert "splits       train 1,480, val 0, test 45 characters" in capfd.readouterr().out
+    added = tomllib.loads((texts / "pipelines.toml").read_text())["corpora"]["mine"]
+    assert added["split"] == {"by": "files", "train": "a.*", "test": "d.*"}
+    charpipe.add_corpus("cut", "texts/a.txt", split={"train": "1000 bytes", "val": "100 bytes"})
+    contents = charpipe.add_corpus(
+        "part", "texts/a.txt", split={"train": 0.8, "val": "0.2", "test": 0}
+    ).contents
+    assert contents.splits["val"] == contents.characters // 5
+    corpora = tomllib.loads((texts / "pipelines.toml").read_text())["corpora"]
+    assert corpora["cut"]["split"] == {"train": "1000 bytes", "val": "100 bytes"}
+    assert corpora["part"]["split"] == {"train": 0.8, "val": 0.2, "test": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [
+        ({"train": "*.c"}, "0 files that match *.c"),
+        ({"train": "*.txt", "val": "*.c"}, "split.val = '*.c' matches no file"),
+        ({"train": "*.txt", "val": "a.*"}, "the splits overlap: a.txt"),
+        ({"train": "9000 bytes"}, "b.md is read as windows-1252"),
+        ({"train": "9000 characters"}, "the splits are 9,000 characters long"),
+        ({"train": " "}, "a split cannot be read: it is empty"),
+        ({"train": "0.5"}, "must sum to 1"),
+    ],
+)
+def test_splits_that_do_not_fit_leave_the_file_as_it_was(
+    texts: Path, split: dict[str, str], said: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        charpipe.add_corpus("mine", "texts", split=split)
+    assert said in str(caught.value)
+    assert (texts / "pipelines.toml").read_text() == BEFORE

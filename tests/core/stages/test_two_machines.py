@@ -196,6 +196,23 @@ def test_workspace_that_was_divided_otherwise_follows_with_a_notice(machine: Cal
     assert not again.warnings()
 
 
+@pytest.mark.parametrize(
+    "split", [{"train": "9000 bytes", "val": "900 bytes"}, {"by": "files", "train": "mine*"}]
+)
+def test_given_splits_are_encoded_once_and_need_no_agreement(
+    machine: Callable[..., Opened], split: dict[str, str]
+) -> None:
+    text = text_of(1)
+    machine("b", text, shares=False).encode()
+    made = machine("a", text, corpus__split=split).encode()
+    b = machine("b", text, corpus__split=split)
+    assert b.encode().digest == made.digest
+    assert not [words for words in b.warnings() if "divided otherwise" in words]
+    assert "encode" not in b.started()
+    fractions = machine("c", text)
+    assert fractions.encode().facts["split_by"] == "contiguous"
+
+
 def test_corpora_of_one_name_are_kept_apart(machine: Callable[..., Opened], tmp_path: Path) -> None:
     one = machine("a", text_of(1)).encode()
     other = machine("b", text_of(7))

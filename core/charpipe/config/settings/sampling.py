@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from charpipe.plugin import Options
 
@@ -34,7 +34,10 @@ class SampleConfig(Options):
         description="leave out tokens with less than this fraction of the highest probability",
     )
     greedy: bool = Field(False, description="always take the most probable token")
-    stop: str | None = Field(None, min_length=1, description="text before which generation stops")
+    stop: str | list[str] | None = Field(
+        None,
+        description="text before which generation stops, or a list of such texts: before the first of them",
+    )
     decoders: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="settings of further decoders by name, applied after those above"
     )
@@ -53,3 +56,11 @@ class SampleConfig(Options):
         description="replay a recorded step on CUDA; unverified until benchmarks/results says otherwise",
     )
     seed: int | None = Field(1, ge=0, lt=2**63, description="of the choices; null: another text every time")
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _check_stop(cls, value: Any) -> Any:
+        texts = value if isinstance(value, list) else [value]
+        if value is not None and not all(isinstance(text, str) and text for text in texts):
+            raise ValueError("a text to stop at has at least one character")
+        return value or None

@@ -1,0 +1,34 @@
+"""What a user should know of splits that are given: by files, or by sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
+from typing import Any, Literal
+
+from charpipe.config.settings.text import NAMES, SplitConfig
+
+Level = Literal["info", "warning"]
+
+
+def given_notices(split: SplitConfig, facts: Mapping[str, Any]) -> Iterator[tuple[str, Level]]:
+    """Notices of tokens whose splits are given, from their counts; none if all is as one expects."""
+    given = facts.get("given", {})
+    if shared := given.get("shared"):
+        which = "1 document" if shared == 1 else f"{shared:,} documents"
+        yield (
+            f"{which} of val or test {'has' if shared == 1 else 'have'} the same text as one of another split: "
+            "scores on it are not of unseen text",
+            "warning",
+        )
+    if split.sizes is None:
+        return
+    wanted = accumulate(size.count for size in split.sizes)
+    for name, asked, end in zip(NAMES, wanted, given["ends"], strict=True):
+        if asked != end:
+            yield f"{name} ends at byte {end:,}, not {asked:,}, which is inside of a character", "info"
+    if given["rest"]:
+        yield (
+            f"{given['rest']:,} {given['unit']} after the splits belong to none, and are left out",
+            "warning",
+        )
