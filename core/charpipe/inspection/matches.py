@@ -133,7 +133,7 @@ def _peaks(ranks: Array, length: int, many: int) -> list[tuple[int, int]]:
     if not len(ranks):
         return []
     blocks = -(-len(ranks) // length)
-    padded = np.full((blocks * length, ranks.shape[1]), -1.0)
+    padded: Array = np.full((blocks * length, ranks.shape[1]), -1.0)
     padded[: len(ranks)] = ranks
     padded = padded.reshape(blocks, length, -1)
     rows, highest = padded.argmax(1) + length * np.arange(blocks)[:, None], padded.max(1)

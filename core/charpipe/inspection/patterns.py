@@ -42,7 +42,8 @@ class Levels:
         away = self.scaling.packed(units).astype(np.int16) - self.median
         rises = away >= self.threshold * np.maximum(1, self.high - self.median)
         falls = -away >= self.threshold * np.maximum(1, self.median - self.low)
-        return rises.astype(np.int8) - falls.astype(np.int8)
+        found: Array = rises.astype(np.int8) - falls.astype(np.int8)
+        return found
 
 
 def levels(units: Array, scaling: Scaling, threshold: float = THRESHOLD) -> Levels:
