@@ -117,6 +117,7 @@ def test_passage_by_mouse_and_by_selection_of_the_browser(open_page: Any) -> Non
 def test_passage_on_a_phone_fits_and_no_unit_is_said(open_page: Any) -> None:
     page = open_page(make(), viewport={"width": 360, "height": 640}, has_touch=True, color_scheme="dark")
     select(page, 0, 50)
+    page.locator("#level").evaluate("e => { e.value = 1; e.dispatchEvent(new Event('input')) }")
     assert "No unit is on throughout" in page.inner_text("#passage-count")
     assert page.locator(".match-row").count() == 0
     select(page, QUOTED, LAST)
