@@ -166,7 +166,7 @@ def test_the_table_says_how_to_name_another_kind(run: Run, capfd: pytest.Capture
         (("--kind", "poetry"), "there is no kind of text 'poetry'; known: code, mixed, prose, verse"),
         (("--kind", "verse", "--search", "0"), "nothing is searched"),
         (("--ablate", "--search", "0"), "nothing is searched"),
-        (("--probe-units", "65"), "65 is not in the range"),
+        (("--probe-units", "65"), "less than or equal to 64"),
     ],
 )
 def test_a_kind_that_cannot_be_used_is_a_sentence(
@@ -177,17 +177,17 @@ def test_a_kind_that_cannot_be_used_is_a_sentence(
 
 
 def test_passages_of_the_corpus_are_printed(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
-    found = printed(capfd, "last", "--passage", "3:6", "--threshold", "0.1", "--matches", "3")
+    found = printed(capfd, "last", "--passage", "3:3", "--threshold", "0.01", "--matches", "3")
     text = charpipe.inspect("last", length=100, searched=0).reading.text
     capfd.readouterr()
-    assert found["passage"] == text[2:6] and (found["first"], found["last"]) == (3, 6)
+    assert found["passage"] == text[2] and (found["first"], found["last"]) == (3, 3)
     assert found["searched"] == found["tokens"] and found["units"]
     for one in found["matches"]:
         assert 0 < one["score"] <= 1 and 1 <= one["through"] <= len(found["units"])
-        assert len(one["passage"]) == 4 and one["before"] + one["passage"] + one["after"] in TEXT
+        assert len(one["passage"]) == 1 and one["before"] + one["passage"] + one["after"] in TEXT
     assert 1 <= len(found["matches"]) <= 3
     unit = found["units"][0]["number"]
-    words = ("--pattern", found["passage"], "--threshold", "0.1", "--units", f"0.{unit}")
+    words = ("--passage", "3:3", "--threshold", "0.01", "--units", f"0.{unit}")
     assert main(["inspect", "last", *words]) == 0
     said = capfd.readouterr().out
     assert f"on throughout: hidden[0] {unit} " in said and "1 of 1" in said and "searched" in said
