@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from charpipe.api.export import export
     from charpipe.api.inspect import Inspection, inspect
     from charpipe.api.load import load
+    from charpipe.api.passages import PassageMatches, find_passages
     from charpipe.api.project import add_corpus, init
     from charpipe.api.report import report
     from charpipe.api.results import Compared, Leaderboard, Swept, Trained
@@ -45,12 +46,14 @@ __getattr__ = names(
         "Diagnosis": "diagnostics",
         "Inspection": "api.inspect",
         "Leaderboard": "api.results",
+        "PassageMatches": "api.passages",
         "Swept": "api.results",
         "Trained": "api.results",
         "add_corpus": "api.project",
         "compare": "api.compare",
         "doctor": "api.doctor",
         "export": "api.export",
+        "find_passages": "api.passages",
         "init": "api.project",
         "inspect": "api.inspect",
         "load": "api.load",
@@ -67,12 +70,14 @@ __all__ = [
     "Diagnosis",
     "Inspection",
     "Leaderboard",
+    "PassageMatches",
     "Swept",
     "Trained",
     "add_corpus",
     "compare",
     "doctor",
     "export",
+    "find_passages",
     "init",
     "inspect",
     "load",

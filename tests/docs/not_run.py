@@ -33,6 +33,8 @@ NOT_RUN = {
     ),
     "charpipe run sweep --corpus linux_src": "trains 20 models; tests/pipelines/test_sweep_flows.py trains few",
     "charpipe run train-and-sample --corpus hello --set store.url=s3": "needs the server of the line before",
+    "charpipe inspect last --passage": "names units of one model; tests/core/cli/test_inspect.py does it",
+    "charpipe inspect last --pattern": "names a text of one corpus; tests/core/cli/test_inspect.py does it",
     "hf auth login": "asks for a token of the Hugging Face Hub",
     "charpipe export last --push OWNER/NAME": "uploads to the Hugging Face Hub; tests/core/exports/test_hub.py has one",
     "charpipe corpora add mine mine.tgz": "needs a corpus in three files; tests/core/projects/test_adding.py adds one",

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from charpipe import inspection
+from charpipe.api.inspected_texts import inspected_texts, known_run
 from charpipe.api.pipelines import open_runs
 from charpipe.config import load_config
 from charpipe.config.files import find_project_file
 from charpipe.config.load import Resolved
 from charpipe.config.plugin_folders import open_plugins
-from charpipe.errors import CharpipeError, RunError, StoreError, UsageError
+from charpipe.errors import CharpipeError, UsageError
 from charpipe.inspection import passages
-from charpipe.inspection.formatting import as_json
+from charpipe.inspection.formatting import ablations_json, as_json
 from charpipe.inspection.page import page
 from charpipe.inspection.text_kinds import kind_named
 from charpipe.inspection.units import count
@@ -28,11 +29,9 @@ from charpipe.models.precision import choose_device
 from charpipe.pages.notebook import escaped, shortened
 from charpipe.plugins.registry import Registry
 from charpipe.runs import Run
-from charpipe.runs.given_text import GivenText, read_given_text
-from charpipe.runs.library import RunLibrary
+from charpipe.runs.given_text import read_given_text
 from charpipe.runs.uniform_baseline import warn_about_text
 from charpipe.store.atomic import write_text
-from charpipe.text import open_tokens
 from charpipe.tracking import locate
 from charpipe.tracking.attachments import attach
 from charpipe.tracking.models import find_model
@@ -57,6 +56,8 @@ class Inspection:
     artifact: str | None
     reading: inspection.Reading
     search: inspection.Search | None
+    ablations: inspection.Ablations | None = None
+    """How the loss rises with a unit held at its mean: of the units found, or of all. None if there are none."""
     notices: tuple[str, ...] = ()
     skipped: int = 0
     """Characters of the user's text that are not in the vocabulary; they were not read."""
@@ -86,6 +87,7 @@ class Inspection:
             "page": str(self.page),
             "artifact": self.artifact,
             "search": as_json(self.search) if self.search else None,
+            "ablations": ablations_json(self.ablations) if self.ablations else None,
             "skipped": self.skipped,
             "notices": list(self.notices),
         }
@@ -102,6 +104,8 @@ def inspect(
     device: str = "cpu",
     strict: bool = False,
     kind: str | None = None,
+    probe_units: int = 5,
+    ablate: bool = False,
     resolved: Resolved | None = None,
     report: Callable[[str], None] = lambda sentence: None,
 ) -> Inspection:
@@ -111,7 +115,9 @@ def inspect(
     search). The page is written to `output`, by default into the run's folder, and logged to MLflow if the run is
     there. A file is read in the same way as the run's corpus; characters that are not in the vocabulary are skipped
     with a notice, or refused with `strict`. `kind` ("code", "prose", "verse", or "mixed" for all signals) overrides
-    the detected kind of text. Raises CharpipeError.
+    the detected kind of text. For each signal a probe of up to `probe_units` units together is fitted (0: none). The
+    units found are held at their means, one at a time, to measure what they are worth (`ablations`); with `ablate` all
+    units are. Raises CharpipeError.
     """
     resolved = resolved or load_config()
     workspace, registry = find_workspace(find_project_file()), open_plugins(resolved)
@@ -121,10 +127,14 @@ def inspect(
         raise UsageError(
             f"the kind {kind!r} says which units to search for, but nothing is searched; leave one out"
         )
+    if ablate and not searched:
+        raise UsageError(
+            "units are held over the text that is searched, but nothing is searched; leave one out"
+        )
     asked = kind_named(kind) if kind is not None else None
     runs = open_runs(resolved)
     loaded = find_model(run, workspace, registry, resolved.config.tracking, which, runs)
-    known = _run(workspace, loaded.name)
+    known = known_run(workspace, loaded.name)
     predictor = loaded.predictor(device)
     units = count(inspection.groups(predictor))
     shown = passages.length_for(units, length)
@@ -133,10 +143,10 @@ def inspect(
         given = read_given_text(
             file, loaded, workspace, resolved, strict=strict, most=max(shown, searched), documents=True
         )
-    texts = _texts(runs, known, loaded, given, shown, searched)
+    texts = inspected_texts(runs, known, loaded, given, shown, searched)
     report(f"reading {len(texts.shown):,} characters of {texts.source}, {units:,} units")
     reading = inspection.read(predictor, loaded.encoding, texts.shown)
-    found, notices = None, [*texts.notices, *_warnings(workspace, loaded, reading)]
+    found, ablations, notices = None, None, [*texts.notices, *_warnings(workspace, loaded, reading)]
     if searched and units and texts.choosing is not None and texts.held_out is not None:
         found = inspection.search(
             predictor,
@@ -147,7 +157,10 @@ def inspect(
             searched,
             report,
             asked,
+            probe_units,
         )
+        detectors = inspection.detectors(found)
+        ablations = inspection.ablate(predictor, loaded.encoding, texts.held_out, detectors, ablate, report)
     elif searched and units:
         notices.append(
             f"too little text to search for units: {inspection.MIN_SEARCHED:,} characters are needed"
@@ -156,11 +169,13 @@ def inspect(
         reading,
         loaded.encoding.labels,
         found,
+        ablations,
         run=loaded.name,
         model=_title(loaded),
         source=texts.source,
         searched=texts.searched,
         notices=notices,
+        command=_command(loaded.name, file, length),
     )
     target = _target(workspace, loaded.name, output)
     write_text(target, written)
@@ -172,44 +187,10 @@ def inspect(
         artifact,
         reading,
         found,
+        ablations,
         (*notices, *([trouble] if trouble else [])),
         given.fitted.skipped.total() if given is not None else 0,
     )
-
-
-def _run(workspace: Workspace, name: str) -> Run | None:
-    """The run in this workspace; None if the model came from elsewhere. Raises RunError for another schema."""
-    run = Run(workspace.runs / name)
-    if not (run.folder / "run.json").is_file():
-        return None
-    return run if run.info else None
-
-
-def _texts(
-    runs: RunLibrary,
-    run: Run | None,
-    loaded: Loaded,
-    given: GivenText | None,
-    length: int,
-    searched: int,
-) -> passages.Passages:
-    if given is not None:
-        skipped = given.fitted.skipped.total()
-        characters = given.characters - skipped
-        return passages.of_text(
-            given.text, given.name, loaded.encoding, length, searched, characters, given.notices
-        )
-    advice = f"give a file: charpipe inspect {loaded.name} FILE"
-    if run is None:
-        raise RunError(f"the texts of {loaded.name} are not in this workspace; {advice}")
-    folder = runs.obtain(run.info.inputs.get("tokens", ""))
-    splits = {}
-    for name in ("val", "test", "train"):
-        with contextlib.suppress(StoreError):
-            splits[name] = open_tokens(folder, name).tokens
-    if not any(len(tokens) > 1 for tokens in splits.values()):
-        raise RunError(f"the tokens of {loaded.name} are gone; {advice}")
-    return passages.of_splits(splits, loaded.encoding, length, run.info.corpus)
 
 
 def _untrained(loaded: Loaded, registry: Registry, device: str) -> Sequence[Predictor]:
@@ -224,6 +205,12 @@ def _untrained(loaded: Loaded, registry: Registry, device: str) -> Sequence[Pred
         )
         for seed in CONTROLS
     ]
+
+
+def _command(run: str, file: str | Path | None, length: int | None) -> str:
+    """The command that inspects the same text, without options of the page."""
+    words = ["charpipe", "inspect", run, *([str(file)] if file is not None else [])]
+    return shlex.join(words) + (f" --length {length}" if length is not None else "")
 
 
 def _warnings(workspace: Workspace, loaded: Loaded, reading: inspection.Reading) -> list[str]:

@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from charpipe.cli.arguments import Checkpoint, Device, JsonObject, ModelName, Set, Strict
 from charpipe.cli.browser import Open, open_page
 from charpipe.cli.environment import settings
-from charpipe.cli.output import print_json, print_table
+from charpipe.cli.inspection_tables import show_ablations, show_passages, show_search
+from charpipe.cli.output import print_json
 from charpipe.errors import UsageError
 
 if TYPE_CHECKING:
     from charpipe.api.inspect import Inspection
-    from charpipe.inspection import Finding, Search
-
-COLUMNS = (
-    "signal",
-    "unit",
-    "score",
-    "chosen at",
-    "held out",
-    "untrained",
-    "shuffled",
-    "in/out",
-    "times on",
-    "",
-)
-DROPPED = ("shuffled", "chosen at", "times on", "untrained", "in/out", "score")
-"""Columns that a narrow terminal goes without, the first of them first."""
+    from charpipe.config.load import Resolved
 
 
 def inspect(
@@ -61,6 +48,58 @@ def inspect(
             help="code, prose, verse or mixed (all signals): the kind of text.  [default: detected]"
         ),
     ] = None,
+    probe_units: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=64,
+            help="Units that a probe may use together for each signal; 0 leaves the probes out.",
+        ),
+    ] = 5,
+    ablate: Annotated[
+        bool,
+        typer.Option(
+            "--ablate",
+            help="Measure what every unit is worth, not only those found (minutes for a large model).",
+        ),
+    ] = False,
+    passage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="START:END",
+            help="Find passages of the corpus in which the same units are on as in these characters of the text, "
+            "counted as on the page; no page is written.",
+        ),
+    ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="As --passage, for the first place where TEXT stands, or TEXT by itself."
+        ),
+    ] = None,
+    units: Annotated[
+        str | None,
+        typer.Option(
+            metavar="UNIT,...",
+            help="Compare these units, layer.unit or state.layer.unit.  [default: all that are on throughout]",
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="How far a unit is from its median where it is on, as a share of the way to its largest or smallest "
+            "value.  [default: 0.5]"
+        ),
+    ] = None,
+    matches: Annotated[
+        int | None, typer.Option(help="Passages to print, up to 1,000.  [default: 10]")
+    ] = None,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full", help="Look for passages in all of a large corpus, not in evenly spaced segments."
+        ),
+    ] = False,
     which: Checkpoint = "best",
     device: Device = "cpu",
     open_: Open = False,
@@ -72,6 +111,18 @@ def inspect(
     resolved = settings(set_)
     if which not in ("best", "last"):
         raise UsageError(f"--checkpoint {which!r} is neither best nor last")
+    asked = {"--units": units, "--threshold": threshold, "--matches": matches, "--full": full or None}
+    if passage is not None or pattern is not None:
+        left_out = {
+            "--output": output,
+            "--open": open_ or None,
+            "--kind": kind,
+            "--ablate": ablate or None,
+        }
+        _refuse(left_out, "is for the page, and --passage and --pattern write none")
+        _print_passages(run, file, passage, pattern, asked, length, which, device, strict, resolved, json)
+        return
+    _refuse(asked, "is for --passage and --pattern, and neither is given")
     from charpipe.api.inspect import inspect as inspect_run
 
     found = inspect_run(
@@ -84,6 +135,8 @@ def inspect(
         device=device,
         strict=strict,
         kind=kind,
+        probe_units=probe_units,
+        ablate=ablate,
         resolved=resolved,
         report=_say,
     )
@@ -106,49 +159,61 @@ def _show(found: Inspection) -> None:
     for notice in found.notices:
         typer.echo(f"note: {notice}")
     if found.search is not None:
-        _show_search(found.search)
+        show_search(found.search)
+    if found.ablations is not None:
+        show_ablations(found.ablations)
     typer.echo(f"page    {found.page}")
     if found.artifact is not None:
         typer.echo(f"MLflow  {found.artifact}, among the run's artifacts")
 
 
-def _show_search(search: Search) -> None:
-    if search.kind_was_given:
-        typer.echo(
-            f"signals of {'all kinds' if search.kind == 'mixed' else search.kind} were tried, as requested"
-        )
-    elif search.kind != "mixed":
-        typer.echo(
-            f"the text looks like {search.kind}: signals of {search.kind} were tried; others: --kind code, prose, "
-            "verse or mixed"
-        )
-    rows = [_row(finding) for finding in search.findings if finding.best is not None]
-    print_table(
-        COLUMNS,
-        rows,
-        "no signal is frequent enough in these texts to search for its unit",
-        DROPPED,
-        whole=("unit",),
+def _refuse(options: Mapping[str, object], why: str) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise UsageError(f"{name} {why}; leave it out")
+
+
+def _print_passages(
+    run: str,
+    file: str | None,
+    passage: str | None,
+    pattern: str | None,
+    asked: Mapping[str, Any],
+    length: int | None,
+    which: str,
+    device: str,
+    strict: bool,
+    resolved: Resolved,
+    json: bool,
+) -> None:
+    from charpipe.api.passages import find_passages
+    from charpipe.inspection.patterns import THRESHOLD
+
+    found = find_passages(
+        run,
+        file,
+        passage=None if passage is None else _range(passage),
+        pattern=pattern,
+        units=[one for one in (asked["--units"] or "").split(",") if one.strip()],
+        threshold=THRESHOLD if asked["--threshold"] is None else asked["--threshold"],
+        matches=10 if asked["--matches"] is None else asked["--matches"],
+        full=bool(asked["--full"]),
+        length=length,
+        which=which,
+        device=device,
+        strict=strict,
+        resolved=resolved,
+        report=_say,
     )
-    rare = [f"{finding.signal.name} ({finding.spans[0]}, {finding.spans[1]})" for finding in search.rare]
-    if rare:
-        typer.echo(f"too rare to say (times on): {'; '.join(rare)}")
+    if json:
+        print_json(found.as_json())
+    else:
+        show_passages(found)
 
 
-def _row(finding: Finding) -> list[str]:
-    from charpipe.inspection.search import metric, shown
-
-    best = finding.best
-    if best is None:
-        return [finding.signal.name]
-    scores = (best.choosing, best.held_out, finding.untrained, finding.shuffled)
-    rates = "" if finding.hits is None else f"{finding.hits:.0%}/{finding.false_alarms:.0%}"
-    return [
-        finding.signal.name,
-        f"{best.unit.name} {'falls' if best.sign < 0 else 'rises'}",
-        metric(finding),
-        *("" if value is None else f"{shown(finding, value):.3f}" for value in scores),
-        rates,
-        f"{finding.spans[0]:,}, {finding.spans[1]:,}",
-        finding.verdict,
-    ]
+def _range(text: str) -> tuple[int, int]:
+    """`12:40` as the first and the last character."""
+    first, _, last = text.partition(":")
+    if not (first.strip().isdecimal() and last.strip().isdecimal()):
+        raise UsageError(f"--passage {text!r} is not of the form START:END, such as 120:160")
+    return int(first), int(last)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from charpipe.inspection.ablation import Ablation, Ablations, Rise
 from charpipe.inspection.search import MARGIN, MIN_SCORE, Finding, Scored, Search, metric, shown
+from charpipe.inspection.sparse_probe import SparseProbe
+from charpipe.inspection.units import Unit
 
 
 def as_json(search: Search) -> dict[str, Any]:
@@ -38,14 +42,67 @@ def finding_json(finding: Finding) -> dict[str, Any]:
         "shuffled": _rounded(shown(finding, finding.shuffled)),
         "hits": _rounded(finding.hits),
         "false_alarms": _rounded(finding.false_alarms),
+        "probe": _probe_json(finding, finding.sparse),
         "runners_up": [_scored(finding, one) for one in finding.runners_up],
     }
 
 
-def _scored(finding: Finding, scored: Scored) -> dict[str, Any]:
-    unit = scored.unit
+def _probe_json(finding: Finding, probe: SparseProbe | None) -> dict[str, Any] | None:
+    if probe is None:
+        return None
     return {
-        "unit": {"tensor": unit.tensor, "layer": unit.layer, "number": unit.number, "sign": scored.sign},
+        "units": [_unit_json(unit) | {"weight": _rounded(weight)} for unit, weight in probe.units],
+        "choosing": _rounded(shown(finding, probe.choosing)),
+        "held_out": _rounded(shown(finding, probe.held_out)),
+        "untrained": _rounded(shown(finding, probe.untrained)),
+    }
+
+
+def unit_names(probe: SparseProbe) -> str:
+    """`cell[0] 17 3, hidden[0] 8`: the units of a probe by tensor and layer, the largest weight first."""
+    numbers: dict[str, list[str]] = {}
+    for unit, _ in probe.units:
+        numbers.setdefault(f"{unit.tensor}[{unit.layer}]", []).append(str(unit.number))
+    return ", ".join(f"{layer} {' '.join(found)}" for layer, found in numbers.items())
+
+
+def ablations_json(ablations: Ablations) -> dict[str, Any]:
+    """The rises of the loss with units held at their means, in nats per character."""
+    return {
+        "loss": _rounded(ablations.loss),
+        "characters": ablations.characters,
+        "segments": ablations.segments,
+        "held_within_step": ablations.within_step,
+        "units": [_ablation_json(row) for row in ablations.rows],
+    }
+
+
+def _ablation_json(row: Ablation) -> dict[str, Any]:
+    return {
+        "unit": _unit_json(row.unit),
+        "held_at": _rounded(row.held_at),
+        "signal": row.signal.key if row.signal else None,
+        "all": _rise_json(row.all),
+        "on": _rise_json(row.on),
+        "off": _rise_json(row.off),
+    }
+
+
+def _rise_json(rise: Rise | None) -> dict[str, Any] | None:
+    """Null without a character or, for the error, with characters in a single segment."""
+    if rise is None:
+        return None
+    nats, error = (None if math.isnan(one) else round(one, 6) for one in (rise.nats, rise.error))
+    return {"nats_per_char": nats, "standard_error": error, "characters": rise.characters}
+
+
+def _unit_json(unit: Unit) -> dict[str, Any]:
+    return {"tensor": unit.tensor, "layer": unit.layer, "number": unit.number}
+
+
+def _scored(finding: Finding, scored: Scored) -> dict[str, Any]:
+    return {
+        "unit": {**_unit_json(scored.unit), "sign": scored.sign},
         "choosing": _rounded(shown(finding, scored.choosing)),
         "held_out": _rounded(shown(finding, scored.held_out)),
     }

@@ -31,26 +31,50 @@ class Packed:
     data: str
 
 
-def pack(units: NDArray[np.float32], groups: Sequence[Group]) -> Packed:
-    """Pack the units of a reading, [pieces, units], into a string.
+@dataclass(frozen=True)
+class Scaling:
+    """How each unit is scaled: divided by its entry of `divisors` [units] unless that is 0; otherwise by tanh, where
+    `tanh` [units] says so; otherwise not at all."""
+
+    tanh: NDArray[np.bool_]
+    divisors: NDArray[np.float32]
+
+    def packed(self, values: NDArray[np.float32]) -> NDArray[np.int8]:
+        """Activations [..., units] scaled to -1 to 1, times 127."""
+        values = np.nan_to_num(values)
+        divided = values / np.where(self.divisors, self.divisors, 1)
+        scaled = np.where(self.divisors, divided, np.where(self.tanh, np.tanh(values), values))
+        found: NDArray[np.int8] = np.round(np.clip(scaled, -1, 1) * STEPS).astype(np.int8)
+        return found
+
+    def of(self, columns: NDArray[np.int64]) -> Scaling:
+        """The scaling of some of the units."""
+        return Scaling(self.tanh[columns], self.divisors[columns])
+
+
+def scaling(units: NDArray[np.float32], groups: Sequence[Group]) -> Scaling:
+    """The scaling of the units of a reading, [pieces, units].
 
     Values that all lie between -1 and 1 are not scaled. Others are replaced by their tanh, as the essay shows an
     LSTM's cells; but a unit whose tanh would stay at one of its limits, as a counter's does, is divided by its 99th
     percentile.
     """
     values = np.nan_to_num(units)
-    shown, divisors = [], np.zeros(units.shape[1], np.float32)
+    tanh, divisors = np.zeros(units.shape[1], bool), np.zeros(units.shape[1], np.float32)
     for group in groups:
         columns = slice(group.first, group.first + group.size)
         sizes = np.abs(values[:, columns])
-        bounded = bool(sizes.max(initial=0) <= 1)
-        shown.append("value" if bounded else "tanh")
-        if not bounded:
+        if sizes.max(initial=0) > 1:
+            tanh[columns] = True
             positive = (values[:, columns] > 0).mean(0)
             saturated = (np.median(sizes, 0) > SATURATED) & (np.maximum(positive, 1 - positive) > ONE_SIDED)
             divisors[columns] = np.where(saturated, np.percentile(sizes, 99, axis=0), 0)
-            divided = values[:, columns] / np.where(saturated, divisors[columns], 1)
-            values[:, columns] = np.where(saturated, divided, np.tanh(values[:, columns]))
-    packed = np.round(np.clip(values, -1, 1) * STEPS).astype(np.int8)
-    data = base64.b64encode(np.ascontiguousarray(packed.T).tobytes()).decode("ascii")
-    return Packed(tuple(shown), tuple(divisors.tolist()), data)
+    return Scaling(tanh, divisors)
+
+
+def pack(units: NDArray[np.float32], groups: Sequence[Group]) -> Packed:
+    """Pack the units of a reading, [pieces, units], into a string."""
+    found = scaling(units, groups)
+    shown = tuple("tanh" if found.tanh[group.first] else "value" for group in groups)
+    data = base64.b64encode(np.ascontiguousarray(found.packed(units).T).tobytes()).decode("ascii")
+    return Packed(shown, tuple(found.divisors.tolist()), data)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from charpipe.inspection.ablation import Ablations
 from charpipe.inspection.activations import Reading
 from charpipe.inspection.gallery import gallery
 from charpipe.inspection.packing import Packed, pack
@@ -20,6 +21,8 @@ from charpipe.pages import embeddable, render
 
 IMPOSSIBLE = -1
 """Represents infinitely many bits, which JSON cannot express."""
+ABLATED = 40
+"""Units in the table of what units are worth."""
 FACE = {"\\n": "⏎", "\\t": "⇥", "\\r": "␍"}
 
 
@@ -27,14 +30,17 @@ def page(
     reading: Reading,
     labels: Sequence[str],
     search: Search | None,
+    ablations: Ablations | None = None,
     *,
     run: str,
     model: str,
     source: str,
     searched: str = "",
     notices: Sequence[str] = (),
+    command: str = "charpipe inspect",
 ) -> str:
-    """The self-contained page. `labels` are the vocabulary's; the texts may contain any characters."""
+    """The self-contained page. `labels` are the vocabulary's; the texts may contain any characters. `command` inspects
+    the same text again."""
     packed = pack(reading.units, reading.groups)
     rows = [_row(finding, reading) for finding in search.findings if finding.best] if search else []
     for row, place in zip(rows, _places(search), strict=True):
@@ -56,10 +62,12 @@ def page(
         chips=chips,
         gallery=gallery(chips, reading.pieces, packed),
         rare=search.rare if search else (),
+        ablations=ablations,
+        ablated=[(row, _column(row.unit, reading)) for row in ablations.rows[:ABLATED]] if ablations else [],
         run_up=RUN_UP,
         least=(1 + MIN_SCORE) / 2,
         margin=MARGIN / 2,
-        data=embeddable(_data(reading, labels, packed)),
+        data=embeddable(_data(reading, labels, packed) | {"command": command}),
         units=packed.data,
     )
 
@@ -132,6 +140,7 @@ def _row(finding: Finding, reading: Reading) -> dict[str, Any]:
         "base": finding.base[1],
         "graded": finding.signal.graded,
         "spans": finding.spans,
+        "probe": _probe(finding, reading),
         "others": [
             {
                 "column": _column(one.unit, reading),
@@ -140,6 +149,21 @@ def _row(finding: Finding, reading: Reading) -> dict[str, Any]:
             }
             for one in finding.runners_up
         ],
+    }
+
+
+def _probe(finding: Finding, reading: Reading) -> dict[str, Any] | None:
+    """The units and scores of the probe of several units."""
+    probe = finding.sparse
+    if probe is None:
+        return None
+    return {
+        "units": [
+            {"column": _column(unit, reading), "name": unit.name, "weight": weight}
+            for unit, weight in probe.units
+        ],
+        "held_out": shown(finding, probe.held_out),
+        "untrained": shown(finding, probe.untrained),
     }
 
 

@@ -70,6 +70,11 @@ def of_text(
     return Passages(text[:length], name, choosing, held_out, f"the two halves of {name}", notices)
 
 
+def shown_split(splits: Mapping[str, Tokens]) -> str:
+    """The split whose beginning is shown."""
+    return next((name for name in ("val", "test", "train") if len(splits.get(name, ())) > 1), "train")
+
+
 def of_splits(splits: Mapping[str, Tokens], encoding: Encoding, length: int, corpus: str) -> Passages:
     """Passages from the splits: the beginning of the validation text is shown; the validation text selects units, and
     the test text scores them.
@@ -79,7 +84,7 @@ def of_splits(splits: Mapping[str, Tokens], encoding: Encoding, length: int, cor
     """
     val, test, train = (splits.get(name, np.zeros(0, np.int64)) for name in ("val", "test", "train"))
     names = {"val": val, "test": test, "train": train}
-    shown = next((name for name, tokens in names.items() if len(tokens) > 1), "train")
+    shown = shown_split(splits)
     text = "".join(encoding.decoder().decode(names[shown][: 8 * length].tolist()))[:length]
     words = {"val": "validation", "test": "test", "train": "training"}
     source = f"{corpus}, {words[shown]} text"

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from charpipe.inspection.probe import strengths, threshold
 from charpipe.inspection.segments import Segments, affordable, cut, record
 from charpipe.inspection.signals import GRADED, SIGNALS, Signal
+from charpipe.inspection.sparse_probe import UNITS, Fitted, Probes, SparseProbe
 from charpipe.inspection.text_kinds import Kind, has, kind_of
 from charpipe.inspection.units import Group, Unit, count, groups, unit_at
 from charpipe.models import Predictor
@@ -66,6 +67,8 @@ class Finding:
     hits: float | None = None
     false_alarms: float | None = None
     runners_up: tuple[Scored, ...] = ()
+    sparse: SparseProbe | None = None
+    """What several units together say about the signal."""
 
     def __repr__(self) -> str:
         unit = ""
@@ -130,6 +133,15 @@ class Search:
         return f"<p>{escaped(repr(self))}</p>{table(head, rows) if rows else ''}"
 
 
+def detectors(search: Search) -> dict[Unit, Signal]:
+    """The units found, clearest first, each with the signal that it detects best."""
+    found: dict[Unit, Signal] = {}
+    for finding in search.findings:
+        if finding.best is not None and finding.verdict == "found":
+            found.setdefault(finding.best.unit, finding.signal)
+    return found
+
+
 def search(
     predictor: Predictor,
     untrained: Sequence[Predictor],
@@ -139,8 +151,10 @@ def search(
     wanted: int,
     report: Callable[[str], None] = lambda sentence: None,
     kind: Kind | None = None,
+    probe_units: int = UNITS,
 ) -> Search:
-    """Score every unit for every signal, on up to `wanted` tokens of two texts, given as tokens.
+    """Score every unit, and a probe of up to `probe_units` units (0: none), for every signal, on up to `wanted` tokens
+    of two texts, given as tokens.
 
     The signals are those of texts of this `kind`; without it, the kind is detected from the selection text.
     """
@@ -153,12 +167,21 @@ def search(
     usable = [n for n in frequent if has(kind, SIGNALS[n].key)]
     probe = _Probe(texts, usable)
     recorded = record(predictor, texts[0]), record(predictor, texts[1])
-    controls = []
+    report(f"fitting probes of up to {probe_units} units for {len(usable)} signals")
+    sparse, blank_sparse, controls = probe.sparse(recorded, probe_units), [], []
     for number, blank in enumerate(untrained, 1):
         report(f"searching an untrained network, {number} of {len(untrained)}")
-        controls.append(probe.best(*probe.all((record(blank, texts[0]), record(blank, texts[1])))))
+        both = record(blank, texts[0]), record(blank, texts[1])
+        controls.append(probe.best(*probe.all(both)))
+        blank_sparse.append(probe.sparse(both, probe_units))
     evidence = _Evidence(
-        texts, found, recorded, probe.all(recorded), np.array(controls), probe.shuffled(recorded)
+        texts,
+        found,
+        recorded,
+        probe.all(recorded),
+        np.array(controls),
+        probe.shuffled(recorded),
+        _sparse_probes(found, sparse, blank_sparse),
     )
     findings = [evidence.finding(number, place) for place, number in enumerate(usable)]
     return Search(
@@ -179,6 +202,23 @@ def _pieces(encoding: Encoding, tokens: Array, many: int = 4, size: int = 5000) 
     return "\n".join(pieces)
 
 
+def _sparse_probes(
+    groups: Sequence[Group],
+    fitted: Sequence[Fitted | None],
+    untrained: Sequence[Sequence[Fitted | None]],
+) -> list[SparseProbe | None]:
+    """The probes of each signal, with the best of those of the untrained networks."""
+    found: list[SparseProbe | None] = []
+    for place, one in enumerate(fitted):
+        if one is None:
+            found.append(None)
+            continue
+        blanks = [other.held_out for each in untrained if (other := each[place]) is not None]
+        units = tuple((unit_at(groups, each.column), each.weight) for each in one.weights)
+        found.append(SparseProbe(units, one.choosing, one.held_out, max(blanks, default=None)))
+    return found
+
+
 def _clearest_first(finding: Finding) -> tuple[bool, float]:
     return finding.verdict != "found", -finding.best.held_out if finding.best else 0.0
 
@@ -196,6 +236,16 @@ class _Probe:
             strengths(recorded[0], self.signals[0], self.graded),
             strengths(recorded[1], self.signals[1], self.graded),
         )
+
+    def sparse(self, recorded: tuple[Array, Array], most: int) -> list[Fitted | None]:
+        """A probe of up to `most` units for each signal; None with 0, or for a model without units."""
+        if not most or not recorded[0].shape[1]:
+            return [None] * len(self.graded)
+        probes = Probes(recorded, most)
+        return [
+            probes.fit((self.signals[0][:, n], self.signals[1][:, n]), bool(graded))
+            for n, graded in enumerate(self.graded)
+        ]
 
     @staticmethod
     def best(choosing: Array, held_out: Array) -> Array:
@@ -230,6 +280,7 @@ class _Evidence:
     own: tuple[Array, Array]
     untrained: Array
     shuffled: Array
+    sparse: Sequence[SparseProbe | None]
 
     def finding(self, number: int, place: int) -> Finding:
         """The finding for signal `number`, which is frequent signal number `place`."""
@@ -250,6 +301,7 @@ class _Evidence:
             hits,
             false_alarms,
             tuple(others),
+            self.sparse[place],
         )
 
     def others(self, usable: Sequence[int], frequent: Sequence[int]) -> list[Finding]:

@@ -36,9 +36,9 @@ class Segments:
     signals: NDArray[np.float32]
 
 
-def cut(encoding: Encoding, tokens: Tokens, most: int) -> Segments:
-    """Up to `most` tokens of a text, in evenly spaced segments from its beginning to its end."""
-    length = min(LENGTH, len(tokens), max(most, MIN_LENGTH))
+def cut(encoding: Encoding, tokens: Tokens, most: int, longest: int = LENGTH) -> Segments:
+    """Up to `most` tokens of a text, in evenly spaced segments of up to `longest`, from its beginning to its end."""
+    length = min(longest, len(tokens), max(most, MIN_LENGTH))
     segments = max(1, min(most, len(tokens)) // length)
     starts = np.linspace(0, len(tokens) - length, segments).round().astype(np.int64)
     columns = np.stack([np.asarray(tokens[start : start + length]).astype(np.int64) for start in starts], 1)

@@ -48,6 +48,23 @@ def test_the_runs_own_texts_are_inspected(run: Run, capfd: pytest.CaptureFixture
     assert found["search"]["controls"] == {"untrained_networks": 2, "shuffles": 20}
 
 
+def test_every_unit_is_ablated_and_probed(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    found = printed(capfd, "last", "--search", "4096", "--ablate", "--probe-units", "2")
+    units = found["ablations"]["units"]
+    assert {row["unit"]["number"] for row in units} == set(range(8)) and found["ablations"][
+        "held_within_step"
+    ]
+    rises = [row["all"]["nats_per_char"] for row in units]
+    assert rises == sorted(rises, reverse=True) and rises[0] > 0
+    probes = [row["probe"] for row in found["search"]["findings"] if row.get("probe")]
+    assert probes and all(1 <= len(probe["units"]) <= 2 for probe in probes)
+    html = (run.folder / "inspection.html").read_text(encoding="utf-8")
+    assert "What a unit is worth" in html and "Several units together" in html
+    assert main(["inspect", "last", "--search", "4096", "--ablate", "--probe-units", "0"]) == 0
+    said = capfd.readouterr().out
+    assert "rise of the loss with a unit held at its mean" in said and "units together" not in said
+
+
 def test_a_person_reads_a_table_and_where_the_page_is(
     run: Run, project: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -148,9 +165,64 @@ def test_the_table_says_how_to_name_another_kind(run: Run, capfd: pytest.Capture
     [
         (("--kind", "poetry"), "there is no kind of text 'poetry'; known: code, mixed, prose, verse"),
         (("--kind", "verse", "--search", "0"), "nothing is searched"),
+        (("--ablate", "--search", "0"), "nothing is searched"),
+        (("--probe-units", "65"), "less than or equal to 64"),
     ],
 )
 def test_a_kind_that_cannot_be_used_is_a_sentence(
+    run: Run, capfd: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+) -> None:
+    assert main(["inspect", "last", *words]) == 2
+    assert said in capfd.readouterr().err
+
+
+def test_passages_of_the_corpus_are_printed(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    found = printed(capfd, "last", "--passage", "3:3", "--threshold", "0.01", "--matches", "3")
+    text = charpipe.inspect("last", length=100, searched=0).reading.text
+    capfd.readouterr()
+    assert found["passage"] == text[2] and (found["first"], found["last"]) == (3, 3)
+    assert found["searched"] == found["tokens"] and found["units"]
+    for one in found["matches"]:
+        assert 0 < one["score"] <= 1 and 1 <= one["through"] <= len(found["units"])
+        assert len(one["passage"]) == 1 and one["before"] + one["passage"] + one["after"] in TEXT
+    assert 1 <= len(found["matches"]) <= 3
+    unit = found["units"][0]["number"]
+    words = ("--passage", "3:3", "--threshold", "0.01", "--units", f"0.{unit}")
+    assert main(["inspect", "last", *words]) == 0
+    said = capfd.readouterr().out
+    assert f"on throughout: hidden[0] {unit} " in said and "1 of 1" in said and "searched" in said
+
+
+def test_pattern_that_is_not_in_the_text_is_read_by_itself(run: Run) -> None:
+    found = charpipe.find_passages("last", pattern="sayay", threshold=0.05)
+    assert (found.source, found.passage) == ("the pattern by itself", "sayay")
+    assert "PassageMatches of 'sayay'" in repr(found) and "score" in found._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--passage", "3"), "is not of the form START:END"),
+        (("--passage", "9:3"), "is not within the"),
+        (("--passage", "0:3"), "is not within the"),
+        (("--passage", "3:99999"), "is not within the"),
+        (("--pattern", ""), "the pattern is empty"),
+        (("--pattern", "Ω("), "Ω"),
+        (("--passage", "3:6", "--pattern", "a"), "one of the two"),
+        (("--passage", "3:6", "--threshold", "0"), "not above 0 and at most 1"),
+        (("--passage", "3:6", "--matches", "0"), "between 1 and 1,000"),
+        (("--passage", "3:6", "--units", "first"), "names no unit"),
+        (
+            ("--passage", "3:6", "--units", "0.99"),
+            "the model has no unit 0.99; its units are hidden[0] 0 to 7",
+        ),
+        (("--passage", "1:1900", "--threshold", "1"), "up to 1,000"),
+        (("--passage", "1:900", "--threshold", "1"), "no unit is on throughout the passage"),
+        (("--passage", "3:6", "--output", "page.html"), "write none; leave it out"),
+        (("--units", "0.1"), "is for --passage and --pattern"),
+    ],
+)
+def test_passages_that_cannot_be_found_are_a_sentence(
     run: Run, capfd: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
 ) -> None:
     assert main(["inspect", "last", *words]) == 2

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from charpipe.inspection import SIGNALS, Finding, Group, Reading, Scored, Search, Unit
+from charpipe.inspection import (
+    SIGNALS,
+    Ablation,
+    Ablations,
+    Finding,
+    Group,
+    Reading,
+    Rise,
+    Scored,
+    Search,
+    SparseProbe,
+    Unit,
+)
 from charpipe.inspection.page import page
 from charpipe.inspection.pieces import Piece
 
@@ -39,10 +51,18 @@ def findings() -> Search:
     """Two findings, one of them too rare."""
     best = Scored(Unit("cell", 0, 3), -1, 0.9, 0.8)
     other = Scored(Unit("hidden", 0, 1), 1, 0.3, 0.2)
-    found = Finding(SIGNALS[0], "found", (12, 34), (0.1, 0.2), best, 0.3, 0.1, 0.95, 0.05, (other,))
+    probe = SparseProbe(((Unit("cell", 0, 3), -1.5), (Unit("hidden", 0, 1), 0.5)), 0.96, 0.94, 0.4)
+    found = Finding(SIGNALS[0], "found", (12, 34), (0.1, 0.2), best, 0.3, 0.1, 0.95, 0.05, (other,), probe)
     unclear = Finding(SIGNALS[15], "not above the controls", (9, 9), (3.0, 4.0), other, 0.3, 0.1)
     rare = Finding(SIGNALS[9], "too rare", (0, 1), (0.0, 0.0))
     return Search((found, unclear, rare), 1000, 2000, 2 * UNITS, 2)
+
+
+def ablations() -> Ablations:
+    """Two units, of which one detects a signal."""
+    rises = Rise(0.25, 0.01, 900), Rise(1.5, 0.1, 90), Rise(-0.01, 0.02, 810)
+    quotes = Ablation(Unit("cell", 0, 3), -1.5, rises[0], SIGNALS[0], rises[1], rises[2])
+    return Ablations((quotes, Ablation(Unit("hidden", 0, 1), 0.5, Rise(0.0, 0.0, 900))), 1.234, 900, 8, True)
 
 
 def make(text: str = TEXT, units: int = UNITS, search: bool = True) -> str:
@@ -51,6 +71,7 @@ def make(text: str = TEXT, units: int = UNITS, search: bool = True) -> str:
         reading(text, units),
         LABELS,
         findings() if search and units else None,
+        ablations() if search and units else None,
         run="20261123-1041-<i>hello-lstm-7f3a",
         model="lstm 1x5",
         source="</title>& evil.c",

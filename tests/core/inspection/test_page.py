@@ -91,6 +91,13 @@ def test_the_table_says_what_was_found_and_what_not() -> None:
     assert "inside a URL (0, 1)." in words
 
 
+def test_probes_and_ablations_have_tables() -> None:
+    words = " ".join(Tags(make()).words.split())
+    assert "inside double quotes AUC 0.900 0.970 0.700 cell[0] 3 falls, hidden[0] 1 rises" in words
+    assert "cell[0] 3 −1.50 +0.2500 ± 0.0100 inside double quotes +1.5000 ± 0.1000 −0.0100 ± 0.0200" in words
+    assert "hidden[0] 1 0.50 +0.0000 ± 0.0000" in words and "900 characters" in words
+
+
 def test_a_counted_model_has_a_page_without_units() -> None:
     parsed = Tags(make(units=0))
     assert "It has no units" in " ".join(parsed.words.split())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from charpipe.inspection import Finding, Search, search
+from charpipe.inspection import Finding, Search, detectors, search
 from charpipe.inspection.segments import RUN_UP, cut, record
 from charpipe.inspection.text_kinds import KEYS
 from charpipe.inspection.units import Unit, groups
@@ -74,6 +74,11 @@ def test_a_planted_unit_is_found_and_the_controls_are_low() -> None:
     assert finding.untrained is not None and abs(finding.untrained) < 0.2
     assert finding.shuffled is not None and abs(finding.shuffled) < 0.3
     assert all(one.held_out < 0.3 for one in finding.runners_up)
+    assert finding.sparse is not None and 1 <= len(finding.sparse.units) <= 5
+    assert finding.sparse.units[0][0] == Unit("trace", 1, PLANTED) and finding.sparse.units[0][1] < 0
+    assert finding.sparse.held_out > 0.8
+    assert finding.sparse.untrained is None or abs(finding.sparse.untrained) < 0.2
+    assert detectors(found) == {Unit("trace", 1, PLANTED): finding.signal}
 
 
 def test_noise_is_not_found_to_know_anything() -> None:

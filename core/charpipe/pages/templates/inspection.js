@@ -112,6 +112,10 @@
 
   // --- One character and one unit. ---
   function choose(n, scroll) {
+    view.anchor = undefined;
+    move(n, scroll);
+  }
+  function move(n, scroll) {
     spans[view.cell].classList.remove("now");
     view.cell = Math.max(0, Math.min(total - 1, n));
     spans[view.cell].classList.add("now");
@@ -173,8 +177,108 @@
     $("guesses").checked = wanted;
     build();
     mark();
+    if (width) markPassage();
     paint();
-    choose(view.cell, true);
+    move(view.cell, true);
+  }
+
+  // --- A passage: the units that are on throughout it, and other passages with the same units. ---
+  const NAMED = 24, MATCHES = 20, AROUND = 24;
+  const finder = passagesOf(units, total);
+  function extend(n) {
+    view.anchor ??= view.cell;
+    move(n, true);
+    select(Math.min(view.anchor, view.cell), Math.max(view.anchor, view.cell));
+  }
+  function select(first, last) {
+    view.passage = [first, last];
+    view.left = new Set();
+    showPassage();
+  }
+  function clearPassage() {
+    view.passage = view.anchor = undefined;
+    document.getSelection()?.removeAllRanges();
+    showPassage();
+  }
+  function markPassage() {
+    const [first, last] = view.passage ?? [0, -1];
+    spans.forEach((made) => made.classList.remove("in", "match"));
+    for (let n = first; n <= last; n++) spans[n].classList.add("in");
+    for (const one of view.matches ?? [])
+      for (let n = one.first; n <= one.first + last - first; n++) spans[n].classList.add("match");
+  }
+  function showPassage() {
+    $("passage").hidden = !view.passage;
+    view.matches = [];
+    if (view.passage) {
+      const [first, last] = view.passage, threshold = Number($("level").value);
+      view.through = finder.through(first, last, threshold);
+      const chosen = view.through.filter(({ unit }) => !view.left.has(unit));
+      if (chosen.length) view.matches = finder.matches(chosen, first, last, threshold, MATCHES);
+      tellPassage(first, last, threshold);
+      tellUnits();
+      tellMatches(last - first + 1, chosen.length);
+    }
+    markPassage();
+  }
+  const quoted = (first, last) => data.cells.slice(Math.max(0, first), Math.max(0, last)).map((piece) => piece === " " ? " " : face(piece)).join("");
+  const nameOf = (unit) => `${data.groups[groupOf(unit)].name} ${unit - data.groups[groupOf(unit)].first}`;
+  function tellPassage(first, last, threshold) {
+    const many = last - first + 1, text = quoted(first, last + 1), units = view.through.length;
+    $("passage-text").textContent = many > 200 ? text.slice(0, 200) + "…" : text;
+    $("passage-where").textContent = `character${many > 1 ? "s" : ""} ${(first + 1).toLocaleString("en")}${many > 1 ? " to " + (last + 1).toLocaleString("en") : ""}`;
+    $("level-now").textContent = threshold.toFixed(2);
+    $("passage-count").textContent = units ? `${units.toLocaleString("en")} unit${units > 1 ? "s are" : " is"} on throughout` :
+      "No unit is on throughout: take a shorter passage, or lower the threshold";
+    const at = threshold === 0.5 ? "" : ` --threshold ${threshold}`;
+    $("passage-command").textContent = `${data.command} --passage ${first + 1}:${last + 1}${at}`;
+  }
+  function tellUnits() {
+    const list = $("passage-units");
+    list.replaceChildren();
+    view.through.slice(0, NAMED).forEach(({ unit, sign, share }) => {
+      const label = add(list, "label"), box = add(label, "input");
+      box.type = "checkbox";
+      box.checked = !view.left.has(unit);
+      box.addEventListener("change", () => {
+        if (box.checked) view.left.delete(unit); else view.left.add(unit);
+        showPassage();
+        [...list.querySelectorAll("input")].find((one) => one.value === box.value)?.focus();
+      });
+      box.value = unit;
+      label.append(` ${nameOf(unit)} ${sign < 0 ? "falls" : "rises"} `);
+      add(label, "small", "", `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`);
+    });
+    if (view.through.length > NAMED) add(list, "span", "", `and ${view.through.length - NAMED} more`);
+  }
+  function tellMatches(length, chosen) {
+    const list = $("passage-matches");
+    list.replaceChildren();
+    $("passage-none").hidden = view.matches.length > 0 || !chosen;
+    view.matches.forEach((one) => {
+      const button = add(add(list, "li"), "button", "match-row");
+      button.type = "button";
+      add(button, "span", "score", one.score.toFixed(3));
+      add(button, "span", "score", `${one.through} of ${chosen}`);
+      const text = add(button, "bdi", "around", quoted(one.first - AROUND, one.first));
+      add(text, "mark", "", quoted(one.first, one.first + length));
+      text.append(quoted(one.first + length, one.first + length + AROUND));
+      button.addEventListener("click", () => { choose(one.first, true); $("text").scrollIntoView({ block: "nearest" }); });
+    });
+  }
+  function dragged() { // with a mouse, or with a phone's handles: the browser's own selection
+    const selection = document.getSelection();
+    if (!selection?.rangeCount || selection.isCollapsed) return;
+    const range = selection.getRangeAt(0);
+    if (!$("text").contains(range.startContainer) || !$("text").contains(range.endContainer)) return;
+    let first = spans.findIndex((made) => range.intersectsNode(made));
+    let last = spans.findLastIndex((made) => range.intersectsNode(made));
+    if (first >= 0 && spans[first].contains(range.startContainer) && range.startOffset === range.startContainer.length) first++;
+    if (last >= 0 && spans[last].contains(range.endContainer) && range.endOffset === 0) last--;
+    if (first < 0 || last < first || (view.passage?.[0] === first && view.passage[1] === last)) return;
+    move(last, false);
+    view.anchor = first;
+    select(first, last);
   }
 
   // --- What people do. ---
@@ -187,19 +291,35 @@
     Home: () => choose(0, true), End: () => choose(total - 1, true),
     ArrowDown: () => chooseUnit(view.unit + 1), ArrowUp: () => chooseUnit(view.unit - 1),
     PageDown: () => layer(1), PageUp: () => layer(-1),
+    Escape: () => clearPassage(),
     s: () => setColour(view.colour === "unit" ? "bits" : "unit"), p: () => setGuesses(!view.guesses),
   };
+  const EXTENDING = {
+    ArrowRight: () => extend(view.cell + 1), ArrowLeft: () => extend(view.cell - 1),
+    ArrowDown: () => extend(endOfLine(view.cell)), ArrowUp: () => extend(startOfLine(view.cell)),
+    Home: () => extend(0), End: () => extend(total - 1),
+  };
+  function endOfLine(n) { // the end of this line, or of the next if this is the end
+    const found = data.cells.findIndex((piece, m) => m > n && piece.endsWith("\n"));
+    return found < 0 ? total - 1 : found;
+  }
+  function startOfLine(n) {
+    const found = data.cells.findLastIndex((piece, m) => m < n - 1 && piece.endsWith("\n"));
+    return found + 1;
+  }
   const WIDGETS = "input:not([type=checkbox]), select, textarea, summary, [role=region]";
   document.addEventListener("keydown", (event) => { // without a click too; a control that has the focus keeps the keys that it uses
     if (event.defaultPrevented || event.target.closest?.(WIDGETS)) return;
-    const act = event.ctrlKey || event.metaKey || event.altKey ? undefined : KEYS[event.key];
+    const keys = event.shiftKey && width && EXTENDING[event.key] ? EXTENDING : KEYS;
+    const act = event.ctrlKey || event.metaKey || event.altKey ? undefined : keys[event.key];
     if (!act || (!width && ["ArrowDown", "ArrowUp", "PageDown", "PageUp"].includes(event.key))) return;
     event.preventDefault();
     act();
   });
   $("text").addEventListener("click", (event) => {
     const made = event.target.closest(".c");
-    if (made) choose(Number(made.dataset.n), false);
+    if (!made || !document.getSelection()?.isCollapsed) return; // the end of a drag
+    choose(Number(made.dataset.n), false);
   });
   function chooseButton(button) {
     const unit = Number(button.dataset.column), signed = button.dataset.sign !== undefined;
@@ -246,6 +366,13 @@
     $("back").addEventListener("click", () => chooseUnit(view.unit - 1));
     $("on").addEventListener("click", () => chooseUnit(view.unit + 1));
     $("stretch").addEventListener("change", (event) => { view.stretch = event.target.checked; paint(); });
+    let waiting;
+    document.addEventListener("selectionchange", () => {
+      clearTimeout(waiting);
+      waiting = setTimeout(dragged, 100);
+    });
+    $("level").addEventListener("input", showPassage);
+    $("clear").addEventListener("click", () => { clearPassage(); $("text").focus(); });
     document.querySelectorAll("input[name=colour]").forEach((button) =>
       button.addEventListener("change", () => setColour(button.value)));
   }
