@@ -190,11 +190,8 @@ class SpeedrunOptions(Options):
     @field_validator("presets", "arch")
     @classmethod
     def _names(cls, value: str) -> str:
-        names = comma_separated(value)
-        if not all(names):
+        if not all(comma_separated(value)):
             raise ValueError("write names, divided by commas: fast,best")
-        if len(set(names)) < len(names):
-            raise ValueError("write each name once")
         return value
 
     @property

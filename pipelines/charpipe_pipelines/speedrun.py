@@ -35,7 +35,7 @@ def recipe(context: Context, options: SpeedrunOptions) -> SpeedrunResult:
     documents = ingest(context, corpus)
     vocabulary = learn_vocabulary(context, corpus, documents)
     tokens = encode(context, corpus, documents, vocabulary)
-    plan = plan_speedrun(context, corpus, options.preset_names, options.archs, options.seeds)
+    plan = plan_speedrun(context, corpus, options.preset_names, options.archs, options.seeds, tokens)
     rows = train_trials(context, plan, corpus, tokens, vocabulary, Parallel())
     return conclude_speedrun(context, plan, rows, tokens)
 
@@ -61,17 +61,19 @@ def show(result: SpeedrunResult, *, dry_run: bool = False) -> Iterator[str | Tab
     yield f"  charpipe {result.charpipe}, torch {result.torch}"
     yield f"  {result.corpus}: {result.budget:g} s a training, seeds {', '.join(map(str, result.seeds))}"
     yield ""
-    numbers = HEAD[1:]
-    failures = any(entry.error for entry in result.entries)
-    columns = (*HEAD, "") if failures else HEAD
-    rows = [(*_cells(entry), _failure(entry))[: len(columns)] for entry in result.entries]
-    yield Table(columns, rows, numbers=numbers, drop=("parameters", "seconds", "steps", "± bits"))
+    notes = [_note(entry) for entry in result.entries]
+    columns = (*HEAD, "") if any(notes) else HEAD
+    rows = [(*_cells(entry), note)[: len(columns)] for entry, note in zip(result.entries, notes, strict=True)]
+    yield Table(columns, rows, numbers=HEAD[1:], drop=("parameters", "seconds", "steps", "± bits"))
     yield ""
     yield from _legend(result)
     if result.earlier:
         yield ""
         yield Table(EARLIER, [_earlier(one) for one in result.earlier], numbers=EARLIER[2:7], drop=("torch",))
         yield f"  the best of {FILE} on the same text, machine and budget"
+    if result.entries and (best := result.entries[0].run):
+        yield ""
+        yield f"  {f'charpipe sample {best}':<58} what the best has learned"
 
 
 def _legend(result: SpeedrunResult) -> Iterator[str]:
@@ -94,8 +96,10 @@ def _cells(one: SpeedrunEntry) -> tuple[str, ...]:
     )
 
 
-def _failure(one: SpeedrunEntry) -> str:
-    return f"{one.failed} failed: {one.error}" if one.error else ""
+def _note(one: SpeedrunEntry) -> str:
+    worse = f"{one.worse_than_guessing} worse than guessing" if one.worse_than_guessing else ""
+    failed = f"{one.failed} failed: {one.error}" if one.error else ""
+    return "  ".join(part for part in (worse, failed) if part)
 
 
 def _earlier(one: Any) -> tuple[str, ...]:

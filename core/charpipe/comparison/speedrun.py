@@ -1,4 +1,7 @@
-"""The trials of a speedrun: every preset with every architecture and seed, all within one budget of time."""
+"""The trials of a speedrun: every preset with every architecture and seed, all within one budget of time.
+
+All configurations are trained with one seed before the next: what slows the machine down for a while slows them alike.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from charpipe.config.layers import expand
 from charpipe.config.load import BUILT_IN
 from charpipe.errors import UsageError, near_match
 from charpipe.events import StagesPlanned
-from charpipe.stages import Context, check_here, stage
+from charpipe.stages import Context, StageOutput, check_here, stage
 from charpipe.store.actions import flatten
 
 COMMANDED = ("flag", "--set")
@@ -20,18 +23,28 @@ COMMANDED = ("flag", "--set")
 
 @stage("plan", "Determine the settings of each training.")
 def plan_speedrun(
-    context: Context, corpus: str, presets: Sequence[str], archs: Sequence[str], seeds: int
+    context: Context,
+    corpus: str,
+    presets: Sequence[str],
+    archs: Sequence[str],
+    seeds: int,
+    tokens: StageOutput,
 ) -> Comparison:
-    """The trials of a speedrun, seeds innermost. Raises UsageError for an unknown preset."""
+    """The trials of a speedrun, seeds outermost. Raises UsageError for a corpus without validation text."""
+    name, _ = context.corpus(corpus)
+    if tokens.facts["tokens"]["val"] < 2:
+        raise UsageError(
+            f"{name} has no validation text, and a speedrun ranks by its loss; "
+            "choose a longer text, or type --set corpus.split.val=0.1"
+        )
     first = context.config.train.seed
     trials = [
         trial_of(context, preset, arch, first + number)
+        for number in range(seeds)
         for preset in presets
         for arch in archs
-        for number in range(seeds)
     ]
     context.emit(StagesPlanned(tuple(trial.name for trial in trials)))
-    name, _ = context.corpus(corpus)
     return Comparison("", ", ".join([*presets, *archs]), name, "time", tuple(trials))
 
 

@@ -23,7 +23,7 @@ EARLIER = 5
 
 
 def machine(device: str) -> dict[str, Any]:
-    """This machine: its processor, the cores that this process may use, and the device that `train.device` stands for."""
+    """This machine: its processor, the cores that this process may use, and the device that trains."""
     found = choose_device(device)
     name = torch.cuda.get_device_name(found) if found.type == "cuda" else found.type
     return {"processor": _processor(), "cores": cores_here(), "device": name}

@@ -12,7 +12,8 @@ from charpipe.comparison.leaderboard import Row
 @dataclass(frozen=True)
 class SpeedrunEntry:
     """A configuration over its seeds: means and sample standard deviations of the loss of the validation text, in nats
-    per token and in bits per character. `p`: the p-value of its difference from the best one."""
+    per token and in bits per character. `p`: the p-value of its difference from the best one. `run`: the one with the
+    lowest loss."""
 
     title: str
     seeds: int
@@ -26,6 +27,8 @@ class SpeedrunEntry:
     seconds: float | None = None
     failed: int = 0
     error: str = ""
+    worse_than_guessing: int = 0
+    run: str = ""
 
 
 def ranking(rows: Iterable[Row]) -> list[SpeedrunEntry]:
@@ -65,6 +68,8 @@ def _entry(title: str, group: Sequence[Row]) -> SpeedrunEntry:
         seconds=_mean(_known(row.seconds for row in done)),
         failed=len(group) - len(done),
         error="; ".join(sorted({row.error for row in group if row.error})),
+        worse_than_guessing=sum(row.worse_than_guessing for row in done),
+        run=min(done, key=lambda row: row.val_loss or 0.0).run if done else "",
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -46,6 +47,7 @@ def conclude_speedrun(
     waiting = [row for row in rows if not row.run and not row.error]
     if waiting:
         raise WouldRun(f"{len(waiting)} of {len(rows)} trainings would run, and the others are done")
+    rows = [_checked(row) for row in rows]
     settings = context.config.train
     facts = {
         "corpus": comparison.corpus,
@@ -69,6 +71,13 @@ def conclude_speedrun(
     if not context.dry_run:
         record(context.workspace, line)
     return result
+
+
+def _checked(row: Row) -> Row:
+    """The row; as one that failed if it has no loss to rank it by."""
+    if row.error or (row.val_loss is not None and math.isfinite(row.val_loss)):
+        return row
+    return replace(row, error="it has no finite validation loss")
 
 
 def _versions(context: Context, rows: Sequence[Row]) -> dict[str, str]:
