@@ -68,7 +68,7 @@ class PhotographedView(LiveView):
 
     def __call__(self, event: Event) -> None:
         super().__call__(event)
-        if isinstance(event, Sampled) and 0.5 <= (self.progress.share or 0) < 1:
+        if isinstance(event, Sampled) and 0.5 <= (self.progress.now.share or 0) < 1:
             terminal(self._file, [*prompt(self._words), self._draw()])
 
 

@@ -1,6 +1,7 @@
-"""Published test scores of the benchmark corpora, each with its paper. Figures that could not be checked are left out.
+"""Published test scores of the benchmark corpora, each with its paper.
 
-Only recurrent networks and what they are compared with; scores of the test split, without dynamic evaluation.
+Only recurrent networks and what they are compared with; scores of the test split, without dynamic evaluation. They were
+collected from the papers, their abstracts and later comparisons, and not each was checked against its paper.
 """
 
 from __future__ import annotations
