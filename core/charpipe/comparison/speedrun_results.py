@@ -49,7 +49,7 @@ def conclude_speedrun(
         raise WouldRun(f"{len(waiting)} of {len(rows)} trainings would run, and the others are done")
     rows = [_checked(row) for row in rows]
     settings = context.config.train
-    facts = {
+    facts: dict[str, Any] = {
         "corpus": comparison.corpus,
         "budget": parse_budget(settings.budget),
         "machine": machine(settings.device),
