@@ -7,7 +7,13 @@ from collections.abc import Iterable
 
 from charpipe.lazy import EarlierModules
 from charpipe.plugin import Check, Command, Pipeline, Runner, hookimpl
-from charpipe_pipelines.options import CompareOptions, RetrainOptions, SweepOptions, TrainAndSampleOptions
+from charpipe_pipelines.options import (
+    CompareOptions,
+    RetrainOptions,
+    SpeedrunOptions,
+    SweepOptions,
+    TrainAndSampleOptions,
+)
 
 EarlierModules({"charpipe_pipelines.reproduce_2015": "charpipe_pipelines.flows"}).install()
 
@@ -47,6 +53,16 @@ def charpipe_pipelines() -> Iterable[Pipeline]:
         check="charpipe_pipelines.sweep:check",
         title="charpipe_pipelines.sweep:title",
         show="charpipe_pipelines.sweep:show",
+    )
+    yield Pipeline(
+        "speedrun",
+        "The best validation loss within a budget of time, over presets and architectures.",
+        "charpipe_pipelines.speedrun:recipe",
+        SpeedrunOptions,
+        stages=_TO_SAMPLES[:3],
+        check="charpipe_pipelines.speedrun:check",
+        title="charpipe_pipelines.speedrun:title",
+        show="charpipe_pipelines.speedrun:show",
     )
     yield Pipeline(
         "retrain",

@@ -173,3 +173,31 @@ class SweepOptions(Options):
                 "environment: PGUSER and PGPASSWORD, or PGPASSFILE"
             )
         return url
+
+
+class SpeedrunOptions(Options):
+    """What `speedrun` is asked for."""
+
+    corpus: CorpusName = Field(
+        description="a corpus of pipelines.toml, a file, a folder, an archive or a URL"
+    )
+    presets: str = Field(
+        "fast,best", description="presets, separated by commas; each is trained with each architecture"
+    )
+    arch: str = Field("lstm", description="architectures, separated by commas")
+    seeds: int = Field(3, ge=1, le=100, description="trainings of each configuration, from train.seed on")
+
+    @field_validator("presets", "arch")
+    @classmethod
+    def _names(cls, value: str) -> str:
+        if not all(comma_separated(value)):
+            raise ValueError("write names, divided by commas: fast,best")
+        return value
+
+    @property
+    def preset_names(self) -> list[str]:
+        return comma_separated(self.presets)
+
+    @property
+    def archs(self) -> list[str]:
+        return comma_separated(self.arch)

@@ -31,6 +31,7 @@ NOT_RUN = {
     "charpipe run compare-architectures --corpus linux_src --arch rnn,lstm,gru --seeds 3 --steps 5000 --runner": (
         "needs a Ray cluster; tests/pipelines/test_ray_trials.py does it"
     ),
+    "charpipe run speedrun": "trains 12 models for two minutes each; tests/pipelines/test_speedrun.py trains tiny ones",
     "charpipe run sweep --corpus linux_src": "trains 20 models; tests/pipelines/test_sweep_flows.py trains few",
     "charpipe run train-and-sample --corpus hello --set store.url=s3": "needs the server of the line before",
     "charpipe inspect last --passage": "names units of one model; tests/core/cli/test_inspect.py does it",

@@ -14,8 +14,8 @@ from charpipe.runs import list_runs
 from charpipe.runs.recorder import read_metrics
 from charpipe_2015 import pipeline as reproduce_2015
 from charpipe_2015.options import ReproduceOptions
-from charpipe_pipelines import compare_architectures, retrain, train_and_sample
-from charpipe_pipelines.options import CompareOptions, RetrainOptions, TrainAndSampleOptions
+from charpipe_pipelines import compare_architectures, retrain, speedrun, train_and_sample
+from charpipe_pipelines.options import CompareOptions, RetrainOptions, SpeedrunOptions, TrainAndSampleOptions
 from simulated_clock import simulate
 
 BUDGET = 10.0
@@ -28,6 +28,11 @@ PIPELINES: dict[str, tuple[Any, Callable[[str], Any], int]] = {
     "compare-architectures": (
         compare_architectures.recipe,
         lambda c: CompareOptions(corpus=c, arch="rnn,gru", sizes="8", match="time"),
+        2,
+    ),
+    "speedrun": (
+        speedrun.recipe,
+        lambda c: SpeedrunOptions(corpus=c, arch="rnn", presets="fast,min-char-rnn", seeds=1),
         2,
     ),
     "reproduce-2015": (

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import Any
 
 from charpipe.champions.state import champion_folder, read_state
-from charpipe.errors import RunError, StoreError
+from charpipe.errors import RunError
 from charpipe.store.digest import digest_of_json
+from charpipe.store.json_lines import append_line, read_lines
 from charpipe.workspace import Workspace
 
 
@@ -36,36 +35,9 @@ def append(workspace: Workspace, corpus: str, line: dict[str, Any]) -> None:
     path = champion_folder(workspace, corpus) / "audit.jsonl"
     if any(known.get("digest") == line["digest"] for known in _lines(path)):
         return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+b") as file:
-            torn = file.tell() > 0 and _last_byte(file) != b"\n"  # a process ended while writing
-            text = json.dumps(line, ensure_ascii=False, allow_nan=False)
-            file.write(b"\n" * torn + text.encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-def _last_byte(file: Any) -> bytes:
-    file.seek(-1, os.SEEK_END)
-    last: bytes = file.read(1)
-    return last
+    append_line(path, line)
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
     """The complete lines; torn or damaged ones are skipped."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return []
-    found = []
-    for line in data.split(b"\n"):
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(value, dict) and isinstance(value.get("digest"), str):
-            found.append(value)
-    return found
+    return [line for line in read_lines(path) if isinstance(line.get("digest"), str)]

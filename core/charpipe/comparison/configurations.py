@@ -74,8 +74,10 @@ def configured(context: Context, trial: Trial) -> Context:
     config = context.config
     if trial.settings:
         own = dict(trial.settings)
-        origins = {**context.resolved.origins, **dict.fromkeys(own, "--space")}
-        resolved = dataclasses.replace(context.resolved, config=with_settings(config, own), origins=origins)
+        origin = trial.label or "--space"
+        origins = {**context.resolved.origins, **dict.fromkeys(own, origin)}
+        config = with_settings(config, own, origin)
+        resolved = dataclasses.replace(context.resolved, config=config, origins=origins)
         return dataclasses.replace(context, resolved=resolved)
     tables = {**config.architectures, trial.arch: _table(context, trial)}
     train = config.train if trial.seed is None else config.train.model_copy(update={"seed": trial.seed})
@@ -83,11 +85,12 @@ def configured(context: Context, trial: Trial) -> Context:
     return dataclasses.replace(context, resolved=dataclasses.replace(context.resolved, config=config))
 
 
-def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
-    """The settings with these, by dotted key, on top. Raises UsageError if one is invalid."""
+def with_settings(config: Config, settings: Mapping[str, Any], origin: str = "--space") -> Config:
+    """The settings with these, by dotted key, on top. Raises UsageError, which names their `origin`, if one is
+    invalid."""
     layers = Layers()
     layers.lay("", config.model_dump(exclude_unset=True))
-    layers.lay("--space", expand(settings))
+    layers.lay(origin, expand(settings))
     return validate(Config, layers.values, origins=layers.origins)
 
 

@@ -10,7 +10,8 @@ from typing import Any
 @dataclass(frozen=True)
 class Trial:
     """One training: `size` and `layers` are None if the architecture has no such setting, and `seed` is None if it
-    uses no random numbers. A trial of a sweep has a `number`, and `settings` of its own by dotted key."""
+    uses no random numbers. A trial of a sweep has a `number`, one of a speedrun a `label`, and both have `settings` of
+    their own by dotted key."""
 
     arch: str
     size: int | None = None
@@ -18,10 +19,13 @@ class Trial:
     seed: int | None = None
     number: int | None = None
     settings: tuple[tuple[str, Any], ...] = ()
+    label: str = ""
 
     @property
     def title(self) -> str:
-        """`lstm 1x128`, the same for all seeds; in a sweep `trial 7`."""
+        """`lstm 1x128`, the same for all seeds; in a sweep `trial 7`, in a speedrun `fast lstm`."""
+        if self.label:
+            return self.label
         if self.number is not None:
             return f"trial {self.number}"
         return self.arch if self.size is None else f"{self.arch} {self.layers}x{self.size}"

@@ -58,6 +58,7 @@ PIPELINES = {
     "train-and-sample": HELLO,
     "retrain": HELLO,
     "compare-architectures": HELLO,
+    "speedrun": [*HELLO, "--budget", "2m"],
     "reproduce-2015": ["--experiments", "blog"],
 }
 WRONG = {
