@@ -44,6 +44,8 @@ WIDTH, COLUMNS, COLORS = 1200, 112, 96
 """Pixels of a page, characters of the terminal, and colors of a picture."""
 PATIENCE = 180_000
 """Milliseconds that a page may take on a busy machine."""
+SETTLE = 1000
+"""Milliseconds until a page has stopped moving."""
 SVG = re.sub(r"@font-face \{\{.*?\}\}\s*", "", _export_format.CONSOLE_SVG_FORMAT, flags=re.DOTALL).replace(
     "Fira Code", "ui-monospace, SFMono-Regular, Menlo, DejaVu Sans Mono"
 )
@@ -159,7 +161,8 @@ def inspection(visit: Callable[..., Page], model: str, file: Path) -> None:
     run(["inspect", model, "--output", str(file)])
     page = visit(file.as_uri(), WIDTH, 1600)
     page.locator(".gallery button, .chip").first.click()
-    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_timeout(SETTLE)  # it scrolls to the text
+    page.evaluate("scrollTo({top: 0, behavior: 'instant'})")
     chips = page.locator(".chips").bounding_box() or {"y": 800, "height": 0}
     photograph(
         page, "inspection", clip={"x": 0, "y": 0, "width": WIDTH, "height": chips["y"] + chips["height"]}
