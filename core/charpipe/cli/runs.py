@@ -22,7 +22,6 @@ from charpipe.runs import Run
 from charpipe.runs.annotations import read_annotations
 from charpipe.runs.uniform_baseline import warn_about
 from charpipe.store import Store
-from charpipe.text.tokens import read_facts
 from charpipe.tracking import locate
 
 HIDDEN = ("run", "note", "worse_than_guessing")
@@ -80,6 +79,8 @@ def show(
 
 def _training_tokens(run: Run) -> int | None:
     """The length of the text that a run was trained on; None if its tokens are not in this workspace."""
+    from charpipe.text.tokens import read_facts  # numpy
+
     folder = Store(open_workspace().store).object(run.info.inputs.get("tokens", ""))
     try:
         return int(read_facts(folder)["tokens"]["train"])

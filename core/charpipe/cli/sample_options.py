@@ -12,7 +12,7 @@ NOT_WITH_BEAM = (
     "--precision", "--engine",
 )  # fmt: skip
 NOT_WITH_WEB = ("--beam", "--count", "--logprobs", "--prompts-file", "--json", "--documents")
-EMPTY_STOP = "--stop has an empty text, before which nothing could be written; give it at least one character"
+EMPTY_STOP = "--stop: the text is empty, and nothing could be written before it; give at least one character"
 
 
 def check_beam(beam: int | None, given: Mapping[str, bool]) -> None:

@@ -122,7 +122,7 @@ def test_a_held_unit_changes_the_text(sampled) -> None:
         ("--clamp =1", "not of the form layer.unit=value"),
         ("--clamp 0.1=1 --clamp 0.1=2", "at two values"),
         ("--clamp 0.1=1 --precision int8 --count 2", "--clamp needs the units in float32"),
-        ("--stop=", "--stop has an empty text"),
+        ("--stop=", "--stop: the text is empty"),
         ("--prompts-file none.txt", "there is no prompts file none.txt"),
         ("--prompts-file empty.txt", "is empty"),
         ("--prompts-file binary.txt", "is not UTF-8"),
