@@ -7,16 +7,13 @@ collected from the papers, their abstracts and later comparisons, and not each w
 from __future__ import annotations
 
 import math
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
-MERITY = "Merity, Keskar, Socher 2018, An Analysis of Neural Language Modeling at Multiple Scales"
-MOGRIFIER = "Melis, Kocisky, Blunsom 2020, Mogrifier LSTM"
-MLSTM = "Krause, Lu, Murray, Renals 2016, Multiplicative LSTM for Sequence Modelling"
-HIGHWAY = "Zilly, Srivastava, Koutnik, Schmidhuber 2017, Recurrent Highway Networks"
-HYPER = "Ha, Dai, Le 2016, HyperNetworks"
-FAST_SLOW = "Mujika, Meier, Steger 2017, Fast-Slow Recurrent Neural Networks"
-KARPATHY = "Karpathy, Johnson, Fei-Fei 2015, Visualizing and Understanding Recurrent Networks"
+FILE = Path(__file__).with_suffix(".toml")
 
 
 @dataclass(frozen=True)
@@ -30,37 +27,6 @@ class PublishedScore:
     source: str
 
 
-def _of_nats(nats: float) -> float:
-    return round(nats / math.log(2), 3)
-
-
-SCORES: Mapping[str, tuple[PublishedScore, ...]] = {
-    "ptb-char": (
-        PublishedScore("Mogrifier LSTM", 24_000_000, 1.120, MOGRIFIER),
-        PublishedScore("AWD-LSTM, 3 layers", 13_800_000, 1.175, MERITY),
-        PublishedScore("QRNN, 6 layers", 13_800_000, 1.187, MERITY),
-        PublishedScore("Fast-Slow LSTM", None, 1.19, FAST_SLOW),
-        PublishedScore("HyperLSTM, 2 layers", 14_410_000, 1.219, HYPER),
-    ),
-    "text8": (
-        PublishedScore("Mogrifier RLSTM", 96_000_000, 1.096, MOGRIFIER),
-        PublishedScore("Multiplicative LSTM", 45_000_000, 1.27, MLSTM),
-        PublishedScore("Recurrent Highway Network", None, 1.27, HIGHWAY),
-    ),
-    "enwik8": (
-        PublishedScore("Mogrifier LSTM", 96_000_000, 1.122, MOGRIFIER),
-        PublishedScore("AWD-LSTM, 3 layers", 47_000_000, 1.232, MERITY),
-        PublishedScore("Multiplicative LSTM", 46_000_000, 1.24, MLSTM),
-        PublishedScore("Recurrent Highway Network", None, 1.27, HIGHWAY),
-    ),
-    "war-and-peace": (
-        PublishedScore("their best network", None, _of_nats(1.077), KARPATHY),
-        PublishedScore("20-gram", None, _of_nats(1.195), KARPATHY),
-    ),
-}
-"""By the name of the corpus in the built-in catalogue, best first."""
-
-
 IN_BYTES = frozenset({"enwik8", "war-and-peace"})
 """Benchmarks whose tokens are bytes: what the papers call bits per character is bits per byte there."""
 
@@ -71,5 +37,26 @@ def published_unit(corpus: str) -> str:
 
 
 def published_scores(corpus: str) -> tuple[PublishedScore, ...]:
-    """The published scores of a benchmark corpus; empty for others."""
-    return SCORES.get(corpus, ())
+    """The published scores of a benchmark corpus, best first; empty for others."""
+    return all_scores().get(corpus, ())
+
+
+@cache
+def all_scores() -> Mapping[str, tuple[PublishedScore, ...]]:
+    """The published scores by the name of the corpus in the built-in catalogue, best first."""
+    tables = tomllib.loads(FILE.read_text(encoding="utf-8"))
+    return {corpus: tuple(_score(**one) for one in scores) for corpus, scores in tables.items()}
+
+
+def _score(
+    name: str,
+    source: str,
+    parameters: int | None = None,
+    bits: float | None = None,
+    nats: float | None = None,
+) -> PublishedScore:
+    """A score from the file, where it is in bits or in nats."""
+    if bits is None:
+        assert nats is not None, name
+        bits = round(nats / math.log(2), 3)
+    return PublishedScore(name, parameters, bits, source)
