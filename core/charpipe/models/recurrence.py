@@ -84,7 +84,7 @@ class TorchRecurrence(nn.Module):
         return drop(values, self.layer.dropout, self.training, locked=self.locked)
 
     def _by_layer(
-        self, values: Tensor, before: tuple[Tensor, ...], resets: Tensor | None
+        self, values: Tensor, before: tuple[Tensor, ...], resets: Tensor | None = None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         found: list[list[Tensor]] = []
         for place in range(self.layer.num_layers):
