@@ -22,6 +22,7 @@ from charpipe.events import Decided
 from charpipe.plugins.registry import Registry
 from charpipe.runs import find_run
 from charpipe.stages.rollback import roll_back
+from charpipe.store import json_lines
 from charpipe.tracking import TrackingConfig
 from charpipe.tracking.models import find_model
 
@@ -282,7 +283,8 @@ def test_a_full_disk_leaves_the_champion(lab: Lab, monkeypatch: pytest.MonkeyPat
 KILL = """
 import os, signal, sys
 from pathlib import Path
-from charpipe.champions import audit, promotion
+from charpipe.champions import promotion
+from charpipe.store import json_lines
 from charpipe.champions.promotion import deciding, promote
 from charpipe.stages.candidates import candidate_of
 from charpipe.runs import Run
@@ -300,7 +302,7 @@ def after(module, name):
     setattr(module, name, then)
 {"copying": lambda: after(promotion.shutil, "copytree"), "kept": lambda: after(promotion, "publish_folder"),
  "publishing": lambda: before(promotion, "publish_folder"), "switched": lambda: after(promotion, "_switch"),
- "writing": lambda: before(audit.os, "fsync"), "written": lambda: before(promotion, "kept")}[point]()
+ "writing": lambda: before(json_lines.os, "fsync"), "written": lambda: before(promotion, "kept")}[point]()
 candidate = candidate_of(Run(workspace.runs / run))
 with deciding(workspace, candidate.corpus):
     promote(workspace, candidate, {"promoted": True, "reason": "a test"}, by="test")
@@ -358,6 +360,6 @@ def test_an_audit_that_cannot_be_written_is_an_error(lab: Lab, monkeypatch: pyte
     def refuse(handle: int) -> None:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(audit.os, "fsync", refuse)
+    monkeypatch.setattr(json_lines.os, "fsync", refuse)
     with pytest.raises(StoreError, match="No space left"):
         audit.append(lab.workspace, CORPUS, {"digest": "x"})
