@@ -63,8 +63,8 @@ def show_search(search: Search) -> None:
 
 
 def _show_probes(search: Search) -> None:
+    from charpipe.inspection.findings import shown
     from charpipe.inspection.formatting import unit_names
-    from charpipe.inspection.search import shown
 
     rows = [
         [
@@ -113,7 +113,7 @@ def _rise(rise: Rise | None) -> str:
 
 
 def _row(finding: Finding) -> list[str]:
-    from charpipe.inspection.search import metric, shown
+    from charpipe.inspection.findings import metric, shown
 
     best = finding.best
     if best is None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
 
 from charpipe.cli.arguments import Checkpoint, Device, JsonObject, ModelName, Set, Strict
 from charpipe.cli.defaults import with_default
-from charpipe.cli.environment import open_registry, settings
+from charpipe.cli.environment import settings
 from charpipe.cli.model_input import find_bundle, read_text, skipped_json
-from charpipe.cli.output import for_output, print_json
 from charpipe.cli.sample_options import (
     check_beam,
     check_documents,
@@ -23,15 +19,11 @@ from charpipe.cli.sample_options import (
     given_options,
     stop_texts,
 )
-from charpipe.cli.sample_page import write_on_page
-from charpipe.cli.sample_results import print_beam, print_documents, print_prompted, print_scored, print_texts
+from charpipe.cli.sample_writing import Form, write
 from charpipe.config.settings.sampling import SampleConfig
 from charpipe.errors import UsageError
-from charpipe.generation.prompts import file_name, read_prompts
 from charpipe.text.coverage import fit
 
-FRAME = 0.04
-"""Seconds between two updates of the screen."""
 EMPTY = "the prompt is empty; leave it out, and the model starts as after a line break"
 
 
@@ -154,20 +146,16 @@ def sample(
 ) -> None:
     """Generate text with a trained model; it is printed as it is generated."""
     _check_prompt(prompt, prompt_file, prompts_file)
-    several = count if count > 1 else None
-    draws = given_options(
-        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, greedy=greedy, seed=seed, count=several,
-        logprobs=logprobs, precision=precision, engine=engine,
+    given = given_options(
+        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, greedy=greedy, seed=seed,
+        precision=precision, engine=engine, count=count > 1, documents=documents, beam=beam, logprobs=logprobs,
+        prompts_file=prompts_file, json=json,
     )  # fmt: skip
-    check_beam(beam, draws)
-    shown = given_options(
-        beam=beam, count=several, logprobs=logprobs, prompts_file=prompts_file, json=json, documents=documents
-    )
-    check_web(web, port, shown)
-    if documents is not None:
-        check_documents(given_options(count=several, beam=beam, logprobs=logprobs, prompts_file=prompts_file))
+    check_beam(beam, given)
+    check_web(web, port, given)
+    check_documents(documents, given)
     check_regex(regex)
-    held = clamps(clamp)
+    form = Form(count, documents, beam, logprobs, prompts_file, web, port, clamps(clamp), json)
     resolved = settings(
         set_,
         sample__prompt=prompt,
@@ -184,77 +172,8 @@ def sample(
         sample__engine=engine,
     )
     bundle = find_bundle(run, which, resolved)
-    from charpipe.generation.state import Position
-    from charpipe.text.ends import end_token
-
-    if documents is not None:
-        from charpipe.generation.documents import check_ends
-
-        check_ends(bundle.encoding)
-    wanted, decoders = resolved.config.sample, open_registry().all("decoder")
-    wanted, skipped = _with_prompt(wanted, prompt_file, bundle, resolved, strict)
-    if held and wanted.precision == "int8":
-        raise UsageError("--clamp needs the units in float32; leave out --precision int8")
-    alone = count == 1 and beam is None and prompts_file is None and documents is None
-    if alone and not (held or web or logprobs):
-        from charpipe.generation.opening import open_writer
-        from charpipe.generation.sampling import generate
-
-        writer, position = open_writer(bundle, wanted, device), Position()
-        pieces = generate(writer, bundle.encoding, wanted, decoders=decoders, position=position)
-        knows_ends = end_token(bundle.encoding) is not None
-        _print_text(bundle.name, wanted.prompt, pieces, json, skipped, position if knows_ends else None)
-        return
-    from charpipe.generation import (
-        beam_search,
-        generate_scored,
-        sample_documents,
-        sample_many,
-        sample_prompts,
-    )
-
-    loaded = bundle.load()
-    predictor, encoding = _held(loaded.predictor(device), held), loaded.encoding
-    if web:
-        from charpipe.playground import Playground
-
-        write_on_page(
-            Playground(loaded.name, loaded.model.title, predictor, encoding, wanted, decoders), port
-        )
-        return
-    prompts = [wanted.prompt] if prompts_file is None else _prompts(prompts_file, encoding)
-    each = [wanted.model_copy(update={"prompt": one}) for one in prompts for _ in range(count)]
-    if documents is not None:
-        whole = sample_documents(predictor, encoding, documents, wanted, decoders)
-        print_documents(loaded.name, wanted, whole, json, skipped)
-    elif beam is not None:
-        for settings_ in each:
-            results = beam_search(predictor, encoding, beam, settings_, decoders)
-            print_beam(loaded.name, settings_.prompt, results, json, skipped)
-    elif logprobs:
-        scored = (generate_scored(predictor, encoding, one, decoders, n) for n, one in enumerate(each))
-        print_scored(loaded.name, [one.prompt for one in each], scored, json, skipped)
-    elif prompts_file is not None:
-        given = [one.prompt for one in each]
-        texts = sample_prompts(predictor, encoding, given, wanted, decoders)
-        print_prompted(loaded.name, given, texts, json)
-    else:
-        many = sample_many(predictor, encoding, count, wanted, decoders)
-        print_texts(loaded.name, wanted.prompt, many, json, skipped)
-
-
-def _print_text(
-    run: str, prompt: str, pieces: Iterable[str], json: bool, skipped: dict[str, Any], position: Any
-) -> None:
-    """One text; `position` says at its end whether a document ended, None of a model that knows no ends."""
-    if json:
-        text = prompt + "".join(pieces)
-        ended = {} if position is None else {"ended": position.ended}
-        print_json({"run": run, "prompt": prompt, "text": text, **ended, **skipped})
-        return
-    sys.stdout.write(for_output(prompt))
-    _stream(pieces)
-    sys.stdout.write("\n")
+    wanted, skipped = _with_prompt(resolved.config.sample, prompt_file, bundle, resolved, strict)
+    write(form, bundle, wanted, device, skipped)
 
 
 def _check_prompt(text: str | None, file: str | None, prompts_file: str | None) -> None:
@@ -283,29 +202,3 @@ def _with_prompt(
     if not given.text:
         raise UsageError(EMPTY if not given.fitted.skipped else f"the prompt is empty: {given.notices[-1]}")
     return wanted.model_copy(update={"prompt": given.text}), skipped_json(given)
-
-
-def _held(predictor: Any, units: dict[str, float]) -> Any:
-    if not units:
-        return predictor
-    from charpipe.models.held_units import hold
-
-    return hold(predictor, units)
-
-
-def _prompts(file: str, encoding: Any) -> list[str]:
-    """The prompts of a file. Raises UsageError where the vocabulary lacks a character of one."""
-    prompts = read_prompts(file)
-    for number, prompt in enumerate(prompts, 1):
-        fit(prompt, encoding, f"{file_name(file)}, line {number}", strict=True, typed=True)
-    return prompts
-
-
-def _stream(pieces: Iterable[str]) -> None:
-    """Write the pieces as they come; to the screen itself a few times a second is enough for the eye."""
-    shown = 0.0
-    for piece in pieces:
-        sys.stdout.write(for_output(piece))
-        if time.monotonic() - shown > FRAME:
-            sys.stdout.flush()
-            shown = time.monotonic()

@@ -12,6 +12,7 @@ NOT_WITH_BEAM = (
     "--precision", "--engine",
 )  # fmt: skip
 NOT_WITH_WEB = ("--beam", "--count", "--logprobs", "--prompts-file", "--json", "--documents")
+NOT_WITH_DOCUMENTS = ("--count", "--beam", "--logprobs", "--prompts-file")
 EMPTY_STOP = "--stop: the text is empty, and nothing could be written before it; give at least one character"
 
 
@@ -41,10 +42,10 @@ def check_web(web: bool, port: int | None, given: Mapping[str, bool]) -> None:
             )
 
 
-def check_documents(given: Mapping[str, bool]) -> None:
+def check_documents(documents: int | None, given: Mapping[str, bool]) -> None:
     """Raise UsageError for an option that whole documents are not written with."""
-    for name, wanted in given.items():
-        if wanted:
+    for name in NOT_WITH_DOCUMENTS:
+        if documents is not None and given.get(name):
             raise UsageError(f"--documents and {name} exclude each other; give one of them")
 
 

@@ -14,7 +14,7 @@ from charpipe.config.settings.sampling import SampleConfig
 FACES = {"\n": "⏎", "\t": "⇥", " ": "␣"}
 
 
-def print_texts(run: str, prompt: str, texts: Sequence[str], json: bool, skipped: dict[str, Any]) -> None:
+def print_texts(run: str, prompt: str, texts: Sequence[str], json: bool, skipped: Mapping[str, Any]) -> None:
     """Several texts after one prompt."""
     if json:
         print_json({"run": run, "prompt": prompt, "texts": texts, **skipped})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import torch
@@ -127,18 +128,16 @@ def _until(pieces: Iterator[ScoredPiece], ends: str | Sequence[str] | None) -> I
     """The pieces before the first of the ends."""
     ending, held = StopTextFilter(ends), list[ScoredPiece]()
     allowed = 0
-    for piece in pieces:
-        allowed += len(ending.pass_on(piece.text))
-        held.append(piece)
+    for piece in chain(pieces, [None]):
+        if piece is None:
+            allowed += len(ending.pass_on("", last=True))
+        else:
+            allowed += len(ending.pass_on(piece.text))
+            held.append(piece)
         while held and len(held[0].text) <= allowed:
             allowed -= len(held[0].text)
             yield held.pop(0)
         if ending.reached:
             break
-    else:
-        allowed += len(ending.pass_on("", last=True))
-        while held and len(held[0].text) <= allowed:
-            allowed -= len(held[0].text)
-            yield held.pop(0)
     if held and allowed:  # an end begins within a piece
         yield replace(held[0], text=held[0].text[:allowed])

@@ -3,7 +3,8 @@ are worth."""
 
 from charpipe.inspection.ablation import Ablation, Ablations, Rise, ablate
 from charpipe.inspection.activations import Reading, read
-from charpipe.inspection.search import Finding, Scored, Search, detectors, search
+from charpipe.inspection.findings import Finding, Scored, Search, detectors
+from charpipe.inspection.search import search
 from charpipe.inspection.segments import MIN_SEARCHED
 from charpipe.inspection.signals import SIGNALS, Signal, measure
 from charpipe.inspection.sparse_probe import SparseProbe

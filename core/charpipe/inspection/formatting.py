@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from charpipe.inspection.ablation import Ablation, Ablations, Rise
-from charpipe.inspection.search import MARGIN, MIN_SCORE, Finding, Scored, Search, metric, shown
+from charpipe.inspection.findings import Finding, Scored, Search, metric, shown
+from charpipe.inspection.search import MARGIN, MIN_SCORE
 from charpipe.inspection.sparse_probe import SparseProbe
 from charpipe.inspection.units import Unit
 

@@ -11,9 +11,10 @@ import numpy as np
 
 from charpipe.inspection.ablation import Ablations
 from charpipe.inspection.activations import Reading
+from charpipe.inspection.findings import Finding, Search, metric, shown
 from charpipe.inspection.gallery import gallery
 from charpipe.inspection.packing import Packed, pack
-from charpipe.inspection.search import MARGIN, MIN_SCORE, Finding, Search, metric, shown
+from charpipe.inspection.search import MARGIN, MIN_SCORE
 from charpipe.inspection.segments import RUN_UP
 from charpipe.inspection.signals import SIGNALS, measure
 from charpipe.inspection.units import Unit

@@ -14,15 +14,14 @@ from torch import Tensor, nn
 
 from charpipe.errors import RunError
 from charpipe.models.contract import State
+from charpipe.text.ends import END_TOKEN
 
-KEY = "end_token"
-"""The key of `vocabulary.json` with the end token, where a vocabulary has one."""
 Forward = Callable[[Tensor, State], tuple[Tensor, State]]
 
 
 def set_end_token(network: nn.Module, vocabulary: Mapping[str, Any], size: int) -> None:
     """Let the network know the end token of its vocabulary of `size` tokens. Raises RunError where it is none."""
-    token = vocabulary.get(KEY)
+    token = vocabulary.get(END_TOKEN)
     if token is None:
         return
     if not isinstance(token, int) or isinstance(token, bool) or not 0 <= token < size:
@@ -32,7 +31,7 @@ def set_end_token(network: nn.Module, vocabulary: Mapping[str, Any], size: int) 
 
 def end_token_of(network: nn.Module) -> int | None:
     """The token before which a network's streams start from the zero state, or None."""
-    token = getattr(network, KEY, None)
+    token = getattr(network, END_TOKEN, None)
     return token if isinstance(token, int) else None
 
 

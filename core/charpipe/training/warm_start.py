@@ -16,8 +16,8 @@ from charpipe.errors import RunError
 from charpipe.models import Model
 from charpipe.models.card import read_card, read_json
 from charpipe.models.growth import grow, grow_memory
-from charpipe.models.resets import KEY
 from charpipe.models.safe import read_tensors
+from charpipe.text.ends import END_TOKEN
 from charpipe.training.checkpoints import damage
 
 OPTIMIZER_SETTINGS = ("optimizer", "betas", "decay", "momentum")
@@ -62,13 +62,13 @@ def check_extends(parent: dict[str, Any], child: dict[str, Any], before: int, af
 
     `before` and `after` are the numbers of tokens of parent and child.
     """
-    apart = ("characters", KEY)
+    apart = ("characters", END_TOKEN)
     rest = [{key: value for key, value in one.items() if key not in apart} for one in (parent, child)]
     old, new = parent.get("characters"), child.get("characters")
     grown = (
         isinstance(old, str) and isinstance(new, str) and new.startswith(old) and not parent.get("nibbles")
     )
-    ends = {one[KEY] for one in (parent, child) if KEY in one}
+    ends = {one[END_TOKEN] for one in (parent, child) if END_TOKEN in one}
     fits = (old == new and before == after) or (grown and before < after)
     if fits and rest[0] == rest[1] and len(ends) < 2:
         return

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charpipe.plugin import Encoding, UsageError
+from charpipe.text.ends import end_token
 
 POINTS = 0x110000
 NEVER = 1 << 30
@@ -26,7 +27,7 @@ class Characters:
         whole = {
             text: token
             for token in range(encoding.size)
-            if token != _end(encoding) and len(text := _text(encoding, token)) == 1
+            if token != end_token(encoding) and len(text := _text(encoding, token)) == 1
         }
         self.text = "".join(whole)
         self.tokens = np.array(list(whole.values()), np.int64)
@@ -90,7 +91,7 @@ Alphabet = Characters | Bytes
 def alphabet(encoding: Encoding) -> Alphabet:
     """The alphabet of a vocabulary. Raises UsageError where its tokens are neither characters nor bytes."""
     if encoding.size == 256 and encoding.encode("é€").tolist() == list("é€".encode()):
-        return Bytes(_end(encoding))
+        return Bytes(end_token(encoding))
     found = Characters(encoding)
     if not found.text:
         raise UsageError(
@@ -105,12 +106,6 @@ def members(characters: re.Pattern[str], text: str) -> NDArray[np.bool_]:
     for match in characters.finditer(text):
         found[match.start() : match.end()] = True
     return found
-
-
-def _end(encoding: Encoding) -> int | None:
-    """The token that ends a document, where the vocabulary has one."""
-    token = getattr(encoding, "end_token", None)
-    return token if isinstance(token, int) else None
 
 
 def _text(encoding: Encoding, token: int) -> str:

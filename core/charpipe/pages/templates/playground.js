@@ -42,16 +42,7 @@
   function showBars(title, bars, chosen) {
     $("bars-title").textContent = title;
     $("bars").replaceChildren(...bars.map(([name, chance]) => {
-      const row = document.createElement("li");
-      for (const [kind, value] of [["face", name], ["bar", ""], ["chance", percent(chance)]]) {
-        const part = document.createElement("span");
-        part.className = kind;
-        part.textContent = value;
-        row.append(part);
-      }
-      const bar = document.createElement("i");
-      bar.style.setProperty("--p", 100 * chance + "%");
-      row.children[1].append(bar);
+      const row = barRow(name, chance, percent(chance));
       row.classList.toggle("chosen", name === chosen);
       return row;
     }));

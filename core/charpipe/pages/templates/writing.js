@@ -19,17 +19,8 @@
     for (const value of logits) total += Math.exp(value - most);
     const order = [...logits.keys()].sort((one, other) => logits[other] - logits[one]).slice(0, SHOWN);
     $("next").replaceChildren(...order.map((id) => {
-      const chance = Math.exp(logits[id] - most) / total, row = document.createElement("li");
-      for (const [name, value] of [["face", id === model.data.end ? "end" : face(model.data.tokens[id])], ["bar", ""], ["chance", (100 * chance).toFixed(1) + " %"]]) {
-        const part = document.createElement("span");
-        part.className = name;
-        part.textContent = value;
-        row.append(part);
-      }
-      const bar = document.createElement("i");
-      bar.style.setProperty("--p", 100 * chance + "%");
-      row.children[1].append(bar);
-      return row;
+      const chance = Math.exp(logits[id] - most) / total;
+      return barRow(id === model.data.end ? "end" : face(model.data.tokens[id]), chance, (100 * chance).toFixed(1) + " %");
     }));
   }
   function show() {
