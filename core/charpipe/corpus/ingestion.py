@@ -22,12 +22,13 @@ from charpipe.corpus.documents import Part
 from charpipe.corpus.ends import EMPTY, END, Divided, with_end
 from charpipe.corpus.exclusions import LeftOut
 from charpipe.corpus.file_lists import NotesWriter, RejectedWriter
+from charpipe.corpus.ingestion_result import check_result
 from charpipe.corpus.limits import Limits
 from charpipe.corpus.members import NOTHING, Member, Progress, folder_members
 from charpipe.corpus.previous_version import PreviousVersion, UnchangedDocument
 from charpipe.corpus.selection import Selection
 from charpipe.corpus.tally import Tally
-from charpipe.errors import CharpipeError, CorpusError, NoFilesError, UsageError
+from charpipe.errors import CorpusError
 from charpipe.plugin import Fetched
 from charpipe.store.paths import printable
 from charpipe.store.sqlite import database_errors
@@ -78,25 +79,6 @@ def ingest(
         facts = tally.facts(documents.shards)
     check_result(fetched, config, facts, tally.listed, unchanged)
     return facts
-
-
-def check_result(
-    fetched: Fetched,
-    config: CorpusConfig,
-    facts: dict[str, Any],
-    listed: list[str],
-    unchanged: Callable[[], bool],
-) -> None:
-    """Raise CorpusError if the source held no text or changed meanwhile; `listed` are the first rejected files."""
-    if not facts["characters"]:
-        kind: type[CharpipeError] = CorpusError if facts["documents"] + facts["rejected"] else NoFilesError
-        if facts["rejected"] and set(facts["reasons"]) == {EMPTY.partition(":")[0]}:
-            kind = UsageError  # the documents that the settings ask for would be empty
-        raise kind(_nothing(fetched, facts, config, listed))
-    if not unchanged():
-        raise CorpusError(
-            f"{fetched.origin} changed while it was read; nothing was kept. Run the command again"
-        )
 
 
 @contextmanager
@@ -312,19 +294,3 @@ def _not_throughout(encoding: str, error: UnicodeError, read: int) -> str:
         offset = read - len(error.object) + error.start
         fault = f"byte 0x{error.object[error.start]:02X} at offset {offset:,}"
     return f"starts as {encoding} but is not {encoding} throughout: {fault}; {WAYS_OUT}"
-
-
-def _nothing(fetched: Fetched, facts: dict[str, Any], config: CorpusConfig, rejected: list[str]) -> str:
-    seen = facts["documents"] + facts["rejected"]
-    if seen == len(rejected) == 1 and fetched.path is not None and fetched.path.is_file():
-        reason = rejected[0].partition(": ")[2]
-        return f"{fetched.origin} holds no text that can be read: {reason}; nothing was kept"
-    reasons = ", ".join(f"{count} {reason}" for reason, count in facts["reasons"].items())
-    listed = "".join(f"\n  {line}" for line in rejected)
-    wanted = [*config.include, *config.split.patterns.values()]
-    patterns = f" that match {', '.join(wanted)}" if wanted else ""
-    what = "split, include and exclude" if config.split.patterns else "include and exclude"
-    return (
-        f"{fetched.origin} holds no text: {seen} files{patterns}{f' ({reasons})' if reasons else ''}; "
-        f"nothing was kept. Name another path, or change the corpus's {what}" + listed
-    )

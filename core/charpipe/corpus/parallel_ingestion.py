@@ -25,7 +25,8 @@ from charpipe.corpus.document_writer import Boundaries, DocumentWriter, batch_of
 from charpipe.corpus.documents import SCHEMA, Part, text_bounds
 from charpipe.corpus.exclusions import LeftOut
 from charpipe.corpus.file_lists import NotesWriter, RejectedWriter
-from charpipe.corpus.ingestion import READING, Ingestion, check_result, open_members
+from charpipe.corpus.ingestion import READING, Ingestion, open_members
+from charpipe.corpus.ingestion_result import check_result
 from charpipe.corpus.limits import Limits
 from charpipe.corpus.members import NOTHING, Progress, listed_members
 from charpipe.corpus.selection import Selection
