@@ -13,7 +13,7 @@ OLDEST = "3.11.0"
 
 
 def test_every_pinned_version_takes_the_oldest_python() -> None:
-    assert OLDEST in SpecifierSet(str(metadata("charpipe")["Requires-Python"]))
+    assert OLDEST in SpecifierSet(str(metadata("charpipe").get("Requires-Python")))
     pins = re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     refused, seen = [], 0
     for name, version in pins:
@@ -22,7 +22,7 @@ def test_every_pinned_version_takes_the_oldest_python() -> None:
         except PackageNotFoundError:  # of an extra that is not installed
             continue
         seen += facts["Version"].partition("+")[0] == version
-        wanted = facts["Requires-Python"]
+        wanted = facts.get("Requires-Python")  # another library may have replaced the class of the facts
         if wanted is not None and OLDEST not in SpecifierSet(wanted):
             refused.append(f"{name} {facts['Version']} needs Python {wanted}")
     assert not refused

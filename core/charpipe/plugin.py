@@ -32,6 +32,7 @@ from charpipe.plugins.contracts import (
     IncrementalDecoder,
     PipelineResult,
     Table,
+    end_token,
 )
 from charpipe.plugins.lists import NAME_LIST, NUMBER_LIST, comma_separated
 from charpipe.plugins.options import (
@@ -101,6 +102,7 @@ __all__ = [
     "Tokenizer",
     "UsageError",
     "comma_separated",
+    "end_token",
     "existing",
     "exp",
     "hookimpl",

@@ -63,7 +63,7 @@ def _score_file(
 ) -> dict[str, Any]:
     loaded = find_model(run, which, resolved)
     given = read_text(file, loaded, resolved, strict, documents=True)
-    from charpipe.text.ends import end_token
+    from charpipe.plugin import end_token
 
     text = given.text
     ends = end_token(loaded.encoding) is not None

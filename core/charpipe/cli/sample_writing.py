@@ -62,7 +62,7 @@ def _write_text(
     from charpipe.generation.opening import open_writer
     from charpipe.generation.sampling import generate
     from charpipe.generation.state import Position
-    from charpipe.text.ends import end_token
+    from charpipe.plugin import end_token
 
     writer, position = open_writer(bundle, wanted, device), Position()
     decoders = open_registry().all("decoder")

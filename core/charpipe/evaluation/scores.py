@@ -16,9 +16,9 @@ from charpipe.corpus.ends import END
 from charpipe.errors import UsageError
 from charpipe.evaluation.spans import RUN_UP, Spans, choose_spans
 from charpipe.models import Predictor, State
-from charpipe.plugin import Encoding
+from charpipe.plugin import Encoding, end_token
 from charpipe.text.coverage import fit
-from charpipe.text.ends import as_documents, end_token
+from charpipe.text.ends import as_documents
 
 LIMIT = 2_000_000
 """A split of up to this many tokens is scored completely."""

@@ -21,8 +21,7 @@ from charpipe.kernels.modules import NetworkModules
 from charpipe.models import Model, NetworkPredictor
 from charpipe.models.loaded import Loaded
 from charpipe.pages import embeddable, render
-from charpipe.plugin import Encoding
-from charpipe.text.ends import end_token
+from charpipe.plugin import Encoding, end_token
 
 MEASURED = 2000
 """Characters on which the cost of 8-bit weights is measured."""

@@ -19,8 +19,7 @@ from charpipe.generation.stop_words import StopTextFilter
 from charpipe.models import Predictor, State
 from charpipe.models.streams.interface import Batch
 from charpipe.models.streams.selection import open_batches
-from charpipe.plugin import Encoding
-from charpipe.text.ends import end_token
+from charpipe.plugin import Encoding, end_token
 
 BLOCK = 64
 """Steps between conversions of tokens to text."""

@@ -17,8 +17,7 @@ from charpipe.generation.sampling import Decoders, read_prompt
 from charpipe.generation.scored import log_softmax
 from charpipe.generation.state import Position
 from charpipe.models import Predictor, State
-from charpipe.plugin import Encoding
-from charpipe.text.ends import end_token
+from charpipe.plugin import Encoding, end_token
 
 IGNORED = {"temperature": 1.0, "top_k": None, "top_p": None, "min_p": None, "greedy": False}
 """Settings of draws, which beam search does not make."""

@@ -11,8 +11,7 @@ from charpipe.generation.batches import generate_many
 from charpipe.generation.sampling import Decoders, generate, sample
 from charpipe.generation.state import Position
 from charpipe.models import Predictor
-from charpipe.plugin import Encoding
-from charpipe.text.ends import end_token
+from charpipe.plugin import Encoding, end_token
 
 MOST_AT_ONCE = 5
 """Documents of a sample that shows what a model writes."""

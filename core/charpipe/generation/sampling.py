@@ -17,8 +17,7 @@ from charpipe.generation.state import Position
 from charpipe.generation.stop_words import StopTextFilter
 from charpipe.models.array_model import ArrayModel
 from charpipe.models.contract import Predictor, State
-from charpipe.plugin import Decoder, Encoding
-from charpipe.text.ends import end_token
+from charpipe.plugin import Decoder, Encoding, end_token
 
 PROMPT_WINDOW = 1024
 """Tokens of the prompt read per call."""

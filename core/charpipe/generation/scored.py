@@ -16,8 +16,7 @@ from charpipe.generation.sampling import Decoders, read_prompt
 from charpipe.generation.state import Position
 from charpipe.generation.stop_words import StopTextFilter
 from charpipe.models import Predictor, Stream, open_stream
-from charpipe.plugin import Encoding, IncrementalDecoder
-from charpipe.text.ends import end_token
+from charpipe.plugin import Encoding, IncrementalDecoder, end_token
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ import torch
 from charpipe.errors import UsageError
 from charpipe.generation.sampling import line_break
 from charpipe.models.contract import Predictor
-from charpipe.plugin import Encoding
-from charpipe.text.ends import end_token
+from charpipe.plugin import Encoding, end_token
 
 
 def surprise_of(predictor: Predictor, encoding: Encoding, prompt: str, text: str) -> tuple[float, ...]:

@@ -10,8 +10,7 @@ from typing import Any
 from charpipe.corpus.ends import END
 from charpipe.inspection.activations import read
 from charpipe.models import Predictor
-from charpipe.plugin import Encoding
-from charpipe.text.ends import end_token
+from charpipe.plugin import Encoding, end_token
 
 SHOWN = 600
 """Number of characters read."""

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 from charpipe.models.array_model import ArrayModel, read_array_model
 from charpipe.models.card import read_card
-from charpipe.plugin import Architecture, Encoding
+from charpipe.plugin import Architecture, Encoding, end_token
 from charpipe.plugins.registry import Registry
 from charpipe.text import load_vocabulary
-from charpipe.text.ends import end_token
 
 if TYPE_CHECKING:
     from charpipe.models import Model, Predictor

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from charpipe.errors import RunError
 from charpipe.models.contract import State
-from charpipe.text.ends import END_TOKEN
+from charpipe.plugins.contracts import END_TOKEN
 
 Forward = Callable[[Tensor, State], tuple[Tensor, State]]
 

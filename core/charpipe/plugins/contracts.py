@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+END_TOKEN = "end_token"  # noqa: S105
+"""The attribute of an encoding, and the key of `vocabulary.json`."""
+
 
 class IncrementalDecoder(Protocol):
     """Turns token ids into text as they come; an unfinished character waits for its rest."""
@@ -23,6 +26,7 @@ class Encoding(Protocol):
 
     `encode` returns a one-dimensional array of the smallest unsigned type that holds `size` tokens and
     raises `UsageError` naming the first character it does not know; `labels[i]` is a printable name of token i.
+    Where the corpus asks for ends of documents, charpipe sets an attribute, which `end_token` reads.
     """
 
     size: int
@@ -30,6 +34,12 @@ class Encoding(Protocol):
 
     def encode(self, text: str) -> np.ndarray[Any, Any]: ...
     def decoder(self) -> IncrementalDecoder: ...
+
+
+def end_token(encoding: Encoding) -> int | None:
+    """The token that ends a document, or None where the corpus asked for none."""
+    token = getattr(encoding, END_TOKEN, None)
+    return token if isinstance(token, int) else None
 
 
 class Constraint(Protocol):

@@ -11,9 +11,9 @@ from charpipe.config.settings.corpus import CorpusConfig
 from charpipe.config.validation import validate
 from charpipe.corpus.single_text import read_text
 from charpipe.models.loaded import Bundle, Loaded
+from charpipe.plugin import end_token
 from charpipe.runs import Run
 from charpipe.text.coverage import Fitted, fit
-from charpipe.text.ends import end_token
 from charpipe.workspace import Workspace
 
 RULES = ("encoding", "errors", "newline", "drop")

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from charpipe.evaluation.baselines import LARGEST_TEXT, LARGEST_TRAINING, baselines, is_baseline, named
-from charpipe.plugin import Encoding
+from charpipe.plugin import Encoding, end_token
 from charpipe.stages.context import Context
 from charpipe.stages.objects import StageOutput
 from charpipe.store import Action
 from charpipe.text import open_tokens
-from charpipe.text.ends import end_token
 
 VERSION = 1
 """The version of the stage."""

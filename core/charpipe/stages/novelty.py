@@ -11,10 +11,10 @@ from charpipe.evaluation.novelty import Novelty, is_list, novelty, whole_lines
 from charpipe.generation import SampleConfig, sample_documents, sample_many
 from charpipe.models import Predictor
 from charpipe.models.loaded import Loaded
+from charpipe.plugin import end_token
 from charpipe.stages.context import Context
 from charpipe.stages.objects import StageOutput
 from charpipe.text import open_tokens
-from charpipe.text.ends import end_token
 
 LOOKED_AT = 200_000
 """Characters of the training text that decide whether the corpus is a list."""

@@ -19,12 +19,12 @@ import numpy as np
 from charpipe.config.settings.text import SplitConfig
 from charpipe.corpus.members import Progress
 from charpipe.parallel import DIRECT, ParallelMap
-from charpipe.plugin import Encoding
+from charpipe.plugin import Encoding, end_token
 from charpipe.store.sqlite import database_errors
 from charpipe.text import token_tasks
 from charpipe.text.columns import CHUNK, Array, ColumnWriter, new_column, open_column
 from charpipe.text.document_splits import count_shared, document_splits, shuffled_order
-from charpipe.text.ends import count_ends, end_token
+from charpipe.text.ends import count_ends
 from charpipe.text.given_splits import find_ends
 from charpipe.text.outline import Outline, write_outline
 from charpipe.text.pieces import Piece, pieces

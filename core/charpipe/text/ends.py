@@ -10,18 +10,11 @@ import numpy as np
 
 from charpipe.corpus.ends import END, NAME
 from charpipe.errors import CorpusError, UsageError
-from charpipe.plugin import Encoding
+from charpipe.plugin import Encoding, end_token
+from charpipe.plugins.contracts import END_TOKEN
 
-END_TOKEN = "end_token"  # noqa: S105
-"""The key of `vocabulary.json`, and the attribute of an encoding."""
 LABEL = "<end>"
 _CHUNK = 1 << 24
-
-
-def end_token(encoding: Encoding) -> int | None:
-    """The token that ends a document, or None where the corpus asked for none."""
-    token = getattr(encoding, END_TOKEN, None)
-    return token if isinstance(token, int) else None
 
 
 def one_token(encoding: Encoding, tokenizer: str) -> int:

@@ -14,7 +14,8 @@ from charpipe.corpus.ends import END
 from charpipe.errors import CorpusError, UsageError, near_match
 from charpipe.parallel import DIRECT, ParallelMap
 from charpipe.plugin import Encoding, Options, Tokenizer, resolve
-from charpipe.text.ends import END_TOKEN, one_token, with_end_token
+from charpipe.plugins.contracts import END_TOKEN
+from charpipe.text.ends import one_token, with_end_token
 
 if TYPE_CHECKING:
     from charpipe.corpus.members import Progress

@@ -17,7 +17,7 @@ from charpipe.models import Model
 from charpipe.models.card import read_card, read_json
 from charpipe.models.growth import grow, grow_memory
 from charpipe.models.safe import read_tensors
-from charpipe.text.ends import END_TOKEN
+from charpipe.plugins.contracts import END_TOKEN
 from charpipe.training.checkpoints import damage
 
 OPTIMIZER_SETTINGS = ("optimizer", "betas", "decay", "momentum")

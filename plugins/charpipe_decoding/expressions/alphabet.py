@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charpipe.plugin import Encoding, UsageError
-from charpipe.text.ends import end_token
+from charpipe.plugin import Encoding, UsageError, end_token
 
 POINTS = 0x110000
 NEVER = 1 << 30

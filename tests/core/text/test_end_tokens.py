@@ -14,10 +14,10 @@ from charpipe.config.settings.text import SplitConfig, TokenizerConfig
 from charpipe.corpus.ends import END
 from charpipe.corpus.ingestion import ingest
 from charpipe.errors import CorpusError, RunError, UsageError
-from charpipe.plugin import Fetched, Options, Tokenizer
+from charpipe.plugin import Fetched, Options, Tokenizer, end_token
 from charpipe.plugins.registry import Registry
 from charpipe.text import encode, learn_vocabulary, load_vocabulary, open_tokens
-from charpipe.text.ends import as_documents, end_token
+from charpipe.text.ends import as_documents
 from charpipe.training.warm_start import check_extends
 
 TOKENIZERS = Registry().all("tokenizer")

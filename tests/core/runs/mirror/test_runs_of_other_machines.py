@@ -29,9 +29,17 @@ def started_at(machine: Machine) -> list[int]:
 
 
 def interrupted(machine: Machine, step: int) -> str:
-    """The name of a run that this machine was stopped in, after the checkpoint of a step."""
+    """The name of a run that this machine was stopped in, after the checkpoint of a step.
+
+    The store has that checkpoint, and one before it if there is one two evaluations before."""
+
+    def wait(event: Event) -> None:
+        """Only the newest checkpoint that waits is pushed: training must not be faster than the store."""
+        if isinstance(event, Checkpointed) and 5 < event.step < step:
+            until(lambda: any(machine.store.glob("runs/*/attempt-1/checkpoints/step-*/manifest.json")))
+
     with pytest.raises(InterruptedRun):
-        train(stop_after(step, machine.context()))
+        train(stop_after(step, machine.context(wait)))
     (run,) = machine.root.glob(".charpipe/runs/*")
     return run.name
 
