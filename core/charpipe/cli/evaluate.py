@@ -13,6 +13,7 @@ from charpipe.cli.model_input import find_model, read_text, skipped_json
 from charpipe.cli.output import print_json, print_pairs
 from charpipe.corpus.ends import END
 from charpipe.errors import UsageError
+from charpipe.plugin import end_token
 from charpipe.runs.paths import is_path
 from charpipe.runs.uniform_baseline import warn_about, warn_about_text
 from charpipe.store.paths import printable
@@ -63,7 +64,6 @@ def _score_file(
 ) -> dict[str, Any]:
     loaded = find_model(run, which, resolved)
     given = read_text(file, loaded, resolved, strict, documents=True)
-    from charpipe.plugin import end_token
 
     text = given.text
     ends = end_token(loaded.encoding) is not None

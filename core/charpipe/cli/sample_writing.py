@@ -15,6 +15,7 @@ from charpipe.cli.sample_results import print_beam, print_documents, print_promp
 from charpipe.config.settings.sampling import SampleConfig
 from charpipe.errors import UsageError
 from charpipe.generation.prompts import file_name, read_prompts
+from charpipe.plugin import end_token
 from charpipe.text.coverage import fit
 
 FRAME = 0.04
@@ -62,7 +63,6 @@ def _write_text(
     from charpipe.generation.opening import open_writer
     from charpipe.generation.sampling import generate
     from charpipe.generation.state import Position
-    from charpipe.plugin import end_token
 
     writer, position = open_writer(bundle, wanted, device), Position()
     decoders = open_registry().all("decoder")
