@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -118,10 +118,11 @@ class Dispatcher:
         again = run.run_count > 0 or run.state_name == "AwaitingRetry"
         return Due(run.id, time_, self._seen.setdefault(run.id, now), bool(run.auto_scheduled), again)
 
-    def _follow(self, client: SyncPrefectClient, id_: UUID, runs: Iterable[Due]) -> None:
+    def _follow(self, client: SyncPrefectClient, id_: UUID, runs: Sequence[Due]) -> None:
         deployment = self._deployments[id_]
         running = [child for child in self.processes.values() if child.deployment == id_]
-        decision = decide(list(runs), bool(running), deployment.config)
+        paused = any(one.scheduled for one in runs) and client.read_deployment(id_).paused
+        decision = decide(runs, bool(running), deployment.config, paused)
         self._skip(client, decision.skip, deployment)
         if decision.stop_running:
             for child in running:

@@ -25,8 +25,13 @@ class Due:
     again: bool = False
 
     @property
+    def scheduled(self) -> bool:
+        """Whether only the schedule asks for it."""
+        return self.by_schedule and not self.again
+
+    @property
     def missed(self) -> bool:
-        return self.by_schedule and not self.again and self.seen - self.time > LATE
+        return self.scheduled and self.seen - self.time > LATE
 
 
 @dataclass(frozen=True)
@@ -38,11 +43,19 @@ class OverlapDecision:
     stop_running: bool = False
 
 
-def decide(due: Sequence[Due], running: bool, config: DeploymentConfig) -> OverlapDecision:
-    """Decide about the due runs of one deployment. A run started by a person is never skipped as late."""
-    waiting, skipped = _drop_missed(sorted(due, key=lambda one: (one.time, str(one.id))), config)
+def decide(
+    due: Sequence[Due], running: bool, config: DeploymentConfig, paused: bool = False
+) -> OverlapDecision:
+    """Decide about the due runs of one deployment. A run started by a person is never skipped as late, and starts even
+    where the schedule is `paused`."""
+    waiting = sorted(due, key=lambda one: (one.time, str(one.id)))
+    skipped: list[tuple[Due, str]] = []
+    if paused:  # pausing deletes the schedule's runs, but Prefect's scheduler may add one at that moment
+        left = [one for one in waiting if one.scheduled]
+        waiting, skipped = _without(waiting, left, "its deployment is paused")
+    waiting, missed = _drop_missed(waiting, config)
     waiting, doubled = _keep_newest(waiting)
-    skipped += doubled
+    skipped += missed + doubled
     if not running:
         return OverlapDecision(waiting[0] if waiting else None, skipped)
     if config.overlap == "skip":
@@ -63,7 +76,7 @@ def _drop_missed(due: list[Due], config: DeploymentConfig) -> tuple[list[Due], l
 
 
 def _keep_newest(due: list[Due]) -> tuple[list[Due], list[tuple[Due, str]]]:
-    scheduled = [one for one in due if one.by_schedule and not one.again]
+    scheduled = [one for one in due if one.scheduled]
     return _without(due, scheduled[:-1], "a later run of the same schedule is due and replaces it")
 
 

@@ -28,7 +28,8 @@ def status_of(client: SyncPrefectClient | None, deployment: Deployment) -> dict[
     found = find(client, deployment) if client is not None else None
     if client is None or found is None:
         return row
-    last, next_ = _last(client, found.id), _next(client, found.id)
+    last = _last(client, found.id)
+    next_ = None if found.paused else _next(client, found.id)  # a run of the schedule may be left over
     return row | {
         "state": "paused" if found.paused else "active",
         "next": _moment(next_),

@@ -134,6 +134,17 @@ def test_missed_runs_are_caught_up_with_by_one(served: Served) -> None:
     assert served.notes() == "began\n"
 
 
+def test_a_paused_deployment_runs_only_what_a_person_asks_for(served: Served) -> None:
+    served.deploy()
+    served.client.pause_deployment(served.id)
+    [left] = served.ask_for(1, by_schedule=True)
+    [asked] = served.ask_for(0)
+    [ended] = served.ended(1)
+    assert (ended["id"], ended["state"]) == (str(asked), "Completed")
+    assert (served.state(left).name, served.state(left).message) == ("Skipped", "its deployment is paused")
+    assert served.notes() == "began\n"
+
+
 def test_a_killed_run_goes_on_by_itself_but_not_for_ever(served: Served) -> None:
     served.deploy({"die": 5}, retries=1)
     [id_] = served.ask_for(0)

@@ -52,6 +52,15 @@ def test_a_retry_takes_nothing_from_a_run_that_is_on_time() -> None:
     assert decide([due(1, 20, again=True), due(2, 0)], False, config()).skip == []
 
 
+def test_a_paused_schedule_starts_nothing_but_what_was_asked_for_or_resumes() -> None:
+    left, asked, resumed = due(1, 0), due(2, 0, by_schedule=False), due(3, 1, again=True)
+    decision = decide([left], False, config(), paused=True)
+    assert (decision.start, decision.skip) == (None, [(left, "its deployment is paused")])
+    assert decide([left, asked], False, config(), paused=True).start == asked
+    assert decide([left, resumed], False, config(), paused=True).start == resumed
+    assert not decide([left], True, config(overlap="replace"), paused=True).stop_running
+
+
 def test_overlap() -> None:
     new = due(1, 0)
     assert decide([new], True, config()) == decide([], True, config())

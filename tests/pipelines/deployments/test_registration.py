@@ -6,6 +6,7 @@ import gc
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,27 @@ def test_served_here(server: Any, client: Any, project: Path) -> None:
     assert pause_leftovers(client, {id_}, workspace) == []
     for one in (id_, left):
         client.delete_deployment(one)
+
+
+def test_a_paused_deployment_has_no_next_time(server: Any, client: Any, project: Path) -> None:
+    from prefect.states import Scheduled
+
+    workspace = Workspace(project / ".charpipe")
+    deployment = nightly(project)
+    id_ = register(client, deployment, workspace)
+    left = Scheduled(scheduled_time=datetime.now(UTC) + timedelta(minutes=1))
+    client.create_flow_run_from_deployment(id_, state=left)
+    assert status_of(client, deployment)["next"]
+    client.pause_deployment(id_)
+    status = status_of(client, deployment)
+    assert (status["state"], status["next"]) == ("paused", None)
+    client.resume_deployment(id_)
+    assert status_of(client, deployment)["next"]
+
+    paused = nightly(project, paused=True)
+    assert register(client, paused, workspace) == id_
+    assert (status_of(client, paused)["state"], status_of(client, paused)["next"]) == ("paused", None)
+    client.delete_deployment(id_)
 
 
 def test_with_a_pool_of_the_teams(server: Any, client: Any, project: Path) -> None:
