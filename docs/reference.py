@@ -27,11 +27,15 @@ from charpipe_pipelines.deployments.settings import DeploymentConfig, Schedule
 
 HERE = Path(__file__).parent
 NOTE = "<!-- Written by docs/reference.py; do not edit. -->\n"
+OUTPUT = """\
+A table is fitted to the terminal's width. In a file or a pipe it has all columns, as wide as they are. `--json` is for
+programs.
+"""
 
 
 def commands() -> str:
     """Every command's help, as the terminal shows it."""
-    lines = ["# Commands", "", NOTE]
+    lines = ["# Commands", "", NOTE, OUTPUT]
     for words in _words(typer.main.get_command(build_app(Registry())), ()):
         lines += ["## `" + " ".join(("charpipe", *words)) + "`", "", "```"]
         lines += [_help(words), "```", ""]

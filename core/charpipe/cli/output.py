@@ -68,7 +68,7 @@ def print_table(
 
     On a terminal that is too narrow, columns are left out: first those of `drop` in their order, then from the
     right; one that still fits where a wider one did not is shown. The first column and those of `whole` hold names:
-    a name is never cut or broken. Where output is no terminal nothing is left out.
+    a name is never cut or broken. Where output is no terminal nothing is left out, and the rule is as wide as the head.
     """
     listed = [[cell(value) for value in row] for row in rows]
     if not listed:
@@ -124,7 +124,11 @@ def table_lines(
     console = Console(width=room, markup=False, emoji=False, highlight=False, color_system=None)
     with console.capture() as captured:
         console.print(table)
-    return [line.rstrip() for line in captured.get().rstrip("\n").splitlines()]
+    lines = [line.rstrip() for line in captured.get().rstrip("\n").splitlines()]
+    if width is None:  # not as wide as the widest row, which may have hundreds of characters
+        head = 1 + max(name.count("\n") for name in columns)
+        lines[head] = lines[head][: max(map(cell_len, lines[:head]))]
+    return lines
 
 
 def terminal_width() -> int | None:

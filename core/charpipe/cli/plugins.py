@@ -32,9 +32,14 @@ def list_plugins(json: JsonArray = False) -> None:
         return
     rows = []
     for provider in providers:
-        provides = ", ".join(f"{kind} {name}" for kind, names in provider.provides.items() for name in names)
-        rows.append((provider.module, provides, provider.origin, "; ".join(provider.problems) or "ok"))
-    print_table(("plugin", "provides", "from", "state"), rows, "There are no plugins.", drop=("from",))
+        provides = "; ".join(
+            f"{kind} {', '.join(names)}" for kind, names in provider.provides.items() if names
+        )
+        rows.append((provider.module, "broken" if provider.problems else "ok", provider.origin, provides))
+    print_table(("plugin", "state", "from", "provides"), rows, "There are no plugins.", drop=("from",))
+    for provider in providers:
+        for problem in provider.problems:
+            typer.echo(f"{provider.module}: {problem}")
 
 
 @app.command("info")

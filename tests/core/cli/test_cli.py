@@ -335,6 +335,24 @@ def test_a_broken_plugin_leaves_the_command_line_whole(project: Path, plugin: st
     assert listed["charpipe_lstm"]["problems"] == []
 
 
+def test_plugins_list_says_what_is_wrong_below_the_table(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (project / "plugins").mkdir()
+    (project / "plugins" / "broken_one.py").write_text("import no_such_module_anywhere\n")
+    assert main(["plugins", "list"]) == 0
+    head, *lines = capfd.readouterr().out.splitlines()
+    assert head.split() == ["plugin", "state", "from", "provides"]
+    states = {line.split()[0]: line.split()[1] for line in lines if line.startswith("broken_one  ")}
+    assert states == {"broken_one": "broken"}
+    assert lines[-1].startswith("broken_one: ModuleNotFoundError")
+    [provides] = [line for line in lines if line.startswith("charpipe_decoding")]
+    assert "decoder greedy, temperature, top-k" in provides
+    [short] = [line for line in lines if line.startswith("charpipe_byte")]
+    assert short.endswith("tokenizer byte")
+    assert lines[0] == "─" * len(head)  # not as wide as the widest row
+
+
 def test_json_ends_with_a_line_about_a_failure(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "train-and-sample", "--corpus", "hello", "--arch", "nope", "--json"]) == 2
     last = json.loads(capfd.readouterr().out.splitlines()[-1])

@@ -31,6 +31,16 @@ def test_piped_table_cuts_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(cell in out for cell in row)
 
 
+def test_rule_of_a_piped_table_is_as_wide_as_its_head(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("corpus", "size", "what it is"), [["a", 1, "p" * 400], ["longer", 22, "short"]], "")
+    assert capsys.readouterr().out.splitlines() == [
+        "corpus   size   what it is",
+        "──────────────────────────",
+        "a        1      " + "p" * 400,
+        "longer   22     short",
+    ]
+
+
 @pytest.mark.parametrize("width", [30, 60, 80, 100])
 def test_name_is_whole_at_every_width(
     width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
