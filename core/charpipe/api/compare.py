@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from charpipe.api.pipelines import run_pipeline
+from charpipe.api.pipelines import Names, run_pipeline
 from charpipe.api.progress_bar import showing
 from charpipe.api.results import Compared, Leaderboard
 from charpipe.errors import Incomplete
@@ -27,6 +27,8 @@ def compare(
     at_once: int = 1,
     preset: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    tags: Names = (),
+    force: Names = (),
     listen: Listener = ignore,
     progress: bool | None = None,
 ) -> Compared:
@@ -34,7 +36,7 @@ def compare(
     are the default. If a training fails, its row holds the error and the others continue.
 
     `at_once` trials run at a time; with more than one, each in a process of its own, and their events arrive as
-    `OfTrial`, from several threads.
+    `OfTrial`, from several threads. `tags` and `force` are those of `charpipe.train`, for all trials.
 
     A terminal or notebook shows a progress bar; `progress` turns it on or off. Calling it again with the same
     arguments trains only what is not finished. Raises CharpipeError.
@@ -50,15 +52,11 @@ def compare(
     if archs is not None:
         options["arch"] = ",".join(archs)
     with showing(progress, listen) as listener:
-        return _compare(options, preset, settings, listener)
-
-
-def _compare(
-    options: Mapping[str, Any], preset: str | None, settings: Mapping[str, Any] | None, listen: Listener
-) -> Compared:
-    try:
-        _, found = run_pipeline("compare-architectures", options, preset, settings, listen)
-    except Incomplete as error:
-        found = error.result
+        try:
+            _, found = run_pipeline(
+                "compare-architectures", options, preset, settings, listener, tags=tags, force=force
+            )
+        except Incomplete as error:
+            found = error.result
     value = found.to_json()
     return Compared(found.comparison, found.folder, Leaderboard(value["leaderboard"]), tuple(value["rows"]))

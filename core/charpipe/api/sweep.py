@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from charpipe.api.pipelines import run_pipeline
+from charpipe.api.pipelines import Names, run_pipeline
 from charpipe.api.progress_bar import showing
 from charpipe.api.results import Swept
 from charpipe.errors import Incomplete
@@ -30,6 +30,8 @@ def sweep(
     at_once: int = 1,
     preset: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    tags: Names = (),
+    force: Names = (),
     listen: Listener = ignore,
     progress: bool | None = None,
 ) -> Swept:
@@ -38,7 +40,8 @@ def sweep(
     `space` has dotted keys: `{"train.learning_rate": "1e-3..1e-2:log", "architectures.lstm.dropout": [0, 0.2, 0.4]}`.
     `at_once` trials run at a time; with more than one, each in a process of its own, and their events arrive as
     `OfTrial`, from several threads. Calling it again with the same arguments trains only what is not finished; with
-    more `trials`, the search goes on. A trial that fails does not stop the others. Raises CharpipeError.
+    more `trials`, the search goes on. A trial that fails does not stop the others. `tags` and `force` are those of
+    `charpipe.train`, for all trials. Raises CharpipeError.
     """
     options: dict[str, Any] = {
         "corpus": corpus,
@@ -53,7 +56,7 @@ def sweep(
         options["arch"] = arch
     with showing(progress, listen) as listener:
         try:
-            _, found = run_pipeline("sweep", options, preset, settings, listener)
+            _, found = run_pipeline("sweep", options, preset, settings, listener, tags=tags, force=force)
         except Incomplete as error:
             found = error.result
     return Swept(found.sweep, found.folder, found.trials, found.importances, found.command)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from charpipe.api.pipelines import run_pipeline
+from charpipe.api.pipelines import Names, run_pipeline
 from charpipe.api.progress_bar import showing
 from charpipe.api.results import Trained
 from charpipe.events import Listener
@@ -20,6 +20,8 @@ def train(
     settings: Mapping[str, Any] | None = None,
     start: str | None = None,
     replay: str | None = None,
+    tags: Names = (),
+    force: Names = (),
     listen: Listener = ignore,
     progress: bool | None = None,
 ) -> Trained:
@@ -28,24 +30,15 @@ def train(
     `arch` is an architecture's name; None: that of `charpipe run train-and-sample`.
     `start`, the name of a run or `champion:CORPUS`, is a warm start from that model. `replay`, the name of a finished
     run, repeats that run's steps with its learning rates, however long that takes. `settings` has dotted keys, as in
-    `{"train.steps": 500}`; `listen` is called with every event. A terminal or notebook shows a progress bar;
-    `progress` turns it on or off. Calling it again with the same arguments returns the same run. Raises
-    CharpipeError.
+    `{"train.steps": 500}`. `tags` tag the run: words or KEY=VALUE, in place of the setting `tracking.tags`. `force`
+    names stages to run even if their results exist. `listen` is called with every event. A terminal or notebook shows
+    a progress bar; `progress` turns it on or off. Calling it again with the same arguments returns the same run.
+    Raises CharpipeError.
     """
+    options = {"corpus": corpus, "arch": arch, "from_": start, "replay": replay}
     with showing(progress, listen) as listener:
-        return _train(corpus, arch, preset, settings, start, replay, listener)
-
-
-def _train(
-    corpus: str,
-    arch: str | None,
-    preset: str | None,
-    settings: Mapping[str, Any] | None,
-    start: str | None,
-    replay: str | None,
-    listen: Listener,
-) -> Trained:
-    options = {"corpus": corpus, "from_": start, "replay": replay} | ({} if arch is None else {"arch": arch})
-    context, found = run_pipeline("train-and-sample", options, preset, settings, listen)
+        context, found = run_pipeline(
+            "train-and-sample", options, preset, settings, listener, tags=tags, force=force
+        )
     folder = context.workspace.runs / found.run
     return Trained(found.run, folder, found.metrics, found.sample, found.predictions, found.warning)
