@@ -12,11 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from charpipe.cells import Trace
 from charpipe.errors import UsageError
+from charpipe.kernels.modules import NetworkModules
 from charpipe.models.contract import Predictor, State
+from charpipe.models.held_step import HeldStep
 from charpipe.models.predictor import NetworkPredictor
 from charpipe.models.recurrence import TorchRecurrence
 from charpipe.models.shell import LanguageModel
+from charpipe.models.standard import modules_of, trace_of_network
 
 FORM = re.compile(r"(?:(?P<state>[A-Za-z_]\w*)(?:\.|(?=\[)))?\[?(?P<layer>\d+)\]?[. ](?P<unit>\d+)")
 
@@ -46,9 +50,11 @@ def held_unit(text: str, value: float) -> HeldUnit:
 def hold(predictor: Predictor, units: Mapping[str, float]) -> Predictor:
     """The predictor with these units held; the predictor itself where there are none.
 
-    A held unit of the output state (the first one, `hidden`) has its value for the layer above, the head and the next
-    step; one of another state, such as `cell`, for the next step. Raises UsageError for a unit that the model does not
-    have, and for a model that is not made of charpipe's recurrent layers.
+    A unit has its value as soon as it is computed: for the rest of the step (an LSTM's output is computed from the held
+    cell), the layer above, the head and the next step, as in `charpipe.inspection.held_copies`. Where the equations of
+    the layers are not known, a unit of another state than the output (the first one, `hidden`) has it for the next step
+    only. Raises UsageError for a unit that the model does not have, and for a model that is not made of charpipe's
+    recurrent layers.
     """
     if not units:
         return predictor
@@ -62,47 +68,53 @@ def hold(predictor: Predictor, units: Mapping[str, float]) -> Predictor:
     checked = [_checked(unit, recurrence) for unit in wanted]
     _check_distinct(checked)
     held = copy.copy(network)
-    held._modules = {**network._modules, "recurrence": HeldRecurrence(recurrence, checked)}
+    known = modules_of(network) if isinstance(trace_of_network(network), Trace) else None
+    held._modules = {**network._modules, "recurrence": HeldRecurrence(recurrence, checked, known)}
     return NetworkPredictor(held.eval(), predictor.vocabulary_size, predictor.precision)
 
 
 class HeldRecurrence(TorchRecurrence):
-    """The same layers, stepped one character and one layer at a time, with units held."""
+    """The same layers, stepped one character and one layer at a time, with units held: within the step if `known` has
+    their equations."""
 
-    def __init__(self, recurrence: TorchRecurrence, units: Iterable[HeldUnit]) -> None:
+    def __init__(
+        self, recurrence: TorchRecurrence, units: Iterable[HeldUnit], known: NetworkModules | None = None
+    ) -> None:
         super().__init__(recurrence.layer, recurrence.names, cell=recurrence.cell)
         self.units = list(units)
+        self._step = HeldStep(known, self._hold) if known is not None else None
 
     def forward(self, inputs: Tensor, state: State, resets: Tensor | None = None) -> tuple[Tensor, State]:
         """As `TorchRecurrence.forward`."""
         outputs = []
-        for t, step in enumerate(inputs):
+        for t, values in enumerate(inputs):
             if resets is not None:
                 state = {name: value.masked_fill(resets[t, :, None], 0) for name, value in state.items()}
-            values, after = step[None], []
+            after = []
             for layer in range(self.layer.num_layers):
-                before = tuple(state[name][layer : layer + 1] for name in self.names)
-                values, found = self.run_layer(layer, values, before)
-                values, found = self._hold(layer, values, found)
+                found = self._run(layer, values, {name: state[name][layer] for name in self.names})
+                values = found[self.names[0]]
                 after.append(found)
-            state = {name: torch.cat([each[i] for each in after]) for i, name in enumerate(self.names)}
+            state = {name: torch.stack([each[name] for each in after]) for name in self.names}
             outputs.append(values)
-        return torch.cat(outputs), {name: value.float() for name, value in state.items()}
+        return torch.stack(outputs), {name: value.float() for name, value in state.items()}
 
-    def _hold(self, layer: int, values: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    def _run(self, layer: int, inputs: Tensor, before: State) -> State:
+        """inputs [B, I] of a layer and its state [B, H] each -> the state after, whose first tensor is the output."""
+        if self._step is not None:
+            return self._step.run(layer, self._step.from_input(layer, inputs), before)
+        _, after = self.run_layer(layer, inputs[None], tuple(before[name][None] for name in self.names))
+        return {
+            name: self._hold(value[0], name, layer) for name, value in zip(self.names, after, strict=True)
+        }
+
+    def _hold(self, values: Tensor, name: str, layer: int) -> Tensor:
+        """A copy of the values [B, H] of a state with the held units replaced."""
         for unit in self.units:
-            if unit.layer == layer:
-                place = self.names.index(str(unit.name))
-                state[place] = _with_value(state[place], unit)
-                values = _with_value(values, unit) if place == 0 else values
-        return values, state
-
-
-def _with_value(values: Tensor, unit: HeldUnit) -> Tensor:
-    """A copy of values [1, B, H] with the unit's value."""
-    found = values.clone()
-    found[..., unit.number] = unit.value
-    return found
+            if (unit.name, unit.layer) == (name, layer):
+                values = values.clone()
+                values[..., unit.number] = unit.value
+        return values
 
 
 def _checked(unit: HeldUnit, recurrence: TorchRecurrence) -> HeldUnit:

@@ -7,12 +7,16 @@ import itertools
 import pytest
 import torch
 
+from charpipe.cells import BOTH, Cell
 from charpipe.errors import UsageError
 from charpipe.generation import SampleConfig, sample
+from charpipe.inspection import Unit
+from charpipe.inspection.held_copies import Copies
 from charpipe.models import build_model
 from charpipe.models.held_units import held_unit, hold
 from charpipe.plugins.registry import Registry
 from letters import Letters
+from recurrent_cells import CELLS, predictor_of
 
 LABELS = "\nabcdef"
 ARCHITECTURES = ("rnn", "lstm", "gru", "minimal-gated")
@@ -72,6 +76,60 @@ def test_next_step_starts_from_a_held_unit_of_the_cell_state():
     found, _ = held.step(IDS[1], after)
     assert not torch.allclose(found, wanted)
     del logits
+
+
+class TorchOnly(Cell):
+    """Its output is computed by a function that has no compiled form."""
+
+    gates = {"a": BOTH}
+    state = ("hidden", "memory")
+
+    def step(self, gates, state):
+        memory = 0.5 * state.memory + gates.a
+        return {"hidden": torch.sin(memory), "memory": memory}
+
+
+@torch.no_grad()
+def test_output_of_lstm_is_computed_from_the_held_cell():
+    plain = predictor(layers=1)
+    held = hold(plain, {f"cell.0.{n}": 0.7 for n in range(9)})
+    _, after = held.step(IDS[0], held.initial_state(2))
+    layer, given = plain.network.recurrence.layer, torch.nn.functional.one_hot(IDS[0], 7).float()
+    sums = given @ layer.weight_ih_l0.T + layer.bias_ih_l0 + layer.bias_hh_l0  # the hidden units are zero
+    wanted = sums.chunk(4, 1)[3].sigmoid() * torch.tensor(0.7).tanh()
+    assert torch.allclose(after["hidden"][0], wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", *CELLS])
+def test_a_clamped_unit_is_held_as_an_ablated_one(name):
+    """One definition of holding: the same loss of every character, for a unit of every state and layer."""
+    plain = predictor_of(CELLS[name](), 7, 9, layers=2) if name in CELLS else predictor(name)
+    for state, layer in itertools.product(plain.initial_state(1), (0, 1)):
+        held = hold(plain, {f"{state}.{layer}.3": 0.4})
+        scored, _ = held.score(IDS, held.initial_state(2))
+        ablated = Copies(plain, [Unit(state, layer, 3)], [0.4], 2).score(IDS)
+        assert torch.allclose(scored, ablated[:, 0], rtol=1e-4, atol=1e-5, equal_nan=True), (state, layer)
+
+
+def test_unit_of_unknown_equations_is_held_for_the_next_step():
+    plain = predictor_of(TorchOnly(), 7, 9)
+    state = plain.initial_state(2)
+    held = hold(plain, {"memory.0.3": 0.4})
+    logits, after = held.step(IDS[0], state)
+    assert torch.allclose(logits, plain.step(IDS[0], state)[0])
+    assert (after["memory"][0, :, 3] == 0.4).all()
+    _, after = hold(plain, {"0.3": 0.4}).step(IDS[0], state)
+    assert (after["hidden"][0, :, 3] == 0.4).all()
+
+
+def test_streams_start_anew_where_documents_end():
+    held = hold(predictor(layers=1), {"cell.0.2": 0.7})
+    recurrence, first = held.network.recurrence, held.initial_state(2)
+    inputs = torch.nn.functional.one_hot(IDS[:2], 7).float()
+    resets = torch.tensor([[False, False], [True, False]])
+    outputs, _ = recurrence(inputs, first, resets)
+    alone, _ = recurrence(inputs[1:], first)
+    assert torch.allclose(outputs[1, 0], alone[0, 0]) and not torch.allclose(outputs[1, 1], alone[0, 1])
 
 
 def test_a_text_is_scored_as_it_is_stepped():
