@@ -108,8 +108,8 @@ def test_passage_by_mouse_and_by_selection_of_the_browser(open_page: Any) -> Non
     page.mouse.down()
     page.mouse.move(end["x"] + end["width"] - 1, end["y"] + end["height"] / 2, steps=5)
     page.mouse.up()
-    until(lambda: page.is_visible("#passage"))
-    assert page.inner_text("#passage-where") == f"characters {QUOTED + 1} to {QUOTED + 7}"
+    where = page.locator("#passage-where")
+    until(lambda: where.inner_text() == f"characters {QUOTED + 1} to {QUOTED + 7}", where.inner_text)
     page.locator("#clear").click()
     assert page.is_hidden("#passage")
 

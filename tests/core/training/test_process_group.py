@@ -21,7 +21,7 @@ NEW = [
 PATHS = {"up": (1, 2, 4), "down": (4, 2, 1), "by three": (2, 3, 1)}
 """By how many workers the parts of a resumed training are made: its name, and their numbers."""
 STOPS = (4, 9, None)
-LOST = {"name": "lost", "settings": {"engine": "fast", "checkpoint_every": 3}, "dies": 12}
+LOST = {"name": "lost", "settings": NEW[0]["settings"] | {"checkpoint_every": 3}, "dies": 12}
 """Each update is one order, and each checkpoint one more: it ends in an update after the checkpoint of the sixth."""
 INTERRUPTED = {"name": "asked", "settings": {"engine": "fast"}, "stops": 4}
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +47,6 @@ tracking.enabled = false
 architectures.rnn.hidden_size = 8
 sample.length = 40
 """
-
-
-@pytest.fixture(autouse=True)
-def _collect() -> Iterator[None]:
-    yield
-    gc.collect()
 
 
 def test_killed_cancelled_and_retried(server: Any, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
