@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PURELIB := 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
-.PHONY: help run test test-cluster coverage lint docs build bench ui clean
+.PHONY: help run test test-e2e test-cluster coverage lint docs build bench ui clean
 
 help:
 	@echo "make run    learn from the Linux kernel's source and write some (CHARPIPE_ARGS='--budget 5m' ...)"
 	@echo "make ui     look at the runs in MLflow and Prefect"
 	@echo "make test   run the tests        make lint   check style, types and layers"
-	@echo "make test-cluster  run the tests that start PostgreSQL, an S3 server or Ray"
+	@echo "make test-e2e      run those of whole command lines and of the servers that they start"
+	@echo "make test-cluster  run those that start PostgreSQL, an S3 server or Ray"
 	@echo "make docs   write the documentation as a site to build/site     make build  build the wheel and check it"
 	@echo "make coverage  run the tests and show which lines they reach"
 	@echo "make bench  measure everything that the README claims"
@@ -24,12 +25,15 @@ ui: $(VENV)/ready
 	$(BIN)/charpipe ui
 
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -m "not cluster" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not e2e and not cluster" $(PYTEST_ARGS)
+
+test-e2e: $(VENV)/dev
+	$(BIN)/python -m pytest -m "e2e and not cluster" $(PYTEST_ARGS)
 
 test-cluster: $(VENV)/dev
 	$(BIN)/python -m pytest -m cluster -n 1 $(PYTEST_ARGS) # one server or cluster at a time
 
-# The tests once more, and which lines they run: about twice as slow as `make test`.
+# All tests once more, and which lines they run: about twice as slow.
 coverage: $(VENV)/dev
 	@mkdir -p build/coverage
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-report=html:build/coverage/html $(PYTEST_ARGS)

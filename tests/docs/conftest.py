@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from prefect_server import shared_server
+
+__all__ = ["shared_server"]
 GUIDE = ("minimal_gated", "minimal_gru", "frequencies", "without", "weight_norm", "greeting", "enough_memory")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,7 +27,6 @@ from charpipe.tracking import TrackingConfig, locate
 from charpipe.tracking.client import connect
 from charpipe.tracking.experiments import find_run as find_tracked
 from charpipe.tracking.sync import sync
-from charpipe.workspace import Workspace
 
 GUIDE = Path(__file__).parents[2] / "docs" / "plugins.md"
 
@@ -71,6 +70,13 @@ def test_the_cell_conforms_and_trains_compiled(cell: Path) -> None:
     assert find_run(open_workspace().runs, trained.name).status.engine == expected
 
 
+@pytest.fixture
+def served(shared_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands use the workspace of a Prefect server that runs already."""
+    shared_server.managed.start()
+    monkeypatch.setenv("CHARPIPE_HOME", str(shared_server.workspace.root))
+
+
 def test_the_cells_equations_are_shown(cell: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plugins", "info", "minimal-gated"]) == 0
     assert "hidden' = (1 - v1) * hidden + v1 * tanh(candidate)" in capsys.readouterr().out
@@ -88,13 +94,12 @@ def test_the_cells_equations_are_shown(cell: Path, capsys: pytest.CaptureFixture
 )
 def test_a_broken_cell_is_one_sentence(
     cell: Path,
-    copy_prefect: Callable[[Workspace], None],
+    served: None,
     capsys: pytest.CaptureFixture[str],
     old: str,
     new: str,
     told: str,
 ) -> None:
-    copy_prefect(open_workspace())
     path = cell / "minimal_gated.py"
     path.write_text(path.read_text().replace(old, new))
     assert (
@@ -105,9 +110,8 @@ def test_a_broken_cell_is_one_sentence(
 
 
 def test_what_cannot_be_compiled_trains_by_pytorch_and_says_why(
-    cell: Path, copy_prefect: Callable[[Workspace], None], capsys: pytest.CaptureFixture[str]
+    cell: Path, served: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    copy_prefect(open_workspace())
     path = cell / "minimal_gated.py"
     path.write_text(
         path.read_text().replace("tanh(gates.candidate)", "__import__('torch').sin(gates.candidate)")

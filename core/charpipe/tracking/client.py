@@ -53,6 +53,8 @@ OWN = {
 }
 SERVER = ("MLFLOW_SERVER_ENABLE_JOB_EXECUTION",)
 """Variables that charpipe's own server process sets for itself."""
+BUSY_SECONDS = 30.0
+"""How long a look at our own database waits for another process that writes."""
 LOCK_SECONDS = 300.0
 
 
@@ -122,7 +124,7 @@ def _is_half_made(path: Path) -> bool:
     from mlflow.store.db import utils
 
     try:
-        with closing(sqlite3.connect(path, timeout=30)) as database:
+        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as database:
             tables = {
                 name for (name,) in database.execute("select name from sqlite_master where type = 'table'")
             }

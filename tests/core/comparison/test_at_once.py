@@ -31,6 +31,7 @@ from charpipe.stages import Context, Parallel, processes
 from charpipe.stages.processes import InProcess, Outcome
 from waiting import until
 
+pytestmark = pytest.mark.e2e
 TEXT = "to be, or not to be, that is the question: " * 40
 TWO = Parallel(2, InProcess(1))
 DIED = Outcome(reason="it died")

@@ -41,6 +41,12 @@ WRITE = """([prompt, seed, temperature, count]) => {
 IDS = [1, 4, 0, 6, 6, 2, 3, 5, 1, 1, 0, 2] * 4
 
 
+@pytest.fixture(autouse=True)
+def _short_measure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cost of 8-bit weights is measured over a short text, which takes less than 2,000 steps of PyTorch's."""
+    monkeypatch.setattr("charpipe.exports.page.MEASURED", 300)
+
+
 def of_network(predictor: NetworkPredictor) -> Loaded:
     """The network of a test's cell as a model of seven letters."""
     model = Model(predictor.network, "test", FACTS, {"tokenizer": "letters"}, 7)  # type: ignore[arg-type]

@@ -32,6 +32,7 @@ sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in chi
 """
 
 
+@pytest.mark.e2e
 def test_eight_processes_may_use_a_fresh_workspace_at_once(tmp_path: Path) -> None:
     command = [sys.executable, "-c", EIGHT, str(tmp_path / "mlflow")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=LIMIT, check=False)

@@ -143,7 +143,10 @@ def test_mlflow_away_never_stops_training_and_is_told_once(
     assert everything(back, run)["status"] == "FINISHED"
 
 
-def test_a_locked_database_is_waited_for(run: Run, location: Location) -> None:
+def test_a_locked_database_is_waited_for(
+    run: Run, location: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charpipe.tracking.client.BUSY_SECONDS", 0.5)
     blocker = sqlite3.connect(location.folder / "mlflow.db", isolation_level=None, check_same_thread=False)
     blocker.execute("BEGIN EXCLUSIVE")
     told: list[Event] = []

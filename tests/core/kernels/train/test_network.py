@@ -394,6 +394,7 @@ def test_kernels_by_amx_are_always_tried_against_plain(monkeypatch, amx, precisi
 
 @pytest.mark.skipif(bool(os.environ.get("ONEDNN_MAX_CPU_ISA")), reason="held to something already")
 @pytest.mark.timeout(600)
+@pytest.mark.e2e  # these tests once more, in a process of their own
 def test_all_tests_pass_with_avx2_alone():
     words = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", __file__]
     held = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
