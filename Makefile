@@ -15,7 +15,7 @@ help:
 	@echo "make test-cluster  run those that start PostgreSQL, an S3 server or Ray"
 	@echo "make docs   write the documentation as a site to build/site     make build  build the wheel and check it"
 	@echo "make coverage  run the tests and show which lines they reach"
-	@echo "make bench  measure everything that the README claims"
+	@echo "make bench  measure speeds: of training, sampling, ingest and orchestration"
 	@echo "make clean  remove .venv"
 
 run: $(VENV)/ready
@@ -25,7 +25,7 @@ ui: $(VENV)/ready
 	$(BIN)/charpipe ui
 
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -m "not e2e and not cluster" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not e2e and not cluster" -n 3 $(PYTEST_ARGS) # some wait for locks and clocks
 
 test-e2e: $(VENV)/dev
 	$(BIN)/python -m pytest -m "e2e and not cluster" $(PYTEST_ARGS)

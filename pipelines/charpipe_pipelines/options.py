@@ -96,14 +96,14 @@ class CompareOptions(Options):
     @classmethod
     def _names(cls, value: str) -> str:
         if not all(comma_separated(value)):
-            raise ValueError("write names of architectures, divided by commas: rnn,lstm")
+            raise ValueError("write names of architectures, separated by commas: rnn,lstm")
         return value
 
     @field_validator("sizes", "layers")
     @classmethod
     def _numbers(cls, value: str) -> str:
         if not re.fullmatch(NUMBER_LIST, value):
-            raise ValueError("write whole numbers from 1 to 99999, divided by commas: 64,128")
+            raise ValueError("write whole numbers from 1 to 99999, separated by commas: 64,128")
         return value
 
     @property
@@ -191,7 +191,7 @@ class SpeedrunOptions(Options):
     @classmethod
     def _names(cls, value: str) -> str:
         if not all(comma_separated(value)):
-            raise ValueError("write names, divided by commas: fast,best")
+            raise ValueError("write names, separated by commas: fast,best")
         return value
 
     @property

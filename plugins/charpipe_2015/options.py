@@ -23,7 +23,7 @@ class ReproduceOptions(Options):
     layers: str = Field("1,2,3", pattern=NUMBER_LIST, description="of the paper's grid: stacked layers")
     corpora: str = Field(
         "",
-        description="your copies of texts, as NAME=PATH divided by commas: war_and_peace=./warpeace_input.txt",
+        description="your copies of texts, as NAME=PATH separated by commas: war_and_peace=./warpeace_input.txt",
     )
 
     @field_validator("experiments")

@@ -12,7 +12,7 @@ class NgramConfig(ModelConfig):
     """The `[architectures.ngram]` table."""
 
     order: int = Field(
-        10, ge=1, le=20, description="characters of the longest n-gram: the one foreseen and those before it"
+        10, ge=1, le=20, description="characters of the longest n-gram: the one predicted and those before it"
     )
     smoothing: Literal["kneser-ney", "none"] = Field(
         "kneser-ney",
@@ -20,7 +20,7 @@ class NgramConfig(ModelConfig):
     )
     discounts: Literal["tuned", "estimated"] = Field(
         "tuned",
-        description="Kneser-Ney's: those that foresee the last of the training text best, or estimated from counts",
+        description="Kneser-Ney's: those that predict the last of the training text best, or estimated from counts",
     )
     max_tokens: int = Field(
         20_000_000,

@@ -61,7 +61,7 @@ def fit(
 
 
 def _tuned(text: Array, last: int, order: int, size: int) -> Generator[Event, None, Array]:
-    """The discounts that foresee the last of the text best from the counts of what is before."""
+    """The discounts that predict the last of the text best from the counts of what is before."""
     config = NgramConfig(order=order)
     start = np.zeros((order, 4))
 

@@ -16,7 +16,7 @@ WORD = 64
 class Order:
     """`places[r]` is the r-th place; it shares its last `shared[r]` characters with the one before it in the order.
 
-    A place is that of the token foreseen. What lies before the text's beginning is a character of its own. `shared`
+    A place is that of the predicted token. What lies before the text's beginning is a character of its own. `shared`
     (int8) is capped at the length that was sorted by, and -1 for the first.
     """
 

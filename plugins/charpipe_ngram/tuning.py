@@ -1,4 +1,4 @@
-"""Discounts that foresee held-out text best: found by gradient on the last of the training text, never on validation.
+"""Discounts that predict held-out text best: found by gradient on the last of the training text, never on validation.
 
 The estimates of Chen and Goodman are made for words. Characters repeat themselves far more, and the discounts that fit
 them are larger for long contexts and smaller for short ones.
@@ -47,7 +47,7 @@ class Seen:
 def tune(tables: Tables, sums: Array, start: Array, text: Array, vocabulary_size: int) -> Array:
     """Discounts [order, 4] of counts 0, 1, 2, and 3 or more. `tables` hold counts instead of weights and `sums`
     [nodes, 4] those of each node; `start` [order, 4] is where to begin; `text` goes on after the tables' own text,
-    beginning with the order - 1 tokens before its first foreseen one."""
+    beginning with the order - 1 tokens before its first predicted one."""
     order = len(start)
     seen, count = _look(tables, sums, text, order - 1), len(text) - order + 1
     free = torch.logit((torch.from_numpy(start[:, 1:]) / LIMITS).clamp(0.01, 0.99)).requires_grad_()

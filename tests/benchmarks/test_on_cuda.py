@@ -64,6 +64,7 @@ def test_update_that_raises_is_a_failed_check(monkeypatch):
     assert "* timing of rnn 1x8: no time" in told
 
 
+@pytest.mark.e2e
 def test_checks_on_a_cpu_write_both_files(benchmarks, tmp_path):
     output = tmp_path / "found.md"
     given = ["--check-only", "--device", "cpu", "--arch", "minimal-gated", "--output", str(output)]
@@ -75,6 +76,7 @@ def test_checks_on_a_cpu_write_both_files(benchmarks, tmp_path):
     assert output.read_text().count("| yes |") == 4
 
 
+@pytest.mark.e2e
 def test_part_without_time_is_left_out_and_said(benchmarks):
     done = run(benchmarks, "--check-only", "--device", "cpu", "--arch", "rnn", "--seconds", "0.1")
     assert done.returncode == 1
@@ -103,6 +105,7 @@ def test_rows_of_a_timing():
     assert "1x8, 2, 4" in "\n".join(on_cuda.speeds([row]))
 
 
+@pytest.mark.e2e
 def test_timing_in_a_process_of_its_own(tmp_path):
     import on_cuda
 

@@ -153,5 +153,5 @@ def test_what_cannot_be_is_refused_in_a_sentence(
 
 @pytest.mark.parametrize("presets", ["", "small,", ","])
 def test_names_are_divided_by_commas(presets: str) -> None:
-    with pytest.raises(ValueError, match="write names, divided by commas"):
+    with pytest.raises(ValueError, match="write names, separated by commas"):
         SpeedrunOptions(corpus="text.txt", presets=presets)

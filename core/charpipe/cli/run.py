@@ -31,7 +31,11 @@ Steps = Annotated[
     ),
 ]
 Budget = Annotated[
-    str | None, typer.Option(help=with_default("Time to train for: 90s, 2m, 1h.", TrainConfig, "budget"))
+    str | None,
+    typer.Option(
+        help="Time to train for: 90s, 2m, 1h.  "
+        f"[default: the pipeline's, or for one training {TrainConfig.model_fields['budget'].default}]"
+    ),
 ]
 Device = Annotated[
     str | None, typer.Option(help=with_default("auto, cpu, cuda, cuda:N or mps.", TrainConfig, "device"))

@@ -55,7 +55,8 @@ def show_all(
         ),
     ] = None,
     columns: Annotated[
-        str | None, typer.Option(metavar="KEYS", help="Values to show, divided by commas.  [default: scores]")
+        str | None,
+        typer.Option(metavar="KEYS", help="Values to show, separated by commas.  [default: scores]"),
     ] = None,
     json: JsonArray = False,
 ) -> None:

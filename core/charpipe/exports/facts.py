@@ -93,7 +93,7 @@ def _spoken(corpus: str) -> str:
 
 
 def _scores(status: Status, step: int | None) -> dict[str, float]:
-    """The scores of the checkpoint of a step: those of the whole splits where they were computed for it."""
+    """The scores of the checkpoint of a step: those of the stage `evaluate` where they were computed for it."""
     scored = status.best or status.last or {}
     entry = scored if scored.get("step") == step else status.last or {}
     whole = status.metrics if status.state == "finished" and entry is scored else {}

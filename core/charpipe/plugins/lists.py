@@ -1,4 +1,4 @@
-"""Options that hold lists: on the command line they are texts divided by commas."""
+"""Options that hold lists: on the command line they are texts separated by commas."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ NUMBER_LIST = r"^\s*[1-9]\d{0,4}(\s*,\s*[1-9]\d{0,4})*\s*$"
 
 
 def comma_separated(text: str) -> list[str]:
-    """The parts of a text divided by commas, stripped and without duplicates."""
+    """The parts of a text separated by commas, stripped and without duplicates."""
     return list(dict.fromkeys(part.strip() for part in text.split(",")))

@@ -1,4 +1,4 @@
-"""The stage `evaluate`: a trained run's scores on whole splits, and its model's predictions."""
+"""The stage `evaluate`: a trained run's scores on the validation and test text, and its model's predictions."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MAX_TOKENS_PER_CHARACTER = 8
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """The `metrics` of whole splits; for a tiny text the `predictions` after each of its characters.
+    """The `metrics` of the validation and test text; for a tiny text the `predictions` after each of its characters.
 
     `surprise` (see `Surprise.as_json`) is set if there is held-out text, `novelty` if the corpus is a list of short
     lines, `warning` if the model is worse than guessing.
@@ -61,7 +61,7 @@ class EvaluationResult:
         return {"metrics": dict(self.metrics), "predictions": list(self.predictions), **found}
 
 
-@stage("evaluate", "Score the best checkpoint on whole splits.", forcible=True)
+@stage("evaluate", "Score the best checkpoint on the validation and test text.", forcible=True)
 def evaluate(context: Context, trained: TrainedRun, tokens: StageOutput) -> EvaluationResult:
     """Score the run's best checkpoint on validation and test.
 
@@ -136,7 +136,7 @@ def _metric_plugins(context: Context) -> dict[str, str]:
 def _with_metrics(
     context: Context, run: Run, loaded: Loaded, metrics: Mapping[str, float]
 ) -> dict[str, float]:
-    """The scores of whole splits, with the metrics that plugins compute from them."""
+    """The scores of the validation and test text, with the metrics that plugins compute from them."""
     model, status = loaded.model, run.status
     weights = Weights(lambda: tensors(model.network) if isinstance(model, Model) else model.fitted.tensors())
     facts = Facts(

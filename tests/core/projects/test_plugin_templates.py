@@ -28,6 +28,7 @@ def test_a_new_plugin_keeps_the_rules(plugins: Path, kind: str, capfd: pytest.Ca
     assert all(rule["demands"] for rule in checked["rules"])
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_test_of_a_new_plugin_passes(plugins: Path, kind: str) -> None:
     """It runs from the project's folder, as its user would run it, and fails where the plugin is broken."""

@@ -44,7 +44,7 @@ class SampleConfig(Options):
     prompt: str = Field("", description="text that the model reads before it generates")
     precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
         "float32",
-        description="of the products of many texts at once, and on CUDA of one; int8 on a CPU only; auto: the quickest",
+        description="of the products of many texts at once, and on CUDA of one; int8 on a CPU only; auto: the fastest",
     )
     engine: Literal["auto", "compiled", "arrays", "plain"] = Field(
         "auto",
@@ -53,7 +53,7 @@ class SampleConfig(Options):
     )
     cuda_graphs: bool = Field(
         False,
-        description="replay a recorded step on CUDA; unverified until benchmarks/results says otherwise",
+        description="replay a captured step on CUDA; unverified until benchmarks/results says otherwise",
     )
     seed: int | None = Field(1, ge=0, lt=2**63, description="of the choices; null: another text every time")
 
