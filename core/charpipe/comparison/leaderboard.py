@@ -15,7 +15,9 @@ SPLITS = ("test", "val")
 @dataclass(frozen=True)
 class Row:
     """One training: losses in nats per token and bits per character of the validation and test text, `speed` in
-    training characters per second, `seconds` of training; `error` says why there are none. A `baseline` was not trained."""
+    training characters per second, `seconds` of training; `error` says why there are none.
+
+    A `baseline` was not trained."""
 
     title: str
     seed: int | None
