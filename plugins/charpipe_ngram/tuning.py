@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from charpipe_ngram.model import Walk, find
+from charpipe_ngram.model import ContextSearch, find
 from charpipe_ngram.tables import Tables
 
 Array = NDArray[Any]
@@ -32,12 +32,12 @@ def held_out(count: int) -> int:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What contexts of one length say about the held-out characters: `lanes` are the characters whose context was
-    seen, `counts` theirs after it, `sums` [lanes, 4] the context's total and its entries counted 1, 2, 3 or more;
+class ContextEvidence:
+    """What contexts of one length say about the held-out characters: `queries` are the characters whose context was
+    seen, `counts` theirs after it, `sums` [queries, 4] the context's total and its entries counted 1, 2, 3 or more;
     `single` and `right` are those whose context follows a leaf's text, and whether it went on as they did."""
 
-    lanes: Tensor
+    queries: Tensor
     counts: Tensor
     sums: Tensor
     single: Tensor
@@ -49,7 +49,7 @@ def tune(tables: Tables, sums: Array, start: Array, text: Array, vocabulary_size
     [nodes, 4] those of each node; `start` [order, 4] is where to begin; `text` goes on after the tables' own text,
     beginning with the order - 1 tokens before its first predicted one."""
     order = len(start)
-    seen, count = _look(tables, sums, text, order - 1), len(text) - order + 1
+    seen, count = _evidence(tables, sums, text, order - 1), len(text) - order + 1
     free = torch.logit((torch.from_numpy(start[:, 1:]) / LIMITS).clamp(0.01, 0.99)).requires_grad_()
     optimizer = torch.optim.Adam([free], lr=RATE)
     for _ in range(UPDATES):
@@ -60,29 +60,35 @@ def tune(tables: Tables, sums: Array, start: Array, text: Array, vocabulary_size
     return np.concatenate([np.zeros((order, 1)), found], axis=1)
 
 
-def _look(tables: Tables, sums: Array, text: Array, length: int) -> list[Seen]:
+def _evidence(tables: Tables, sums: Array, text: Array, length: int) -> list[ContextEvidence]:
     targets = text[length:].astype(np.int64)
-    walk, seen = Walk(tables, len(targets)), []
+    search, seen = ContextSearch(tables, len(targets)), []
     for back in range(length + 1):
         if back:
-            walk.go(text[length - back :][: len(targets)].astype(np.int64), back)
-        found = find(tables.entry_token, tables.entry_start, walk.nodes, targets[walk.lanes])
+            search.extend(text[length - back :][: len(targets)].astype(np.int64), back)
+        found = find(tables.entry_token, tables.entry_start, search.nodes, targets[search.queries])
         counts = np.where(found < 0, 0, tables.entry_weight[found])
-        single, expected, _ = walk.single
+        single, expected, _ = search.single
         right = (expected == targets[single]).astype(np.float64)
-        parts = (walk.lanes, counts.astype(np.int64), sums[walk.nodes].astype(np.float64), single, right)
-        seen.append(Seen(*map(torch.from_numpy, parts)))
-        walk.settle()
+        parts = (
+            search.queries,
+            counts.astype(np.int64),
+            sums[search.nodes].astype(np.float64),
+            single,
+            right,
+        )
+        seen.append(ContextEvidence(*map(torch.from_numpy, parts)))
+        search.leave_tree()
     return seen
 
 
-def _loss(discounts: Tensor, seen: list[Seen], count: int, vocabulary_size: int) -> Tensor:
+def _loss(discounts: Tensor, seen: list[ContextEvidence], count: int, vocabulary_size: int) -> Tensor:
     """Nats per held-out character, as the predictor would have them."""
-    chances = torch.full((count,), 1 / vocabulary_size, dtype=torch.float64)
+    probabilities = torch.full((count,), 1 / vocabulary_size, dtype=torch.float64)
     for taken, level in zip(discounts, seen, strict=True):
-        single = taken[0] * chances[level.single] + (1 - taken[0]) * level.right
+        single = taken[0] * probabilities[level.single] + (1 - taken[0]) * level.right
         discount = torch.cat([taken.new_zeros(1), taken])[level.counts.clamp(max=3)]
         total = level.sums[:, 0]
-        node = (level.counts - discount + (level.sums[:, 1:] @ taken) * chances[level.lanes]) / total
-        chances = chances.index_put((level.single,), single).index_put((level.lanes,), node)
-    return -chances.log().mean()
+        node = (level.counts - discount + (level.sums[:, 1:] @ taken) * probabilities[level.queries]) / total
+        probabilities = probabilities.index_put((level.single,), single).index_put((level.queries,), node)
+    return -probabilities.log().mean()

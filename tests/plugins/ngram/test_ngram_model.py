@@ -89,7 +89,7 @@ def test_chances_are_those_of_the_formulas(tokens, read, order, smooth):
 
 @settings(max_examples=30, deadline=None)
 @given(tokens=texts, order=st.integers(1, 20))
-def test_many_lanes_are_each_alone(tokens, order):
+def test_many_contexts_are_each_as_one_alone(tokens, order):
     predictor = count(tokens, 4, order=order)
     ids = torch.tensor([tokens, tokens[::-1], tokens[1:] + tokens[:1]]).T
     together, alone = predictor.initial_state(3), [predictor.initial_state(1) for _ in range(3)]
