@@ -121,6 +121,7 @@ class Machine:
         self.folder.mkdir(parents=True)
         (self.folder / "pipelines.toml").write_text(project)
         self.environ = clean_environment(CHARPIPE_HOME=str(self.home), **environ)
+        self._started: list[subprocess.Popen[bytes]] = []
 
     def run(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         """`charpipe WORDS` in its project; `code` is the exit code that it must have."""
@@ -137,11 +138,19 @@ class Machine:
         return done
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
-        """`charpipe WORDS` in its project, not waited for."""
+        """`charpipe WORDS` in its project, not waited for; `kill` ends it where a test fails before it does."""
         with (self.folder / "output").open("ab") as output:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [program("charpipe"), *words], cwd=self.folder, env=self.environ, stdout=output, stderr=output
             )
+        self._started.append(process)
+        return process
+
+    def kill(self) -> None:
+        """Kill what `start` started and still runs."""
+        for process in self._started:
+            process.kill()
+            process.wait()
 
 
 def program(name: str) -> str:

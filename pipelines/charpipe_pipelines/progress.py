@@ -40,6 +40,8 @@ from charpipe.reports.markdown import fenced
 from charpipe.stages import Stop
 from charpipe_pipelines.training_result import TrainingResult
 
+RUN_TAG = "charpipe.run:"
+"""What the tag of a flow run begins with that names its training run."""
 INTERVAL = 2.0
 CANCEL_EVERY = 3
 LEVELS = {"warning": logging.WARNING, "error": logging.ERROR}
@@ -171,7 +173,10 @@ class FlowProgress:
         if self._many:  # the flow run gets the name that all of them share
             return
         if self.run is not None and self._flow_run is not None and self._told.get("name") != self.run:
-            _client().update_flow_run(self._flow_run, name=self.run, tags=[f"charpipe.run:{self.run}"])
+            kept = [
+                tag for tag in _client().read_flow_run(self._flow_run).tags if not tag.startswith(RUN_TAG)
+            ]
+            _client().update_flow_run(self._flow_run, name=self.run, tags=[*kept, f"{RUN_TAG}{self.run}"])
             self._told["name"] = self.run
 
     def _artifact(self, key: str, kind: str, data: Any, description: str, stage: str) -> None:

@@ -65,16 +65,21 @@ def prefect(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture
-def join(tmp_path: Path, prefect: ServerProcess) -> Callable[..., Machine]:
+def join(tmp_path: Path, prefect: ServerProcess) -> Iterator[Callable[..., Machine]]:
+    machines: list[Machine] = []
+
     def joined(name: str, steps: int = 12) -> Machine:
         machine = Machine(tmp_path / name, PROJECT.format(url=prefect.url, steps=steps))
+        machines.append(machine)
         (machine.folder / "texts").mkdir()
         (machine.folder / "texts" / "one.txt").write_text("abcabdabc " * 200)
         (machine.folder / "plugins").mkdir()
         (machine.folder / "plugins" / "of_the_project.py").write_text("# a plugin without hooks\n")
         return machine
 
-    return joined
+    yield joined
+    for machine in machines:
+        machine.kill()
 
 
 @contextmanager
@@ -173,8 +178,9 @@ def test_a_killed_run_does_not_stay_running(prefect: ServerProcess, join: Callab
     where = {"flow_runs": {"tags": {"all_": [heartbeats.TAG]}, "state": {"type": {"any_": ["RUNNING"]}}}}
 
     def beating() -> str | None:
-        """Our run, once its first heartbeat has arrived."""
-        runs = [run for run in prefect.ask("/api/flow_runs/filter", where) if run["deployment_id"] is None]
+        """Our run, once it has the name of the training run, and its first heartbeat has arrived."""
+        names = {path.name for path in here.home.glob("runs/*")}
+        runs = [run for run in prefect.ask("/api/flow_runs/filter", where) if run["name"] in names]
         if not runs:
             return None
         resource = {"id": [f"prefect.flow-run.{runs[0]['id']}"]}
@@ -182,7 +188,13 @@ def test_a_killed_run_does_not_stay_running(prefect: ServerProcess, join: Callab
         found = prefect.ask("/api/events/filter", {"filter": filter_})
         return str(runs[0]["id"]) if found["events"] else None
 
-    flow_run = until(beating, lambda: (here.folder / "output").read_text())
+    def seen() -> object:
+        """What the server has: all runs with their states, and all events of the last minutes by name."""
+        states = [(run["id"], run["state"]) for run in flow_runs(prefect)]
+        events = prefect.ask("/api/events/filter", {"filter": {}})["events"]
+        return (here.folder / "output").read_text()[:2000], states, [one["event"] for one in events]
+
+    flow_run = until(beating, seen)
     process.kill()
     process.wait()
     state = ended(prefect, flow_run)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect import tags
 
 from charpipe.errors import CharpipeError, InterruptedRun
 from charpipe.events import Event, Notice, Sampled, StageFinished, Step
@@ -56,12 +57,13 @@ def on(context: Context, kind: type[Event], act: Callable[[], None]) -> Context:
 def test_a_run_and_the_same_run_again(
     context: Open, server: Any, heard: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    result = train_and_sample(OPTIONS, context())
+    with tags("of the flow run"):
+        result = train_and_sample(OPTIONS, context())
     assert set(result.to_json()) == {"run", "corpus", "metrics", "predictions", "sample", "warning"}
     flow_run = server.flow_runs()[0]
     assert flow_run["name"] == result.run
     assert flow_run["state_name"] == "Completed"
-    assert flow_run["tags"] == [f"charpipe.run:{result.run}"]
+    assert flow_run["tags"] == ["of the flow run", f"charpipe.run:{result.run}"]
     assert flow_run["parameters"]["options"]["corpus"] == "hello"
     assert flow_run["parameters"]["settings"]["train.steps"] == 12
     [run] = list_runs(context().workspace.runs)
