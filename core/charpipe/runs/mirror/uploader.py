@@ -66,8 +66,8 @@ class Uploader:
             raise self._lost
         self._warn()
         if isinstance(event, Checkpointed):
-            copy = snapshot(Path(event.path), self._run.folder / FOLDER)
-            with self._changed:
+            with self._changed:  # else `_clear` would remove the copy before it is due
+                copy = snapshot(Path(event.path), self._run.folder / FOLDER)
                 self._due |= {"last": copy} | ({"best": copy} if event.best else {})
                 self._clear()
                 self._changed.notify()
