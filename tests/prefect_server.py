@@ -28,7 +28,7 @@ ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 def _collect() -> Iterator[None]:
     """Prefect leaves sockets to the garbage collector: let it find them here, where that is no error.
 
-    It looks only at what the test has made: the libraries and the tests are a million objects, which take a second."""
+    It looks only at what the test has made, not at all objects of the libraries and of the other tests."""
     gc.freeze()
     yield
     gc.collect()

@@ -173,10 +173,10 @@ class FlowProgress:
         if self._many:  # the flow run gets the name that all of them share
             return
         if self.run is not None and self._flow_run is not None and self._told.get("name") != self.run:
-            kept = [
-                tag for tag in _client().read_flow_run(self._flow_run).tags if not tag.startswith(RUN_TAG)
-            ]
-            _client().update_flow_run(self._flow_run, name=self.run, tags=[*kept, f"{RUN_TAG}{self.run}"])
+            client = _client()
+            tags = client.read_flow_run(self._flow_run).tags
+            kept = [tag for tag in tags if not tag.startswith(RUN_TAG)]
+            client.update_flow_run(self._flow_run, name=self.run, tags=[*kept, f"{RUN_TAG}{self.run}"])
             self._told["name"] = self.run
 
     def _artifact(self, key: str, kind: str, data: Any, description: str, stage: str) -> None:

@@ -64,7 +64,6 @@ def _score_file(
 ) -> dict[str, Any]:
     loaded = find_model(run, which, resolved)
     given = read_text(file, loaded, resolved, strict, documents=True)
-
     text = given.text
     ends = end_token(loaded.encoding) is not None
     characters = len(text) - (text.count(END) if ends else 0)

@@ -43,7 +43,7 @@ IDS = [1, 4, 0, 6, 6, 2, 3, 5, 1, 1, 0, 2] * 4
 
 @pytest.fixture(autouse=True)
 def _short_measure(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cost of 8-bit weights is measured over a short text, which takes less than 2,000 steps of PyTorch's."""
+    """The cost of 8-bit weights is measured over a short text: PyTorch steps through it twice."""
     monkeypatch.setattr("charpipe.exports.page.MEASURED", 300)
 
 

@@ -31,7 +31,7 @@ def started_at(machine: Machine) -> list[int]:
 def interrupted(machine: Machine, step: int) -> str:
     """The name of a run that this machine was stopped in, after the checkpoint of a step.
 
-    The store has that checkpoint, and one before it if there is one two evaluations before."""
+    The store has that checkpoint and, where `step` is 15 or more, an earlier one."""
 
     def wait(event: Event) -> None:
         """Only the newest checkpoint that waits is pushed: training must not be faster than the store."""
