@@ -63,9 +63,13 @@ class Attempt:
                     self._upload(f"{self.prefix}{name}", copy)
 
     def keep_only(self, steps: Iterable[int]) -> None:
-        """Remove this attempt's other checkpoints but the newest, each manifest first."""
+        """Remove this attempt's other checkpoints but the newest two, each manifest first.
+
+        The second is the one to fall back to if the newest is damaged. Training may have removed it already: a slow
+        store gets only some of the checkpoints.
+        """
         kept, listing = set(steps), Listing(self._backend, self._run.name)
-        for step in listing.steps(self.number)[:-1]:
+        for step in listing.steps(self.number)[:-2]:
             if step not in kept:
                 manifest, *others = listing.files_of(self.number, step)
                 self._lease.check()

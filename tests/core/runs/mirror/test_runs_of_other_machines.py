@@ -132,6 +132,23 @@ def test_checkpoint_without_its_manifest_does_not_count(machine: Machines) -> No
     assert not b.warnings()
 
 
+def test_store_that_misses_a_checkpoint_keeps_one_to_fall_back_to(machine: Machines) -> None:
+    """Of three checkpoints the store gets the first and the last, and this machine keeps the last two."""
+    a = machine("a")
+
+    def lose(event: Event) -> None:
+        if isinstance(event, Checkpointed) and event.step == 10:
+            until(lambda: any(a.store.glob("runs/*/attempt-1/checkpoints/step-*/manifest.json")))
+        if isinstance(event, Checkpointed):
+            a.backend.is_lost = event.step == 10
+
+    with pytest.raises(InterruptedRun):
+        train(stop_after(15, a.context(lose, train__keep_checkpoints=2)))
+    (run,) = a.root.glob(".charpipe/runs/*")
+    there = steps_of(a.store, run.name, 1)
+    assert len(there) == 2 and there[-1] == a.run(run.name).checkpoint("last").name
+
+
 def test_lost_store_gives_one_warning_and_is_filled_later(machine: Machines) -> None:
     a, b = machine("a"), machine("b")
 
