@@ -7,10 +7,12 @@ writes must come from its own page (Origin, Sec-Fetch-Site) as JSON.
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -26,6 +28,8 @@ FRAME = 0.02
 """Seconds between two pieces of an answer that streams."""
 TIMEOUT = 30
 """Seconds without a byte after which a connection is closed."""
+LINGER = 2.0
+"""Seconds that a browser has to send the rest of a request that was answered before it was read."""
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "frame-ancestors 'none'",
@@ -55,6 +59,18 @@ class PlaygroundServer(ThreadingHTTPServer):
         """The names under which a browser may ask for it."""
         names = {f"{name}:{self.server_port}" for name in (HOST, "localhost")}
         return frozenset(names | ({HOST, "localhost"} if self.server_port == 80 else set()))
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection once the browser has closed its side: with bytes unread it would be reset, and the answer
+        lost."""
+        ends = time.monotonic() + LINGER
+        with suppress(OSError):
+            request.shutdown(socket.SHUT_WR)
+            while (left := ends - time.monotonic()) > 0:
+                request.settimeout(left)
+                if not request.recv(1 << 16):
+                    break
+        self.close_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that leaves is no error; anything else is, and its traceback is printed."""

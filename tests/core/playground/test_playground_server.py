@@ -130,6 +130,21 @@ def test_requests_that_are_not_json_are_refused(ask):
     assert ask("POST", "/write", REQUEST, Content_Type="text/plain")[0] == 415
 
 
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/write", {}, 413),
+        ("/elsewhere", {}, 404),
+        ("/write", {"Content_Type": "text/plain"}, 415),
+        ("/write", {"Origin": "http://evil.example"}, 403),
+    ],
+    ids=str,
+)
+def test_answer_arrives_though_the_request_was_not_read(ask, path, headers, status):
+    """A text of a book is sent; a connection that is closed with bytes unread is reset."""
+    assert ask("POST", path, b" " * (1 << 24), **headers)[0] == status
+
+
 def test_unknown_paths(ask):
     assert ask("GET", "/etc/passwd")[0] == 404
     assert ask("POST", "/", REQUEST)[0] == 404
