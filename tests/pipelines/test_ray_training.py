@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import charpipe
 from charpipe.events import Checkpointed, Event, Notice, Step, TrainingStarted
 from charpipe.runs import Run
 from charpipe.stages import Context
@@ -70,3 +71,20 @@ def test_lost_node_costs_one_interval_and_changes_no_bit(
     found = weights(run)
     context.workspace.runs.rename(context.workspace.root / "runs-on-ray")
     assert found == weights(trained(open_context(**sizes, **every), corpus))
+
+
+def test_python_call_trains_on_the_cluster(cluster: RayCluster, project: Path, heard: Any) -> None:
+    (project / "verses.txt").write_text("to be, or not to be, that is the question: " * 40)
+    settings: dict[str, Any] = {
+        "train.batch_size": 8,
+        "train.window": 8,
+        "train.shards": 4,
+        "train.steps": 40,
+    }
+    settings |= {"tracking.enabled": False}
+    there = settings | {"cluster.ray": cluster.address}
+    found = charpipe.train("verses.txt", "rnn", settings=there, runner="ray", workers=2, listen=heard)
+    assert "train: 2 workers on the Ray cluster" in [event.message for event in heard.of(Notice)]
+    on_cluster = weights(Run(found.folder))
+    found.folder.parent.rename(found.folder.parent.with_name("runs-on-ray"))
+    assert on_cluster == weights(Run(charpipe.train("verses.txt", "rnn", settings=settings).folder))

@@ -18,7 +18,7 @@ from charpipe.tracking.relocation import relocate
 from charpipe.workspace import find_workspace
 
 WHERE = ("runner", "workers")
-"""Options of a pipeline that say which processes train; a Python call trains in its own."""
+"""Options of a pipeline that say which processes train. A Python call takes them from its arguments alone."""
 Names = str | Sequence[str]
 """One name or several."""
 

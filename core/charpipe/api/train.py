@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from charpipe.api.pipelines import Names, run_pipeline
 from charpipe.api.progress_bar import showing
@@ -22,6 +22,8 @@ def train(
     replay: str | None = None,
     tags: Names = (),
     force: Names = (),
+    runner: Literal["local", "ray"] = "local",
+    workers: int = 1,
     listen: Listener = ignore,
     progress: bool | None = None,
 ) -> Trained:
@@ -31,11 +33,19 @@ def train(
     `start`, the name of a run or `champion:CORPUS`, is a warm start from that model. `replay`, the name of a finished
     run, repeats that run's steps with its learning rates, however long that takes. `settings` has dotted keys, as in
     `{"train.steps": 500}`. `tags` tag the run: words or KEY=VALUE, in place of the setting `tracking.tags`. `force`
-    names stages to run even if their results exist. `listen` is called with every event. A terminal or notebook shows
-    a progress bar; `progress` turns it on or off. Calling it again with the same arguments returns the same run.
-    Raises CharpipeError.
+    names stages to run even if their results exist. With `runner="ray"` so many `workers` train together on the cluster
+    of `[cluster] ray`; the other stages run in this process. `listen` is called with every event. A terminal or
+    notebook shows a progress bar; `progress` turns it on or off. Calling it again with the same arguments returns the
+    same run. Raises CharpipeError.
     """
-    options = {"corpus": corpus, "arch": arch, "from_": start, "replay": replay}
+    options = {
+        "corpus": corpus,
+        "arch": arch,
+        "from_": start,
+        "replay": replay,
+        "runner": runner,
+        "workers": workers,
+    }
     with showing(progress, listen) as listener:
         context, found = run_pipeline(
             "train-and-sample", options, preset, settings, listener, tags=tags, force=force
