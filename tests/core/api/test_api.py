@@ -66,6 +66,13 @@ def test_comparison_tags_its_trials(project: Path) -> None:
     assert read_annotations(project / ".charpipe" / "runs" / row["run"]).tags == {"trial": ""}
 
 
+def test_workers_are_on_a_cluster(project: Path) -> None:
+    with pytest.raises(charpipe.CharpipeError, match="--workers 2 needs --runner ray"):
+        charpipe.train("hello", workers=2)
+    with pytest.raises(charpipe.CharpipeError, match="Ray"):
+        charpipe.train("hello", runner="ray")
+
+
 def test_unknown_things_are_named(project: Path) -> None:
     with pytest.raises(charpipe.CharpipeError, match="there is no run 'nothing'"):
         charpipe.load("nothing")
