@@ -27,10 +27,8 @@ class Contents(Mapping[str, str]):
     def _database(self) -> sqlite3.Connection:
         database = temporary_database(Path(tempfile.gettempdir()))
         weakref.finalize(self, database.close)
-        database.executescript(
-            "CREATE TABLE contents (at INTEGER PRIMARY KEY, name TEXT, path BLOB, content TEXT);"
-            "CREATE INDEX names ON contents (name)"
-        )
+        database.execute("CREATE TABLE contents (at INTEGER PRIMARY KEY, name TEXT, path BLOB, content TEXT)")
+        database.execute("CREATE INDEX names ON contents (name)")
         return database
 
     def add(self, path: str, content: str) -> None:

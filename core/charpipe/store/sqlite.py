@@ -38,7 +38,8 @@ def plain_url(url: str) -> str:
 def temporary_database(folder: Path) -> sqlite3.Connection:
     """An empty database for this process alone: a file in `folder` that has no name, and is gone when it is closed.
 
-    Tables that would need memory for every document are kept in one instead.
+    Tables that would need memory for every document are kept in one instead. It is in one transaction, which
+    `executescript` ends: without one every row that is inserted is written by itself.
     """
     handle, path = tempfile.mkstemp(dir=folder, prefix=".temporary-", suffix=".sqlite")
     os.close(handle)
