@@ -163,6 +163,7 @@ def test_a_run_of_one_machine_is_sampled_on_another(team: Team) -> None:
     team.second.environ.update(exports(doctor))
     told = team.first.run("run", "train-and-sample", "--corpus", "linux_src", "--set", "train.seed=2")
     assert told.stderr.count("\n") == 1, told.stderr  # no warning
+    assert "tracking is incomplete" not in told.stdout, told.stdout
     [run] = runs(team.first)
     sample = ("sample", run, "--length", "30", "--seed", "1")
     assert team.second.run(*sample).stdout == team.first.run(*sample).stdout
