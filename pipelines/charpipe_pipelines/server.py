@@ -61,7 +61,7 @@ class Api:
             _check_ready(self.url)
         except (OSError, ValueError) as error:
             raise CharpipeError(
-                f"the Prefect server at {without_secret(self.url)} does not answer ({redact(str(error))})"
+                f"the Prefect server at {without_secret(self.url)} does not answer ({redact(_reason(error))})"
             ) from error
         return self.url
 
@@ -81,6 +81,13 @@ def _check_ready(url: str) -> None:
         if error.code != HTTPStatus.NOT_FOUND:
             raise
         urllib.request.urlopen(f"{url}/health", timeout=ANSWER_SECONDS).close()
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong, without the names and numbers that Python puts around it: `connection refused`."""
+    inner = error.reason if type(error) is urllib.error.URLError else error
+    words: str | None = getattr(inner, "strerror", None)
+    return words.lower() if words else str(inner)
 
 
 def managed_server(workspace: Workspace) -> ManagedServer:

@@ -6,7 +6,7 @@ import gzip
 import hashlib
 from pathlib import Path
 
-from documented import blocks  # isort: skip
+from documented import blocks
 
 C = "".join(
     f"static int add_{n}(int a, int b)\n{{\n\tif (a > {n})\n\t\treturn b; /* the sum of {n} */\n\treturn a + b;\n}}\n\n"

@@ -1,7 +1,8 @@
-"""The commands of the pages that no test runs, by how they begin, each with the reason. All others are run."""
+"""The commands that the tests of the pages do not run, by how they begin, each with the reason. All others are run."""
 
 from __future__ import annotations
 
+TEAM = "starts a server of a team or needs one; tests/e2e/test_team_in_five_steps.py runs it"
 NOT_RUN = {
     "make run": "fetches the kernel's source, and installs charpipe into a virtual environment",
     "make test": "runs this test",
@@ -10,15 +11,15 @@ NOT_RUN = {
     "source .venv/bin/activate": "the environment that make run makes",
     "charpipe ui": "starts two servers and opens a browser; tests/pipelines/test_commands.py does it",
     "charpipe sample last --web": "serves a page until Ctrl-C; tests/core/playground does what it does",
-    "charpipe deploy nightly-linux": "needs a Prefect server of one's own with a work pool",
-    "initdb": "starts a server; tests/postgres_server.py does it",
-    "pg_ctl": "starts a server; tests/postgres_server.py does it",
-    "createdb": "needs the server of the line before; tests/postgres_server.py does it",
-    "weed mini": "runs for ever; tests/object_storage_server.py does what it does",
-    "mlflow server": "runs for ever; tests/team_servers.py does what it does",
-    "prefect server start": "runs for ever; tests/team_servers.py does what it does",
-    "prefect work-pool create": "needs a Prefect server; tests/e2e/test_prefect_on_postgres.py makes one",
-    "prefect worker start": "runs for ever; tests/e2e/test_prefect_on_postgres.py does what it does",
+    "charpipe deploy nightly-linux": TEAM,
+    "initdb": TEAM,
+    "pg_ctl": TEAM,
+    "createdb": TEAM,
+    "weed mini": TEAM,
+    "mlflow server": TEAM,
+    "prefect server start": TEAM,
+    "prefect work-pool create": TEAM,
+    "prefect worker start": TEAM,
     "charpipe deployments run": "needs charpipe serve, which runs for ever; tests/pipelines/deployments does both",
     "charpipe deployments pause": "needs charpipe serve, which runs for ever; tests/pipelines/deployments does both",
     "charpipe run reproduce-2015 --budget 30m": "trains 39 models; the line after it runs a part of the same grid",

@@ -19,7 +19,7 @@ from charpipe.plugins.registry import Registry
 from charpipe.workspace import Workspace
 
 import folders  # isort: skip
-from documented import GENERATED, PAGES, Block, all_blocks, blocks  # isort: skip
+from documented import GENERATED, PAGES, Block, all_blocks, blocks
 
 LANGUAGES = {"python", "sh", "toml", "ini", "text"}
 PLAIN = {

@@ -11,8 +11,7 @@ import typer
 
 from charpipe.cli.app import build_app
 from charpipe.plugins.registry import Registry
-
-from documented import commands  # isort: skip
+from documented import commands
 
 PROGRAM = "charpipe "
 

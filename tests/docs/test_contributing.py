@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from documented import ROOT
 
 from charpipe.cli import main
 from charpipe.stages import recipes
+from documented import ROOT
 
 pytestmark = pytest.mark.e2e
 

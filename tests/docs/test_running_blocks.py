@@ -17,7 +17,7 @@ import charpipe
 from charpipe.cli import main
 
 import folders  # isort: skip
-from documented import Block, all_blocks, blocks, blocks_of  # isort: skip
+from documented import Block, all_blocks, blocks, blocks_of
 
 pytestmark = pytest.mark.e2e
 

@@ -19,7 +19,8 @@ from charpipe.cli import main
 from charpipe.stages import recipes
 
 import folders  # isort: skip
-from documented import ROOT, Block, ShownCommand, commands, commands_of  # isort: skip
+from documented import ROOT, Block, ShownCommand, commands, commands_of
+
 from not_run import NOT_RUN, reason  # isort: skip
 
 pytestmark = pytest.mark.e2e

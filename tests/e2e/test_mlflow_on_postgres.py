@@ -72,7 +72,7 @@ def test_a_model_is_sampled_on_a_machine_that_has_only_the_project(
     assert mlflow.ask(f"/api/2.0/mlflow/runs/get?run_id={status['mlflow']['run_id']}")["run"]["info"][
         "status"
     ] == ("FINISHED")
-    assert stored(s3_server, "mlflow/", "model.safetensors")
+    assert s3_server.keys("mlflow/", "model.safetensors")
     said = second.run("sample", run.name, "--length", "30", "--seed", "1").stdout
     assert said == first.run("sample", run.name, "--length", "30", "--seed", "1").stdout
     assert not (second.home / "runs").exists() or not list((second.home / "runs").iterdir())
@@ -115,11 +115,3 @@ def test_what_is_lost_in_mid_run_costs_one_warning_and_nothing_else(
     models = {"experiment_ids": [ids["experiment_id"]], "filter": f"source_run_id = '{run_id}'"}
     found = mlflow.ask("/api/2.0/mlflow/logged-models/search", models)["models"]
     assert "LOGGED_MODEL_READY" in {one["info"]["status"] for one in found}
-
-
-def stored(server: ObjectStorageServer, prefix: str, name: str) -> list[str]:
-    """The keys under `prefix` that end in `name`."""
-    from obstore.store import S3Store
-
-    store = S3Store(BUCKET, endpoint=server.endpoint, client_options={"allow_http": True})
-    return [entry["path"] for batch in store.list(prefix) for entry in batch if entry["path"].endswith(name)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -17,7 +16,16 @@ from charpipe_pipelines import heartbeats
 from charpipe_pipelines.deployments.registration import connect
 from postgres_server import PostgresServer, postgres
 from prefect_server import _collect
-from team_servers import Machine, ServerProcess, clean_environment, prefect_server, program, running
+from team_servers import (
+    Machine,
+    ServerProcess,
+    ended,
+    flow_runs,
+    prefect_server,
+    program,
+    running,
+    running_worker,
+)
 from waiting import LIMIT, until
 
 __all__ = ["_collect", "postgres"]
@@ -85,46 +93,18 @@ def join(tmp_path: Path, prefect: ServerProcess) -> Iterator[Callable[..., Machi
 @contextmanager
 def worker(machine: Machine, prefect: ServerProcess) -> Iterator[None]:
     """`prefect worker start` in another folder, with the machine's project and workspace in its environment."""
-    elsewhere = machine.folder.parent / "worker"
-    elsewhere.mkdir(exist_ok=True)
-    environ = clean_environment(
+    with running_worker(
+        machine.folder.parent / "worker",
+        *(program("prefect"), "worker", "start", "--pool", "team", "--name", machine.folder.parent.name),
         PREFECT_API_URL=f"{prefect.url}/api",
-        PREFECT_HOME=str(elsewhere / "home"),
-        PREFECT_WORKER_QUERY_SECONDS="1",
         CHARPIPE_PROJECT=str(machine.folder),
         CHARPIPE_HOME=str(machine.home),
-    )
-    with (elsewhere / "output").open("ab") as output:
-        command = [
-            program("prefect"),
-            "worker",
-            "start",
-            "--pool",
-            "team",
-            "--name",
-            machine.folder.parent.name,
-        ]
-        process = subprocess.Popen(command, env=environ, stdout=output, stderr=output, cwd=elsewhere)
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait(LIMIT)
+    ):
+        yield
 
 
 def start_run(prefect: ServerProcess, deployment: str) -> str:
     found: str = prefect.ask(f"/api/deployments/{deployment}/create_flow_run", {})["id"]
-    return found
-
-
-def ended(prefect: ServerProcess, flow_run: str) -> dict[str, Any]:
-    """The state in which a run ends."""
-
-    def state() -> dict[str, Any] | None:
-        now: dict[str, Any] = prefect.ask(f"/api/flow_runs/{flow_run}")["state"]
-        return now if now["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
-
-    found: dict[str, Any] = until(state, lambda: prefect.ask(f"/api/flow_runs/{flow_run}")["state"])
     return found
 
 
@@ -230,9 +210,3 @@ def test_lost_database_in_mid_training_costs_one_warning(
     until(lambda: "nothing else changes" not in here.run(*command).stdout)
     assert flow_runs(prefect)[0]["state"]["type"] == "COMPLETED"
     assert {one["state"]["type"] for one in lost} <= {"COMPLETED", "CRASHED", "RUNNING"}
-
-
-def flow_runs(prefect: ServerProcess) -> list[dict[str, Any]]:
-    """All flow runs, the newest first."""
-    found: list[dict[str, Any]] = prefect.ask("/api/flow_runs/filter", {"sort": "START_TIME_DESC"})
-    return found

@@ -108,7 +108,7 @@ def test_without_any_server_the_work_is_done_all_the_same(context: Open, heard: 
     result = train_and_sample(OPTIONS, context(train__seed=3, prefect__api_url="http://127.0.0.1:9/api"))
     assert result.sample
     [notice] = [notice for notice in heard.of(Notice) if notice.level == "warning"]
-    assert "http://127.0.0.1:9/api does not answer" in notice.message
+    assert "http://127.0.0.1:9/api does not answer (connection refused)" in notice.message
 
 
 def test_what_the_engine_raises_comes_out_as_it_was(

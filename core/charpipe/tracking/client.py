@@ -164,6 +164,4 @@ def explain(error: Exception, location: Location) -> CharpipeError:
     if isinstance(error, CharpipeError):
         return error
     reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return CharpipeError(
-        f"MLflow at {location.shown} is unavailable ({redact(reason)}); the run itself is complete"
-    )
+    return CharpipeError(f"MLflow at {location.shown} is unavailable ({redact(reason)})")

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from charpipe.errors import UsageError
 from charpipe.plugins.registry import Registry
 from charpipe.reports.markdown import code
+from charpipe.store.secrets import without_secret
 from charpipe.workspace import Workspace
 from charpipe_pipelines import heartbeats
 from charpipe_pipelines.deployments.catalogue import Deployment, entrypoint
@@ -69,7 +70,7 @@ def register(client: SyncPrefectClient, deployment: Deployment, workspace: Works
         name = f"{deployment.pipeline.name}/{deployment.name}"
         raise UsageError(
             f"{name} is registered with the work pool {known.work_pool_name}, whose workers execute it; to serve "
-            f"it with `charpipe serve`, type first: prefect deployment delete {name}"
+            f"it with `charpipe serve`, type first: {_prefect(client)} deployment delete {name}"
         )
     return _create(
         client,
@@ -195,5 +196,10 @@ def check_pool(client: SyncPrefectClient, pool: str) -> None:
     except ObjectNotFound as error:
         raise UsageError(
             f"there is no work pool {pool!r} on this Prefect server; to create it, type: "
-            f"prefect work-pool create {pool} --type process"
+            f"{_prefect(client)} work-pool create {pool} --type process"
         ) from error
+
+
+def _prefect(client: SyncPrefectClient) -> str:
+    """The command `prefect` for the client's server: without the variable, it starts a temporary server of its own."""
+    return f"PREFECT_API_URL={without_secret(str(client.api_url).rstrip('/'))} prefect"

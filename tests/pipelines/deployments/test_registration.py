@@ -104,7 +104,8 @@ def test_a_paused_deployment_has_no_next_time(server: Any, client: Any, project:
 
 def test_with_a_pool_of_the_teams(server: Any, client: Any, project: Path) -> None:
     workspace = Workspace(project / ".charpipe")
-    with pytest.raises(UsageError, match="prefect work-pool create team --type process"):
+    command = f"PREFECT_API_URL={server.managed.start()}/api prefect"
+    with pytest.raises(UsageError, match=f"{command} work-pool create team --type process"):
         check_pool(client, "team")
     server.ask("/work_pools/", {"name": "team", "type": "process"})
     check_pool(client, "team")
@@ -122,7 +123,7 @@ def test_with_a_pool_of_the_teams(server: Any, client: Any, project: Path) -> No
     assert known["global_concurrency_limit"]["limit"] == 1
     assert known["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
 
-    with pytest.raises(UsageError, match="prefect deployment delete toy/nightly"):
+    with pytest.raises(UsageError, match=f"{command} deployment delete toy/nightly"):
         register(client, deployment, workspace)  # its workers carry it out: not served as well
     with pytest.raises(UsageError, match=r"deployments\.nightly\.overlap.*cannot replace"):
         register_with_pool(client, nightly(project, overlap="replace"), Registry(), "team")

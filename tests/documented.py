@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 GENERATED = ("commands.md", "settings.md")
 """Pages that docs/reference.py writes; their blocks are the help that the commands print."""
@@ -56,6 +56,14 @@ def blocks_of(page: str, text: str) -> list[Block]:
         language = "sh" if indented else match["language"]
         found.append(Block(page, 1 + text.count("\n", 0, start), language, inner, match["why"]))
     return found
+
+
+def section(page: Path, heading: str) -> list[Block]:
+    """The blocks of a page under a heading of the second level. Raises ValueError where there is no such heading."""
+    text = page.read_text(encoding="utf-8")
+    start = text.index(f"\n## {heading}\n")
+    end = text.find("\n## ", start + 1)
+    return blocks_of(page.name, text[start : end if end >= 0 else None])
 
 
 def all_blocks() -> list[Block]:
