@@ -66,12 +66,16 @@ def _space(place: Path) -> Finding:
 
 
 def mlflow_server(surroundings: Surroundings) -> Iterator[Finding]:
-    """The workspace's own MLflow server: `charpipe ui` starts it."""
+    """The workspace's own MLflow server, which `charpipe ui` starts; nothing where another is named and it does not
+    run."""
     from charpipe.tracking.pages import mlflow_server as server_of
 
-    root = surroundings.workspace.root
+    root, resolved = surroundings.workspace.root, surroundings.resolved
     own = locate(TrackingConfig(), root / "mlflow", {})
     url = server_of(own, root / "logs").running()
+    named = resolved.config.tracking.uri if resolved else None
+    if url is None and (named or surroundings.environ.get("MLFLOW_TRACKING_URI")):
+        return
     state = (
         f"the workspace's MLflow server runs at {url}"
         if url

@@ -56,6 +56,8 @@ SERVER = ("MLFLOW_SERVER_ENABLE_JOB_EXECUTION",)
 BUSY_SECONDS = 30.0
 """How long a look at our own database waits for another process that writes."""
 LOCK_SECONDS = 300.0
+_HALF = 100
+"""Characters of a long reason that are kept at its beginning, and at its end."""
 
 
 def quiet_environment() -> None:
@@ -163,5 +165,7 @@ def explain(error: Exception, location: Location) -> CharpipeError:
     """Describe an MLflow error in one sentence, without its traceback."""
     if isinstance(error, CharpipeError):
         return error
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return CharpipeError(f"MLflow at {location.shown} is unavailable ({redact(reason)})")
+    reason = redact(" ".join(str(error).split()) or type(error).__name__)
+    if len(reason) > 2 * _HALF:  # what was asked for is said first, and the cause last
+        reason = f"{reason[:_HALF]} ... {reason[-_HALF:]}"
+    return CharpipeError(f"MLflow at {location.shown} is unavailable ({reason})")

@@ -27,6 +27,7 @@ from charpipe.diagnostics.credentials import credentials
 from charpipe.diagnostics.shared_store import shared_store
 from charpipe.diagnostics.tracking import tracking
 from charpipe.diagnostics.versions import packages
+from charpipe.diagnostics.workspace import mlflow_server
 from charpipe.errors import CharpipeError
 from charpipe.plugins.registry import Registry
 from charpipe.store.backends.folder import Folder
@@ -139,6 +140,12 @@ def test_a_server_that_is_not_there_is_a_problem_and_says_so_in_words(project: P
     [flows] = prefect(around(PREFECT_API_URL=f"{url}/api"))
     assert flows.level == "problem"
     assert flows.remedy == "start it, or correct PREFECT_API_URL"
+
+
+def test_own_mlflow_server_is_not_told_of_beside_another(project: Path) -> None:
+    [own] = mlflow_server(around())
+    assert own.message == "the workspace's MLflow server is not running"
+    assert not list(mlflow_server(around(MLFLOW_TRACKING_URI="http://127.0.0.1:9")))
 
 
 def test_servers_of_other_versions_with_other_clocks_are_warnings(project: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from charpipe.tracking import Location, TrackingConfig, locate
-from charpipe.tracking.client import connect
+from charpipe.tracking.client import connect, explain
 from waiting import LIMIT
 
 EIGHT = """
@@ -90,3 +90,12 @@ def test_a_database_is_made_in_a_working_directory_with_quotes(
     default = connect(location).get_experiment("0")
     assert default.artifact_location == f"{location.artifacts}/0"
     assert sorted(path.name for path in place.iterdir()) == ["mlflow"]
+
+
+def test_a_long_reason_keeps_its_cause_and_no_password(tmp_path: Path) -> None:
+    place = Location("http://127.0.0.1:9", None, tmp_path / "mlflow", "[tracking] uri")
+    address = "https://user:secret@example.org/"
+    asked = f"{'API request to ' * 6}{address} failed: {'x' * 300} (Caused by too many 500 error responses)"
+    said = str(explain(RuntimeError(asked), place))
+    assert "API request to" in said and said.endswith("too many 500 error responses))")
+    assert len(said) < 300 and "secret" not in said and "user:" not in said
