@@ -12,6 +12,8 @@ from charpipe.cli.environment import open_registry, open_workspace, settings
 from charpipe.cli.output import print_json, print_table
 from charpipe.config.load import Resolved
 from charpipe.events import Event, Notice
+from charpipe.store.backends import Backend
+from charpipe.workspace import Workspace
 
 
 def gc(
@@ -30,11 +32,12 @@ def gc(
     config = resolved.config
     if config.store.url is not None and not dry_run:
         _push_unpushed(resolved)
-    removed = collect(open_workspace(), config.retention, dry_run=dry_run, tracking=config.tracking)
-    if config.store.url is not None:
+    workspace = open_workspace()
+    backend = _open_shared(resolved, workspace) if config.store.url is not None else None
+    removed = collect(workspace, config.retention, dry_run=dry_run, tracking=config.tracking)
+    if backend is not None:
         from charpipe.retention.shared_store import collect_shared
 
-        backend = open_registry().open_store(config.store)
         removed += collect_shared(backend, config.retention, config.store.lease_seconds, dry_run=dry_run)
     total = sum(one.bytes for one in removed)
     if json:
@@ -49,6 +52,14 @@ def gc(
         typer.echo(f"{size(total, 'B')} {'would be freed' if dry_run else 'freed'}: {counted}")
     elif not dry_run:
         typer.echo("There is nothing to remove.")
+
+
+def _open_shared(resolved: Resolved, workspace: Workspace) -> Backend:
+    from charpipe.store.shared.connection import check_mounted
+
+    backend = open_registry().open_store(resolved.config.store)
+    check_mounted(backend, workspace.store)
+    return backend
 
 
 def _push_unpushed(resolved: Resolved) -> None:

@@ -185,7 +185,7 @@ def with_place(library: RunLibrary, run: Run, row: dict[str, Any]) -> dict[str, 
 def place(library: RunLibrary, run: Run) -> str:
     """Where a run is: its machine while it is trained, and whether the shared store has it."""
     record = library.record(run)
-    if record is None or not record.attempt:
+    if record is None or not record.attempt or record.deleted:
         return "here only"
     if record.holder is not None and record.is_leased:
         return f"in training: {record.holder}"

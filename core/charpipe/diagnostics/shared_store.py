@@ -12,6 +12,7 @@ from charpipe.store.server_clock import ServerClock
 
 def shared_store(surroundings: Surroundings) -> Iterator[Finding]:
     """The store that `[store] url` names. Writes one small object and deletes it."""
+    from charpipe.store.shared.connection import check_mounted
     from charpipe.store.shared.probe import probe
 
     config = surroundings.resolved.config.store if surroundings.resolved else None
@@ -23,6 +24,7 @@ def shared_store(surroundings: Surroundings) -> Iterator[Finding]:
         return
     try:
         backend = surroundings.registry.open_store(config)
+        check_mounted(backend, surroundings.workspace.store)
         probe(backend)
         said = f"{backend.url} answers; create-only writes and compare-and-swap work"
         yield Finding("store", "ok", said)

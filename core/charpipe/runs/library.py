@@ -92,9 +92,13 @@ class RunLibrary:
 
     def all(self) -> list[Run]:
         """All runs, oldest first."""
-        if self.shared is not None:
-            self.shared.refresh(self.shared.names())
-        return list_runs(self.workspace.runs)
+        if self.shared is None:
+            return list_runs(self.workspace.runs)
+        names = set(self.shared.names())
+        self.shared.refresh(sorted(names))
+        found = list_runs(self.workspace.runs)
+        self.shared.note_deleted(run for run in found if run.name not in names)
+        return found
 
     def trained_here(self) -> list[Run]:
         """The runs whose folders are not copies of the shared store's, oldest first."""
@@ -112,6 +116,7 @@ class RunLibrary:
         """
         if self.shared is None or self.champions is None:
             return
+        self.shared.check()
         for run in runs:
             record = self.record(run)
             if (record is not None and not record.mine) or run.is_locked():

@@ -16,9 +16,9 @@ class SharedRecord(BaseModel):
     """The shared store's URL, and the attempt that this folder holds with its token.
 
     `mine`: whether a process of this workspace made that attempt, so that this folder is ahead of the store;
-    `complete`: whether the store has all of it. Of an attempt made elsewhere: `changed` is when the store's copy was
-    last written, `holder` who trained it when the store was last read, and `until` (seconds since 1970) when that
-    lease ends unless it is renewed.
+    `complete`: whether the store has all of it; `deleted`: whether it was deleted there since. Of an attempt made
+    elsewhere: `changed` is when the store's copy was last written, `holder` who trained it when the store was last
+    read, and `until` (seconds since 1970) when that lease ends unless it is renewed.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -28,6 +28,7 @@ class SharedRecord(BaseModel):
     token: str = ""
     mine: bool = False
     complete: bool = False
+    deleted: bool = False
     changed: str = ""
     holder: str | None = None
     until: float = 0.0

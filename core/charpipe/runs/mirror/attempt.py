@@ -13,7 +13,7 @@ from pathlib import Path
 from charpipe.errors import StoreError
 from charpipe.runs.annotations import FILE as ANNOTATIONS
 from charpipe.runs.folder import Run
-from charpipe.runs.mirror.layout import RECORDS, AttemptRecord, Listing
+from charpipe.runs.mirror.layout import RECORDS, AttemptRecord, Listing, deletion_key
 from charpipe.runs.shared_record import SharedRecord
 from charpipe.store.backends.backend import Backend
 from charpipe.store.holders import this_process
@@ -121,7 +121,8 @@ def begin(backend: Backend, run: Run, listing: Listing, lease: Lease, step: int)
 
 
 def publish_request(backend: Backend, run: Run, lease: Lease) -> None:
-    """Create the run in the store: its vocabulary, its index entries, and run.json last.
+    """Create the run in the store: its vocabulary, its index entries, and run.json last. It may have been deleted there
+    before.
 
     Raises StoreError if another run has its name.
     """
@@ -136,6 +137,8 @@ def publish_request(backend: Backend, run: Run, lease: Lease) -> None:
     }
     data = json.dumps(entry, indent=2, ensure_ascii=False).encode()
     prefix = f"runs/{run.name}/"
+    lease.check()
+    backend.delete([deletion_key(run.name)])
     for key, content in (
         (f"{prefix}vocabulary.json", run.vocabulary_file.read_bytes()),
         (f"index/runs-by-action/{info.action}/{run.name}.json", data),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 from charpipe.errors import RunError
 from charpipe.runs.folder import Run
-from charpipe.runs.mirror.layout import lease_name
+from charpipe.runs.mirror.layout import deletion_key, lease_name
 from charpipe.runs.mirror.ownership import check_same_run
 from charpipe.store.leases import Acquisition, Lease
 from charpipe.store.shared import SharedStore
@@ -13,8 +15,9 @@ from charpipe.store.shared import SharedStore
 def delete_from_store(store: SharedStore, run: Run, *, dry_run: bool = False) -> int:
     """Delete everything of a run from the shared store; returns the bytes freed, 0 if the store has nothing of it.
 
-    The index is deleted last, so that an interrupted deletion can be repeated. Raises RunError if another machine
-    trains the run, StoreError if the store does not answer.
+    The index is deleted last, so that an interrupted deletion can be repeated. A note stays, so that a machine that has
+    the run does not push it again. Raises RunError if another machine trains the run, StoreError if the store does not
+    answer.
     """
     backend = store.connection.backend
     entries = list(backend.list(f"runs/{run.name}/"))
@@ -35,6 +38,8 @@ def delete_from_store(store: SharedStore, run: Run, *, dry_run: bool = False) ->
         )
     try:
         keys = sorted((entry.key for entry in entries), key=lambda key: not key.endswith("/run.json"))
+        lease.check()
+        backend.create(deletion_key(run.name), json.dumps({"created": run.info.created}).encode())
         for part in (keys[:1], keys[1:], index):
             lease.check()
             backend.delete(part)

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from charpipe.runs.annotations import FILE as ANNOTATIONS
+from charpipe.runs.folder import Run
 from charpipe.store.backends.backend import Backend
 from charpipe.store.json_objects import parse_object
 
@@ -148,6 +149,17 @@ def read_json(backend: Backend, key: str) -> Mapping[str, Any]:
     """The JSON object at `key`; empty if there is none, or it is damaged."""
     stored = backend.read(key)
     return {} if stored is None else parse_object(stored.data)
+
+
+def deletion_key(run: str) -> str:
+    """The key of the note that a run was deleted."""
+    return f"index/deleted-runs/{run}.json"
+
+
+def was_deleted(backend: Backend, run: Run) -> bool:
+    """Whether a run was deleted from the store, and not trained further since."""
+    created = read_json(backend, deletion_key(run.name)).get("created")
+    return created is not None and created == run.info.created
 
 
 def is_plain_name(name: object) -> bool:

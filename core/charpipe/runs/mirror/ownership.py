@@ -12,7 +12,7 @@ from charpipe.events import Listener, Notice
 from charpipe.runs.errors import FinishedElsewhereError
 from charpipe.runs.folder import Run, step_of
 from charpipe.runs.mirror.attempt import Attempt, begin
-from charpipe.runs.mirror.layout import Listing, lease_name, read_json
+from charpipe.runs.mirror.layout import Listing, lease_name, read_json, was_deleted
 from charpipe.runs.mirror.pull import pull_newest, pull_records
 from charpipe.runs.mirror.uploader import Uploader
 from charpipe.runs.shared_record import SharedRecord, read_record
@@ -73,7 +73,7 @@ class Owner:
     def push(self, run: Run) -> bool:
         """Push what the store lacks of a run that nobody trains now; returns whether the store has all of it.
 
-        Raises StoreError if the store does not answer.
+        A run that was deleted from the store is not pushed. Raises StoreError if the store does not answer.
         """
         lease = self._lease_now(run, lambda holder: self._has_ended(run, holder))
         if not isinstance(lease, Lease):
@@ -81,6 +81,15 @@ class Owner:
             return False
         try:
             listing, record = Listing(self.backend, run.name), self._record(run)
+            if not listing.exists and was_deleted(self.backend, run):
+                record.model_copy(update={"deleted": True}).write(run.folder)
+                self.notify(
+                    Notice(
+                        f"{run.name} was deleted from {self.store.url}, and is not pushed again; to delete it here "
+                        f"too, type: charpipe runs delete {run.name} --local"
+                    )
+                )
+                return False
             if not is_ahead(listing, record):
                 return self._push_results(run, listing, record, lease)
             attempt = self._own_attempt(run, listing, record, lease)

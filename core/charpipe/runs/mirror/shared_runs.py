@@ -15,7 +15,7 @@ from charpipe.events import Listener
 from charpipe.runs.annotations import FILE as ANNOTATIONS
 from charpipe.runs.folder import Run
 from charpipe.runs.mirror.deletion import delete_from_store
-from charpipe.runs.mirror.layout import Listing, is_plain_name, lease_name, read_json
+from charpipe.runs.mirror.layout import Listing, is_plain_name, lease_name, read_json, was_deleted
 from charpipe.runs.mirror.ownership import Owner, is_ahead
 from charpipe.runs.mirror.pull import drop_others, pull_annotations, pull_records, pull_step
 from charpipe.runs.mirror.uploader import Uploader
@@ -93,6 +93,10 @@ class SharedRuns:
         """Own a run while it is trained here; see `Owner.training`."""
         return self._owner().training(run)
 
+    def check(self) -> None:
+        """Raise StoreError where the store cannot be used, as a folder that is not mounted."""
+        self.store.connection.open(self.workspace.store)
+
     def push(self, run: Run) -> bool:
         """Push what the store lacks of a run; see `Owner.push`. Raises StoreError."""
         return self._owner().push(run)
@@ -102,9 +106,19 @@ class SharedRuns:
         found = []
         for run in runs:
             record = self._record(run.folder)
-            if record is not None and record.mine and not record.complete and not run.is_locked():
+            is_due = record is not None and record.mine and not (record.complete or record.deleted)
+            if is_due and not run.is_locked():
                 found.append(run)
         return found
+
+    def note_deleted(self, runs: Iterable[Run]) -> None:
+        """Note of runs that the index of the store does not name whether they were deleted there."""
+        records = ((run, self._record(run.folder)) for run in runs)
+        known = [(run, record) for run, record in records if record is not None and not record.deleted]
+        nothing: list[tuple[Run, SharedRecord]] = []
+        found = self.guarded(lambda: [one for one in known if was_deleted(self.backend, one[0])], nothing)
+        for run, record in found:
+            record.model_copy(update={"deleted": True}).write(run.folder)
 
     def is_only_here(self, run: Run) -> bool:
         """Whether a run was never pushed to this store, as one from before the workspace had it."""

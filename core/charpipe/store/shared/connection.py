@@ -62,9 +62,9 @@ class Connection:
             return self.identifier
 
     def _identify(self, root: Path) -> str:
+        check_mounted(self.backend, root)
         note = Notes(root, self.url).identity
         known = _read(note)
-        self._check_mounted(known, note)
         found = self.backend.read(IDENTITY)
         if found is not None and known == (there := _parse(found.data, self.url)):
             return there
@@ -80,14 +80,16 @@ class Connection:
         write_json(note, {"url": self.url, "id": there})
         return there
 
-    def _check_mounted(self, known: str | None, note: Path) -> None:
-        """A folder that was there before and is not now is a network folder that is not mounted: never a new store."""
-        root = getattr(self.backend, "root", None)
-        if known is not None and isinstance(root, Path) and not (root / IDENTITY).exists():
-            raise StoreAccessError(
-                f"{self.url} is not there any more; mount it and type the same command again, or if it is gone for "
-                f"good, delete {note}"
-            )
+
+def check_mounted(backend: Backend, root: Path) -> None:
+    """Raise StoreAccessError for a folder that was there before and is not now: a network folder that is not mounted,
+    and never a new store. `root` is the local store, which remembers it; nothing is written."""
+    note, folder = Notes(root, backend.url).identity, getattr(backend, "root", None)
+    if isinstance(folder, Path) and _read(note) is not None and not (folder / IDENTITY).exists():
+        raise StoreAccessError(
+            f"{backend.url} is not there any more; mount it and type the same command again, or if it is gone for "
+            f"good, delete {note}"
+        )
 
 
 def _parse(data: bytes, url: str) -> str:

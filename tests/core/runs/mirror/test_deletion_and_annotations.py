@@ -7,13 +7,14 @@ from collections.abc import Callable
 
 import pytest
 
+from charpipe.cli.runs_list import place
 from charpipe.config.settings.tracking import TrackingConfig
-from charpipe.errors import RunError, StoreError, UsageError
+from charpipe.errors import InterruptedRun, RunError, StoreError, UsageError
 from charpipe.retention.run_deletion import delete_runs
 from charpipe.runs.annotations import read_annotations
 from charpipe.runs.mirror.layout import lease_name
 from charpipe.store.leases import Acquisition, Lease
-from run_machines import Machine, train
+from run_machines import Machine, stop_after, train
 
 Machines = Callable[[str], Machine]
 NONE = TrackingConfig(enabled=False)
@@ -32,7 +33,7 @@ def run(a: Machine) -> str:
 
 def of_run(a: Machine, name: str) -> list[str]:
     keys = (str(path.relative_to(a.store)) for path in a.store.rglob("*") if path.is_file())
-    return [key for key in keys if name in key and not key.startswith("leases")]
+    return [key for key in keys if name in key and not key.startswith(("leases", "index/deleted-runs"))]
 
 
 def test_another_machine_deletes_a_run_for_all(a: Machine, run: str, machine: Machines) -> None:
@@ -48,6 +49,33 @@ def test_another_machine_deletes_a_run_for_all(a: Machine, run: str, machine: Ma
     with pytest.raises(UsageError, match="there is no run"):
         b.context().runs.find(run)
     assert a.context().runs.find(run).name == run  # its own folder stays
+
+
+def test_a_deleted_run_does_not_come_back(a: Machine, run: str, machine: Machines) -> None:
+    theirs = machine("b").context().runs
+    c = machine("c").context().runs
+    fetched = c.find(run, checkpoint="best")
+    delete_runs(theirs, [theirs.find(run)], NONE)
+    library = a.context().runs
+    assert [(one.name, place(library, one)) for one in library.all()] == [(run, "here only")]
+    assert [place(c, one) for one in c.all()] == ["here only"] and fetched.has_checkpoint()
+    assert list(library.push(library.trained_here())) == []
+    assert any("was deleted from" in notice and "--local" in notice for notice in a.notices())
+    assert of_run(a, run) == []
+    assert machine("b").context().runs.all() == []
+
+
+def test_a_deleted_run_that_is_trained_further_is_shared_again(a: Machine, machine: Machines) -> None:
+    with pytest.raises(InterruptedRun):
+        train(stop_after(10, a.context()))
+    theirs = machine("b").context().runs
+    [interrupted] = theirs.all()
+    delete_runs(theirs, [interrupted], NONE)
+    library = a.context().runs
+    assert train(a.context()).run == interrupted.name
+    assert machine("b").context().runs.find(interrupted.name, checkpoint="last").status.state == "finished"
+    assert place(library, library.find(interrupted.name)) == "here and in the store"
+    assert list(library.push(library.trained_here())) == [f"{interrupted.name}  in {a.url}"]
 
 
 def test_a_local_deletion_leaves_the_store(a: Machine, run: str) -> None:
