@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -120,6 +122,23 @@ def test_json_lines_are_events(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[0]["event"] == "stage_finished"
     assert [line["event"] for line in lines].count("step") == 1  # thinned: all came at once
     assert lines[-1]["event"] == "trained"
+
+
+def test_reader_of_json_lines_may_leave() -> None:
+    code = (
+        "import sys; from charpipe.cli.views.jsonlines import JsonLinesView; from charpipe.events import Notice\n"
+        "view = JsonLinesView()\n"
+        "for _ in range(5000): view(Notice('x' * 100))\n"
+        "print('done', file=sys.stderr)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert json.loads(process.stdout.readline())["event"] == "notice"
+        process.stdout.close()
+        assert process.stderr.read() == b"done\n"
+    assert process.returncode == 0
 
 
 def test_one_line_is_one_line() -> None:

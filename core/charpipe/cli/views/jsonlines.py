@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Iterable
+from typing import Any
 
 from charpipe.cli.output import print_json
 from charpipe.cli.views.base import View
@@ -33,16 +36,26 @@ class JsonLinesView(View):
         value = event.to_json()
         if isinstance(inner, Finished):
             value["event"] = "trained"  # "finished" is the last line of the whole pipeline
-        with self._lock:
-            print_json(value)
+        self._print(value)
 
     def finish(self, result: JsonResult, lines: Iterable[str] = (), *, dry_run: bool = False) -> None:
         """Print the last line."""
-        print_json({"event": "dry_run" if dry_run else "finished", **result.to_json()})
+        self._print({"event": "dry_run" if dry_run else "finished", **result.to_json()})
 
     def fail(self, error: Exception, lines: Iterable[str] = ()) -> None:
         """Print the last line of a pipeline that failed or was interrupted."""
         event = "interrupted" if isinstance(error, InterruptedRun) else "failed"
         code = getattr(error, "exit_code", 1)
         found = error.result.to_json() if isinstance(error, Incomplete) else {}
-        print_json({"event": event, "message": str(error), "exit_code": code, **found})
+        self._print({"event": event, "message": str(error), "exit_code": code, **found})
+
+    def _print(self, value: dict[str, Any]) -> None:
+        """Print an object. A reader that has left ends no training: what follows is printed to nobody."""
+        with self._lock:
+            try:
+                print_json(value)
+                sys.stdout.flush()
+            except BrokenPipeError:
+                nobody = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nobody, sys.stdout.fileno())
+                os.close(nobody)
