@@ -34,10 +34,15 @@ def inspected_texts(
     """The text to show and those to search: the given one, or those of the run's corpus. Raises RunError if they are
     gone."""
     if given is not None:
-        skipped = given.fitted.skipped.total()
-        characters = given.characters - skipped
         return passages.of_text(
-            given.text, given.name, loaded.encoding, length, searched, characters, given.notices
+            given.text,
+            given.name,
+            loaded.encoding,
+            length,
+            searched,
+            given.characters,
+            given.fitted.skipped.total(),
+            given.notices,
         )
     splits = splits_of(runs, run, loaded, f"give a file: charpipe inspect {loaded.name} FILE")
     return passages.of_splits(splits, loaded.encoding, length, run.info.corpus if run else "")

@@ -207,7 +207,8 @@ class LoadedModel:
     def documents(
         self, count: int = 1, prompt: str = "", *, strict: bool = True, **settings: Any
     ) -> list[Document]:
-        """Whole documents, each begun with the prompt: `text`, and whether it `ended` within `length` (1,000) tokens.
+        """Whole documents, each begun with the prompt: `text`, whether the model `ended` it, and what it was
+        `ended_by`: "model", "stop", "constraint" or "length" (1,000 tokens).
 
         The model's own state does not change. `settings` are those of `[sample]`. Raises UsageError for
         a model whose corpus had no ends.

@@ -177,6 +177,10 @@ def _place(reading: Reading, passage: tuple[int, int] | None, pattern: str | Non
     """The first and the last piece of the passage; None for a pattern that does not stand in the text."""
     pieces = len(reading.pieces)
     if passage is not None:
+        if passage[0] > passage[1]:
+            raise UsageError(
+                f"the passage {passage[0]:,}:{passage[1]:,} is backwards; give its first character before its last"
+            )
         if not 1 <= passage[0] <= passage[1] <= pieces:
             raise UsageError(
                 f"the passage {passage[0]:,}:{passage[1]:,} is not within the {pieces:,} characters that are read; "

@@ -53,6 +53,8 @@ def print_json(value: Any) -> None:
 PROSE = 24
 """A column of longer cells holds prose, which may be wrapped, down to `NARROWEST`."""
 NARROWEST = 16
+SMALL = 0.001
+"""Of numbers below it, four decimal places show fewer than two digits."""
 GAP = 3
 """Spaces between two columns."""
 
@@ -178,12 +180,17 @@ def cell_len(text: str) -> int:
     return max(map(measure, text.split("\n")))
 
 
+def written(value: object) -> str:
+    """A setting as it is written in a file."""
+    return value if isinstance(value, str) else spelled(value)
+
+
 def cell(value: object) -> str:
-    """A value as people read it, never as Python writes it."""
+    """A value as people read it, never as Python writes it; of a small number its first four digits."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.4f}"
+        return f"{value:.4f}" if value == 0 or abs(value) >= SMALL else f"{value:.4g}"
     return spelled(value) if isinstance(value, Mapping | list | tuple) else str(value)

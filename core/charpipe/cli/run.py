@@ -20,6 +20,7 @@ from charpipe.errors import RunError, UsageError
 from charpipe.events import Notice
 from charpipe.plugin import Options, Pipeline
 from charpipe.plugins.registry import Registry
+from charpipe.runs.changed_settings import check_settings
 from charpipe.training.torchrun import follows
 
 Preset = Annotated[str | None, typer.Option(help="A preset: a named set of settings.  [default: none]")]
@@ -271,6 +272,7 @@ def resume(
         )
     request, flags = info.request, _flags(steps, budget, device, engine)
     resolved = load_config(settings=info.settings | flags, overrides=set_, flags=FLAGS)
+    check_settings(info, resolved.config)
     registry = open_registry()
     pipeline = registry.pipeline(request["pipeline"])
     options = _options(pipeline, request["options"], resolved)

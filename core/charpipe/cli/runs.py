@@ -92,6 +92,7 @@ def _status(run: Run, warning: str | None) -> Iterator[tuple[str, Any]]:
     """How a run stands, without what is not known of it."""
     row = row_of(run)
     row["tags"] = ", ".join(row.get("tags", ())) or None
+    row["seconds"] = f"{row['seconds']:.1f}"
     yield from ((key, value) for key, value in row.items() if key not in HIDDEN)
     status = run.status
     yield "device", status.device

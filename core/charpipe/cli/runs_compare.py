@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charpipe.cli.arguments import JsonObject
-from charpipe.cli.defaults import spelled
 from charpipe.cli.environment import open_runs
-from charpipe.cli.output import GAP, PROSE, cell, cell_len, print_json, print_table, terminal_width
+from charpipe.cli.output import GAP, PROSE, cell, cell_len, print_json, print_table, terminal_width, written
 from charpipe.errors import UsageError
 from charpipe.reports.side_by_side import CURVE, WIDTH, side_by_side, sparkline
 
@@ -39,11 +38,12 @@ def compare(
 
 
 def _show(compared: SideBySide) -> None:
-    _table("", compared.titles, compared.scores, "no scores yet")
+    scores = compared.scores | {"seconds": [f"{value:.1f}" for value in compared.scores["seconds"]]}
+    _table("", compared.titles, scores, "no scores yet")
     for warning in compared.warnings:
         typer.echo(f"\nwarning: {warning}")
     typer.echo("")
-    settings = {name: [_written(value) for value in row] for name, row in compared.settings.items()}
+    settings = {name: [written(value) for value in row] for name, row in compared.settings.items()}
     _table("settings that differ", compared.titles, settings, "All their settings are the same.")
     _curves(compared)
 
@@ -74,10 +74,6 @@ def _blocks(first: int, widths: Sequence[int], room: int | None) -> Iterator[lis
             block = []
         block.append(number)
     yield block
-
-
-def _written(value: object) -> str:
-    return value if isinstance(value, str) else spelled(value)
 
 
 def _curves(compared: SideBySide) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from charpipe.cli.arguments import JsonArray
 from charpipe.cli.environment import open_runs, open_workspace
-from charpipe.cli.output import print_json, print_table
+from charpipe.cli.output import print_json, print_table, written
 from charpipe.config.files import find_project_file
 from charpipe.config.identity import spoken
 from charpipe.errors import RunError
@@ -133,12 +133,14 @@ def _default_columns(rows: Sequence[Any], library: RunLibrary) -> tuple[str, ...
 
 
 def _cell(row: dict[str, Any], column: str) -> Any:
-    """A value as the table shows it: a run by the name that it was given."""
+    """A value as the table shows it: a run by the name that it was given, a setting as it was written."""
     if column == "run":
         return row.get("name") or row["run"]
     if column == "tags":
         return ", ".join(row.get("tags") or ()) or None
-    return row.get(column)
+    if column == "seconds" and column in row:
+        return f"{row[column]:.1f}"
+    return written(row[column]) if "." in column and column in row else row.get(column)
 
 
 def row_of(run: Run) -> dict[str, Any]:

@@ -26,14 +26,19 @@ def print_texts(run: str, prompt: str, texts: Sequence[str], json: bool, skipped
 def print_documents(
     run: str, wanted: SampleConfig, documents: Sequence[Any], json: bool, skipped: Mapping[str, Any]
 ) -> None:
-    """Whole documents, each under a line with its number, which says as well where one was cut."""
+    """Whole documents, each under a line with its number, which says as well what ended one before the model did."""
     if json:
         found = [document.to_json() for document in documents]
         print_json({"run": run, "prompt": wanted.prompt, "documents": found, **skipped})
         return
+    how = {
+        "model": "",
+        "stop": ", ended by a stop text (--stop)",
+        "constraint": ", ended at a complete match",
+        "length": f", cut at {wanted.length:,} tokens (--length)",
+    }
     for number, document in enumerate(documents, 1):
-        cut = "" if document.ended else f", cut at {wanted.length:,} tokens (--length)"
-        _print_text(f"{number} of {len(documents)}{cut}", document.text.removesuffix("\n"))
+        _print_text(f"{number} of {len(documents)}{how[document.ended_by]}", document.text.removesuffix("\n"))
 
 
 def print_prompted(run: str, prompts: Sequence[str], texts: Iterable[str], json: bool) -> None:

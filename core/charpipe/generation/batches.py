@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
+from typing import Literal
 
 import numpy as np
 import torch
@@ -25,6 +26,9 @@ BLOCK = 64
 """Steps between conversions of tokens to text."""
 TEXTS = 256
 """Texts in one batch after many prompts."""
+EndedBy = Literal["model", "stop", "constraint", "length"]
+"""What ended a text: the model wrote the end of its document, a stop text, a constraint of the decoders that it
+satisfies, or the length."""
 
 
 def sample_many(
@@ -65,10 +69,10 @@ def generate_many(
     count: int,
     settings: SampleConfig,
     decoders: Decoders = None,
-    ended: list[bool] | None = None,
+    ended: list[EndedBy] | None = None,
 ) -> Iterator[list[str]]:
     """Yield the next piece of each of `count` texts until all reach their length, their stop text, or the end of their
-    document; `ended`, a list of `count`, is set to which of them the model ended.
+    document; `ended`, a list of `count`, is set to what ended each of them.
 
     Raises UsageError as `generate` does, before the first piece is requested.
     """
@@ -82,7 +86,7 @@ def _generate(
     settings: SampleConfig,
     decoders: Decoders,
     first_number: int,
-    ended: list[bool] | None = None,
+    ended: list[EndedBy] | None = None,
 ) -> Iterator[list[str]]:
     numbers = range(first_number, first_number + len(prompts))
     noise = noise_of_texts(settings.seed, encoding.size, numbers)
@@ -99,7 +103,7 @@ def _generate(
     if None in tokens and settings.length and not decoding.constraints:
         begun = [np.where([token is None for token in tokens], first, END)[None]]
     blocks = chain(begun, _blocks(teams, settings.length - len(begun)))
-    return _pieces(encoding, settings, blocks, [False] * len(prompts) if ended is None else ended)
+    return _pieces(encoding, settings, blocks, ["length"] * len(prompts) if ended is None else ended)
 
 
 def _read_prompts(
@@ -160,7 +164,7 @@ def _blocks(teams: list[Team], length: int) -> Iterator[NDArray[np.int64]]:
 
 
 def _pieces(
-    encoding: Encoding, settings: SampleConfig, blocks: Iterator[NDArray[np.int64]], ended: list[bool]
+    encoding: Encoding, settings: SampleConfig, blocks: Iterator[NDArray[np.int64]], ended: list[EndedBy]
 ) -> Iterator[list[str]]:
     end, readers = end_token(encoding), [encoding.decoder() for _ in ended]
     endings = [StopTextFilter(settings.stop) for _ in ended]
@@ -169,12 +173,19 @@ def _pieces(
         for place, column in enumerate(block.T.tolist()):
             tokens = [token for token in column if token != END]
             kept = tokens if end not in tokens else tokens[: tokens.index(end)]
-            found.append("" if ended[place] else endings[place].pass_on(readers[place].decode(kept)))
-            ended[place] = (ended[place] or len(kept) < len(tokens)) and not endings[place].reached
+            found.append(
+                "" if ended[place] == "model" else endings[place].pass_on(readers[place].decode(kept))
+            )
+            if endings[place].reached:
+                ended[place] = "stop"
+            elif len(kept) < len(tokens):
+                ended[place] = "model"
+            elif ended[place] != "model":
+                ended[place] = "constraint" if column[-1] == END else "length"
         yield found
-        if all(done or ending.reached for done, ending in zip(ended, endings, strict=True)):
-            break
-        if (block[-1] == END).all():
+        if "length" not in ended:
             break
     rests = [reader.decode((), final=True) for reader in readers]
-    yield [ending.pass_on(rest, last=True) for ending, rest in zip(endings, rests, strict=True)]
+    found = [ending.pass_on(rest, last=True) for ending, rest in zip(endings, rests, strict=True)]
+    ended[:] = ["stop" if ending.reached else by for ending, by in zip(endings, ended, strict=True)]
+    yield found

@@ -29,9 +29,10 @@ MOST_TOKENS = 8
 class BeamText:
     """A text that beam search found, without the prompt.
 
-    `log_probability` is the model's own, in nats, of everything that was chosen: the text, the text it stopped at, and
-    the probability that a constrained text ends where it does; `characters` is the number of all characters that were
-    chosen. `ended` is False where the text was cut at the length.
+    `log_probability` is the model's own, in nats, of everything that was chosen: the text, the text it stopped at or
+    the end of its document, and the probability that a constrained text ends where it does; `characters` is the number
+    of all characters that were chosen, without the end, which is none. `ended` is False where the text was cut at the
+    length.
     """
 
     text: str
@@ -200,8 +201,8 @@ class _Search:
 
     def _text(self, one: _Hypothesis, *, ended: bool, more: float = 0.0) -> BeamText:
         tokens = one.last_tokens(one.length)
-        count = len(self._decoded(tokens))
         text = self._decoded(tokens[:-1] if tokens and tokens[-1] == self.end else tokens)
+        count = len(text)
         places = [place for stop in self.stops if (place := text.find(stop)) >= 0]
         text = text[: min(places)] if places else text
         return BeamText(text, one.score + more, count, ended)

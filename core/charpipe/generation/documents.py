@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from charpipe.config.settings.sampling import SampleConfig
 from charpipe.errors import UsageError
-from charpipe.generation.batches import generate_many
+from charpipe.generation.batches import EndedBy, generate_many
 from charpipe.generation.sampling import Decoders, generate, sample
 from charpipe.generation.state import Position
 from charpipe.models import Predictor
@@ -23,14 +23,19 @@ NO_ENDS = (
 
 @dataclass(frozen=True)
 class Document:
-    """A document that begins with the prompt; `ended`: the model wrote its end, within the length that was set."""
+    """A document that begins with the prompt, and what ended it."""
 
     text: str
-    ended: bool
+    ended_by: EndedBy
+
+    @property
+    def ended(self) -> bool:
+        """Whether the model wrote the document's end: before a stop text, a complete match or the length ended it."""
+        return self.ended_by == "model"
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
-        return asdict(self)
+        return {"text": self.text, "ended": self.ended, "ended_by": self.ended_by}
 
 
 def sample_documents(
@@ -46,10 +51,10 @@ def sample_documents(
     """
     check_ends(encoding)
     settings = settings or SampleConfig()
-    texts, ended = [settings.prompt] * count, [False] * count
+    texts, ended = [settings.prompt] * count, list[EndedBy](["length"]) * count
     for pieces in generate_many(predictor, encoding, count, settings, decoders, ended):
         texts = [text + piece for text, piece in zip(texts, pieces, strict=True)]
-    return [Document(text, end) for text, end in zip(texts, ended, strict=True)]
+    return [Document(text, by) for text, by in zip(texts, ended, strict=True)]
 
 
 def check_ends(encoding: Encoding) -> None:

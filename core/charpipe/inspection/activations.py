@@ -74,12 +74,12 @@ def read(
     Raises UsageError for a character that is not in the vocabulary, which the message names, or for a text of fewer
     than two characters.
     """
+    tokens = encoding.encode(text).astype("int64")
     if len(text) < 2:
         raise UsageError(
             f"the text has {len(text)} character{'' if len(text) == 1 else 's'}; nothing comes before or after it "
             "to predict: give a longer one"
         )
-    tokens = encoding.encode(text).astype("int64")
     pieces = split_pieces(encoding, tokens)
     found = groups(predictor)
     units = np.zeros((len(pieces), count(found)), np.float32)

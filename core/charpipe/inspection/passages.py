@@ -55,17 +55,27 @@ def of_text(
     length: int,
     searched: int,
     characters: int,
+    skipped: int,
     notices: tuple[str, ...] = (),
 ) -> Passages:
-    """Passages from a text of `characters` characters: its beginning is shown; its first half selects units, its
-    second half scores them, up to `searched` characters. Raises UsageError for a character that is not in the
-    vocabulary."""
+    """Passages from what is left of a text of `characters` characters, of which `skipped` were read and left out: its
+    beginning is shown; its first half selects units, its second half scores them, up to `searched` characters. Raises
+    UsageError for a character that is not in the vocabulary."""
     tokens = encoding.encode(text[:searched]).astype("int64") if searched else np.zeros(0, np.int64)
     middle = len(tokens) // 2
-    if characters > length:
-        shown = f"the first {min(length, len(text)):,} characters of {name} are shown"
+    read = len(text) + skipped
+    if characters > read or len(text) > length:
+        known = " that the vocabulary has" if skipped else ""
+        shown = f"the first {min(length, len(text)):,} characters of {name}{known} are shown"
         used = "" if not searched else f", and its first {min(searched, len(text)):,} searched"
-        notices = (*notices, f"{shown}{used}; it has {characters:,} characters")
+        part = f", of which {read:,} were read" if skipped and characters > read else ""
+        notices = (*notices, f"{shown}{used}; it has {characters:,} characters{part}")
+    if skipped > read / 2:
+        notices = (
+            *notices,
+            f"{name} does not fit the model: the vocabulary lacks {skipped:,} of the {read:,} characters that were "
+            "read; inspect a text like the training text",
+        )
     choosing, held_out = _enough(tokens[:middle], tokens[middle:])
     return Passages(text[:length], name, choosing, held_out, f"the two halves of {name}", notices)
 

@@ -11,6 +11,7 @@ from charpipe.config.names import parse_tags
 from charpipe.errors import InterruptedRun, RunError
 from charpipe.runs import Run
 from charpipe.runs.annotations import read_annotations
+from charpipe.runs.changed_settings import check_settings
 from charpipe.runs.errors import FinishedElsewhereError
 from charpipe.stages.computation import Computation, Found, once
 from charpipe.stages.context import Context
@@ -149,6 +150,7 @@ def _find(plan: TrainingJob) -> tuple[Run | None, str]:
 def _check_same(run: Run, plan: TrainingJob) -> None:
     if action_then(run, plan) == first_action(run):
         return
+    check_settings(run.info, plan.context.config)
     inputs = {"tokens": plan.tokens.digest, "vocabulary": plan.vocabulary.digest}
     changed = [name for name, digest in inputs.items() if run.info.inputs.get(name) != digest]
     what = " and ".join(changed) or "its settings or the architecture's code"

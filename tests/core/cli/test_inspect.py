@@ -76,6 +76,23 @@ def test_a_person_reads_a_table_and_where_the_page_is(
     assert (project / "my page.html").is_file()
 
 
+def test_a_text_that_does_not_fit_the_model_is_warned_of(run: Run, project: Path, capfd) -> None:
+    (project / "given.txt").write_text(("Ω" * 9 + "a") * 10_000, encoding="utf-8")
+    *_, shown, warning, _ = printed(capfd, run.name, "given.txt", "--length", "300", "--search", "4096")[
+        "notices"
+    ]
+    assert shown == (
+        "the first 300 characters of given.txt that the vocabulary has are shown, and its first 409 searched; "
+        "it has 100,000 characters, of which 4,096 were read"
+    )
+    assert (
+        "does not fit the model: the vocabulary lacks 3,687 of the 4,096 characters that were read" in warning
+    )
+    (project / "given.txt").write_text("aΩ" * 50, encoding="utf-8")
+    (skipped, *_) = printed(capfd, run.name, "given.txt", "--search", "0")["notices"]
+    assert "skipped 50 characters" in skipped
+
+
 def test_python_does_the_same(run: Run, project: Path) -> None:
     found = charpipe.inspect(run.name, project / "text.txt", length=50, searched=0)
     assert found.search is None and len(found.reading.pieces) == 50
@@ -203,11 +220,12 @@ def test_pattern_that_is_not_in_the_text_is_read_by_itself(run: Run) -> None:
     ("words", "said"),
     [
         (("--passage", "3"), "is not of the form START:END"),
-        (("--passage", "9:3"), "is not within the"),
+        (("--passage", "9:3"), "the passage 9:3 is backwards; give its first character before its last"),
         (("--passage", "0:3"), "is not within the"),
         (("--passage", "3:99999"), "is not within the"),
         (("--pattern", ""), "the pattern is empty"),
-        (("--pattern", "Ω("), "Ω"),
+        (("--pattern", "Ω("), "'Ω' (U+03A9)"),
+        (("--pattern", "Ω"), "'Ω' (U+03A9)"),
         (("--passage", "3:6", "--pattern", "a"), "one of the two"),
         (("--passage", "3:6", "--threshold", "0"), "not above 0 and at most 1"),
         (("--passage", "3:6", "--matches", "0"), "between 1 and 1,000"),

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from charpipe.cli.output import GAP, NARROWEST, PROSE, cell_len, fitting, print_table, table_lines, visible
+from charpipe.cli.output import (
+    GAP,
+    NARROWEST,
+    PROSE,
+    cell,
+    cell_len,
+    fitting,
+    print_table,
+    table_lines,
+    visible,
+)
 
 
 @given(st.lists(st.integers(1, 90), min_size=1, max_size=8), st.integers(10, 200))
@@ -22,6 +32,20 @@ def test_columns_shown_fit_and_the_first_is_among_them(widths: list[int], width:
 
 def test_columns_named_first_are_dropped_first() -> None:
     assert fitting(["run", "step", "score"], [20, 10, 10], 36, drop=("step",)) == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (2.5, "2.5000"),
+        (0.0, "0.0000"),
+        (2e-5, "2e-05"),
+        (-0.00012345678, "-0.0001235"),
+        (float("nan"), "nan"),
+    ],
+)
+def test_small_numbers_keep_their_digits(value: float, shown: str) -> None:
+    assert cell(value) == shown
 
 
 def test_piped_table_cuts_nothing(capsys: pytest.CaptureFixture[str]) -> None:

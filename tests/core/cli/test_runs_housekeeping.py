@@ -76,6 +76,20 @@ def test_columns_are_chosen(runs: list[Run], capfd: pytest.CaptureFixture[str]) 
     assert lines[3].split() == [runs[1].name, "baseline,", "lr=0.1", "2", "4"]
 
 
+def test_settings_are_shown_as_they_were_written(runs: list[Run], capfd: pytest.CaptureFixture[str]) -> None:
+    info = runs[0].info
+    runs[0].rewrite(info.model_copy(update={"settings": info.settings | {"train.learning_rate": 2e-5}}))
+    runs[0].update(seconds=7.0)
+    assert main(["runs", "list", "--columns", "train.learning_rate,seconds,train.budget"]) == 0
+    rows = [line.split() for line in capfd.readouterr().out.splitlines()]
+    assert rows[2][1:3] == ["2e-05", "7.0"]
+    assert rows[3][1] == "0.006"
+    for words in (["show", runs[0].name], ["compare", *(run.name for run in runs)]):
+        assert main(["runs", *words]) == 0
+        (seconds,) = [line for line in capfd.readouterr().out.splitlines() if "seconds" in line]
+        assert "7.0 " in seconds + " "
+
+
 @pytest.mark.parametrize(
     "words", [["--sort", "val/los"], ["--filter", "val/los<1"], ["--columns", "val/los"]]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -82,13 +83,14 @@ def test_texts_end_before_the_stop_text_and_count_it(predictor):
 
 
 def test_texts_end_before_the_end_of_their_document(predictor):
-    """As before a stop text of one character, whose probability counts; a document begins after an end."""
+    """As before a stop text of one character, whose probability counts, and which is no character; a document begins
+    after an end."""
     encoding, settings = Letters(LABELS), SampleConfig(prompt="a", length=12)
     after_end = settings.model_copy(update={"prompt": "ba", "stop": "b"})
     wanted = beam_search(predictor, encoding, 4, after_end)
     encoding.end_token = LABELS.index("b")
     found = beam_search(predictor, encoding, 4, settings)
-    assert found == wanted
+    assert found == [replace(one, characters=len(one.text)) for one in wanted]
     assert any(one.ended for one in found)
 
 

@@ -110,7 +110,20 @@ def test_documents_are_marked_and_the_first_is_the_sample(loaded: Loaded) -> Non
     for document, cut in zip(found, short, strict=True):
         assert document.text.startswith(cut.text)
         assert cut.ended == (document.ended and len(document.text) < 6)
-    assert {document.ended for document in short} == {True, False}
+    assert {document.ended_by for document in short} == {"model", "length"}
+
+
+def test_documents_say_what_ended_them(loaded: Loaded) -> None:
+    predictor, encoding = loaded.predictor(), loaded.encoding
+    stopped = sample_documents(predictor, encoding, 30, HOT.model_copy(update={"stop": "e"}))
+    whole = sample_documents(predictor, encoding, 30, HOT)
+    for document, free in zip(stopped, whole, strict=True):
+        assert document.ended_by == ("stop" if "e" in free.text else free.ended_by)
+    assert {"model", "stop"} <= {document.ended_by for document in stopped}
+    matched = HOT.model_copy(update={"decoders": {"regex": {"pattern": "[a-e]+"}}})
+    found = sample_documents(predictor, encoding, 30, matched)
+    assert {document.ended_by for document in found} == {"constraint"}
+    assert not found[0].ended
 
 
 def test_the_python_call_writes_documents_and_keeps_its_state(loaded: Loaded) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from charpipe import stages
 from charpipe.cli import main
-from charpipe.errors import CharpipeError, InterruptedRun, RunError
+from charpipe.errors import CharpipeError, InterruptedRun, RunError, UsageError
 from charpipe.events import Notice, Step
 from charpipe.runs import list_runs
 from charpipe.stages import Context, TrainRequest
@@ -81,9 +81,27 @@ def test_what_was_changed_once_may_be_changed_again_and_be_gone_on_with(
 
 def test_unsafe_changes_are_refused_and_change_nothing(interrupted, open_context) -> None:
     before = (interrupted.folder / "run.json").read_text()
-    with pytest.raises(RunError, match="cannot be resumed: its settings"):
+    with pytest.raises(
+        UsageError, match=r"train\.learning_rate 0\.\d+ -> 0\.5; leave train\.learning_rate out"
+    ):
         train(open_context(resume=interrupted, train__engine="plain", train__learning_rate=0.5))
     assert (interrupted.folder / "run.json").read_text() == before
+
+
+def test_resume_names_the_settings_that_cannot_change(interrupted, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["--set", "train.batch_size=7", "--set", "architectures.rnn.layers=3"]
+    assert main(["resume", interrupted.name, *words]) == 2
+    error = capfd.readouterr().err
+    assert (
+        "train.batch_size 4 -> 7, architectures.rnn.layers 1 -> 3; leave train.batch_size and arch" in error
+    )
+    assert error.count("\n") == 1  # before PyTorch is loaded, which a line says
+
+
+def test_changed_code_of_an_architecture_is_refused_as_such(interrupted, open_context) -> None:
+    interrupted.rewrite(interrupted.info.model_copy(update={"action": "0" * 64}))
+    with pytest.raises(RunError, match="cannot be resumed: its settings or the architecture's code changed"):
+        train(open_context(resume=interrupted))
 
 
 @pytest.mark.parametrize("refused", [{"train__device": "cuda:9"}, {"train__precision": "float16"}], ids=str)

@@ -40,12 +40,16 @@ def test_names_become_documents_that_end(names: Path, open_context, heard, capsy
 
     assert main(["sample", "last", "--documents", "3", "--json", "--prompt", "ka"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert [sorted(document) for document in found["documents"]] == [["ended", "text"]] * 3
+    assert [sorted(document) for document in found["documents"]] == [["ended", "ended_by", "text"]] * 3
     assert all(document["text"].startswith("ka") for document in found["documents"])
     assert main(["sample", "last", "--json", "--length", "0"]) == 0
     assert json.loads(capsys.readouterr().out)["ended"] is False
     assert main(["sample", "last", "--documents", "2", "--length", "1", "--temperature", "0"]) == 0
     assert "--- 2 of 2" in capsys.readouterr().out
+    assert main(["sample", "last", "--documents", "2", "--prompt", "k", "--regex", "a"]) == 0
+    assert "--- 2 of 2, ended at a complete match\nka\n" in capsys.readouterr().out
+    assert main(["sample", "last", "--documents", "2", "--stop", "a", "--regex", "[a]"]) == 0
+    assert "--- 2 of 2, ended by a stop text (--stop)\n\n" in capsys.readouterr().out
     assert main(["sample", "last", "--documents", "2", "--count", "2"]) == 2
     assert "exclude each other" in capsys.readouterr().err
 
