@@ -15,6 +15,7 @@ from charpipe.cli.output import for_output
 from charpipe.config.files import VARIABLE
 from charpipe.config.names import LONGEST
 from charpipe.projects.creation import Project, create_project
+from charpipe.store.paths import shell_word
 
 
 def init(
@@ -46,7 +47,7 @@ def init(
     if asked and (source := _ask()):
         _add(project, source)
         return
-    enter = "" if folder == Path() else f"cd {folder} && "
+    enter = "" if folder == Path() else f"cd {shell_word(str(project.folder))} && "
     typer.echo(
         for_output(
             f"\nTo add a text of your own, type: {enter}charpipe corpora add NAME PATH"
