@@ -149,8 +149,11 @@ def test_deleting_frees_the_folder_and_mlflow(
     assert runs[0].folder.is_dir()
     assert in_mlflow(runs[0]) is not None
     assert "would delete" in capfd.readouterr().out
+    assert main(["runs", "delete", runs[0].name, "--dry-run", "--json"]) == 0
+    announced = json.loads(capfd.readouterr().out)
     assert main(["runs", "delete", runs[0].name, "--json"]) == 0
     told = json.loads(capfd.readouterr().out)
+    assert told == announced | {"dry_run": False}
     assert told["bytes"] > 1000
     assert told["deleted"][0]["mlflow"]
     assert not runs[0].folder.exists()
