@@ -22,6 +22,7 @@ from charpipe.projects.estimate import Estimate, estimate_training
 from charpipe.projects.project_file import add_table, project_file_here
 from charpipe.stages import Context, Stop, ingest, learn_vocabulary
 from charpipe.stages.context import ignore
+from charpipe.stages.given_splits import rest_notice
 from charpipe.stages.objects import StageOutput
 from charpipe.store.paths import existing, printable
 from charpipe.store.secrets import SecretInUrlError, redact, refuse_secret
@@ -73,6 +74,13 @@ def add_corpus(
     vocabulary = learn_vocabulary(context, name, documents)
     split_config = context.corpus(name)[1].split
     contents = read_contents(context.path(documents), documents.facts, vocabulary.facts, split_config)
+    if split_config.sizes is not None and (rest := contents.characters - sum(contents.splits.values())):
+        context.notice(rest_notice(rest, "characters"), "warning")
+    if contents.splits["train"] < 2:
+        context.notice(
+            "the text to train on has less than two characters: a training on it fails; add more text",
+            "warning",
+        )
     estimate = estimate_training(context, contents.splits["train"], vocabulary)
     add_table(file, "corpora", name, table, context.workspace)
     return AddedCorpus(

@@ -70,6 +70,26 @@ def test_a_text_too_short_to_train_on_has_no_estimate(texts: Path) -> None:
     assert "less than two characters" in estimate.reason
 
 
+def test_a_text_too_short_to_train_on_is_warned_of(texts: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (texts / "one.txt").write_text("a")
+    assert main(["corpora", "add", "one", "one.txt"]) == 0
+    told = capfd.readouterr()
+    assert "charpipe: the text to train on has less than two characters" in told.err
+    assert "To train on it" not in told.out
+    assert main(["run", "train-and-sample", "--corpus", "one"]) == 2
+    said = capfd.readouterr().err
+    assert "the text is too short to train on: it has 1 token, and" in said
+    assert "split" not in said
+
+
+def test_text_after_the_splits_is_warned_of(texts: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["corpora", "add", "cut", "texts/a.txt", "--train", "1000 bytes", "--val", "100 bytes"]
+    assert main(words) == 0
+    assert (
+        "charpipe: 380 characters after the splits belong to none, and are left out" in capfd.readouterr().err
+    )
+
+
 def test_the_lines_fit_a_terminal(texts: Path) -> None:
     shown = list(lines(charpipe.add_corpus("mine", "texts"), 80))
     assert max(map(len, shown[1:-1])) <= 80
@@ -206,6 +226,8 @@ def test_given_splits_are_added_and_measured(texts: Path, capfd: pytest.CaptureF
         ({"train": "*.txt", "val": "a.*"}, "the splits overlap: a.txt"),
         ({"train": "9000 bytes"}, "b.md is read as windows-1252"),
         ({"train": "9000 characters"}, "the splits are 9,000 characters long"),
+        ({"train": "9000 characters"}, "give sizes that fit: --train, --val and --test"),
+        ({"train": "-5 bytes"}, "'-5 bytes' is less than nothing"),
         ({"train": " "}, "a split cannot be read: it is empty"),
         ({"train": "0.5"}, "must sum to 1"),
     ],
