@@ -12,7 +12,7 @@ import charpipe
 from charpipe.cli import main
 from charpipe.cli.corpora_add import lines
 from charpipe.config import load_config
-from charpipe.errors import CharpipeError, UsageError
+from charpipe.errors import CharpipeError, CorpusError, UsageError
 from charpipe.projects.project_file import add_table
 from charpipe.workspace import find_workspace
 
@@ -128,7 +128,7 @@ def test_the_corpus_can_be_named_afterwards(texts: Path, capfd: pytest.CaptureFi
         ("mine", "texts", ["*.c", "*.h"], "the patterns '*.c', '*.h' match no file"),
         ("mine", "texts", ["*.txt", "*.txt"], "given twice"),
         ("mine", "texts", [" "], "is empty"),
-        ("mine", "texts/*.c", [], "is not available"),
+        ("mine", "texts/*.c", [], "the pattern 'texts/*.c' matches no file"),
         ("mine", "texts/c.pdf", [], "holds no text that can be read"),
     ],
 )
@@ -140,6 +140,32 @@ def test_what_is_refused_leaves_the_file_as_it_was(
     assert said in str(caught.value)
     assert "secret@" not in str(caught.value)
     assert (texts / "pipelines.toml").read_text() == BEFORE
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("ftp://127.0.0.1/x.txt", "'ftp://127.0.0.1/x.txt' cannot"),
+        ("http://", "it names no host"),
+        ("https://127.0.0.1:99999/x", "Port out of range"),
+        ("nowhere/*.txt", "the pattern 'nowhere/*.txt' matches no file"),
+    ],
+)
+def test_an_impossible_source_is_a_usage_error(
+    texts: Path, capfd: pytest.CaptureFixture[str], source: str, said: str
+) -> None:
+    assert main(["corpora", "add", "mine", source]) == 2
+    told = capfd.readouterr().err
+    assert said in told
+    assert "--corpus" not in told
+    assert (texts / "pipelines.toml").read_text() == BEFORE
+
+
+def test_an_empty_folder_of_one_file_is_counted_in_the_singular(texts: Path) -> None:
+    (texts / "pdf").mkdir()
+    (texts / "pdf" / "c.pdf").write_bytes(b"%PDF-1.4")
+    with pytest.raises(CorpusError, match=r"holds no text: 1 file \("):
+        charpipe.add_corpus("mine", "pdf")
 
 
 def test_a_taken_name_is_refused(texts: Path, capfd: pytest.CaptureFixture[str]) -> None:
