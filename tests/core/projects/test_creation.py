@@ -53,6 +53,12 @@ def test_what_is_commented_out_is_valid_and_the_default(empty: Path) -> None:
     assert table["architectures"] == {"lstm": {"hidden_size": lstm.hidden_size}}
 
 
+def test_an_empty_path_is_refused(empty: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", ""]) == 2
+    assert "the path of the folder is empty" in capfd.readouterr().err
+    assert list(empty.iterdir()) == []
+
+
 def test_a_folder_that_is_missing_is_made(empty: Path) -> None:
     made = charpipe.init(empty / "new" / "text")
     assert made.file.is_file()
