@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from shlex import quote
 from typing import Any
 
 from charpipe.comparison.configurations import check_match, plan_comparison
@@ -63,7 +64,7 @@ def show(result: ComparisonResult, *, dry_run: bool = False) -> Iterator[str | T
     yield f"  {result.folder}"
     for command, meaning in (
         ("charpipe ui --charts", "their learning curves in one chart"),
-        (f"charpipe runs list --corpus {result.corpus}", "every run"),
+        (f"charpipe runs list --corpus {quote(result.corpus)}", "every run"),
     ):
         yield f"  {command:<58} {meaning}"
 

@@ -221,9 +221,16 @@ def _downloader(
             except requests.exceptions.TooManyRedirects as error:
                 raise CorpusError(f"{url} redirects without end") from error
             except (requests.exceptions.RequestException, HTTPError, TimeoutError) as error:
-                raise _TemporaryError(_one_line(error)) from error
+                raise _TemporaryError(_reason(error)) from error
 
     return download
+
+
+def _reason(error: Exception) -> str:
+    """Why there is no answer: the words of the operating system, such as "connection refused", where it has some."""
+    text = _one_line(error)
+    found = re.search(r"\[Errno -?\d+\] ([^'\")]+)", text)
+    return found[1].lower() if found else text
 
 
 def _session(url: str) -> Any:

@@ -30,6 +30,7 @@ from charpipe.pages.notebook import escaped, shortened
 from charpipe.plugins.registry import Registry
 from charpipe.runs import Run
 from charpipe.runs.given_text import read_given_text
+from charpipe.runs.paths import is_path
 from charpipe.runs.uniform_baseline import warn_about_text
 from charpipe.store.atomic import write_text
 from charpipe.tracking import locate
@@ -143,7 +144,7 @@ def inspect(
         given = read_given_text(
             file, loaded, workspace, resolved, strict=strict, most=max(shown, searched), documents=True
         )
-    texts = inspected_texts(runs, known, loaded, given, shown, searched)
+    texts = inspected_texts(runs, known, loaded, given, run, shown, searched)
     report(f"reading {len(texts.shown):,} characters of {texts.source}, {units:,} units")
     reading = inspection.read(predictor, loaded.encoding, texts.shown)
     found, ablations, notices = None, None, [*texts.notices, *_warnings(workspace, loaded, reading)]
@@ -175,7 +176,7 @@ def inspect(
         source=texts.source,
         searched=texts.searched,
         notices=notices,
-        command=_command(loaded.name, file, length),
+        command=_command(run if is_path(run) else loaded.name, file, length),
     )
     target = _target(workspace, loaded.name, output)
     write_text(target, written)

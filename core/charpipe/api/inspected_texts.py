@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from charpipe.errors import RunError, StoreError
+from charpipe.errors import RunError, StoreError, UsageError
 from charpipe.inspection import passages
 from charpipe.models.loaded import Loaded
 from charpipe.runs import Run
 from charpipe.runs.given_text import GivenText
 from charpipe.runs.library import RunLibrary
+from charpipe.runs.paths import is_path
+from charpipe.store.paths import shell_word
 from charpipe.text import open_tokens
 from charpipe.workspace import Workspace
 
@@ -28,11 +30,12 @@ def inspected_texts(
     run: Run | None,
     loaded: Loaded,
     given: GivenText | None,
+    wanted: str,
     length: int,
     searched: int,
 ) -> passages.Passages:
-    """The text to show and those to search: the given one, or those of the run's corpus. Raises RunError if they are
-    gone."""
+    """The text to show and those to search: the given one, or those of the corpus of the run, which the user called
+    `wanted`. Raises as `splits_of` does."""
     if given is not None:
         return passages.of_text(
             given.text,
@@ -44,13 +47,16 @@ def inspected_texts(
             given.fitted.skipped.total(),
             given.notices,
         )
-    splits = splits_of(runs, run, loaded, f"give a file: charpipe inspect {loaded.name} FILE")
+    splits = splits_of(runs, run, loaded, wanted, f"give a file: charpipe inspect {shell_word(wanted)} FILE")
     return passages.of_splits(splits, loaded.encoding, length, run.info.corpus if run else "")
 
 
-def splits_of(runs: RunLibrary, run: Run | None, loaded: Loaded, advice: str) -> dict[str, Any]:
-    """The tokens of the run's corpus by split. Raises RunError, with `advice`, if they are gone."""
+def splits_of(runs: RunLibrary, run: Run | None, loaded: Loaded, wanted: str, advice: str) -> dict[str, Any]:
+    """The tokens of the run's corpus by split. With `advice`, raises RunError if they are gone, and UsageError if the
+    user named the folder of an exported model, which has none."""
     if run is None:
+        if is_path(wanted):
+            raise UsageError(f"an exported model has no held-out text; {advice}")
         raise RunError(f"the texts of {loaded.name} are not in this workspace; {advice}")
     folder = runs.obtain(run.info.inputs.get("tokens", ""))
     splits = {}

@@ -132,14 +132,14 @@ def find_passages(
     runs = open_runs(resolved)
     loaded = find_model(run, workspace, registry, resolved.config.tracking, which, runs)
     known = known_run(workspace, loaded.name)
-    splits = splits_of(runs, known, loaded, "passages are found in a run's own corpus")
+    splits = splits_of(runs, known, loaded, run, "passages are found in a run's own corpus")
     predictor = loaded.predictor(device)
     found = inspection.groups(predictor)
     if not found:
         raise UsageError(f"{loaded.name} has no units: {loaded.model.title} counts")
     shown = passages.length_for(count(found), length)
     given = read_given_text(file, loaded, workspace, resolved, strict=strict, most=shown) if file else None
-    texts = inspected_texts(runs, known, loaded, given, shown, 0)
+    texts = inspected_texts(runs, known, loaded, given, run, shown, 0)
     report(f"reading {len(texts.shown):,} characters of {texts.source}")
     reading = inspection.read(predictor, loaded.encoding, texts.shown)
     usual = levels(reading.units, scaling(reading.units, found), threshold)

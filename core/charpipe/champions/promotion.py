@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from charpipe.champions.audit import append, sealed
@@ -169,7 +170,7 @@ def roll_back(
     if (wrong := damage(kept(workspace, target))) is not None:
         raise RunError(
             f"version {target.version} of {corpus} is damaged: {wrong}; the champion stays as it is; "
-            f"another version may be intact: charpipe models list --corpus {corpus}"
+            f"another version may be intact: charpipe models list --corpus {quote(corpus)}"
         )
     before = state.champion if state else None
     reason = f"rolled back from version {before.version}" if before else "the record was damaged"

@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from urllib.parse import unquote
 
 from charpipe.champions.audit import decisions
@@ -82,7 +83,7 @@ def previous(workspace: Workspace, corpus: str) -> Champion | None:
     if (wrong := damage(found)) is not None:
         raise RunError(
             f"the previous champion of {corpus} (version {state.previous.version}) is damaged: {wrong}; nothing "
-            f"was loaded; the champion is another: charpipe models show {corpus}"
+            f"was loaded; the champion is another: charpipe models show {quote(corpus)}"
         )
     return found
 
@@ -159,7 +160,7 @@ def _way_out(workspace: Workspace, state: ChampionState) -> str:
     """What to type if the champion's files are unusable."""
     last = state.previous
     if last is not None and damage(kept(workspace, last)) is None:
-        return f"version {last.version} is intact: charpipe models rollback {state.corpus}"
+        return f"version {last.version} is intact: charpipe models rollback {quote(state.corpus)}"
     run = workspace.root / "runs" / state.champion.run
     if run.is_dir():
         return f"its run is still here: charpipe models promote {state.champion.run} --anyway"

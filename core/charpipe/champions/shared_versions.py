@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from pydantic import ValidationError
 
@@ -56,7 +57,7 @@ class SharedVersions:
             if wrong is not None:
                 raise RunError(
                     f"version {version.version} of {corpus} in {self.backend.url} is damaged: {wrong}; nothing was "
-                    f"loaded; another version may be intact: charpipe models list --corpus {corpus}"
+                    f"loaded; another version may be intact: charpipe models list --corpus {quote(corpus)}"
                 )
             if any(entry.key == f"{prefix}{SPLITS}" for entry in self.backend.list(prefix)):
                 self._download(f"{prefix}{SPLITS}", making / SPLITS)

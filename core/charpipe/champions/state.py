@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -86,5 +87,5 @@ def read_state(workspace: Workspace, corpus: str) -> ChampionState | None:
         reason = error.strerror if isinstance(error, OSError) else error.errors()[0]["msg"]
         raise RunError(
             f"{path} is damaged ({reason}); the kept models are untouched; name one to be champion again: "
-            f"charpipe models rollback {corpus} --to VERSION (see charpipe models list)"
+            f"charpipe models rollback {quote(corpus)} --to VERSION (see charpipe models list)"
         ) from error

@@ -68,7 +68,9 @@ def show_corpus(name: str, json: JsonObject = False) -> None:
         print_pairs((name, f"{count:,} characters, {size:,} bytes") for (name, count), (_, size) in counts)
     for title, listed in (("rejected", rejected), ("read with a notice", notes)):
         if listed:
-            typer.echo(f"\n{title}: {len(listed):,} files, when it was last read")
+            typer.echo(
+                f"\n{title}: {len(listed):,} file{'' if len(listed) == 1 else 's'}, when it was last read"
+            )
             for path, why in listed:
                 typer.echo(f"  {path}: {why}")
 

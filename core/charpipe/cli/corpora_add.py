@@ -89,13 +89,15 @@ def lines(added: AddedCorpus, columns: int | None) -> Iterator[str]:
     """What was found, as lines of at most `columns`."""
     yield f"added the corpus {added.name} to {added.file}"
     yield ""
-    for key, value in (*_found(added.contents), *_speed(added.estimate)):
+    for key, value in (*_found(added.name, added.contents), *_speed(added.estimate)):
         yield from _wrapped(key, value, columns)
+    if added.contents.splits["train"] < 2:
+        return
     yield ""
     yield f"To train on it, type: charpipe run train-and-sample --corpus {added.name}"
 
 
-def _found(contents: Contents) -> Iterator[tuple[str, str]]:
+def _found(name: str, contents: Contents) -> Iterator[tuple[str, str]]:
     from charpipe.stages.units import size
 
     yield "size", size(contents.bytes, "B")
@@ -116,7 +118,7 @@ def _found(contents: Contents) -> Iterator[tuple[str, str]]:
     for path, reason in contents.rejected:
         yield "", f"{path}: {reason}"
     if contents.rejections > len(contents.rejected):
-        yield "", "and more; to see all, type: charpipe corpora show NAME"
+        yield "", f"and more; to see all, type: charpipe corpora show {name}"
 
 
 def _speed(estimate: Estimate) -> Iterator[tuple[str, str]]:

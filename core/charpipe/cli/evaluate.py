@@ -16,7 +16,7 @@ from charpipe.errors import UsageError
 from charpipe.plugin import end_token
 from charpipe.runs.paths import is_path
 from charpipe.runs.uniform_baseline import warn_about, warn_about_text
-from charpipe.store.paths import printable
+from charpipe.store.paths import printable, shell_word
 
 
 def evaluate(
@@ -113,7 +113,9 @@ def _trained_on(run: str) -> Any:
 
 def _score_splits(run: str, which: str, device: str, full: bool, dynamic: bool) -> dict[str, Any]:
     if is_path(run):
-        raise UsageError(f"an exported model has no held-out text; give a file: charpipe evaluate {run} FILE")
+        raise UsageError(
+            f"an exported model has no held-out text; give a file: charpipe evaluate {shell_word(run)} FILE"
+        )
     from charpipe.evaluation import score
     from charpipe.runs.models import load_run
     from charpipe.stages.baselines import recorded_baselines

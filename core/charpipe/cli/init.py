@@ -14,13 +14,15 @@ from charpipe.cli.corpora_add import add_and_show
 from charpipe.cli.output import for_output
 from charpipe.config.files import VARIABLE
 from charpipe.config.names import LONGEST
+from charpipe.errors import UsageError
 from charpipe.projects.creation import Project, create_project
+from charpipe.store.paths import shell_word
 
 
 def init(
     folder: Annotated[
-        Path, typer.Argument(help="The folder; it is made if need be.", show_default="the working directory")
-    ] = Path(),
+        str, typer.Argument(help="The folder; it is made if need be.", show_default="the working directory")
+    ] = ".",
     no_input: Annotated[
         bool, typer.Option("--no-input", help="Ask nothing; only a terminal is asked anyway.")
     ] = False,
@@ -29,7 +31,9 @@ def init(
 
     On a terminal it asks for a text to train on, which may be left open.
     """
-    project = create_project(folder.expanduser())
+    if not folder.strip():
+        raise UsageError("the path of the folder is empty; name one: charpipe init FOLDER")
+    project = create_project(Path(folder).expanduser())
     for path in project.written:
         typer.echo(for_output(f"wrote {path}"))
     if project.around is not None:
@@ -46,7 +50,7 @@ def init(
     if asked and (source := _ask()):
         _add(project, source)
         return
-    enter = "" if folder == Path() else f"cd {folder} && "
+    enter = "" if Path(folder) == Path() else f"cd {shell_word(str(project.folder))} && "
     typer.echo(
         for_output(
             f"\nTo add a text of your own, type: {enter}charpipe corpora add NAME PATH"

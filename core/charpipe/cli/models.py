@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -158,7 +159,7 @@ def promote(
     if not json:
         typer.echo(
             f"champion:{decided.corpus} is version {decided.version}, {decided.run}: {decided.reason}\n"
-            f"To go back, type: charpipe models rollback {decided.corpus}"
+            f"To go back, type: charpipe models rollback {quote(decided.corpus)}"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,13 +16,15 @@ from charpipe.cli.environment import open_registry, settings
 from charpipe.cli.output import for_output, print_json, terminal_width
 from charpipe.errors import UsageError, near_match
 from charpipe.plugin import Architecture
-from charpipe.plugins.registry import Provider, Registry
+from charpipe.plugins.registry import KINDS, Provider, Registry
 
 if TYPE_CHECKING:
     from charpipe.testing.rules import CheckedRule
     from charpipe.testing.trial import Trial
 
 LOADED = "loaded"
+CHECKED = ("architecture", "tokenizer", "decoder", "metric", "source", "pipeline")
+"""The kinds of which more is checked than that they load."""
 INDENT = 10
 
 
@@ -99,13 +101,13 @@ def _chosen(registry: Registry, name: str | None) -> list[Provider]:
     wanted = {name, name.replace("-", "_"), f"charpipe_{name}"}
     found = [one for one in providers if one.module in wanted or name in _provided(one)]
     if not found:
-        known = [*(one.module for one in providers), *(each for one in providers for each in _provided(one))]
-        raise UsageError(f"there is no plugin {name!r}{near_match(name, set(known))}")
+        known = {each for one in providers for each in (one.module, *_provided(one, CHECKED))}
+        raise UsageError(f"there is no plugin {name!r}{near_match(name, known)}")
     return found
 
 
-def _provided(provider: Provider) -> list[str]:
-    return [name for names in provider.provides.values() for name in names]
+def _provided(provider: Provider, kinds: Collection[str] = tuple(KINDS)) -> list[str]:
+    return [name for kind, names in provider.provides.items() if kind in kinds for name in names]
 
 
 def _beside(registry: Registry, given: str | None) -> Architecture | None:

@@ -32,15 +32,16 @@ def check_result(
 
 def _nothing(fetched: Fetched, facts: dict[str, Any], config: CorpusConfig, rejected: list[str]) -> str:
     seen = facts["documents"] + facts["rejected"]
+    files = f"{seen} file{'' if seen == 1 else 's'}"
     if seen == len(rejected) == 1 and fetched.path is not None and fetched.path.is_file():
         reason = rejected[0].partition(": ")[2]
         return f"{fetched.origin} holds no text that can be read: {reason}; nothing was kept"
     reasons = ", ".join(f"{count} {reason}" for reason, count in facts["reasons"].items())
     listed = "".join(f"\n  {line}" for line in rejected)
     wanted = [*config.include, *config.split.patterns.values()]
-    patterns = f" that match {', '.join(wanted)}" if wanted else ""
+    patterns = f" that match{'es' if seen == 1 else ''} {', '.join(wanted)}" if wanted else ""
     what = "split, include and exclude" if config.split.patterns else "include and exclude"
     return (
-        f"{fetched.origin} holds no text: {seen} files{patterns}{f' ({reasons})' if reasons else ''}; "
+        f"{fetched.origin} holds no text: {files}{patterns}{f' ({reasons})' if reasons else ''}; "
         f"nothing was kept. Name another path, or change the corpus's {what}" + listed
     )

@@ -96,7 +96,7 @@ def fetch(
     listed = "\n  ".join(tried)
     raise CorpusError(
         f"corpus {name!r} is not available; tried\n  {listed}\n"
-        "Name a file, folder, archive or URL of your own: --corpus PATH"
+        "Name a file, folder, archive or URL of your own instead"
     )
 
 

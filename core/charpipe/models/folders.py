@@ -7,6 +7,7 @@ from pathlib import Path
 from charpipe.errors import RunError, UsageError
 from charpipe.models.loaded import Bundle, open_bundle
 from charpipe.plugins.registry import Registry
+from charpipe.store.paths import shell_word
 
 
 def is_model_folder(folder: Path) -> bool:
@@ -21,7 +22,8 @@ def open_folder(folder: Path, registry: Registry) -> Bundle:
     if not is_model_folder(folder):
         what = "has no config.json" if folder.is_dir() else "is no folder"
         raise UsageError(
-            f"there is no exported model at {folder}: it {what}; type: charpipe export RUN --to folder --out {folder}"
+            f"there is no exported model at {folder}: it {what}; type: charpipe export RUN --to folder "
+            f"--out {shell_word(str(folder))}"
         )
     for name in ("model.safetensors", "vocabulary.json"):
         if not (folder / name).is_file():

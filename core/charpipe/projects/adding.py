@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from charpipe.config.files import SCHEME
 from charpipe.config.load import BUILT_IN, Resolved, load_config
@@ -15,13 +16,16 @@ from charpipe.config.names import check_name
 from charpipe.config.plugin_folders import open_plugins
 from charpipe.config.settings.split_values import parse_share, parse_size
 from charpipe.corpus.selection import Selection
-from charpipe.errors import NoFilesError, UsageError
+from charpipe.corpus.sources import source_for
+from charpipe.errors import CorpusError, NoFilesError, UsageError
 from charpipe.events import Listener
+from charpipe.plugin import Source
 from charpipe.projects.contents import Contents, read_contents
 from charpipe.projects.estimate import Estimate, estimate_training
 from charpipe.projects.project_file import add_table, project_file_here
 from charpipe.stages import Context, Stop, ingest, learn_vocabulary
 from charpipe.stages.context import ignore
+from charpipe.stages.given_splits import rest_notice
 from charpipe.stages.objects import StageOutput
 from charpipe.store.paths import existing, printable
 from charpipe.store.secrets import SecretInUrlError, redact, refuse_secret
@@ -65,14 +69,21 @@ def add_corpus(
     if split:
         table["split"] = _split(split)
     resolved = load_config(settings={"corpora": {name: _absolute(table, file.parent)}})
-    context = Context(
-        find_workspace(file), resolved, open_plugins(resolved), emit=listen, stop=stop or Stop()
-    )
+    registry = open_plugins(resolved)
+    _check_url(table["sources"][0], registry.all("source"))
+    context = Context(find_workspace(file), resolved, registry, emit=listen, stop=stop or Stop())
     relocate(context.workspace.root / "mlflow")
     documents = _ingest(context, name, table.get("include", ()))
     vocabulary = learn_vocabulary(context, name, documents)
     split_config = context.corpus(name)[1].split
     contents = read_contents(context.path(documents), documents.facts, vocabulary.facts, split_config)
+    if split_config.sizes is not None and (rest := contents.characters - sum(contents.splits.values())):
+        context.notice(rest_notice(rest, "characters"), "warning")
+    if contents.splits["train"] < 2:
+        context.notice(
+            "the text to train on has less than two characters: a training on it fails; add more text",
+            "warning",
+        )
     estimate = estimate_training(context, contents.splits["train"], vocabulary)
     add_table(file, "corpora", name, table, context.workspace)
     return AddedCorpus(
@@ -106,10 +117,30 @@ def _source(source: str, folder: Path) -> str:
             f"there is no file or folder {printable(redact(source))!r}; nothing was changed; give a path, or a URL "
             "that begins with https://"
         )
+    if path is None and next(glob.iglob(os.path.expanduser(source), recursive=True), None) is None:  # noqa: PTH111, PTH207
+        raise UsageError(f"the pattern {source!r} matches no file; nothing was changed; give another path")
     whole = os.path.abspath(path or os.path.expanduser(source))  # noqa: PTH100, PTH111  takes .. away without following links
     inside = Path(whole).is_relative_to(folder)
     shown = printable(str(Path(whole).relative_to(folder)) if inside else whole)
     return f"./{shown}" if SCHEME.match(shown) else shown
+
+
+def _check_url(source: str, sources: Mapping[str, Source]) -> None:
+    """Raise UsageError for a URL that no source handles, or with no host or an impossible port."""
+    try:
+        source_for(source, sources)
+        parts = urlsplit(source) if SCHEME.match(source) else None
+        if parts is None or parts.scheme not in ("http", "https"):
+            return
+        if not parts.hostname:
+            raise ValueError("it names no host")
+        _ = parts.port  # raises ValueError where it can be none
+    except CorpusError as error:
+        raise UsageError(f"{error}; nothing was changed") from None
+    except ValueError as error:
+        raise UsageError(
+            f"{source!r} cannot be a URL: {error}; nothing was changed; give one such as https://host/text.txt"
+        ) from None
 
 
 def _absolute(table: dict[str, Any], folder: Path) -> dict[str, Any]:

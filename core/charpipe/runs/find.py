@@ -9,6 +9,7 @@ import re
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import Literal
 
 from charpipe.champions.records import named
@@ -169,7 +170,9 @@ def _champion(folder: Path, wanted: str) -> Run:
     """The run that produced the champion. The champion's model is stored separately and outlives the run."""
     found = named(Workspace(folder.parent), wanted)
     if found is None or not (folder / found.run / "run.json").is_file():
-        raise RunError(f"the run of {wanted} is gone; its model is kept; type: charpipe sample {wanted}")
+        raise RunError(
+            f"the run of {wanted} is gone; its model is kept; type: charpipe sample {quote(wanted)}"
+        )
     return Run(folder / found.run)
 
 

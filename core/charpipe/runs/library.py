@@ -173,8 +173,12 @@ class RunLibrary:
             raise UsageError(f"{name!r} means something else already; choose another name")
         for other in self.all():
             called = (other.name, short_name(other.name), given_name(other))
-            if other.name != run.name and (name in called or other.name.startswith(name)):
+            if other.name == run.name:
+                continue
+            if name in called:
                 raise UsageError(f"{name!r} is what {other.name} is called already; choose another name")
+            if other.name.startswith(name):
+                raise UsageError(f"{name!r} is a prefix that finds {other.name}; choose another name")
 
     def pull(self, run: Run, which: str) -> None:
         """Fetch the "best" or "last" checkpoint of a run, if only the shared store has it."""

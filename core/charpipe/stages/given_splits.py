@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from typing import Any, Literal
 
+from charpipe.config.settings.split_values import Unit
 from charpipe.config.settings.text import NAMES, SplitConfig
 
 Level = Literal["info", "warning"]
@@ -28,7 +29,9 @@ def given_notices(split: SplitConfig, facts: Mapping[str, Any]) -> Iterator[tupl
         if asked != end:
             yield f"{name} ends at byte {end:,}, not {asked:,}, which is inside of a character", "info"
     if given["rest"]:
-        yield (
-            f"{given['rest']:,} {given['unit']} after the splits belong to none, and are left out",
-            "warning",
-        )
+        yield rest_notice(given["rest"], given["unit"]), "warning"
+
+
+def rest_notice(rest: int, unit: Unit) -> str:
+    """What is said of a text that is longer than its splits by `rest` bytes or characters."""
+    return f"{rest:,} {unit} after the splits belong to none, and are left out"

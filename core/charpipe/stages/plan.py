@@ -222,7 +222,12 @@ def make_plan(
 ) -> TrainingJob:
     """Resolve a request. Raises UsageError for an unknown architecture or an invalid setting of it."""
     provided, config = architecture(context, request.arch)
-    count = tokens.facts["tokens"]["train"]
+    total, count = sum(tokens.facts["tokens"].values()), tokens.facts["tokens"]["train"]
+    if total < MIN_TOKENS:
+        raise UsageError(
+            f"the text is too short to train on: it has {total} token{'' if total == 1 else 's'}, and training needs "
+            f"at least {MIN_TOKENS}; name a longer text"
+        )
     if count < MIN_TOKENS:
         raise UsageError(
             f"the training split holds {count} tokens, and training needs at least {MIN_TOKENS}; name a larger "

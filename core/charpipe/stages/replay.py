@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from charpipe.config.settings.training import TrainConfig
@@ -68,7 +69,7 @@ def check_replay(context: Context, corpus: str, arch: str, wanted: str) -> None:
     if info.corpus != name:
         raise UsageError(
             f"{run.name} was trained on {info.corpus}, not on {name}: its plan is for that corpus; "
-            f"type: charpipe run train-and-sample --corpus {info.corpus} --replay {run.name}"
+            f"type: charpipe run train-and-sample --corpus {quote(info.corpus)} --replay {run.name}"
         )
     if info.architecture != arch:
         raise UsageError(

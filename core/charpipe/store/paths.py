@@ -1,10 +1,11 @@
-"""Escape paths with non-UTF-8 bytes to text that JSON, Parquet and databases can store."""
+"""Paths as text: escaped for JSON, Parquet and databases where bytes are not UTF-8, and quoted for a shell."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
+import shlex
 from pathlib import Path
 
 _ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
@@ -13,6 +14,11 @@ _ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
 def printable(path: str) -> str:
     """`path` with bytes that are not UTF-8 escaped (`bad\\xff.txt`), so that JSON can store it."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def shell_word(path: str) -> str:
+    """`path` as a word of a shell command: quoted where need be, and never an option."""
+    return shlex.quote(f"./{path}" if path.startswith("-") else path)
 
 
 def plain_key(text: str) -> str:

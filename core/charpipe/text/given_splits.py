@@ -54,7 +54,7 @@ def find_ends(documents: Path, sizes: tuple[Size, Size, Size]) -> Ends:
     if total < wanted[-1]:
         raise UsageError(
             f"the splits are {wanted[-1]:,} {unit} long, and the text has {total:,}; nothing was encoded; give sizes "
-            "that fit: corpora.NAME.split"
+            "that fit: --train, --val and --test of `charpipe corpora add`, or split in the corpus's settings"
         )
     ends = tuple(end for end, _ in found)
     return Ends(unit, tuple(characters for _, characters in found), ends, total - ends[-1])

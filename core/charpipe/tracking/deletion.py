@@ -44,10 +44,10 @@ def delete_run(location: Location, run: Run, *, dry_run: bool = False) -> int | 
             return None
         artifacts = _own_artifacts(location, found.info.artifact_uri)
         freed = _size(artifacts) if artifacts is not None else 0
+        if location.is_own:
+            freed += _forget(location, run.name, dry_run=dry_run)
         if dry_run:
             return freed
-        if location.is_own:
-            freed += _forget(location, run.name)
         client.delete_run(found.info.run_id)
         if artifacts is not None:
             shutil.rmtree(artifacts, ignore_errors=True)
@@ -68,7 +68,7 @@ def _size(folder: Path) -> int:
     return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def _forget(location: Location, run: str) -> int:
+def _forget(location: Location, run: str, *, dry_run: bool = False) -> int:
     client = connect(location)
     found = experiments.find_run(client, run)
     if found is None:
@@ -79,6 +79,8 @@ def _forget(location: Location, run: str) -> int:
         if ROLE_TAG not in model.tags or not folder.is_relative_to(location.folder):
             continue
         freed += _size(folder)
+        if dry_run:
+            continue
         client.delete_logged_model(model.model_id)
         shutil.rmtree(folder, ignore_errors=True)
     return freed

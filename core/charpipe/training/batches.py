@@ -99,8 +99,8 @@ def fit_batches(
     transitions = len(tokens) - 1
     if transitions < 1:
         raise UsageError(
-            f"the training split holds {len(tokens)} tokens, and training needs at least two; name a larger "
-            "corpus, or give train a larger fraction of it (corpora.NAME.split)"
+            f"too short to train on: the training split holds {len(tokens)} tokens, and training needs at least two; "
+            "name a longer text, or if only its training split is short, give that more of it"
         )
     if transitions < shards:
         raise UsageError(

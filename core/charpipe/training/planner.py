@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from charpipe.config.settings.training import TrainConfig, parse_budget
+from charpipe.config.settings.training import TrainConfig, parse_budget, shown_budget
 from charpipe.events import Notice, PlanRevised
 from charpipe.training.budget import Pace, steps_within
 from charpipe.training.group import Command
@@ -43,7 +43,7 @@ class Planner:
                 yield _too_short(settings, spent)
             self._restart(max(1, steps))
             yield Notice(
-                f"{settings.budget} of training: {state.steps:,} step{'' if state.steps == 1 else 's'}"
+                f"{shown_budget(settings.budget)} of training: {state.steps:,} step{'' if state.steps == 1 else 's'}"
             )
 
     def start(self, seconds: float) -> None:
@@ -83,7 +83,7 @@ class Planner:
         if self._pace is not None and revision.steps == state.step < before.steps:
             yield Notice(
                 f"the machine became too slow for the plan of {before.steps:,} steps: the budget of "
-                f"{self._setup.settings.budget} is spent, ending at step {state.step:,}",
+                f"{shown_budget(self._setup.settings.budget)} is spent, ending at step {state.step:,}",
                 "warning",
             )
 
@@ -126,7 +126,8 @@ class Planner:
 
 def _too_short(settings: TrainConfig, spent: float) -> Notice:
     return Notice(
-        f"the budget of {settings.budget} was spent before the first update: loading and compiling took {spent:.1f} s; "
+        f"the budget of {shown_budget(settings.budget)} was spent before the first update: loading and compiling took "
+        f"{spent:.1f} s; "
         "a single update is made, which trains next to nothing. Give a longer budget (--budget, train.budget); what "
         "was compiled is kept for it",
         "warning",

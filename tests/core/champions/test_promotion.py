@@ -25,6 +25,7 @@ from charpipe.stages.rollback import roll_back
 from charpipe.store import json_lines
 from charpipe.tracking import TrackingConfig
 from charpipe.tracking.models import find_model
+from charpipe.workspace import find_workspace
 
 CORPUS = "./mine.txt"
 
@@ -162,6 +163,14 @@ def test_a_damaged_record_is_said_and_mended_by_naming_a_version(lab: Lab) -> No
         champions.champion(lab.workspace, CORPUS)
     roll_back(lab.context, CORPUS, 1)
     assert champions.champion(lab.workspace, CORPUS) is not None
+
+
+def test_the_suggested_rollback_quotes_the_corpus(project: Path) -> None:
+    folder = champion_folder(find_workspace(None), "./my texts")
+    folder.mkdir(parents=True)
+    (folder / "champion.json").write_text("{")
+    with pytest.raises(RunError, match=r"charpipe models rollback './my texts' --to VERSION"):
+        read_state(find_workspace(None), "./my texts")
 
 
 def test_a_champion_outlives_its_run_and_a_moved_workspace(lab: Lab, project: Path) -> None:

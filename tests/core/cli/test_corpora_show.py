@@ -22,7 +22,7 @@ def texts(project: Path, open_context) -> str:
 def test_files_are_listed_with_reasons(texts: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["corpora", "show", texts]) == 0
     out = capfd.readouterr().out
-    assert "rejected: 1 files, when it was last read\n  b.pdf: a PDF document" in out
+    assert "rejected: 1 file, when it was last read\n  b.pdf: a PDF document" in out
     assert "  a.txt: read as windows-1252" in out
 
 

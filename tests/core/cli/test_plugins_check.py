@@ -83,6 +83,10 @@ def test_unknown_names_and_no_plugins_are_refused(project: Path, capfd: pytest.C
     assert "type: charpipe plugins new cell NAME" in capfd.readouterr().err
     assert main(["plugins", "check", "lsmt"]) == 2
     assert "did you mean 'lstm'?" in capfd.readouterr().err
+    assert main(["plugins", "check", "nope"]) == 2
+    known = capfd.readouterr().err.partition("known: ")[2].strip().split(", ")
+    assert "lstm" in known
+    assert not {"doctor", "corpora", "gpu", "credentials"} & set(known)
 
 
 def test_the_training_lowers_the_loss() -> None:

@@ -119,6 +119,13 @@ def test_a_renamed_run_is_shown_by_its_name(runs: list[Run], capfd: pytest.Captu
     assert main(["sample", "first", "--length", "3"]) == 0
 
 
+def test_a_name_that_finds_another_run_as_a_prefix_is_refused(
+    runs: list[Run], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["runs", "rename", runs[0].name, runs[1].name[:4]]) == 2
+    assert f"is a prefix that finds {runs[1].name}" in capfd.readouterr().err
+
+
 def test_notes_are_written_appended_and_removed(runs: list[Run], capfd: pytest.CaptureFixture[str]) -> None:
     last = ["runs", "note", "last"]
     assert main([*last, "odd"]) == main([*last, "--append", "still"]) == 0
@@ -163,8 +170,11 @@ def test_deleting_frees_the_folder_and_mlflow(
     assert runs[0].folder.is_dir()
     assert in_mlflow(runs[0]) is not None
     assert "would delete" in capfd.readouterr().out
+    assert main(["runs", "delete", runs[0].name, "--dry-run", "--json"]) == 0
+    announced = json.loads(capfd.readouterr().out)
     assert main(["runs", "delete", runs[0].name, "--json"]) == 0
     told = json.loads(capfd.readouterr().out)
+    assert told == announced | {"dry_run": False}
     assert told["bytes"] > 1000
     assert told["deleted"][0]["mlflow"]
     assert not runs[0].folder.exists()

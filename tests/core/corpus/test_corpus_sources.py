@@ -28,7 +28,13 @@ def test_nothing_is_there(tmp_path: Path) -> None:
     with pytest.raises(CorpusError) as caught:
         fetch(config, "abc", tmp_path / "cache", SOURCES)
     message = str(caught.value)
-    for part in ("'abc'", "a.txt: not there", "b.txt could not be downloaded", "gopher", "--corpus PATH"):
+    for part in (
+        "'abc'",
+        "a.txt: not there",
+        "b.txt could not be downloaded",
+        "gopher",
+        "of your own instead",
+    ):
         assert part in message
 
 

@@ -105,7 +105,7 @@ def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
 
 
 def test_nothing_to_read_is_an_error_that_says_why(zoo: Path, tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"1 files that match \*\.bin \(1 binary\)"):
+    with pytest.raises(CorpusError, match=r"1 file that matches \*\.bin \(1 binary\)"):
         run(zoo, tmp_path / "out", include=["*.bin"])
     with pytest.raises(CorpusError, match="holds no text"):
         run(zoo / "empty.txt", tmp_path / "out2")

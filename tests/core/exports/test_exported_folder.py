@@ -195,6 +195,26 @@ def test_an_exported_model_is_evaluated_on_a_file_only(run: str, capsys: pytest.
     assert "text/bits_per_char" in printed(["evaluate", "./model", "novel.txt"], capsys)
 
 
+@pytest.mark.parametrize("command", ["evaluate", "inspect"])
+def test_the_suggestion_for_an_exported_model_can_be_typed(
+    run: str, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    charpipe.export(run, out="a b ñ")
+    said = printed([command, "./a b ñ"], capsys, 2)
+    assert f"no held-out text; give a file: charpipe {command} './a b ñ' FILE" in said
+
+
+def test_the_page_of_an_exported_model_names_its_folder(run: str) -> None:
+    charpipe.export(run, out="a b ñ")
+    page = charpipe.inspect("./a b ñ", "novel.txt", searched=0).page.read_text(encoding="utf-8")
+    assert "charpipe inspect './a b ñ' novel.txt" in page.replace("\\u00f1", "ñ")
+
+
+def test_the_folder_to_export_to_is_quoted(project: Path) -> None:
+    with pytest.raises(UsageError, match=r"--to folder --out 'no/such folder'"):
+        charpipe.load("no/such folder")
+
+
 def test_a_page_and_a_graph_are_written(run: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "8-bit weights cost" in printed(["export", run, "--to", "html"], capsys)
     assert "writes</title>" in Path(f"{run}.html").read_text(encoding="utf-8")

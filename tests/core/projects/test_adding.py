@@ -12,7 +12,7 @@ import charpipe
 from charpipe.cli import main
 from charpipe.cli.corpora_add import lines
 from charpipe.config import load_config
-from charpipe.errors import CharpipeError, UsageError
+from charpipe.errors import CharpipeError, CorpusError, UsageError
 from charpipe.projects.project_file import add_table
 from charpipe.workspace import find_workspace
 
@@ -70,6 +70,26 @@ def test_a_text_too_short_to_train_on_has_no_estimate(texts: Path) -> None:
     assert "less than two characters" in estimate.reason
 
 
+def test_a_text_too_short_to_train_on_is_warned_of(texts: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (texts / "one.txt").write_text("a")
+    assert main(["corpora", "add", "one", "one.txt"]) == 0
+    told = capfd.readouterr()
+    assert "charpipe: the text to train on has less than two characters" in told.err
+    assert "To train on it" not in told.out
+    assert main(["run", "train-and-sample", "--corpus", "one"]) == 2
+    said = capfd.readouterr().err
+    assert "the text is too short to train on: it has 1 token, and" in said
+    assert "split" not in said
+
+
+def test_text_after_the_splits_is_warned_of(texts: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["corpora", "add", "cut", "texts/a.txt", "--train", "1000 bytes", "--val", "100 bytes"]
+    assert main(words) == 0
+    assert (
+        "charpipe: 380 characters after the splits belong to none, and are left out" in capfd.readouterr().err
+    )
+
+
 def test_the_lines_fit_a_terminal(texts: Path) -> None:
     shown = list(lines(charpipe.add_corpus("mine", "texts"), 80))
     assert max(map(len, shown[1:-1])) <= 80
@@ -108,7 +128,7 @@ def test_the_corpus_can_be_named_afterwards(texts: Path, capfd: pytest.CaptureFi
         ("mine", "texts", ["*.c", "*.h"], "the patterns '*.c', '*.h' match no file"),
         ("mine", "texts", ["*.txt", "*.txt"], "given twice"),
         ("mine", "texts", [" "], "is empty"),
-        ("mine", "texts/*.c", [], "is not available"),
+        ("mine", "texts/*.c", [], "the pattern 'texts/*.c' matches no file"),
         ("mine", "texts/c.pdf", [], "holds no text that can be read"),
     ],
 )
@@ -120,6 +140,32 @@ def test_what_is_refused_leaves_the_file_as_it_was(
     assert said in str(caught.value)
     assert "secret@" not in str(caught.value)
     assert (texts / "pipelines.toml").read_text() == BEFORE
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("ftp://127.0.0.1/x.txt", "'ftp://127.0.0.1/x.txt' cannot"),
+        ("http://", "it names no host"),
+        ("https://127.0.0.1:99999/x", "Port out of range"),
+        ("nowhere/*.txt", "the pattern 'nowhere/*.txt' matches no file"),
+    ],
+)
+def test_an_impossible_source_is_a_usage_error(
+    texts: Path, capfd: pytest.CaptureFixture[str], source: str, said: str
+) -> None:
+    assert main(["corpora", "add", "mine", source]) == 2
+    told = capfd.readouterr().err
+    assert said in told
+    assert "--corpus" not in told
+    assert (texts / "pipelines.toml").read_text() == BEFORE
+
+
+def test_an_empty_folder_of_one_file_is_counted_in_the_singular(texts: Path) -> None:
+    (texts / "pdf").mkdir()
+    (texts / "pdf" / "c.pdf").write_bytes(b"%PDF-1.4")
+    with pytest.raises(CorpusError, match=r"holds no text: 1 file \("):
+        charpipe.add_corpus("mine", "pdf")
 
 
 def test_a_taken_name_is_refused(texts: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -206,6 +252,8 @@ def test_given_splits_are_added_and_measured(texts: Path, capfd: pytest.CaptureF
         ({"train": "*.txt", "val": "a.*"}, "the splits overlap: a.txt"),
         ({"train": "9000 bytes"}, "b.md is read as windows-1252"),
         ({"train": "9000 characters"}, "the splits are 9,000 characters long"),
+        ({"train": "9000 characters"}, "give sizes that fit: --train, --val and --test"),
+        ({"train": "-5 bytes"}, "'-5 bytes' is less than nothing"),
         ({"train": " "}, "a split cannot be read: it is empty"),
         ({"train": "0.5"}, "must sum to 1"),
     ],

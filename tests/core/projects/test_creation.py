@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -50,6 +51,12 @@ def test_what_is_commented_out_is_valid_and_the_default(empty: Path) -> None:
     assert table["train"] == {"budget": defaults.train.budget}
     lstm = Registry().architecture("lstm").config()
     assert table["architectures"] == {"lstm": {"hidden_size": lstm.hidden_size}}
+
+
+def test_an_empty_path_is_refused(empty: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", ""]) == 2
+    assert "the path of the folder is empty" in capfd.readouterr().err
+    assert list(empty.iterdir()) == []
 
 
 def test_a_folder_that_is_missing_is_made(empty: Path) -> None:
@@ -123,3 +130,18 @@ def test_a_terminal_is_asked_for_a_text(empty: Path, words: list[str], asks: boo
     os.close(ours)
     assert ("Enter: none" in shown) == asks
     assert "charpipe corpora add NAME PATH" in shown
+
+
+@pytest.mark.parametrize("name", ["pröj ect ñ", "-x", "-", "it's"])
+def test_the_suggested_commands_enter_the_new_folder(
+    empty: Path, capfd: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert main(["init", "--", name]) == 0
+    suggested = [line for line in capfd.readouterr().out.splitlines() if "type:" in line]
+    assert len(suggested) == 2
+    for line in suggested:
+        enter = line.partition("type:")[2].partition("&&")[0]
+        assert len(shlex.split(enter)) == 2
+        script = f"{enter} && pwd -P"
+        entered = subprocess.run(["sh", "-c", script], cwd=empty, capture_output=True, text=True, check=True)
+        assert entered.stdout == f"{(empty / name).resolve()}\n"

@@ -153,10 +153,12 @@ def test_budget_spent_on_compiling_is_told_and_one_update_made(
         return prepared(*arguments)
 
     monkeypatch.setattr(loop, "initialize", slowly)
-    chosen = settings(steps=None, budget="6s", evaluate_every=None)
+    chosen = settings(steps=None, budget="6", evaluate_every=None)
     events = list(train(new_model(), tokens, chosen, checkpoints=tmp_path))
     warnings = [event.message for event in events if isinstance(event, Notice) and event.level == "warning"]
-    assert "was spent before the first update: loading and compiling took 10.0 s" in warnings[0]
+    assert (
+        "the budget of 6s was spent before the first update: loading and compiling took 10.0 s" in warnings[0]
+    )
     assert events[-1].step == 1
     assert events[-1].seconds == pytest.approx(10.1)  # they are counted
 

@@ -3,6 +3,7 @@
 import functools
 import gzip
 import hashlib
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -193,6 +194,14 @@ def test_what_cannot_be_had_leaves_nothing(
     assert server[1][name] == attempts
     assert files(tmp_path) == []
     assert not there(url, tmp_path)
+
+
+def test_a_refused_connection_is_said_in_plain_words(tmp_path: Path) -> None:
+    with socket.socket() as bound:  # nothing listens on its port
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}/x.txt"
+        with pytest.raises(CorpusError, match=r"in 3 attempts \(connection refused\)$"):
+            fetch(url, FakeFetcher(tmp_path), QUICK)
 
 
 def test_a_wrong_hash(server: tuple[str, dict[str, int]], tmp_path: Path) -> None:

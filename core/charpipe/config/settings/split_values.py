@@ -42,6 +42,8 @@ def parse_share(value: Any) -> float | str:
             raise ValueError("it is empty; give a fraction, a size or a pattern of files")
         if _NUMBER.fullmatch(text) is None:
             size = parse_size(text)
+            if text.startswith("-") and parse_size(text[1:]) is not None:
+                raise ValueError(f"{text!r} is less than nothing; give a size such as '90000000 bytes'")
             if size is None or size.count:
                 return text if size is None else str(size)
             text = "0"

@@ -46,6 +46,11 @@ def parse_budget(text: str) -> float:
     return seconds
 
 
+def shown_budget(text: str) -> str:
+    """A duration with the unit of its last number, which may be left out for seconds."""
+    return f"{text.strip()}s" if text.strip()[-1:].isdecimal() else text
+
+
 class TrainConfig(Options):
     """The `[train]` table."""
 
