@@ -82,6 +82,7 @@ def test_the_cells_equations_are_shown(cell: Path, capsys: pytest.CaptureFixture
     assert "hidden' = (1 - v1) * hidden + v1 * tanh(candidate)" in capsys.readouterr().out
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
@@ -109,6 +110,7 @@ def test_a_broken_cell_is_one_sentence(
     assert "MinimalGated" in error and told in error and "Traceback" not in error
 
 
+@pytest.mark.e2e
 def test_what_cannot_be_compiled_trains_by_pytorch_and_says_why(
     cell: Path, served: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

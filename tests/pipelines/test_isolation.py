@@ -7,6 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.e2e
 QUESTION = """
 from pathlib import Path
 from charpipe.workspace import Workspace

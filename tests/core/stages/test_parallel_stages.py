@@ -22,6 +22,8 @@ from charpipe.plugin import Fetched, resolve
 from charpipe.text import encode
 from charpipe.text.token_tasks import StoredVocabulary
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture(scope="module")
 def processes() -> Iterator[Processes]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import worker_process
 
+pytestmark = pytest.mark.e2e
 WORKERS = Path(worker_process.__file__)
 NEW = [
     {"name": "fast", "settings": {"engine": "fast", "precision": "float32"}},
