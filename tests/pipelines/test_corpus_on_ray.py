@@ -18,7 +18,7 @@ from charpipe.stages import Context
 from charpipe_pipelines.cluster import corpus_map
 from charpipe_pipelines.cluster.connection import connect
 from charpipe_pipelines.cluster.corpus_map import RayMap
-from charpipe_pipelines.cluster.nodes import marked
+from charpipe_pipelines.cluster.nodes import Node, ask, living_nodes, marked
 from charpipe_pipelines.placement import spread
 from ray_cluster import MARKS, RayCluster, ray_cluster
 
@@ -68,6 +68,16 @@ def test_nodes_make_the_objects_that_this_machine_makes(open_one: Open, project:
     context.workspace.store.rename(context.workspace.root / "made-here")
     assert objects(spread(context, "ray"), archive) == here
     assert not [one.message for one in heard.of(Notice) if "this machine alone" in one.message]
+
+
+def test_node_that_is_lost_meanwhile_is_left_out(open_one: Open, tmp_path: Path) -> None:
+    """Ray lists a node for some seconds after it died; this one it does not know."""
+    open_one()
+    lost, there = Node("0f" * 28, "192.0.2.9", 1.0, 0.0), [node for node in living_nodes() if node.cpus]
+    found = ask([lost, *there], corpus_map.look, str(tmp_path), ())
+    assert [node for node, _ in found] == there and all(seen["readers"] for _, seen in found)
+    with pytest.raises(CharpipeError, match="all nodes of the Ray cluster were lost"):
+        ask([lost], corpus_map.look, str(tmp_path), ())
 
 
 @pytest.mark.parametrize("name", ["folder", "many", "large-tar"])

@@ -143,7 +143,7 @@ def _refusal(context: Context, nodes: list[Node], reads: Path | None) -> str | N
     if not nodes:
         return f"no node of the Ray cluster has a CPU to read the corpus with, {alone}"
     with marked(context.workspace.root) as mark:
-        for node, seen in zip(nodes, ask(nodes, look, str(mark), context.registry.folders), strict=True):
+        for node, seen in ask(nodes, look, str(mark), context.registry.folders):
             if not seen["sees"]:
                 where = f"the workspace {context.workspace.root}"
                 return f"the Ray node {node.address} does not see {where} and cannot read the corpus there, {alone}"

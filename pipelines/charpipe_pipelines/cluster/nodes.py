@@ -74,7 +74,7 @@ def check_nodes(context: Context) -> None:
             f"{most:g} CPUs and {gpus:g} GPUs"
         )
     with marked(context.workspace.root) as mark:
-        for node, seen in zip(working, ask(working, look, str(mark)), strict=True):
+        for node, seen in ask(working, look, str(mark)):
             _check_node(context, node, Seen(**seen))
 
 
@@ -123,8 +123,11 @@ def marked(root: Path) -> Iterator[Path]:
         mark.unlink(missing_ok=True)
 
 
-def ask(nodes: list[Node], function: Callable[..., dict[str, Any]], *arguments: Any) -> list[dict[str, Any]]:
-    """What `function(*arguments)` returns on each node. Raises CharpipeError if one does not work."""
+def ask(
+    nodes: list[Node], function: Callable[..., dict[str, Any]], *arguments: Any
+) -> list[tuple[Node, dict[str, Any]]]:
+    """What `function(*arguments)` returns on each node, without those that are lost meanwhile: Ray lists a node for
+    some seconds after it died. Raises CharpipeError if one does not work, or all are lost."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -139,8 +142,10 @@ def ask(nodes: list[Node], function: Callable[..., dict[str, Any]], *arguments: 
     found = []
     for node, answer in zip(nodes, asked, strict=True):
         try:
-            found.append(ray.get(answer, timeout=ANSWER_SECONDS))
+            found.append((node, ray.get(answer, timeout=ANSWER_SECONDS)))
         except Exception as error:
+            if node.id not in {other.id for other in living_nodes()}:
+                continue
             reason = " ".join(str(error).split())[:200]
             missing = "charpipe" in reason and "No module named" in reason
             raise CharpipeError(
@@ -149,6 +154,8 @@ def ask(nodes: list[Node], function: Callable[..., dict[str, Any]], *arguments: 
                 if missing
                 else f"the Ray node {node.address} does not work ({reason}); nothing was started"
             ) from error
+    if not found:
+        raise CharpipeError("all nodes of the Ray cluster were lost; nothing was started")
     return found
 
 
