@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -73,15 +74,17 @@ def test_a_node_that_is_lost_costs_no_trial(
     """Two trials on two nodes; one node is killed once both train, and its trial goes on on the other."""
     busy: list[int] = []
     trained: set[str] = set()
+    lock = threading.Lock()  # each trial's events come from a thread of their own
 
     def kill_one(event: Event) -> None:
         heard(event)
         if isinstance(event, OfTrial) and isinstance(event.event, Evaluated):
-            trained.add(event.trial)
-            if trained == NAMES and not busy:
-                working = at_work(cluster.nodes)
-                busy.append(len(working))
-                cluster.kill(working[0])
+            with lock:
+                trained.add(event.trial)
+                if trained == NAMES and not busy:
+                    working = at_work(cluster.nodes)
+                    busy.append(len(working))
+                    cluster.kill(working[0])
 
     context = open_one()
     rows = compared(replace(context, emit=kill_one), "ray")
@@ -118,16 +121,18 @@ def test_nodes_with_workspaces_of_their_own_share_a_store(
         here = context(cluster__ray=own.address, **shared, **sizes, **every)
         kept: dict[str, int] = {}
         continued: list[int] = []
+        lock = threading.Lock()
 
         def kill_one(event: Event) -> None:
             heard(event)
             if isinstance(event, OfTrial):
-                if isinstance(event.event, TrainingStarted) and len(own.nodes) == 1:
-                    continued.append(event.event.step)
-                if isinstance(event.event, Checkpointed) and len(own.nodes) == 2:
-                    kept[event.trial] = event.event.step
-                    if kept.keys() == NAMES and min(kept.values()) >= 300:
-                        own.kill(at_work(own.nodes)[0])
+                with lock:
+                    if isinstance(event.event, TrainingStarted) and len(own.nodes) == 1:
+                        continued.append(event.event.step)
+                    if isinstance(event.event, Checkpointed) and len(own.nodes) == 2:
+                        kept[event.trial] = event.event.step
+                        if kept.keys() == NAMES and min(kept.values()) >= 300:
+                            own.kill(at_work(own.nodes)[0])
 
         rows = compared(replace(here, emit=kill_one), "ray")
         assert [row.error for row in rows] == ["", ""] and [row.steps for row in rows] == [STEPS, STEPS]
