@@ -71,7 +71,7 @@ def test_a_node_that_cannot_work_is_refused(
 ) -> None:
     monkeypatch.setattr(nodes, "version", lambda name: "here")
     monkeypatch.setattr(nodes, "living_nodes", lambda: [Node("a", "10.0.0.2", 2, 0)])
-    monkeypatch.setattr(nodes, "ask", lambda *_: [asdict(seen)])
+    monkeypatch.setattr(nodes, "ask", lambda asked, *_: [(asked[0], asdict(seen))])
     with pytest.raises(CharpipeError, match=said):
         nodes.check_nodes(open_context())
 
@@ -130,6 +130,6 @@ def test_a_node_with_a_workspace_of_its_own_needs_a_shared_store(
 ) -> None:
     monkeypatch.setattr(nodes, "version", lambda name: "here")
     monkeypatch.setattr(nodes, "living_nodes", lambda: [Node("a", "10.0.0.2", 2, 0)])
-    monkeypatch.setattr(nodes, "ask", lambda *_: [asdict(Seen("far", "here", False))])
+    monkeypatch.setattr(nodes, "ask", lambda asked, *_: [(asked[0], asdict(Seen("far", "here", False)))])
     monkeypatch.setattr(nodes, "_is_loopback", lambda context: False)
     nodes.check_nodes(open_context(store__url=(tmp_path / "store").as_uri()))

@@ -30,6 +30,8 @@ TIMEOUT = 30
 """Seconds without a byte after which a connection is closed."""
 LINGER = 2.0
 """Seconds that a browser has to send the rest of a request that was answered before it was read."""
+CLOSING = 5.0
+"""Seconds that a connection has to end when the server is closed."""
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "frame-ancestors 'none'",
@@ -45,6 +47,7 @@ class PlaygroundServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, playground: Playground, port: int) -> None:
+        self._connections: dict[threading.Thread, Any] = {}  # first: a port in use closes the server
         super().__init__((HOST, port), Handler)
         self.playground = playground
         self.texts = threading.BoundedSemaphore(MAX_TEXTS)
@@ -59,6 +62,25 @@ class PlaygroundServer(ThreadingHTTPServer):
         """The names under which a browser may ask for it."""
         names = {f"{name}:{self.server_port}" for name in (HOST, "localhost")}
         return frozenset(names | ({HOST, "localhost"} if self.server_port == 80 else set()))
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve a connection, in a thread of its own."""
+        self._connections[threading.current_thread()] = request
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            del self._connections[threading.current_thread()]
+
+    def server_close(self) -> None:
+        """Close the server with its connections. Their threads end first: one that is still at work when Python ends
+        may abort the process."""
+        super().server_close()
+        connections = dict(self._connections)
+        for request in connections.values():
+            with suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
+        for thread in connections:
+            thread.join(CLOSING)
 
     def shutdown_request(self, request: Any) -> None:
         """Close a connection once the browser has closed its side: with bytes unread it would be reset, and the answer

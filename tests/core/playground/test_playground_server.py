@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import threading
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from charpipe.errors import UsageError
 from charpipe.generation import SampleConfig, sample
 from charpipe.playground import open_server
 from letters import Letters
+from waiting import until
 
 REQUEST = {"prompt": "ab", "length": 30, "temperature": 1.0, "top_k": None, "top_p": None, "seed": 3}
 JSON = {"Content-Type": "application/json"}
@@ -143,6 +146,19 @@ def test_requests_that_are_not_json_are_refused(ask):
 def test_answer_arrives_though_the_request_was_not_read(ask, path, headers, status):
     """A text of a book is sent; a connection that is closed with bytes unread is reset."""
     assert ask("POST", path, b" " * (1 << 24), **headers)[0] == status
+
+
+def test_a_closed_server_has_no_connections_left(playground):
+    """A browser opens connections ahead of its requests, and they wait."""
+    server = open_server(playground)
+    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    serving.start()
+    with socket.create_connection(("127.0.0.1", server.server_port)):
+        until(lambda: server._connections)
+        server.shutdown()
+        server.server_close()
+        assert not server._connections
+    serving.join()
 
 
 def test_unknown_paths(ask):

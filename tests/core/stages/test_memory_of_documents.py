@@ -93,6 +93,15 @@ def ingest_again(at: Path, fetched: Fetched, config: CorpusConfig) -> int:
 @pytest.mark.usefixtures("small_buffers")
 def test_memory_is_flat_in_the_number_of_documents(tmp_path: Path) -> None:
     peaks(tmp_path / "first", 100)  # imports
-    few, many = peaks(tmp_path / "few", FEW), peaks(tmp_path / "many", MANY)
-    growth = {name: (many[name] - few[name]) / (MANY - FEW) for name in few}
-    assert {name: bytes_ for name, bytes_ in growth.items() if bytes_ > BYTES} == {}, growth
+    found = growth(tmp_path / "once")
+    if any(bytes_ > BYTES for bytes_ in found.values()):
+        # a thread that another test left may allocate meanwhile, but hardly twice in the same stage
+        again = growth(tmp_path / "again")
+        found = {name: min(bytes_, again[name]) for name, bytes_ in found.items()}
+    assert {name: bytes_ for name, bytes_ in found.items() if bytes_ > BYTES} == {}, found
+
+
+def growth(at: Path) -> dict[str, float]:
+    """The bytes by which the peak of each stage grows for a further document."""
+    few, many = peaks(at / "few", FEW), peaks(at / "many", MANY)
+    return {name: (many[name] - few[name]) / (MANY - FEW) for name in few}
