@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.metadata import Distribution, EntryPoint, entry_points, version
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 GROUP = "charpipe"
@@ -99,7 +99,9 @@ def _import_file(name: str, path: Path) -> ModuleType:
             return taken  # type: ignore[return-value]
         raise ImportError(f"there is another Python module named {name!r}; rename this one")
     locations = [str(path.parent)] if path.name == "__init__.py" else None
-    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=locations)
+    spec = importlib.util.spec_from_file_location(
+        name, path, loader=_SourceLoader(name, str(path)), submodule_search_locations=locations
+    )
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python module")
     module = importlib.util.module_from_spec(spec)
@@ -110,6 +112,15 @@ def _import_file(name: str, path: Path) -> ModuleType:
         sys.modules.pop(name, None)
         raise
     return module
+
+
+class _SourceLoader(SourceFileLoader):
+    """Compiles a plugin's file at every import. Python would run kept bytecode of a file that was changed within the
+    same second without changing its size, under the digest of the new one."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
 
 
 def _elsewhere(name: str) -> ModuleSpec | None:

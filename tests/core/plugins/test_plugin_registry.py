@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from charpipe.errors import PluginError, UsageError
 from charpipe.events import Notice
+from charpipe.plugins.discovery import FoundPlugin, import_plugin
 from charpipe.plugins.registry import Registry
 
 GOOD = """
@@ -202,3 +204,15 @@ def test_a_listener_that_raises_is_not_told_again(folder: Path) -> None:
     assert len(sys.modules["listener"].calls) == 1
     (provider,) = [p for p in registry.providers() if p.module == "listener"]
     assert provider.problems == ["charpipe_events raised RuntimeError: no"]
+
+
+def test_a_plugin_that_changed_within_a_second_is_read_anew(tmp_path: Path) -> None:
+    """Python compares time, in seconds, and size."""
+    path = tmp_path / "plugin_of_one_second.py"
+    found = []
+    for number in (1, 2):
+        path.write_text(f"NUMBER = {number}\n")
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+        found.append(import_plugin(FoundPlugin(path.stem, path=path)).NUMBER)
+        del sys.modules[path.stem]
+    assert found == [1, 2]
