@@ -206,8 +206,11 @@ def test_a_listener_that_raises_is_not_told_again(folder: Path) -> None:
     assert provider.problems == ["charpipe_events raised RuntimeError: no"]
 
 
-def test_a_plugin_that_changed_within_a_second_is_read_anew(tmp_path: Path) -> None:
+def test_a_plugin_that_changed_within_a_second_is_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Python compares time, in seconds, and size."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     path = tmp_path / "plugin_of_one_second.py"
     found = []
     for number in (1, 2):
