@@ -7,10 +7,9 @@ warning (refused where an archive was expected), and asked for again the next ti
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from charpipe.plugin import CorpusError, Fetched, Fetcher, redact
 from charpipe_sources.answers import expects_archive, suffix_of, unexpected
+from charpipe_sources.validators import Validators, sha256_of
 
 _CHUNK = 1 << 18
 
@@ -43,51 +43,6 @@ class _UnchangedError(Exception):
     """The server says that what was downloaded before is what it has."""
 
 
-@dataclass
-class _Validators:
-    """What the server said of the file it sent, in `.NAME.validators.json` beside it (RFC 9110, section 8.8)."""
-
-    path: Path
-    etag: str = ""
-    last_modified: str = ""
-    sha256: str = ""
-    fresh: bool = False
-    """Whether the server sent them in this process."""
-
-    @classmethod
-    def beside(cls, target: Path) -> _Validators:
-        """None yet, with the place of those of the file at `target`."""
-        return cls(target.with_name(f".{target.name}.validators.json"))
-
-    @classmethod
-    def of(cls, target: Path) -> _Validators:
-        """Those of the file at `target`; none where they belong to another content."""
-        empty = cls.beside(target)
-        try:
-            known = json.loads(empty.path.read_text(encoding="utf-8"))
-            if known["sha256"] == _sha256(target):
-                return cls(empty.path, str(known["etag"]), str(known["last_modified"]), str(known["sha256"]))
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        return empty
-
-    def read(self, headers: Mapping[str, str]) -> None:
-        """Take them from an answer."""
-        self.etag, self.last_modified = headers.get("ETag", ""), headers.get("Last-Modified", "")
-        self.fresh = True
-
-    def headers(self) -> dict[str, str]:
-        asked = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
-        return {name: value for name, value in asked.items() if value}
-
-    def keep(self, target: Path) -> str:
-        """Remember them with the file that they belong to; returns its SHA-256."""
-        self.sha256 = _sha256(target)
-        known = {"etag": self.etag, "last_modified": self.last_modified, "sha256": self.sha256}
-        self.path.write_text(json.dumps(known), encoding="utf-8")
-        return self.sha256
-
-
 def fetch(spec: str, fetcher: Fetcher, patience: Patience = Patience()) -> Fetched:
     """The file behind a URL: the one downloaded before, or to refresh what the server has now, unless it is the same
     or pinned by a hash. Raises CorpusError where it cannot be had; what was there before stays."""
@@ -96,8 +51,8 @@ def fetch(spec: str, fetcher: Fetcher, patience: Patience = Patience()) -> Fetch
     doubtful = here and not fetcher.sha256 and bool(unexpected(_name(spec), target))
     if here and not doubtful and (fetcher.sha256 or not fetcher.refresh):
         # a copy that is not what it should be is asked for as if it were not there
-        return _downloaded(spec, fetcher, target, target, _Validators.beside(target), patience)
-    known = _Validators.of(target) if here and not doubtful else _Validators.beside(target)
+        return _downloaded(spec, fetcher, target, target, Validators.beside(target), patience)
+    known = Validators.of(target) if here and not doubtful else Validators.beside(target)
     fresh = target.with_name(f".fresh-{target.name}") if here else target
     fresh.unlink(missing_ok=True)
     try:
@@ -105,11 +60,11 @@ def fetch(spec: str, fetcher: Fetcher, patience: Patience = Patience()) -> Fetch
     except CorpusError:
         if not doubtful or fetcher.refresh:
             raise
-        return _fetched(spec, target, _sha256(target))
+        return _fetched(spec, target, sha256_of(target))
 
 
 def _downloaded(
-    spec: str, fetcher: Fetcher, target: Path, fresh: Path, known: _Validators, patience: Patience
+    spec: str, fetcher: Fetcher, target: Path, fresh: Path, known: Validators, patience: Patience
 ) -> Fetched:
     """What is at `fresh` already, or is downloaded there and then takes the place of `target`."""
     import pooch
@@ -140,7 +95,7 @@ def _downloaded(
             raise CorpusError(f"{target.parent} cannot be written to: {error.strerror or error}") from error
         _refuse_page(spec, fresh, target, fetcher)
         fresh.replace(target)
-        return _fetched(spec, target, known.keep(target) if known.fresh else _sha256(target))
+        return _fetched(spec, target, known.keep(target) if known.fresh else sha256_of(target))
     raise CorpusError(f"{spec} could not be downloaded in {patience.attempts} attempts ({reason})")
 
 
@@ -179,11 +134,6 @@ def _warning(spec: str, came: str) -> str:
     )
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def there(spec: str, cache: Path) -> bool:
     """Whether the file has been downloaded before."""
     return _target(spec, cache).is_file()
@@ -199,7 +149,7 @@ def _name(url: str) -> str:
 
 
 def _downloader(
-    patience: Patience, progress: Callable[[int, int | None], None], known: _Validators
+    patience: Patience, progress: Callable[[int, int | None], None], known: Validators
 ) -> Callable[..., None]:
     """What pooch calls with a temporary file's name, which it moves into place or removes afterwards."""
 

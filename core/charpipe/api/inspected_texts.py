@@ -52,8 +52,11 @@ def inspected_texts(
 
 
 def splits_of(runs: RunLibrary, run: Run | None, loaded: Loaded, wanted: str, advice: str) -> dict[str, Any]:
-    """The tokens of the run's corpus by split. With `advice`, raises RunError if they are gone, and UsageError if the
-    user named the folder of an exported model, which has none."""
+    """The tokens of the run's corpus by split.
+
+    Raises RunError if they are gone, and UsageError if `wanted` is the folder of an exported model, which has none;
+    both messages end with `advice`.
+    """
     if run is None:
         if is_path(wanted):
             raise UsageError(f"an exported model has no held-out text; {advice}")

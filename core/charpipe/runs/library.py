@@ -92,13 +92,9 @@ class RunLibrary:
 
     def all(self) -> list[Run]:
         """All runs, oldest first."""
-        if self.shared is None:
-            return list_runs(self.workspace.runs)
-        names = set(self.shared.names())
-        self.shared.refresh(sorted(names))
-        found = list_runs(self.workspace.runs)
-        self.shared.note_deleted(run for run in found if run.name not in names)
-        return found
+        if self.shared is not None:
+            self.shared.refresh_all()
+        return list_runs(self.workspace.runs)
 
     def trained_here(self) -> list[Run]:
         """The runs whose folders are not copies of the shared store's, oldest first."""

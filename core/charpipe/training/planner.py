@@ -127,8 +127,7 @@ class Planner:
 def _too_short(settings: TrainConfig, spent: float) -> Notice:
     return Notice(
         f"the budget of {shown_budget(settings.budget)} was spent before the first update: loading and compiling took "
-        f"{spent:.1f} s; "
-        "a single update is made, which trains next to nothing. Give a longer budget (--budget, train.budget); what "
-        "was compiled is kept for it",
+        f"{spent:.1f} s; a single update is made, which trains next to nothing. Give a longer budget (--budget, "
+        "train.budget); what was compiled is kept for it",
         "warning",
     )

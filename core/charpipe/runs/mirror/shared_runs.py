@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from charpipe.errors import RunError
 from charpipe.events import Listener
 from charpipe.runs.annotations import FILE as ANNOTATIONS
+from charpipe.runs.find import list_runs
 from charpipe.runs.folder import Run
 from charpipe.runs.mirror.deletion import delete_from_store
 from charpipe.runs.mirror.layout import Listing, is_plain_name, lease_name, read_json, was_deleted
@@ -70,6 +71,13 @@ class SharedRuns:
         with ThreadPoolExecutor(AT_ONCE) as threads:
             list(threads.map(lambda name: self.guarded(lambda: self._refresh(name), None), names))
 
+    def refresh_all(self) -> None:
+        """Bring the folders of all runs up to date, and note which of those here were deleted from the store."""
+        names = self.names()
+        self.refresh(names)
+        missing = {run.name for run in list_runs(self.workspace.runs)}.difference(names)
+        self._note_deleted(Run(self.workspace.runs / name) for name in sorted(missing))
+
     def pull(self, run: Run, which: str) -> None:
         """Fetch the "best" or "last" checkpoint of a run, if this workspace has not got it."""
         record = self._record(run.folder)
@@ -110,15 +118,6 @@ class SharedRuns:
             if is_due and not run.is_locked():
                 found.append(run)
         return found
-
-    def note_deleted(self, runs: Iterable[Run]) -> None:
-        """Note of runs that the index of the store does not name whether they were deleted there."""
-        records = ((run, self._record(run.folder)) for run in runs)
-        known = [(run, record) for run, record in records if record is not None and not record.deleted]
-        nothing: list[tuple[Run, SharedRecord]] = []
-        found = self.guarded(lambda: [one for one in known if was_deleted(self.backend, one[0])], nothing)
-        for run, record in found:
-            record.model_copy(update={"deleted": True}).write(run.folder)
 
     def is_only_here(self, run: Run) -> bool:
         """Whether a run was never pushed to this store, as one from before the workspace had it."""
@@ -190,6 +189,15 @@ class SharedRuns:
             holder=str(held) if held is not None else None,
             until=until,
         ).write(run.folder)
+
+    def _note_deleted(self, runs: Iterable[Run]) -> None:
+        """Note which of these runs, which the index of the store does not name, were deleted there."""
+        records = ((run, self._record(run.folder)) for run in runs)
+        known = [(run, record) for run, record in records if record is not None and not record.deleted]
+        nothing: list[tuple[Run, SharedRecord]] = []
+        found = self.guarded(lambda: [one for one in known if was_deleted(self.backend, one[0])], nothing)
+        for run, record in found:
+            record.model_copy(update={"deleted": True}).write(run.folder)
 
     def guarded(self, work: Callable[[], T], otherwise: T) -> T:
         """What `work` returns; `otherwise`, after one warning, if the store does not answer."""
