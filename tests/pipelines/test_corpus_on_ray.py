@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -129,8 +130,10 @@ def test_a_folder_outside_the_workspace_is_read_here(open_one: Open, project: Pa
 def test_nodes_that_do_not_see_the_workspace_get_no_part(
     open_one: Open, project: Path, heard: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All nodes of this test are on this host, and see everything."""
-    monkeypatch.setattr(corpus_map, "ask", lambda nodes, *_: [{"sees": False, "readers": {}} for _ in nodes])
+    """All nodes of this test are on this host, and see everything: they are asked for a file that is not there."""
+    monkeypatch.setattr(
+        corpus_map, "marked", lambda root: nullcontext(root / "cluster" / "of another machine")
+    )
     objects(spread(open_one(), "ray"), texts(project / "texts"))
     told = [one.message for one in heard.of(Notice) if "this machine alone" in one.message]
     assert len(told) == 1 and "does not see the workspace" in told[0]
