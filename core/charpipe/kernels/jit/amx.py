@@ -39,7 +39,7 @@ class Amx(Protocol):
         """Store a tile's rows."""
 
     def multiply_add(self, sums: int, left: int, right: int) -> None:
-        """sums += left @ right."""
+        """sums += left @ right. Raises ValueError for tiles that cannot be multiplied, see `check_operands`."""
 
     def release(self) -> None:
         """Give the tiles back at the kernel's end, so that a thread that is switched away need not save them."""
@@ -65,11 +65,27 @@ def amx_of(builder: KernelBuilder, rows: Sequence[int]) -> Amx:
     )
 
 
+def check_operands(config: bytes, sums: int, left: int, right: int) -> None:
+    """Raise ValueError for tiles that tdpbf16ps does not multiply: they end the process by an illegal instruction.
+
+    Source: Intel's Software Developer's Manual, TDPBF16PS and its exceptions.
+    """
+    rows = config[48 : 48 + TILES]
+    if len({sums, left, right}) < 3:
+        raise ValueError(f"a product needs three tiles, not {sums}, {left} and {right}")
+    if not rows[sums] or rows[sums] != rows[left]:
+        raise ValueError(f"the sums have {rows[sums]} rows and the left tile {rows[left]}")
+    if rows[right] != TILE_WORDS:
+        raise ValueError(
+            f"the right tile has {rows[right]} rows, and the left tile's rows {TILE_WORDS} words"
+        )
+
+
 class AmxInstructions:
     """The instructions themselves. The configuration is a thread's, so each kernel loads its own."""
 
     def __init__(self, builder: KernelBuilder, config: bytes) -> None:
-        self.builder = builder
+        self.builder, self.config = builder, config
         constant = ir.Constant(ir.ArrayType(BYTE, len(config)), bytearray(config))
         place = ir.GlobalVariable(builder.module, constant.type, "tile_configuration")
         place.initializer, place.global_constant, place.linkage, place.align = constant, True, "internal", 64
@@ -89,6 +105,7 @@ class AmxInstructions:
 
     def multiply_add(self, sums: int, left: int, right: int) -> None:
         """tdpbf16ps."""
+        check_operands(self.config, sums, left, right)
         self._emit("tdpbf16ps", sums, left, right)
 
     def release(self) -> None:
@@ -108,7 +125,7 @@ class AmxEmulation:
 
     def __init__(self, builder: KernelBuilder, config: bytes) -> None:
         assert builder.width == TILE_WORDS
-        self.builder = builder
+        self.builder, self.config = builder, config
         self.rows = config[48 : 48 + TILES]
         self.tiles = builder.stack_memory(TILES * TILE_BYTES)
 
@@ -136,6 +153,7 @@ class AmxEmulation:
 
     def multiply_add(self, sums: int, left: int, right: int) -> None:
         """For each row the products of the words' lower and of their upper halves, summed apart, then added."""
+        check_operands(self.config, sums, left, right)
         builder = self.builder
 
         def row(m: Int) -> None:

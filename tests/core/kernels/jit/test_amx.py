@@ -17,7 +17,7 @@ from charpipe.kernels.jit.amx import amx_of, configuration
 from charpipe.kernels.jit.builder import KernelBuilder
 from charpipe.kernels.jit.compiler import compile_kernel, optimized, target_machine
 
-ROWS = (5, 16, 16, 5, 16, 16, 16, 7)
+ROWS = (5, 16, 16, 5, 16, 16, 16, 16)
 
 
 class OneProduct:
@@ -63,16 +63,32 @@ def test_configuration_has_the_layout_of_ldtilecfg():
 def test_tile_product_equals_numpy(processor):
     """Small integers, so that every order of the sums gives the same number."""
     random = np.random.default_rng(3)
-    left, right = random.integers(-9, 9, (5, 14)), random.integers(-9, 9, (14, 16))
+    left, right = random.integers(-9, 9, (5, 32)), random.integers(-9, 9, (32, 16))
     sums, memory = random.integers(-9, 9, (5, 16)), np.full((5, 32), 77, np.float32)
     memory[:, :16] = sums
-    tile = np.zeros((5, 32), np.uint16)
-    tile[:, :14] = bfloat16_bits(left)
-    pairs = np.full((7, 96), 0x7FC0, np.uint16)  # NaN beyond the tile's 64 bytes
-    pairs[:, :32] = bfloat16_bits(right).reshape(7, 2, 16).transpose(0, 2, 1).reshape(7, 32)
+    tile = bfloat16_bits(left)
+    pairs = np.full((16, 96), 0x7FC0, np.uint16)  # NaN beyond the tile's 64 bytes
+    pairs[:, :32] = bfloat16_bits(right).reshape(16, 2, 16).transpose(0, 2, 1).reshape(16, 32)
     compile_kernel(processor, OneProduct)(memory.ctypes.data, tile.ctypes.data, pairs.ctypes.data)
     assert np.array_equal(memory[:, :16], sums + left @ right)
     assert (memory[:, 16:] == 77).all()
+
+
+@pytest.mark.parametrize(
+    ("rows", "tiles", "reason"),
+    [
+        ((5, 16, 16, 5, 16, 16, 16, 7), (0, 3, 7), "the right tile has 7 rows"),
+        ((5, 16, 16, 6, 16, 16, 16, 16), (0, 3, 7), "the sums have 5 rows and the left tile 6"),
+        ((0, 16, 16, 0, 16, 16, 16, 16), (0, 3, 7), "the sums have 0 rows"),
+        ((16,) * 8, (0, 7, 7), "three tiles, not 0, 7 and 7"),
+    ],
+)
+@pytest.mark.parametrize("processor", [EMULATED, SAPPHIRE_RAPIDS], ids=lambda each: each.amx)
+def test_tiles_that_the_processor_refuses_are_refused_before_it(processor, rows, tiles, reason):
+    """They end the process by an illegal instruction there."""
+    amx = amx_of(KernelBuilder(processor, OneProduct.ARGUMENTS), rows)
+    with pytest.raises(ValueError, match=reason):
+        amx.multiply_add(*tiles)
 
 
 def test_instructions_are_those_of_amx():
