@@ -9,7 +9,6 @@ from charpipe.cells import Trace
 from charpipe.cells.padding import zeros_stay_finite
 from charpipe.kernels.jit.processor import this_processor
 from charpipe.models.precision import Precision
-from charpipe.models.resets import end_token_of
 from charpipe.models.standard import trace_of_network
 
 MAX_PADDING_MULTIPLE = 32
@@ -27,8 +26,6 @@ def obstacle(network: nn.Module, device: torch.device, precision: Precision) -> 
         return "it needs a processor with AVX2 or AVX-512, and llvmlite, which compiles for it"
     if precision == "float16" or (precision == "bfloat16" and not here.multiplies_bfloat16):
         return f"this processor does not multiply {precision}"
-    if precision == "bfloat16" and here.amx != "off" and end_token_of(network) is not None:
-        return "by AMX it does not start streams anew at the ends of documents"
     return padding_obstacle(network)
 
 

@@ -115,8 +115,26 @@ def test_cells_equal_those_multiplied_in_vector_registers(cell):
     assert_as_in_vector_registers(build_from_cell(cell, RecurrentConfig(hidden_size=24, layers=2), 11))
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_streams_that_start_from_the_zero_state_equal_those_in_vector_registers(kind, layers):
+    """One token in five ends a document; 37 streams are a block of 19 and one of 18."""
+    network = build(kind, layers=layers, vocabulary=5)
+    network.end_token = 3
+    assert_as_in_vector_registers(network, batch_size=37)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_cells_start_from_the_zero_state_as_in_vector_registers(cell):
+    torch.manual_seed(3)
+    network = build_from_cell(cell, RecurrentConfig(hidden_size=24, layers=2), 11)
+    network.end_token = 3
+    assert_as_in_vector_registers(network, batch_size=9)
+
+
 def test_result_is_bit_equal_for_any_number_of_threads(monkeypatch):
     network = build(nn.GRU, dropout=0.3)
+    network.end_token = 4
     torch.manual_seed(5)
     alone = results(network, "fast", "bfloat16", batch_size=35)
     monkeypatch.setattr(kernel_threads, "MIN_PRODUCTS", 1)
@@ -125,8 +143,10 @@ def test_result_is_bit_equal_for_any_number_of_threads(monkeypatch):
     torch.testing.assert_close(alone, shared, rtol=0, atol=0)
 
 
-def test_scores_are_near_to_float32():
+@pytest.mark.parametrize("end_token", [None, 4])
+def test_scores_are_near_to_float32(end_token):
     network = build(nn.GRU)
+    network.end_token = end_token
     ids = torch.randint(70, (30, 19), generator=torch.Generator().manual_seed(4))
     state = network.initial_state(19)
     found, after = CompiledScorer(modules_of(network), torch.bfloat16)(ids, state)
@@ -143,7 +163,10 @@ def test_float32_is_not_multiplied_by_amx():
 
 def test_emulated_processor_trains_bfloat16(processor):
     assert processor.multiplies_bfloat16
-    assert obstacle(build(nn.RNN), CPU, "bfloat16") is None
+    network = build(nn.RNN)
+    assert obstacle(network, CPU, "bfloat16") is None
+    network.end_token = 4
+    assert obstacle(network, CPU, "bfloat16") is None
 
 
 def lstm_kernels():

@@ -104,6 +104,15 @@ class AmxProduct:
         self.amx.release()
 
 
+def copy_row(builder: KernelBuilder, source: Pointer, target: Pointer, size: int) -> None:
+    """Copy `size` bytes, a multiple of a tile's row: tiles take rows that are evenly apart, no single ones."""
+
+    def copy(place: Int) -> None:
+        builder.store_words(target + place * ROW_BYTES, builder.load_words(source + place * ROW_BYTES))
+
+    builder.loop(size // ROW_BYTES, copy)
+
+
 class AmxSums:
     """Sums of a block in stack memory, float32 [rows][columns], from where a kernel loads the rows one by one."""
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from charpipe.kernels.jit.builder import KernelBuilder
 from charpipe.kernels.jit.processor import Processor
 from charpipe.kernels.jit.values import WORD, Int, Pointer, Vector
-from charpipe.kernels.train.codegen.amx_product import AmxSums, uses_amx
+from charpipe.kernels.train.codegen.amx_product import AmxSums, copy_row, uses_amx
 from charpipe.kernels.train.codegen.forward_sweep import load_vectors
 from charpipe.kernels.train.codegen.products import add_product, adjacent_spans, span_terms
 from charpipe.kernels.train.codegen.sweep_spec import SweepSpec
@@ -22,7 +22,8 @@ class BackwardSweep:
 
     With resets, no gradient leads from a step where `resets` [T + 1, B] is 1 to the one before: `saved` and
     `grad_carry` have one block [B, ...] of zeros more at their end, which is read in the place of the next step's
-    gradients, and `carry` one as in the forward pass.
+    gradients, and `carry` one as in the forward pass. By AMX `saved` has another one after these zeros, for the rows that
+    a step multiplies.
     """
 
     ARGUMENTS = Window.ARGUMENTS + 7
@@ -48,6 +49,10 @@ class BackwardSweep:
     def _step(self, back: Int) -> None:
         first_row = (self.window.steps - 1 - back) * self.window.batch_size
         self.back = back
+        if self.amx_sums is not None and self.spec.resets and self.cell.hidden_gates:
+            self.window.each_block(
+                lambda first, count: self._gather(first_row + self.window.batch_size + first, count)
+            )
 
         def tile(register: Int, registers: int) -> None:
             def block(first: Int, count: int) -> None:
@@ -90,7 +95,8 @@ class BackwardSweep:
 
         builder.loop(count, prefetch)
         stride, surplus = spec.saved_stride * spec.dtype.size, sums.surplus(count)
-        next_rows = self.saved + (first_row + self.window.batch_size + first - surplus) * stride
+        next_row = first_row + self.window.batch_size + first - surplus
+        next_rows = self.saved + self._gathered(next_row) * stride
         spans, times = adjacent_spans(self.cell.hidden_gates, spec.units), back.min(1)
         weights = self.recurrent_weights
         terms = span_terms(spec.dtype, next_rows, stride, weights, spans, register, registers, times)
@@ -102,6 +108,23 @@ class BackwardSweep:
                 self._apply_cell(first_row + stream, stream, (register + place) * width, gradient)
 
         builder.loop(count, row)
+
+    def _gather(self, first: Int, count: int) -> None:
+        """Copy the next step's gradients of so many rows from `first` on to where AMX reads them."""
+        spec, size = self.spec, self.spec.dtype.size
+
+        def copy(i: Int) -> None:
+            row = first + i
+            source = self.saved + (row + self._jump(row, self.back)) * (spec.saved_stride * size)
+            target = self.saved + self._gathered(row) * (spec.saved_stride * size)
+            for start, length in adjacent_spans(self.cell.hidden_gates, spec.units):
+                copy_row(self.builder, source + start * size, target + start * size, length * size)
+
+        self.builder.loop(count, copy)
+
+    def _gathered(self, row: Int) -> Int:
+        """The row from which AMX reads the next step's gradients, of which `row` is that without resets."""
+        return row + (self.back + 1) * self.window.batch_size if self.spec.resets else row
 
     def _jump(self, row: Int, blocks: int | Int) -> int | Int:
         """Rows from a row to that of zeros, so many blocks [B, ...] later, if its stream starts anew there; else 0."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from charpipe.kernels.jit.builder import KernelBuilder
 from charpipe.kernels.jit.processor import Processor
 from charpipe.kernels.jit.values import WORD, Int, Pointer, Vector
-from charpipe.kernels.train.codegen.amx_product import AmxSums, Term, uses_amx
+from charpipe.kernels.train.codegen.amx_product import AmxSums, Term, copy_row, uses_amx
 from charpipe.kernels.train.codegen.cell_step import CellStep
 from charpipe.kernels.train.codegen.sweep_spec import SweepSpec
 from charpipe.kernels.train.codegen.tiles import (
@@ -43,7 +43,8 @@ class ForwardSweep:
     states, H], overwritten at each step.
 
     With resets, `resets` [T + 1, B] is 1 where a stream starts from the zero state, else 0. `hidden` and `carry` have
-    one block [B, ...] of zeros more at their end, which the step then reads in the place of the state before it.
+    one block [B, ...] of zeros more at their end, which the step then reads in the place of the state before it. By
+    AMX `hidden` has another one after these zeros, for the rows that a step multiplies.
     """
 
     ARGUMENTS = Window.ARGUMENTS + 11
@@ -72,6 +73,8 @@ class ForwardSweep:
             self.to_zeros = (
                 self.window.steps + 1 - t
             ) * self.window.batch_size  # rows from here to the zeros
+            if self.amx_sums is not None and self.cell.hidden_gates:
+                self.window.each_block(lambda first, count: self._gather(first_row + first, count))
 
         def tile(register: Int, registers: int) -> None:
             def block(first: Int, count: int) -> None:
@@ -119,6 +122,20 @@ class ForwardSweep:
             return row
         return row + self.builder.load_int(self.resets + row * INDEX) * self.to_zeros
 
+    def _gather(self, first: Int, count: int) -> None:
+        """Copy the state before a step of so many rows from `first` on to where AMX reads it."""
+
+        def copy(i: Int) -> None:
+            row = first + i
+            source, target = self._at(self.hidden, [self._before(row), self._gathered(row)], self.spec.units)
+            copy_row(self.builder, source, target, self.spec.units * self.spec.dtype.size)
+
+        self.builder.loop(count, copy)
+
+    def _gathered(self, row: Int) -> Int:
+        """The row from which AMX reads the state before a step."""
+        return row + self.to_zeros + self.window.batch_size if self.spec.resets else row
+
     def _finish(self, row: Int, stream: Int, register: Int, units: Accumulators) -> None:
         """From the sums of a row's products to its outputs; `units` are [registers of units][gates]."""
         for i, sums in enumerate(units):
@@ -154,17 +171,18 @@ class ForwardSweep:
         spec, cell = self.spec, self.cell
         products = []
         if spec.inputs:
-            products.append((self.inputs, self.input_weights, cell.input_gates, spec.inputs))
+            products.append((self.inputs, row, self.input_weights, cell.input_gates, spec.inputs))
         if cell.hidden_gates:
-            products.append((self.hidden, self.recurrent_weights, cell.hidden_gates, spec.units))
+            before = self._gathered(row)
+            products.append((self.hidden, before, self.recurrent_weights, cell.hidden_gates, spec.units))
         terms = []
-        for values, weights, gates, length in products:
+        for values, first, weights, gates, length in products:
             columns = tuple(
                 place * len(gates) + gates.index(gate) if gate in gates else None
                 for place in range(registers)
                 for gate in range(cell.gates)
             )
-            (rows,) = self._at(values, [row], length)
+            (rows,) = self._at(values, [first], length)
             packed = self._packed(weights, gates, length, register)
             words, stride = length // spec.dtype.per_word, length * spec.dtype.size
             terms.append(Term(rows, stride, packed, registers * len(gates), words, columns))
