@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from charpipe.diagnostics.surroundings import Surroundings
-from charpipe.kernels.jit.amx_switch import SWITCH
+from charpipe.kernels.jit.amx_switch import SWITCH, asked_for, switched_off
 from charpipe.kernels.jit.numba_functions import can_compile
 from charpipe.kernels.jit.processor import Processor, amx_refusal, limited_to_avx2, this_processor
 from charpipe.plugins.contracts import Finding
@@ -33,7 +33,7 @@ def processor(surroundings: Surroundings) -> Iterator[Finding]:
         yield Finding("processor", "ok", f"{here.name}: {_instructions(here)}")
         precision = "bfloat16" if here.multiplies_bfloat16 and not limited_to_avx2() else "float32"
         yield Finding("processor", "ok", f"networks of cells train by the engine fast in {precision}")
-    if (refusal := amx_refusal()) is not None:
+    if asked_for() and (refusal := amx_refusal()) is not None:
         yield Finding("processor", "warning", f"{SWITCH}=1 has no effect: {refusal}", f"type: unset {SWITCH}")
     if can_compile():
         yield Finding(
@@ -48,7 +48,8 @@ def _instructions(here: Processor) -> str:
     names = ["AVX-512" if here.width == 16 else "AVX2"]
     names += ["AVX512-BF16"] if here.bfloat16 else []
     if here.matrices:
-        names.append("AMX" if here.amx == "on" else f"AMX (used with {SWITCH}=1)")
+        unused = f"{SWITCH}=0 switches it off" if switched_off() else amx_refusal()
+        names.append("AMX" if here.amx == "on" else f"AMX (not used: {unused})")
     return ", ".join(names) + (" (ONEDNN_MAX_CPU_ISA limits it)" if limited_to_avx2() else "")
 
 

@@ -12,8 +12,8 @@ from torch import nn
 from charpipe.config.settings.training import TrainConfig, parse_budget
 from charpipe.errors import UsageError
 from charpipe.events import Notice
-from charpipe.kernels.jit.amx_switch import SWITCH
-from charpipe.kernels.jit.processor import amx_refusal, this_processor
+from charpipe.kernels.jit.amx_switch import SWITCH, asked_for
+from charpipe.kernels.jit.processor import amx_refusal
 from charpipe.models.engine import obstacle
 from charpipe.models.engine.cuda_graphs import fitting_precision
 from charpipe.models.engine.trial import SHARE, TRIES, choose_by_trial
@@ -88,18 +88,12 @@ def engine_reason(
     return f"the fast engine cannot train this: {obstacle(network, device, precision)}"
 
 
-def amx_notice(engine: str, precision: Precision) -> Notice | None:
-    """What a user who switched AMX on should know: that it is used, or why it is not."""
-    here = this_processor()
-    if engine != "fast" or here is None:
+def amx_notice(engine: str) -> Notice | None:
+    """What a user who asked for AMX should know where the engine does not use it."""
+    refusal = amx_refusal()
+    if engine != "fast" or not asked_for() or refusal is None:
         return None
-    if (refusal := amx_refusal()) is not None:
-        return Notice(f"{SWITCH}=1 has no effect, and the fast engine works without AMX: {refusal}")
-    if here.amx != "off" and precision == "bfloat16":
-        return Notice(
-            f"the fast engine multiplies by AMX, as {SWITCH}=1 asks; its speed has not been measured"
-        )
-    return None
+    return Notice(f"{SWITCH}=1 has no effect, and the fast engine works without AMX: {refusal}")
 
 
 def try_engines(

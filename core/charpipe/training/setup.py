@@ -87,7 +87,7 @@ def build_setup(
         notices.append(Notice(f"engine {engine}: {reason}"))
     if saved is not None and (settings.engine, saved.get("engine"), engine) == ("auto", "fast", "plain"):
         notices.append(OTHER_ENGINE)
-    if (by_amx := amx_notice(engine, precision)) is not None:
+    if (by_amx := amx_notice(engine)) is not None:
         notices.append(by_amx)
     if engine == "cuda-graphs":
         check_capturable(settings, precision)

@@ -29,6 +29,7 @@ from charpipe.diagnostics.tracking import tracking
 from charpipe.diagnostics.versions import packages
 from charpipe.diagnostics.workspace import mlflow_server
 from charpipe.errors import CharpipeError
+from charpipe.kernels.jit.processor import Processor
 from charpipe.plugins.registry import Registry
 from charpipe.store.backends.folder import Folder
 from charpipe_pipelines.diagnostics import prefect
@@ -92,6 +93,30 @@ def test_a_workspace_that_cannot_be_written_is_a_problem(
     [problem] = found("workspace", "problem")
     assert "cannot be written" in problem.message
     assert problem.remedy == "set CHARPIPE_HOME to a writable folder"
+
+
+@pytest.mark.parametrize(
+    ("amx", "switch", "expected"),
+    [
+        ("on", "", "AVX-512, AVX512-BF16, AMX"),
+        ("off", "0", "AVX-512, AVX512-BF16, AMX (not used: CHARPIPE_AMX=0 switches it off)"),
+        (
+            "off",
+            "",
+            "AVX-512, AVX512-BF16, AMX (not used: the operating system refused the use of AMX registers)",
+        ),
+    ],
+)
+def test_amx_is_told_with_what_keeps_it_from_use(
+    project: Path, monkeypatch: pytest.MonkeyPatch, amx: Any, switch: str, expected: str
+) -> None:
+    here = Processor("any", "", 16, 32, bfloat16=True, matrices=True, amx=amx)
+    refusal = "the operating system refused the use of AMX registers" if amx == "off" else None
+    monkeypatch.setattr("charpipe.diagnostics.processor.this_processor", lambda: here)
+    monkeypatch.setattr("charpipe.diagnostics.processor.amx_refusal", lambda: refusal)
+    monkeypatch.setenv("CHARPIPE_AMX", switch)
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    assert f"any: {expected}" in [one.message for one in found("processor", "ok")]
 
 
 def test_threads_that_leave_processors_idle_are_a_warning(

@@ -1,4 +1,4 @@
-"""Whether kernels may multiply by AMX: the user switches it on, and Linux must permit a process to use its tiles."""
+"""Whether kernels may multiply by AMX: a user can switch it off, and Linux must permit a process to use its tiles."""
 
 from __future__ import annotations
 
@@ -10,16 +10,25 @@ from collections.abc import Mapping
 from functools import cache
 
 SWITCH = "CHARPIPE_AMX"
-"""The environment variable that switches AMX on: by 1. Off by default, because its speed has not been measured."""
+"""The environment variable that switches AMX off: by 0. With 1 a user asks for it, and is told if it cannot be used."""
 NEEDED = ("amx-tile", "amx-bf16")
 """LLVM's names of the features that the kernels use."""
 ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA = 158, 0x1023, 18
 """The system call, its operation, and the number of the tiles' data among the processor's states (asm/prctl.h)."""
 
 
-def switched_on(environment: Mapping[str, str] | None = None) -> bool:
-    """Whether the user switched AMX on."""
-    return (os.environ if environment is None else environment).get(SWITCH, "").strip() == "1"
+def switched_off(environment: Mapping[str, str] | None = None) -> bool:
+    """Whether the user switched AMX off."""
+    return _switch(environment) == "0"
+
+
+def asked_for(environment: Mapping[str, str] | None = None) -> bool:
+    """Whether the user asked for AMX."""
+    return _switch(environment) == "1"
+
+
+def _switch(environment: Mapping[str, str] | None) -> str:
+    return (os.environ if environment is None else environment).get(SWITCH, "").strip()
 
 
 def obstacle_to_amx(has: Mapping[str, bool]) -> str | None:

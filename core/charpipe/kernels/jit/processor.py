@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from charpipe.kernels.jit.amx_switch import obstacle_to_amx, switched_on
+from charpipe.kernels.jit.amx_switch import obstacle_to_amx, switched_off
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def this_processor() -> Processor | None:
     name, has = binding.get_host_cpu_name(), binding.get_host_cpu_features()
     if all(has.get(one) for one in ("avx512f", "avx512bw", "avx512vl")) and not limited_to_avx2():
         bfloat16, matrices = (bool(has.get(one)) for one in ("avx512bf16", "amx-bf16"))
-        use_amx = switched_on() and obstacle_to_amx(has) is None
+        use_amx = not switched_off() and obstacle_to_amx(has) is None
         return Processor(name, has.flatten(), 16, 32, bfloat16, matrices, "on" if use_amx else "off")
     if has.get("avx2") and has.get("fma"):
         return Processor(name, without_avx512(has), 8, 16, False)
@@ -53,9 +53,9 @@ def this_processor() -> Processor | None:
 
 
 def amx_refusal() -> str | None:
-    """Why this machine's kernels do not use AMX although the user switched it on; None if they do, or if it is off."""
+    """Why this machine's kernels do not use AMX; None if they do, or if the user switched it off."""
     here = this_processor()
-    if not switched_on() or here is None or here.amx != "off":
+    if switched_off() or here is None or here.amx != "off":
         return None
     if limited_to_avx2():
         return "ONEDNN_MAX_CPU_ISA limits the kernels to AVX2"

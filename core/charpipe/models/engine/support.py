@@ -54,18 +54,13 @@ def unusual_layers(network: nn.Module) -> str | None:
 
 
 def is_faster(network: nn.Module, precision: Precision) -> bool:
-    """Whether `fast` is certainly faster than `plain`. With AMX, oneDNN's LSTM in bfloat16 may be faster: it is
-    one operation that uses AMX, which the kernels do not by default."""
+    """Whether `fast` is certainly faster than `plain`. Where the processor has AMX and the kernels do not use it,
+    oneDNN's LSTM in bfloat16, one operation that uses it, may be faster."""
     here, layer = this_processor(), network.recurrence.layer  # type: ignore[union-attr]
-    amx = here is not None and here.matrices and precision == "bfloat16"
-    return not (amx and isinstance(layer, nn.LSTM))
+    only_onednn = here is not None and here.matrices and here.amx == "off" and precision == "bfloat16"
+    return not (only_onednn and isinstance(layer, nn.LSTM))
 
 
 def is_uncertain(network: nn.Module, device: torch.device, precision: Precision) -> bool:
-    """Whether both engines can train this network, and only a trial can tell which is faster: always where the
-    kernels use AMX, of which nothing has been measured."""
-    if obstacle(network, device, precision) is not None:
-        return False
-    here = this_processor()
-    by_amx = here is not None and here.amx != "off" and precision == "bfloat16"
-    return by_amx or not is_faster(network, precision)
+    """Whether both engines can train this network, and only a trial can tell which is faster."""
+    return obstacle(network, device, precision) is None and not is_faster(network, precision)

@@ -1,4 +1,4 @@
-"""AMX is off by default, is used where the user and Linux allow it, and its refusal is survived."""
+"""AMX is used where the user and Linux allow it, and its refusal is survived."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from charpipe.kernels.jit import amx_switch
 from charpipe.kernels.jit import processor as detection
-from charpipe.kernels.jit.amx_switch import obstacle_to_amx, permitted, switched_on
+from charpipe.kernels.jit.amx_switch import asked_for, obstacle_to_amx, permitted, switched_off
 
 binding = pytest.importorskip("llvmlite.binding")
 AVX512 = dict.fromkeys(("avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512bf16"), True)
@@ -38,28 +38,30 @@ def processor_with(monkeypatch):
         return detection.this_processor()
 
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
-    monkeypatch.setenv("CHARPIPE_AMX", "1")
+    monkeypatch.delenv("CHARPIPE_AMX", raising=False)
     yield detect
     for cached in (permitted, detection.this_processor):
         cached.cache_clear()
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [("1", True), (" 1 ", True), ("", False), ("0", False), ("no", False)]
+    ("value", "off", "asked"),
+    [("0", True, False), (" 0 ", True, False), ("", False, False), ("1", False, True)],
 )
-def test_one_switches_on(value, expected):
-    assert switched_on({"CHARPIPE_AMX": value}) is expected
-    assert not switched_on({})
+def test_zero_switches_off_and_one_asks(value, off, asked):
+    given = {"CHARPIPE_AMX": value}
+    assert (switched_off(given), asked_for(given)) == (off, asked)
+    assert not switched_off({}) and not asked_for({})
 
 
-def test_amx_is_used_where_it_is_switched_on_and_permitted(processor_with):
+def test_amx_is_used_where_it_is_permitted(processor_with):
     found = processor_with(AMX)
     assert (found.amx, found.matrices) == ("on", True)
     assert detection.amx_refusal() is None
 
 
-def test_amx_is_off_by_default(processor_with, monkeypatch):
-    monkeypatch.delenv("CHARPIPE_AMX")
+def test_amx_can_be_switched_off(processor_with, monkeypatch):
+    monkeypatch.setenv("CHARPIPE_AMX", "0")
     monkeypatch.setattr(amx_switch, "permitted", lambda: pytest.fail("asked without need"))
     found = processor_with(AMX)
     assert (found.amx, found.matrices) == ("off", True)
@@ -127,5 +129,5 @@ def test_real_request_does_not_harm_the_process():
 def test_processors_with_and_without_amx_differ_in_cache_keys(processor_with, monkeypatch):
     """Compiled kernels and the choice of an engine are kept by the processor's repr."""
     on = repr(processor_with(AMX))
-    monkeypatch.delenv("CHARPIPE_AMX")
+    monkeypatch.setenv("CHARPIPE_AMX", "0")
     assert repr(processor_with(AMX)) != on

@@ -367,29 +367,21 @@ def test_unsupported_networks_are_refused_with_a_reason(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("matrices", "kind", "precision", "expected"),
+    ("matrices", "amx", "kind", "precision", "expected"),
     [
-        (False, nn.LSTM, "bfloat16", "fast"),
-        (True, nn.LSTM, "bfloat16", "plain"),
-        (True, nn.LSTM, "float32", "fast"),
-        (True, nn.GRU, "bfloat16", "fast"),
+        (False, "off", nn.LSTM, "bfloat16", "fast"),
+        (True, "off", nn.LSTM, "bfloat16", "plain"),
+        (True, "off", nn.LSTM, "float32", "fast"),
+        (True, "off", nn.GRU, "bfloat16", "fast"),
+        (True, "on", nn.LSTM, "bfloat16", "fast"),
     ],
 )
-def test_auto_chooses_fast_where_it_is_faster(monkeypatch, matrices, kind, precision, expected):
-    here = Processor("any", "", 16, 32, bfloat16=True, matrices=matrices)
+def test_auto_chooses_fast_where_it_is_faster(monkeypatch, matrices, amx, kind, precision, expected):
+    here = Processor("any", "", 16, 32, bfloat16=True, matrices=matrices, amx=amx)
     monkeypatch.setattr("charpipe.models.engine.support.this_processor", lambda: here)
     monkeypatch.setattr("charpipe.kernels.train.loss_and_grad.CompiledLossAndGrad", lambda *arguments: None)
     assert choose_engine(build(kind), CPU, precision)[0] == expected
-
-
-@pytest.mark.parametrize(
-    ("amx", "precision", "expected"),
-    [("off", "bfloat16", False), ("on", "bfloat16", True), ("on", "float32", False)],
-)
-def test_kernels_by_amx_are_always_tried_against_plain(monkeypatch, amx, precision, expected):
-    here = Processor("any", "", 16, 32, bfloat16=True, matrices=True, amx=amx)
-    monkeypatch.setattr("charpipe.models.engine.support.this_processor", lambda: here)
-    assert is_uncertain(build(nn.GRU), CPU, precision) is expected
+    assert is_uncertain(build(kind), CPU, precision) is (expected == "plain")
 
 
 @pytest.mark.skipif(bool(os.environ.get("ONEDNN_MAX_CPU_ISA")), reason="held to something already")

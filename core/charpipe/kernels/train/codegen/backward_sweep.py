@@ -22,8 +22,8 @@ class BackwardSweep:
 
     With resets, no gradient leads from a step where `resets` [T + 1, B] is 1 to the one before: `saved` and
     `grad_carry` have one block [B, ...] of zeros more at their end, which is read in the place of the next step's
-    gradients, and `carry` one as in the forward pass. By AMX `saved` has another one after these zeros, for the rows that
-    a step multiplies.
+    gradients, and `carry` one as in the forward pass. By AMX `saved` has another one after these zeros, for the rows
+    that a step multiplies.
     """
 
     ARGUMENTS = Window.ARGUMENTS + 7
