@@ -11,9 +11,11 @@ from charpipe.kernels.train.codegen.tiles import TILE_COLUMNS, each_tile
 
 AMX_PANEL = 32
 """Rows of weights in a panel: two tiles, so that each tile of inputs is loaded once for both."""
-AMX_ROWS_AT_ONCE = 512
-"""Rows of a window summed in tiles before the gradient is written: the panel's 32 KB stay in the first cache, and the
-gradient, larger than the second, is read and written once for so many rows."""
+AMX_ROWS_AT_ONCE = 256
+"""Rows of a window summed in tiles before the gradient is written: the panel's 16 KB stay in the first cache, and so
+many rows of grad_pre, of which each panel reads a line, in the second."""
+PREFETCH_PANELS = 2
+"""How many panels ahead grad_pre is prefetched: its lines are rows apart, which the processor does not foresee."""
 STEP_ROWS = 32
 """Rows of a window that one instruction multiplies, 16 pairs."""
 PANEL_STRIDE = AMX_ROWS_AT_ONCE // 2 * WORD + ROW_BYTES
@@ -93,10 +95,19 @@ class AmxWeightGradient:
 
         each_tile(self.builder, self.columns, TILE_COLUMNS, tile)
 
+    def _prefetch(self, column: Int, first: Int) -> None:
+        """The columns of a panel to come, of the rows that one instruction multiplies."""
+        for i in range(STEP_ROWS):
+            row = (first + i).min(self.rows - 1)
+            place = self.grad_pre + (row * self.stride + column) * self.dtype.size
+            self.builder.prefetch(place, AMX_PANEL * self.dtype.size)
+
     def _pack_panel(self, weight_row: Int, at: int, first: Int, step: Int) -> None:
         """16 rows of weights from `at` on in the panel, and 16 pairs of rows of a window: a tile, transposed. Rows
         beyond the last are zero, which is enough for one factor of a product."""
         builder, words = self.builder, []
+        if not at:
+            self._prefetch(weight_row + PREFETCH_PANELS * AMX_PANEL, first + step * STEP_ROWS)
         for i in range(TILE_WORDS):
             k = step * TILE_WORDS + i
             parts = self._pair(self.grad_pre, self.stride, first, k, weight_row + at)
