@@ -19,6 +19,12 @@ class ParallelMap(Protocol):
         """How many calls run at once."""
         ...
 
+    @property
+    def shares_files(self) -> bool:
+        """Whether several calls may write to one file, and see what others have mapped: processes of one machine may,
+        machines that mount a folder over a network may not."""
+        ...
+
     def map(
         self,
         function: Function,
@@ -38,7 +44,7 @@ class ParallelMap(Protocol):
 class Direct:
     """Calls functions one after another, in this process."""
 
-    processes = 1
+    processes, shares_files = 1, True
 
     def map(
         self,

@@ -45,9 +45,7 @@ def choose_processes(wanted: int | None, size: int) -> int:
 
 
 @contextlib.contextmanager
-def local_processes(
-    processes: int, *, reads: Path | None = None, one_file: bool = False
-) -> Iterator[ParallelMap]:
+def local_processes(processes: int, *, reads: Path | None = None) -> Iterator[ParallelMap]:
     """A map that uses so many processes of this machine, whatever its calls read and write; one is this process."""
     if processes == 1:
         yield DIRECT
@@ -62,6 +60,8 @@ def _cores() -> int:
 
 class Processes:
     """A map over worker processes, which start with the first call and end with the `with` block."""
+
+    shares_files = True
 
     def __init__(self, count: int) -> None:
         self.processes = count

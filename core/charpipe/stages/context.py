@@ -39,13 +39,10 @@ def ignore(event: Event) -> None:
 class OpenMap(Protocol):
     """Opens a map over parts of a corpus."""
 
-    def __call__(
-        self, processes: int, *, reads: Path | None = None, one_file: bool = False
-    ) -> AbstractContextManager[ParallelMap]:
+    def __call__(self, processes: int, *, reads: Path | None = None) -> AbstractContextManager[ParallelMap]:
         """A map for that many processes.
 
-        `reads`: a folder that its calls read and that may be outside the workspace. `one_file`: whether several calls
-        write to one file, or to one that another has mapped, as processes of one machine can.
+        `reads`: a folder that its calls read and that may be outside the workspace.
         """
         ...
 

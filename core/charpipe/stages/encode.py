@@ -53,7 +53,7 @@ def encode(context: Context, wanted: str, documents: StageOutput, vocabulary: St
         path = context.path(vocabulary) / "vocabulary.json"
         earlier = recorded_splits(context, division)
         processes = choose_processes(config.processes, documents.facts["bytes"])
-        with context.parallel_map(processes, one_file=True) as parallel:
+        with context.parallel_map(processes) as parallel:
             return encode(
                 context.path(documents),
                 load_vocabulary(path, context.registry.all("tokenizer")),

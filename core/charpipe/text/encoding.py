@@ -62,7 +62,7 @@ def encode(
         outline = write_outline(documents, work)
         apart = None
         if vocabulary is not None and parallel.processes > 1:
-            apart = token_tasks.Apart(parallel, vocabulary, work, folder)
+            apart = token_tasks.Apart(parallel, vocabulary, work, folder, writers, dtype)
         job = _Job(
             documents, outline, Encoder(encoding), work, writers, _Counted(progress, outline.total), apart
         )
@@ -184,10 +184,10 @@ class _Job:
                     counts[first] = self._predicted(characters, outline.sizes[start:stop])
                 every = (piece for piece in every if outline.has_parts_in(piece.first_row, piece.rows))
         if self.apart is not None:
-            self.apart.count_rows(every, self.counted)
+            self.apart.count_rows(every, counts, self.counted)
         else:
             for piece in every:
-                count_rows(self.encoder, piece, counts, self.work)
+                count_rows(self.encoder, piece, piece.of(counts), self.work)
         return counts
 
     def _predicted(self, characters: Array, sizes: Array) -> list[int]:

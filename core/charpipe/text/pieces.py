@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from charpipe.corpus.documents import open_shard, read_groups, shards
+from charpipe.text.columns import Array
 
 PIECE_BYTES = 32 * 10**6
 """Bytes of text after which a piece ends; a row group is never divided."""
@@ -29,6 +30,10 @@ class Piece:
     def batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         """Read the piece, one row group at a time."""
         return read_groups(Path(self.path), columns, self.start, self.stop)
+
+    def of(self, column: Array) -> Array:
+        """The piece's part of a column of all rows."""
+        return column[self.first_row : self.first_row + self.rows]
 
     def to_json(self) -> dict[str, Any]:
         """The piece as JSON, for another process."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from charpipe.text.columns import Array, open_column, open_strings
 from charpipe.text.pieces import Piece
 from charpipe.text.places import PLACE
 from charpipe.text.splits import SPLITS
-from charpipe.text.tokens import TokenWriter
 
 _JOINED = 1 << 20
 """Tokens of consecutive texts that are written together."""
@@ -24,6 +23,13 @@ _FEW = 4096
 """Segments that are kept in memory."""
 Advance = Callable[[int], None]
 """Callback (characters encoded since the last call)."""
+
+
+class Writer(Protocol):
+    """Takes the tokens of a split."""
+
+    def write(self, offset: int, tokens: Array) -> None:
+        """Take tokens that begin at `offset`."""
 
 
 class Encoder:
@@ -70,7 +76,7 @@ class Documents:
 
 
 def count_rows(encoder: Encoder, piece: Piece, counts: Array, work: Path) -> None:
-    """Fill in the number of tokens of each row of a piece; `counts` is a column of all rows."""
+    """Fill in the number of tokens of each row of a piece; `counts` is a column of these rows."""
     row = piece.first_row
     for batch in piece.batches(["characters", "text"]):
         characters = batch.column("characters").to_pylist()
@@ -79,7 +85,7 @@ def count_rows(encoder: Encoder, piece: Piece, counts: Array, work: Path) -> Non
             for length, text in zip(characters, texts(batch), strict=True):
                 found.append(encoder.count(length, bytes(text)))
                 naming.row += 1
-        counts[row : naming.row] = found
+        counts[row - piece.first_row : naming.row - piece.first_row] = found
         row = naming.row
 
 
@@ -87,7 +93,7 @@ def write_documents(
     encoder: Encoder,
     piece: Piece,
     work: Path,
-    writers: Sequence[TokenWriter],
+    writers: Sequence[Writer],
     advance: Advance = lambda characters: None,
 ) -> list[int]:
     """Write each document of a piece at its offset; returns the bytes of text in each split.
@@ -177,9 +183,7 @@ class Contiguous:
                 totals[split] += self._encoder.count(characters, data)
         return np.array(totals)
 
-    def write(
-        self, piece: Piece, at: int, ends: Array, writers: Sequence[TokenWriter]
-    ) -> tuple[Array, Array]:
+    def write(self, piece: Piece, at: int, ends: Array, writers: Sequence[Writer]) -> tuple[Array, Array]:
         """Write a piece that begins at character `at`, each split from its token `ends`; returns the totals, and the
         places, in the order of the text."""
         tokens, lengths, sizes = ([0] * len(SPLITS) for _ in range(3))
@@ -231,7 +235,7 @@ class Contiguous:
 class _Joined:
     """Writes the tokens of consecutive texts together."""
 
-    def __init__(self, writer: TokenWriter, start: int) -> None:
+    def __init__(self, writer: Writer, start: int) -> None:
         self._writer, self._start, self.end = writer, start, start
         self._held: list[Array] = []
 

@@ -1,11 +1,13 @@
 """Encode pieces in other processes: the functions that they run, and the calls.
 
-The processes read the documents and the columns of the work folder, and write into the token files, all by their paths.
+The processes read the documents and the columns of the work folder by their paths. Those of one machine write into the
+token files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -17,11 +19,12 @@ import numpy as np
 from charpipe.parallel import ParallelMap
 from charpipe.plugin import Encoding
 from charpipe.plugins.registry import Registry
-from charpipe.text.columns import Array, open_column
+from charpipe.text.columns import Array, new_column, open_column
 from charpipe.text.pieces import Piece
 from charpipe.text.places import PLACE
 from charpipe.text.splits import SPLITS
-from charpipe.text.token_pieces import Contiguous, Encoder, count_rows, write_documents
+from charpipe.text.token_parts import copy_part, part_writers
+from charpipe.text.token_pieces import Contiguous, Encoder, Writer, count_rows, write_documents
 from charpipe.text.tokens import TokenWriter, token_type
 from charpipe.text.vocabulary import load_vocabulary
 
@@ -43,29 +46,39 @@ class Counted(Protocol):
 
 @dataclass(frozen=True)
 class Apart:
-    """Carries out the pieces of one call of `encode` in other processes."""
+    """Carries out the pieces of one call of `encode` in other processes, or on other machines, which write files of
+    their own that are copied here: see `token_parts`."""
 
     parallel: ParallelMap
     vocabulary: StoredVocabulary
     work: Path
     folder: Path
+    writers: Sequence[TokenWriter]
+    dtype: np.dtype[Any]
 
-    def count_rows(self, every: Iterable[Piece], counted: Counted) -> None:
-        """See `token_pieces.count_rows`."""
-        for _ in self.parallel.map(count_rows_task, map(self._arguments, every), counted.again):
-            pass
+    def count_rows(self, every: Iterable[Piece], counts: Array, counted: Counted) -> None:
+        """See `token_pieces.count_rows`; `counts` is a column of all rows."""
+        listed = list(every)
+        results = self.parallel.map(count_rows_task, map(self._arguments, listed), counted.again)
+        for piece, path in zip(listed, results, strict=True):
+            if path is not None:
+                piece.of(counts)[:] = open_column(Path(path), "i8")
+                Path(path).unlink()
 
     def write_documents(
         self, every: Iterable[Piece], characters: Array, counted: Counted
     ) -> Iterator[list[int]]:
         """See `token_pieces.write_documents`."""
+        if not self.parallel.shares_files:
+            self._write_back()
         listed = list(every)
         calls = map(self._arguments, listed)
-        for piece, sizes in zip(
+        for piece, result in zip(
             listed, self.parallel.map(write_documents_task, calls, counted.again), strict=True
         ):
-            counted.advance(int(characters[piece.first_row : piece.first_row + piece.rows].sum()))
-            yield sizes
+            self._copy(result["part"])
+            counted.advance(int(piece.of(characters).sum()))
+            yield result["sizes"]
 
     def write_text(
         self, starts: Iterable[tuple[Piece, int]], counted: Counted
@@ -78,6 +91,7 @@ class Apart:
         ends = (np.cumsum(counts, 0) - counts).tolist()
         writes = (call | {"ends": end} for call, end in zip(calls, ends, strict=True))
         for result in self.parallel.map(write_text_task, writes, counted.again):
+            self._copy(result["part"])
             path = Path(result["places"])
             places = open_column(path, "i8").view(PLACE)
             path.unlink()
@@ -90,26 +104,53 @@ class Apart:
             "piece": piece.to_json(),
             "vocabulary": asdict(self.vocabulary),
             "work": str(self.work),
-            "folder": str(self.folder),
+            "folder": str(self.folder) if self.parallel.shares_files else None,
         }
 
+    def _write_back(self) -> None:
+        """Write the columns that this process has mapped to their files, where other machines read them."""
+        for name, kind in (("split", "u1"), ("offset", "i8"), ("row_tokens", "i8")):
+            column = open_column(self.work / name, kind)
+            if isinstance(column, np.memmap):
+                column.flush()
 
-def count_rows_task(piece: dict[str, Any], vocabulary: dict[str, Any], work: str, folder: str) -> None:
+    def _copy(self, part: str | None) -> None:
+        if part is not None:
+            copy_part(Path(part), self.dtype, self.writers)
+
+
+# The tasks. `folder` is that of the token files, or None where they are not written to: then the results name files of
+# their own, in the work folder.
+
+
+def count_rows_task(
+    piece: dict[str, Any], vocabulary: dict[str, Any], work: str, folder: str | None
+) -> str | None:
     """Run `count_rows`."""
-    counts = open_column(Path(work, "row_tokens"), "i8")
-    count_rows(Encoder(_encoding(**vocabulary)), Piece(**piece), counts, Path(work))
+    these, own = Piece(**piece), None
+    if folder is None:
+        own = _own(these, work)
+        counts = new_column(own, "i8", these.rows)
+    else:
+        counts = these.of(open_column(Path(work, "row_tokens"), "i8"))
+    count_rows(Encoder(_encoding(**vocabulary)), these, counts, Path(work))
+    if own is not None and isinstance(counts, np.memmap):
+        counts.flush()
+    return None if own is None else str(own)
 
 
 def write_documents_task(
-    piece: dict[str, Any], vocabulary: dict[str, Any], work: str, folder: str
-) -> list[int]:
+    piece: dict[str, Any], vocabulary: dict[str, Any], work: str, folder: str | None
+) -> dict[str, Any]:
     """Run `write_documents`."""
-    with _writers(folder, vocabulary) as writers:
-        return write_documents(Encoder(_encoding(**vocabulary)), Piece(**piece), Path(work), writers)
+    these, encoding = Piece(**piece), _encoding(**vocabulary)
+    with _writers(these, encoding, work, folder) as (writers, part):
+        sizes = write_documents(Encoder(encoding), these, Path(work), writers)
+    return {"sizes": sizes, "part": part}
 
 
 def count_text_task(
-    piece: dict[str, Any], vocabulary: dict[str, Any], work: str, folder: str, at: int
+    piece: dict[str, Any], vocabulary: dict[str, Any], work: str, folder: str | None, at: int
 ) -> list[int]:
     """Run `Contiguous.count`."""
     counts: list[int] = (
@@ -119,26 +160,40 @@ def count_text_task(
 
 
 def write_text_task(
-    piece: dict[str, Any], vocabulary: dict[str, Any], work: str, folder: str, at: int, ends: list[int]
+    piece: dict[str, Any],
+    vocabulary: dict[str, Any],
+    work: str,
+    folder: str | None,
+    at: int,
+    ends: list[int],
 ) -> dict[str, Any]:
     """Run `Contiguous.write`; the places are in a file."""
-    text = Contiguous(Encoder(_encoding(**vocabulary)), Path(work))
-    with _writers(folder, vocabulary) as writers:
-        totals, places = text.write(Piece(**piece), at, np.array(ends), writers)
-    path = Path(work, f"piece-{piece['first_row']}.places")
+    these, encoding = Piece(**piece), _encoding(**vocabulary)
+    with _writers(these, encoding, work, folder) as (writers, part):
+        totals, places = Contiguous(Encoder(encoding), Path(work)).write(these, at, np.array(ends), writers)
+    path = _own(these, work).with_suffix(".places")
     path.write_bytes(places.tobytes())
-    return {"totals": totals.tolist(), "places": str(path)}
+    return {"totals": totals.tolist(), "places": str(path), "part": part}
 
 
 @contextmanager
-def _writers(folder: str, vocabulary: dict[str, Any]) -> Iterator[list[TokenWriter]]:
-    """The token files of a folder, which another process has created."""
-    dtype = token_type(_encoding(**vocabulary).size)
+def _writers(
+    piece: Piece, encoding: Encoding, work: str, folder: str | None
+) -> Iterator[tuple[Sequence[Writer], str | None]]:
+    """The token files, which another process has created, or those of a part, with its name."""
+    dtype = token_type(encoding.size)
     with ExitStack() as stack:
-        yield [
-            stack.enter_context(TokenWriter(Path(folder, f"{name}.npy"), dtype, shared=True))
-            for name in SPLITS
-        ]
+        if folder is None:
+            part = _own(piece, work)
+            yield stack.enter_context(part_writers(part, dtype)), str(part)
+            return
+        files = [Path(folder, f"{name}.npy") for name in SPLITS]
+        yield [stack.enter_context(TokenWriter(file, dtype, shared=True)) for file in files], None
+
+
+def _own(piece: Piece, work: str) -> Path:
+    """A path that no other call has: a call may be made again while the first is still at work on a lost machine."""
+    return Path(work, f"piece-{piece.first_row}-{uuid.uuid4().hex}")
 
 
 def _encoding(path: str, plugins: list[str]) -> Encoding:

@@ -33,15 +33,14 @@ ENDING_SECONDS = 60.0
 def on_cluster(context: Context) -> OpenMap:
     """What opens maps over parts of a corpus on the cluster of the settings, in place of processes of this machine.
 
-    They stay on this machine where one process is enough, or where they write to one file: nodes that mount a folder
-    over a network overwrite each other's parts of a page, and see late what another has mapped. And, with a notice,
-    where the nodes do not see the files or would read a text in another way.
+    They stay on this machine where one process is enough. And, with a notice, where the nodes do not see the files or
+    would read a text in another way.
     """
     told: set[str] = set()
 
     @contextmanager
-    def opened(processes: int, *, reads: Path | None = None, one_file: bool = False) -> Iterator[ParallelMap]:
-        alone = processes == 1 or one_file
+    def opened(processes: int, *, reads: Path | None = None) -> Iterator[ParallelMap]:
+        alone = processes == 1
         nodes = [] if alone else _nodes(context)
         refusal = None if alone else _refusal(context, nodes, reads)
         if refusal is not None and refusal not in told:
@@ -71,6 +70,8 @@ class RayMap:
     cancelled: where a call completes while it is being cancelled, Ray 2.60 aborts this process (a failed check in its
     task_manager.cc: "Tried to complete task that was not pending").
     """
+
+    shares_files = False
 
     def __init__(self, processes: int, mark: Path) -> None:
         import ray

@@ -25,25 +25,48 @@ from charpipe.text.token_tasks import StoredVocabulary
 pytestmark = pytest.mark.e2e
 
 
+class Machines(Processes):
+    """Worker processes that write to no file together, as those of several machines."""
+
+    shares_files = False
+
+
 @pytest.fixture(scope="module")
 def processes() -> Iterator[Processes]:
     with Processes(2) as found:
         yield found
 
 
-@pytest.mark.parametrize(
+@pytest.fixture(scope="module")
+def machines() -> Iterator[Processes]:
+    with Machines(2) as found:
+        yield found
+
+
+CORPORA = pytest.mark.parametrize(
     "name", ["folder", "tar-gz", "zip", "many", "large", "large-tar", "one-file", "text"]
 )
+
+
+@CORPORA
 def test_two_processes_make_the_recorded_objects(name: str, processes: Processes, tmp_path: Path) -> None:
     alone = dict(golden_corpora.digests(name, tmp_path / "one"))
     assert dict(golden_corpora.digests(name, tmp_path / "two", processes)) == alone
 
 
-def test_two_processes_make_the_same_later_versions(processes: Processes, tmp_path: Path) -> None:
+@CORPORA
+def test_two_machines_make_the_recorded_objects(name: str, machines: Processes, tmp_path: Path) -> None:
+    alone = dict(golden_corpora.digests(name, tmp_path / "one"))
+    assert dict(golden_corpora.digests(name, tmp_path / "two", machines)) == alone
+
+
+@pytest.mark.parametrize("kind", ["processes", "machines"])
+def test_two_make_the_same_later_versions(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     alone = dict(golden_corpora.versions(tmp_path / "one"))
-    assert dict(golden_corpora.versions(tmp_path / "two", processes)) == alone
+    parallel = request.getfixturevalue(kind)
+    assert dict(golden_corpora.versions(tmp_path / "two", parallel)) == alone
 
 
 NAMES = st.text("ab/.é\udcff💡", min_size=1, max_size=5).filter(
