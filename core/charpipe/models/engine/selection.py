@@ -38,7 +38,7 @@ def choose_engine(
         raise UsageError(
             f"the fast engine cannot train this: {reason}; leave --engine out, or use --engine plain"
         )
-    if asked == "plain" or reason is not None or (asked == "auto" and not is_faster(network, precision)):
+    if asked == "plain" or reason is not None or (asked == "auto" and not is_faster(precision)):
         return "plain", autograd_loss_and_grad(plain_forward(network, device, precision), scaler)
     from charpipe.kernels.train.loss_and_grad import CompiledLossAndGrad  # imports llvmlite
 
@@ -50,7 +50,7 @@ def choose_scorer(
     network: nn.Module, device: torch.device, precision: Precision
 ) -> Callable[[Tensor, State], tuple[Tensor, State]] | None:
     """`Predictor.score` by the engine "fast", or None if that cannot be used or may be slower."""
-    if obstacle(network, device, precision) is not None or not is_faster(network, precision):
+    if obstacle(network, device, precision) is not None or not is_faster(precision):
         return None
     from charpipe.kernels.train.scoring import CompiledScorer  # imports llvmlite
 

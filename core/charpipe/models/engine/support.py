@@ -53,14 +53,13 @@ def unusual_layers(network: nn.Module) -> str | None:
     return None
 
 
-def is_faster(network: nn.Module, precision: Precision) -> bool:
-    """Whether `fast` is certainly faster than `plain`. Where the processor has AMX and the kernels do not use it,
-    oneDNN's LSTM in bfloat16, one operation that uses it, may be faster."""
-    here, layer = this_processor(), network.recurrence.layer  # type: ignore[union-attr]
-    only_onednn = here is not None and here.matrices and here.amx == "off" and precision == "bfloat16"
-    return not (only_onednn and isinstance(layer, nn.LSTM))
+def is_faster(precision: Precision) -> bool:
+    """Whether `fast` is certainly faster than `plain`: not where PyTorch's products in bfloat16 may use AMX, which the
+    processor has, and the kernels do not."""
+    here = this_processor()
+    return here is None or not here.matrices or here.amx != "off" or precision != "bfloat16"
 
 
 def is_uncertain(network: nn.Module, device: torch.device, precision: Precision) -> bool:
     """Whether both engines can train this network, and only a trial can tell which is faster."""
-    return obstacle(network, device, precision) is None and not is_faster(network, precision)
+    return obstacle(network, device, precision) is None and not is_faster(precision)

@@ -372,7 +372,7 @@ def test_unsupported_networks_are_refused_with_a_reason(monkeypatch):
         (False, "off", nn.LSTM, "bfloat16", "fast"),
         (True, "off", nn.LSTM, "bfloat16", "plain"),
         (True, "off", nn.LSTM, "float32", "fast"),
-        (True, "off", nn.GRU, "bfloat16", "fast"),
+        (True, "off", nn.GRU, "bfloat16", "plain"),
         (True, "on", nn.LSTM, "bfloat16", "fast"),
     ],
 )
