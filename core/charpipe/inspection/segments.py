@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from charpipe.inspection.pieces import split_pieces
 from charpipe.inspection.signals import SIGNALS, measure
 from charpipe.inspection.units import count, groups, read_state
-from charpipe.models import Predictor
+from charpipe.models import NetworkPredictor, Predictor
 from charpipe.plugin import Encoding
 
 LENGTH = 2048
@@ -20,6 +22,8 @@ LENGTH = 2048
 RUN_UP = 256
 """Tokens at the start of each segment that are read but not counted, because the state is still warming up."""
 MIN_LENGTH = 2 * RUN_UP
+WINDOW = 64
+"""Tokens of each segment that are read at once, where that is possible."""
 MIN_SEARCHED = 2 * MIN_LENGTH
 LARGEST = 1 << 25
 """Maximum number of recorded values: 64 MiB."""
@@ -59,13 +63,26 @@ def cut(encoding: Encoding, tokens: Tokens, most: int, longest: int = LENGTH) ->
 def record(predictor: Predictor, segments: Segments) -> NDArray[np.float16]:
     """Every unit at every counted position, float16 [counted, units]."""
     steps, width = segments.tokens.shape
-    state = predictor.initial_state(width)
     found = np.zeros((steps, width, count(groups(predictor))), np.float16)
     with np.errstate(over="ignore"):
-        for place in range(steps):
-            _, state = predictor.step(torch.from_numpy(segments.tokens[place].copy()), state)
-            found[place] = read_state(state)
+        for place, values in enumerate(_states(predictor, torch.from_numpy(segments.tokens.copy()))):
+            found[place] = values
     return found[segments.counted]
+
+
+def _states(predictor: Predictor, tokens: Tensor) -> Iterator[NDArray[np.float32]]:
+    """The activations after each step of tokens [T, B], float32 [B, units], from the initial state."""
+    state = predictor.initial_state(tokens.shape[1])
+    recorder = predictor.recorder() if isinstance(predictor, NetworkPredictor) else None
+    if recorder is None:
+        for ids in tokens:
+            _, state = predictor.step(ids, state)
+            yield read_state(state)
+        return
+    for ids in torch.split(tokens, WINDOW):
+        states, state = recorder(ids, state)
+        together = {name: values.flatten(1, 2) for name, values in states.items()}
+        yield from read_state(together).reshape(*ids.shape, -1)
 
 
 def affordable(units: int, wanted: int) -> int:

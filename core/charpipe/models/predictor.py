@@ -9,11 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from charpipe.models.contract import State, check_ids
-from charpipe.models.engine.selection import choose_scorer
+from charpipe.models.engine.selection import choose_recorder, choose_scorer
 from charpipe.models.precision import Precision, autocast
 from charpipe.models.resets import forward_in_documents
 
 Scorer = Callable[[Tensor, State], tuple[Tensor, State]]
+Recorder = Callable[[Tensor, State], tuple[State, State]]
+"""ids int64 [T, B], state -> the states after each of them, [layers, T, B, ...] by name, and the last."""
 
 
 class NetworkPredictor:
@@ -56,6 +58,10 @@ class NetworkPredictor:
         if self._scorer is None:
             self._scorer = choose_scorer(self.network, self.device, self.precision) or self._score
         return self._scorer(ids, state)
+
+    def recorder(self) -> Recorder | None:
+        """What reads many tokens at once and gives all states between them; None where only `step` can."""
+        return choose_recorder(self.network, self.device, self.precision)
 
     def _score(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
         """Like `score`, by the network's own forward pass."""

@@ -40,6 +40,7 @@ class RecurrentLayer:
         number: int,
         dropout: tuple[float, bool] = (0.0, False),
         *,
+        recurrent_dropout: float = 0.0,
         training: bool = True,
     ) -> None:
         self.training, self.modules = training, modules
@@ -57,7 +58,6 @@ class RecurrentLayer:
             return PackedMatrix(processor, dtype, shape, dropout, training=training, registers=registers)
 
         hidden_gates = len(self.cell.hidden_gates)
-        recurrent_dropout = modules.recurrent_dropout if training else 0.0
         self.recurrent = matrix(hidden_gates, recurrent_dropout) if hidden_gates else None
         self.inputs = matrix(len(self.cell.input_gates)) if number else None
         self.dropout, self.locked = dropout
@@ -266,6 +266,14 @@ class RecurrentLayer:
     def unpadded_grad_table(self) -> Tensor:
         """The gradient of the input table, [any, gates * H]."""
         return self._unpad(self.grad_table)
+
+    def states(self) -> list[Tensor]:
+        """The state's tensors after each step of the window, float32 [T, B, H] each; only with `training`."""
+        cell, steps = self.cell, self.steps
+        found = {cell.trace.state[0]: self.hidden[1 : steps + 1, :, : self.size].float()}
+        for place, name in enumerate(cell.carried):
+            found[name] = self.carry[1 : steps + 1, :, place, : self.size]
+        return [found[name] for name in cell.trace.state]
 
     def state(self) -> list[Tensor]:
         """The state's tensors after the window, float32 [B, H] each."""

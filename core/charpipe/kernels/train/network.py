@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -28,21 +28,32 @@ def resets_of(ids: Tensor, end_token: int | None) -> Tensor | None:
 class CompiledNetwork:
     """The layers of a network and its head, with memory for one window at a time.
 
-    A window: `allocate`, `begin`, `pack`, then `forward` of every shard. `dtype` is that of the products.
+    A window: `allocate`, `begin`, `pack`, then `forward` of every shard. `dtype` is that of the products. With
+    `training` the states after each step are kept, and with `dropout`, by default as `training`, it is applied.
     """
 
-    def __init__(self, modules: NetworkModules, dtype: torch.dtype, *, training: bool) -> None:
+    def __init__(
+        self, modules: NetworkModules, dtype: torch.dtype, *, training: bool, dropout: bool | None = None
+    ) -> None:
         here = this_processor()
         assert here is not None
         kernel_dtype = BFLOAT16 if dtype == torch.bfloat16 else FLOAT32
         self.modules, self.processor, self.dtype = modules, here, kernel_dtype
-        dropout = [(modules.layer.dropout, modules.locked_layers)] * (modules.layers - 1)
-        dropout.append((modules.dropout, modules.locked_head))
+        dropped = [(modules.layer.dropout, modules.locked_layers)] * (modules.layers - 1)
+        dropped.append((modules.dropout, modules.locked_head))
+        drops = training if dropout is None else dropout
+        recurrent_dropout = modules.recurrent_dropout if drops else 0.0
         self.layers = [
             RecurrentLayer(
-                here, kernel_dtype, modules, number, each if training else (0.0, False), training=training
+                here,
+                kernel_dtype,
+                modules,
+                number,
+                each if drops else (0.0, False),
+                recurrent_dropout=recurrent_dropout,
+                training=training,
             )
-            for number, each in enumerate(dropout)
+            for number, each in enumerate(dropped)
         ]
         self.input_table = InputTable(modules)
         self.head = SoftmaxHead(here, kernel_dtype, modules.head, training=training)
@@ -90,14 +101,24 @@ class CompiledNetwork:
 
     def forward(self, number: int, rows: Tensor, targets: Tensor) -> None:
         """Take one shard through all layers to its losses."""
+        self.forward_layers(number, rows)
+        self.head.forward(self.shards[number], number, self.layers[-1].outputs, targets)
+
+    def forward_layers(self, number: int, rows: Tensor) -> None:
+        """Take one shard through all layers."""
         shard, below = self.shards[number], None
         for layer in self.layers:
             layer.forward(shard, None if layer.number else rows, below)
             below = layer.outputs
-        self.head.forward(shard, number, self.layers[-1].outputs, targets)
 
     def state(self) -> dict[str, Tensor]:
         """The state after the window, [layers, B, H] each."""
-        found = zip(*(layer.state() for layer in self.layers), strict=True)
-        names = self.modules.state_names
+        return self._by_name(layer.state() for layer in self.layers)
+
+    def states(self) -> dict[str, Tensor]:
+        """The states after each step of the window, [layers, T, B, H] each; only with `training`."""
+        return self._by_name(layer.states() for layer in self.layers)
+
+    def _by_name(self, layers: Iterable[list[Tensor]]) -> dict[str, Tensor]:
+        names, found = self.modules.state_names, zip(*layers, strict=True)
         return {name: torch.stack(each) for name, each in zip(names, found, strict=True)}

@@ -56,3 +56,15 @@ def choose_scorer(
 
     assert isinstance(network, LanguageModel)
     return CompiledScorer(modules_of(network), getattr(torch, precision))
+
+
+def choose_recorder(
+    network: nn.Module, device: torch.device, precision: Precision
+) -> Callable[[Tensor, State], tuple[State, State]] | None:
+    """`NetworkPredictor.recorder` by the engine "fast", or None if that cannot be used."""
+    if obstacle(network, device, precision) is not None:
+        return None
+    from charpipe.kernels.train.recording import CompiledRecorder  # imports llvmlite
+
+    assert isinstance(network, LanguageModel)
+    return CompiledRecorder(modules_of(network), getattr(torch, precision))
