@@ -20,7 +20,7 @@ from charpipe.training.threads import threads_for_updates
 from charpipe.training.update import build_update
 
 WARM_UP = 2
-"""Updates before the first that counts: they allocate memory and warm caches up."""
+"""Updates before the first that counts: they compile kernels, allocate memory and warm caches up."""
 LEAST, MOST = 3, 50
 """Updates that count, of each model."""
 RATE = 1e-6
@@ -42,15 +42,18 @@ def measure_speeds(
     models: Sequence[Model], tokens: NDArray[Any], settings: TrainConfig, seconds: float
 ) -> list[Speed]:
     """The speeds of several models, which make their updates in turn, so that what else the machine does meanwhile
-    slows all of them. Takes about `seconds`, at least LEAST updates of each. Raises UsageError, TrainingError."""
+    slows all of them. Takes about `seconds` after the warm-up, at least LEAST updates of each. Raises UsageError,
+    TrainingError."""
     with ExitStack() as stack:
         stack.enter_context(out_of_memory_as_training_error(settings))
         stack.enter_context(determinism(settings))
         started = [initialize(model, tokens, settings) for model in models]
         updates = [build_update(setup, state) for setup, state in started]
         times: list[list[float]] = [[] for _ in models]
-        begun = time.perf_counter()
+        begun = 0.0
         for step in range(WARM_UP + MOST):
+            if step == WARM_UP:
+                begun = time.perf_counter()
             for (setup, _), update, taken in zip(started, updates, times, strict=True):
                 with threads_for_updates(setup):
                     before = time.perf_counter()
