@@ -3,7 +3,8 @@
     python growing.py FILE SPARE ENGINE STEPS
 
 From the first step on, anonymous memory is limited to what is in use then and SPARE bytes more. Prints the anonymous
-memory in use after a warm-up and at its end, and the most bytes in between, as JSON.
+memory in use in the second quarter of the training (`warm`) and in the last (`end`), the least of each because the C
+library gives memory back late, and the most bytes at any time, as JSON.
 """
 
 from __future__ import annotations
@@ -58,10 +59,9 @@ def main() -> None:
             resource.setrlimit(resource.RLIMIT_DATA, (data + spare, data + spare))
         if isinstance(event, Evaluated):
             found.append(anonymous())
-    quarter = found[len(found) // 4]
-    sys.stdout.write(
-        json.dumps({"tokens": len(tokens), "warm": quarter, "end": found[-1], "most": max(found)})
-    )
+    quarter = max(1, len(found) // 4)
+    warm, end = min(found[quarter : 2 * quarter]), min(found[-quarter:])
+    sys.stdout.write(json.dumps({"tokens": len(tokens), "warm": warm, "end": end, "most": max(found)}))
 
 
 if __name__ == "__main__":

@@ -39,5 +39,5 @@ def test_a_corpus_larger_than_memory_may_be(tmp_path):
 
 
 def test_many_steps_take_no_more_than_few(tmp_path):
-    found = trained(token_file(tmp_path / "train.npy", 4 * MB), spare=128 * MB, engine="plain", steps=600)
+    found = trained(token_file(tmp_path / "train.npy", 4 * MB), spare=128 * MB, engine="plain", steps=1200)
     assert found["end"] - found["warm"] < 4 * MB
