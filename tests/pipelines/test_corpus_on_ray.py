@@ -148,3 +148,13 @@ def test_an_interruption_ends_the_calls(open_one: Open, project: Path) -> None:
     with pytest.raises(InterruptedRun, match="stopped while it worked on ingest"):
         stages.ingest(spread(context, "ray"), str(archive))
     assert not list((context.workspace.store / "making").iterdir())
+
+
+def test_an_interruption_of_encode_leaves_nothing(open_one: Open, project: Path) -> None:
+    context, corpus = open_one(), str(texts(project / "texts"))
+    documents = stages.ingest(context, corpus)
+    vocabulary = stages.learn_vocabulary(context, corpus, documents)
+    context.stop.request(2)
+    with pytest.raises(InterruptedRun, match="stopped while it worked on encode"):
+        stages.encode(spread(context, "ray"), corpus, documents, vocabulary)
+    assert not list((context.workspace.store / "making").iterdir())

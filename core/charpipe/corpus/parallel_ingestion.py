@@ -7,7 +7,6 @@ process.
 
 from __future__ import annotations
 
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -32,6 +31,7 @@ from charpipe.corpus.members import NOTHING, Progress, listed_members
 from charpipe.corpus.selection import Selection
 from charpipe.corpus.tally import Tally
 from charpipe.parallel import ParallelMap
+from charpipe.parallel.work_folder import work_folder
 from charpipe.plugin import Fetched
 from charpipe.store.sqlite import database_errors
 
@@ -56,7 +56,7 @@ def ingest_in_parallel(
     limits = limits or Limits()
     with ExitStack() as stack:
         stack.enter_context(database_errors(fetched.origin))
-        work = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=".work-")))
+        work = stack.enter_context(work_folder(folder))
         tally = Tally(stack.enter_context(RejectedWriter(folder)), stack.enter_context(NotesWriter(folder)))
         job = _Job(config, folder, work, parallel, limits, tally)
         selection = Selection.of(config, fetched.only)

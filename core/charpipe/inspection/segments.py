@@ -15,6 +15,7 @@ from charpipe.inspection.pieces import split_pieces
 from charpipe.inspection.signals import SIGNALS, measure
 from charpipe.inspection.units import count, groups, read_state
 from charpipe.models import NetworkPredictor, Predictor
+from charpipe.models.contract import check_ids
 from charpipe.plugin import Encoding
 
 LENGTH = 2048
@@ -72,6 +73,7 @@ def record(predictor: Predictor, segments: Segments) -> NDArray[np.float16]:
 
 def _states(predictor: Predictor, tokens: Tensor) -> Iterator[NDArray[np.float32]]:
     """The activations after each step of tokens [T, B], float32 [B, units], from the initial state."""
+    check_ids(tokens, predictor.vocabulary_size)
     state = predictor.initial_state(tokens.shape[1])
     recorder = predictor.recorder() if isinstance(predictor, NetworkPredictor) else None
     if recorder is None:

@@ -7,7 +7,6 @@ use depends on neither the size nor the number of the documents. Pieces of the c
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 from charpipe.config.settings.text import SplitConfig
 from charpipe.corpus.members import Progress
 from charpipe.parallel import DIRECT, ParallelMap
+from charpipe.parallel.work_folder import work_folder
 from charpipe.plugin import Encoding, end_token
 from charpipe.store.sqlite import database_errors
 from charpipe.text import token_tasks
@@ -57,7 +57,7 @@ def encode(
     """
     dtype = token_type(encoding.size)
     with ExitStack() as stack:
-        work = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=".work-")))
+        work = stack.enter_context(work_folder(folder))
         writers = [stack.enter_context(TokenWriter(folder / f"{name}.npy", dtype)) for name in SPLITS]
         outline = write_outline(documents, work)
         apart = None

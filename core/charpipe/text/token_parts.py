@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from charpipe.errors import StoreError
 from charpipe.text.columns import Array, ColumnWriter, open_column
 from charpipe.text.splits import SPLITS
 from charpipe.text.token_pieces import Writer
@@ -48,12 +49,16 @@ def part_writers(part: Path, dtype: np.dtype[Any]) -> Iterator[list[PartWriter]]
 
 
 def copy_part(part: Path, dtype: np.dtype[Any], writers: Sequence[Writer]) -> None:
-    """Write the tokens of a part to where they belong, and remove its files."""
+    """Write the tokens of a part to where they belong, and remove its files. Raises StoreError if some are missing."""
     for writer, (tokens_path, runs_path) in zip(writers, _files(part), strict=True):
         tokens, at = open_column(tokens_path, dtype.str), 0
         for offset, length in open_column(runs_path, "i8").reshape(-1, 2).tolist():
             writer.write(offset, tokens[at : at + length])
             at += length
+        if at != len(tokens):
+            raise StoreError(
+                f"{tokens_path} has {len(tokens)} tokens where another machine wrote {at}; type the same command again"
+            )
         tokens_path.unlink()
         runs_path.unlink()
 

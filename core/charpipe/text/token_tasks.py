@@ -19,7 +19,7 @@ import numpy as np
 from charpipe.parallel import ParallelMap
 from charpipe.plugin import Encoding
 from charpipe.plugins.registry import Registry
-from charpipe.text.columns import Array, new_column, open_column
+from charpipe.text.columns import Array, ColumnWriter, open_column
 from charpipe.text.pieces import Piece
 from charpipe.text.places import PLACE
 from charpipe.text.splits import SPLITS
@@ -110,8 +110,8 @@ class Apart:
     def _write_back(self) -> None:
         """Write the columns that this process has mapped to their files, where other machines read them."""
         for name, kind in (("split", "u1"), ("offset", "i8"), ("row_tokens", "i8")):
-            column = open_column(self.work / name, kind)
-            if isinstance(column, np.memmap):
+            path = self.work / name
+            if path.exists() and isinstance(column := open_column(path, kind), np.memmap):
                 column.flush()
 
     def _copy(self, part: str | None) -> None:
@@ -127,16 +127,15 @@ def count_rows_task(
     piece: dict[str, Any], vocabulary: dict[str, Any], work: str, folder: str | None
 ) -> str | None:
     """Run `count_rows`."""
-    these, own = Piece(**piece), None
-    if folder is None:
-        own = _own(these, work)
-        counts = new_column(own, "i8", these.rows)
-    else:
-        counts = these.of(open_column(Path(work, "row_tokens"), "i8"))
-    count_rows(Encoder(_encoding(**vocabulary)), these, counts, Path(work))
-    if own is not None and isinstance(counts, np.memmap):
-        counts.flush()
-    return None if own is None else str(own)
+    these, encoder = Piece(**piece), Encoder(_encoding(**vocabulary))
+    if folder is not None:
+        count_rows(encoder, these, these.of(open_column(Path(work, "row_tokens"), "i8")), Path(work))
+        return None
+    own, counts = _own(these, work), np.zeros(these.rows, np.int64)
+    count_rows(encoder, these, counts, Path(work))
+    with ColumnWriter(own, "i8") as column:
+        column.append(counts)
+    return str(own)
 
 
 def write_documents_task(

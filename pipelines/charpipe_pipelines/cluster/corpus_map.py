@@ -24,7 +24,7 @@ from charpipe_pipelines.cluster.loss import HeadWatch, cluster_lost
 from charpipe_pipelines.cluster.nodes import Node, ask, living_nodes, marked
 
 RETRIES = 3
-"""How often Ray makes a call again whose node was lost. Each writes files, or parts of them, of its own."""
+"""How often Ray makes a call again whose node was lost. Each writes files of its own."""
 WAIT_SECONDS = 0.2
 ENDING_SECONDS = 60.0
 """How long a call that has begun may take to end when nobody waits for it any more. A part is a few seconds' work."""
@@ -33,7 +33,7 @@ ENDING_SECONDS = 60.0
 def on_cluster(context: Context) -> OpenMap:
     """What opens maps over parts of a corpus on the cluster of the settings, in place of processes of this machine.
 
-    They stay on this machine where one process is enough. And, with a notice, where the nodes do not see the files or
+    They stay on this machine where one process is enough, and, with a notice, where the nodes do not see the files or
     would read a text in another way.
     """
     told: set[str] = set()

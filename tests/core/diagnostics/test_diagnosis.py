@@ -107,7 +107,7 @@ def test_a_workspace_that_cannot_be_written_is_a_problem(
         ),
     ],
 )
-def test_amx_is_told_with_what_keeps_it_from_use(
+def test_doctor_says_why_amx_is_not_used(
     project: Path, monkeypatch: pytest.MonkeyPatch, amx: Any, switch: str, expected: str
 ) -> None:
     here = Processor("any", "", 16, 32, bfloat16=True, matrices=True, amx=amx)

@@ -129,7 +129,11 @@ def test_limits_hold_over_all_processes(processes: Processes, tmp_path: Path) ->
                 ingest_in_parallel(fetched, config, out, parallel, limits=limits)
 
 
-def test_an_error_of_a_process_names_the_document(processes: Processes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["processes", "machines"])
+def test_an_error_of_a_process_names_the_document(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    processes = request.getfixturevalue(kind)
     documents = golden_corpora.fresh(tmp_path / "documents")
     files = {f"{at}.txt": b"abc" for at in range(120)} | {"odd.txt": "abcé".encode()}
     ingest(golden_corpora.folder_of(files)(tmp_path), CorpusConfig(sources=["x"]), documents)

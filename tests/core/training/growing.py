@@ -3,8 +3,8 @@
     python growing.py FILE SPARE ENGINE STEPS
 
 From the first step on, anonymous memory is limited to what is in use then and SPARE bytes more. Prints the anonymous
-memory in use in the second quarter of the training (`warm`) and in the last (`end`), the least of each because the C
-library gives memory back late, and the most bytes at any time, as JSON.
+memory in use in the second quarter of the training (`warm`) and in the last (`end`), the minimum of each because the C
+library gives memory back late, and the maximum of the whole (`most`), in bytes, as JSON.
 """
 
 from __future__ import annotations

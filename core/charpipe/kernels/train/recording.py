@@ -16,10 +16,12 @@ from charpipe.kernels.train.threads import run_parallel
 class CompiledRecorder:
     """ids int64 [T, B], state -> the states after each token, float32 [layers, T, B, H] by name, and the last of them.
 
-    Its memory is that of a training window of so many tokens."""
+    The weights are those of the first call. Its memory is that of a training, with windows of so many tokens.
+    """
 
     def __init__(self, modules: NetworkModules, dtype: torch.dtype) -> None:
         self._net = CompiledNetwork(modules, dtype, training=True, dropout=False)
+        self._packed = False
 
     @torch.no_grad()
     def __call__(
@@ -28,6 +30,8 @@ class CompiledRecorder:
         net = self._net
         net.allocate(len(ids), ids.shape[1], torch.get_num_threads())
         rows = net.begin(ids, state)
-        net.pack(((0, 0),) * len(net.layers))
+        if not self._packed:
+            net.pack(((0, 0),) * len(net.layers))
+            self._packed = True
         run_parallel([partial(net.forward_layers, number, rows) for number in range(len(net.shards))])
         return net.states(), net.state()

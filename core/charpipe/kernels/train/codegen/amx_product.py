@@ -105,7 +105,7 @@ class AmxProduct:
 
 
 def copy_row(builder: KernelBuilder, source: Pointer, target: Pointer, size: int) -> None:
-    """Copy `size` bytes, a multiple of a tile's row: tiles take rows that are evenly apart, no single ones."""
+    """Copy `size` bytes, a multiple of a tile's row. The rows of a tile load must be a constant stride apart."""
 
     def copy(place: Int) -> None:
         builder.store_words(target + place * ROW_BYTES, builder.load_words(source + place * ROW_BYTES))

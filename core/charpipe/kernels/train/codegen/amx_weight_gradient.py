@@ -15,7 +15,7 @@ AMX_ROWS_AT_ONCE = 256
 """Rows of a window summed in tiles before the gradient is written: the panel's 16 KB stay in the first cache, and so
 many rows of grad_pre, of which each panel reads a line, in the second."""
 PREFETCH_PANELS = 2
-"""How many panels ahead grad_pre is prefetched: its lines are rows apart, which the processor does not foresee."""
+"""How many panels ahead grad_pre is prefetched: the hardware prefetcher does not predict lines that are rows apart."""
 STEP_ROWS = 32
 """Rows of a window that one instruction multiplies, 16 pairs."""
 PANEL_STRIDE = AMX_ROWS_AT_ONCE // 2 * WORD + ROW_BYTES
