@@ -160,9 +160,9 @@ class KernelBuilder:
 
     # --- masks ---
 
-    def one_if_less(self, value: Int, limit: Int) -> Vector:
+    def one_if_less(self, value: Int, limit: int | Int) -> Vector:
         """1 in each element where value < limit, else 0."""
-        less = self.builder.icmp_signed("<", value.value, limit.value)
+        less = self.builder.icmp_signed("<", value.value, int_value(limit))
         one, zero = ir.Constant(FLOAT, 1.0), ir.Constant(FLOAT, 0.0)
         return Vector(self.builder, self._broadcast(self.builder.select(less, one, zero)))
 

@@ -14,7 +14,6 @@ from charpipe.kernels.jit.processor import Processor
 from charpipe.kernels.jit.values import WORD, DType
 from charpipe.kernels.modules import NetworkModules
 from charpipe.kernels.train.batch_shard import BatchShard
-from charpipe.kernels.train.codegen.amx_product import uses_amx
 from charpipe.kernels.train.codegen.backward_sweep import BackwardSweep
 from charpipe.kernels.train.codegen.cell_step import CellStep
 from charpipe.kernels.train.codegen.dropout import Dropout
@@ -84,19 +83,18 @@ class RecurrentLayer:
         carry [T + 1, B, S, H]  the S carried states in float32; grad_carry [B, S, H] their gradients
         saved [T, B, stride]    what the forward pass saves of each gate; afterwards gradients of the pre-activations
 
-        Where streams start anew within a window, hidden, carry, grad_carry and saved end with a block of zeros, and by
-        AMX hidden and saved have another one after it: see `ForwardSweep` and `BackwardSweep`.
+        Where streams start anew within a window, hidden, carry, grad_carry and saved end with a block of zeros, and
+        hidden has another one after it, see `ForwardSweep`.
         """
         make = partial(zeros, dtype=self.torch_dtype)
         values, kept_steps = (batch_size, self.units), steps if self.training else 0
         states = (batch_size, len(self.cell.carried), self.units)
         more = int(self.modules.end_token is not None)
-        multiplied = more * (1 + uses_amx(self.processor, self.dtype))
         self.steps = steps
-        self.hidden, self.grad_hidden = make(steps + 1 + multiplied, *values), make(kept_steps, *values)
+        self.hidden, self.grad_hidden = make(steps + 1 + 2 * more, *values), make(kept_steps, *values)
         self.outputs = make(steps, *values) if self.dropout else self.hidden[1 : steps + 1]
         self.carry, self.grad_carry = zeros(kept_steps + 1 + more, *states), torch.zeros(1 + more, *states)
-        self.saved = make(kept_steps + multiplied, batch_size, saved_stride(self.cell, self.units))
+        self.saved = make(kept_steps + more, batch_size, saved_stride(self.cell, self.units))
         self.zero_rows = torch.zeros(steps, batch_size, dtype=torch.int64)
 
     # --- before a window ---

@@ -6,8 +6,8 @@ from __future__ import annotations
 from charpipe.kernels.jit.builder import KernelBuilder
 from charpipe.kernels.jit.processor import Processor
 from charpipe.kernels.jit.values import WORD, Int, Pointer, Vector
-from charpipe.kernels.train.codegen.amx_product import AmxSums, copy_row, uses_amx
-from charpipe.kernels.train.codegen.forward_sweep import load_vectors
+from charpipe.kernels.train.codegen.amx_product import AmxSums, uses_amx
+from charpipe.kernels.train.codegen.forward_sweep import load_vectors, zero_where
 from charpipe.kernels.train.codegen.products import add_product, adjacent_spans, span_terms
 from charpipe.kernels.train.codegen.sweep_spec import SweepSpec
 from charpipe.kernels.train.codegen.tiles import INDEX, TILE_COLUMNS, Window, each_tile
@@ -22,8 +22,7 @@ class BackwardSweep:
 
     With resets, no gradient leads from a step where `resets` [T + 1, B] is 1 to the one before: `saved` and
     `grad_carry` have one block [B, ...] of zeros more at their end, which is read in the place of the next step's
-    gradients, and `carry` one as in the forward pass. By AMX `saved` has another one after these zeros, for the rows
-    that a step multiplies.
+    gradients, and `carry` one as in the forward pass.
     """
 
     ARGUMENTS = Window.ARGUMENTS + 7
@@ -49,10 +48,6 @@ class BackwardSweep:
     def _step(self, back: Int) -> None:
         first_row = (self.window.steps - 1 - back) * self.window.batch_size
         self.back = back
-        if self.amx_sums is not None and self.spec.resets and self.cell.hidden_gates:
-            self.window.each_block(
-                lambda first, count: self._gather(first_row + self.window.batch_size + first, count)
-            )
 
         def tile(register: Int, registers: int) -> None:
             def block(first: Int, count: int) -> None:
@@ -95,36 +90,21 @@ class BackwardSweep:
 
         builder.loop(count, prefetch)
         stride, surplus = spec.saved_stride * spec.dtype.size, sums.surplus(count)
-        next_row = first_row + self.window.batch_size + first - surplus
-        next_rows = self.saved + self._gathered(next_row) * stride
+        next_row = first_row + self.window.batch_size + first
+        next_rows = self.saved + (next_row - surplus) * stride
         spans, times = adjacent_spans(self.cell.hidden_gates, spec.units), back.min(1)
         weights = self.recurrent_weights
         terms = span_terms(spec.dtype, next_rows, stride, weights, spans, register, registers, times)
         sums.add_up(terms, registers)
 
         def row(i: Int) -> None:
-            stream = first + i
-            for place, gradient in enumerate(sums.load(i + surplus, registers)):
+            stream, loaded = first + i, sums.load(i + surplus, registers)
+            if spec.resets:
+                loaded = zero_where(builder, self.resets + (next_row + i) * INDEX, loaded)
+            for place, gradient in enumerate(loaded):
                 self._apply_cell(first_row + stream, stream, (register + place) * width, gradient)
 
         builder.loop(count, row)
-
-    def _gather(self, first: Int, count: int) -> None:
-        """Copy the next step's gradients of so many rows from `first` on to where AMX reads them."""
-        spec, size = self.spec, self.spec.dtype.size
-
-        def copy(i: Int) -> None:
-            row = first + i
-            source = self.saved + (row + self._jump(row, self.back)) * (spec.saved_stride * size)
-            target = self.saved + self._gathered(row) * (spec.saved_stride * size)
-            for start, length in adjacent_spans(self.cell.hidden_gates, spec.units):
-                copy_row(self.builder, source + start * size, target + start * size, length * size)
-
-        self.builder.loop(count, copy)
-
-    def _gathered(self, row: Int) -> Int:
-        """The row from which AMX reads the next step's gradients, of which `row` is that without resets."""
-        return row + (self.back + 1) * self.window.batch_size if self.spec.resets else row
 
     def _jump(self, row: Int, blocks: int | Int) -> int | Int:
         """Rows from a row to that of zeros, so many blocks [B, ...] later, if its stream starts anew there; else 0."""

@@ -44,7 +44,8 @@ class ForwardSweep:
 
     With resets, `resets` [T + 1, B] is 1 where a stream starts from the zero state, else 0. `hidden` and `carry` have
     one block [B, ...] of zeros more at their end, which the step then reads in the place of the state before it. By
-    AMX `hidden` has another one after these zeros, for the rows that a step multiplies.
+    AMX `hidden` has another one after these zeros, for the rows that a step multiplies together with inputs; without
+    inputs, the sums of what starts anew are set to zero.
     """
 
     ARGUMENTS = Window.ARGUMENTS + 11
@@ -73,7 +74,7 @@ class ForwardSweep:
             self.to_zeros = (
                 self.window.steps + 1 - t
             ) * self.window.batch_size  # rows from here to the zeros
-            if self.amx_sums is not None and self.cell.hidden_gates:
+            if self.amx_sums is not None and self._gathers:
                 self.window.each_block(lambda first, count: self._gather(first_row + first, count))
 
         def tile(register: Int, registers: int) -> None:
@@ -122,19 +123,31 @@ class ForwardSweep:
             return row
         return row + self.builder.load_int(self.resets + row * INDEX) * self.to_zeros
 
+    @property
+    def _gathers(self) -> bool:
+        """Whether AMX reads copies of the states before a step, where some are zero."""
+        return self.spec.resets and bool(self.spec.inputs) and bool(self.cell.hidden_gates)
+
+    def _starts_anew(self, first: Int, count: int) -> Int:
+        """1 if any stream of a block starts from the zero state, else 0."""
+        found = self.builder.load_int(self.resets + first * INDEX)
+        for i in range(1, count):
+            found = found + self.builder.load_int(self.resets + (first + i) * INDEX)
+        return found.min(1)
+
     def _gather(self, first: Int, count: int) -> None:
-        """Copy the state before a step of so many rows from `first` on to where AMX reads it."""
+        """Copy the state before a step of so many rows from `first` on to where AMX reads it, if any is zero."""
 
         def copy(i: Int) -> None:
             row = first + i
             source, target = self._at(self.hidden, [self._before(row), self._gathered(row)], self.spec.units)
             copy_row(self.builder, source, target, self.spec.units * self.spec.dtype.size)
 
-        self.builder.loop(count, copy)
+        self.builder.loop(self._starts_anew(first, count) * count, copy)
 
     def _gathered(self, row: Int) -> Int:
-        """The row from which AMX reads the state before a step."""
-        return row + self.to_zeros + self.window.batch_size if self.spec.resets else row
+        """The row of the copy of the state before a step."""
+        return row + self.to_zeros + self.window.batch_size
 
     def _finish(self, row: Int, stream: Int, register: Int, units: Accumulators) -> None:
         """From the sums of a row's products to its outputs; `units` are [registers of units][gates]."""
@@ -155,25 +168,30 @@ class ForwardSweep:
             self._prefetch(first_row + stream, stream, register * width, registers * width)
 
         builder.loop(count, prefetch)
-        terms = self._terms(first_row + first - surplus, register, registers)
+        before = first_row + first - surplus
+        if self._gathers:
+            before = before + self._starts_anew(first_row + first, count) * (self._gathered(before) - before)
+        terms = self._terms(first_row + first - surplus, before, register, registers)
         columns = registers * cell.gates
         sums.add_up(terms, columns)
 
         def row(i: Int) -> None:
             loaded = sums.load(i + surplus, columns)
+            if self.spec.resets and not self.spec.inputs:
+                loaded = zero_where(builder, self.resets + (first_row + first + i) * INDEX, loaded)
             units = [loaded[place * cell.gates :][: cell.gates] for place in range(registers)]
             self._finish(first_row + first + i, first + i, register, units)
 
         builder.loop(count, row)
 
-    def _terms(self, row: Int, register: Int, registers: int) -> list[Term]:
-        """The products of a block of rows from `row` on, for [registers of units][gates]."""
+    def _terms(self, row: Int, before: Int, register: Int, registers: int) -> list[Term]:
+        """The products of a block of rows from `row` on, whose states before are from `before` on, for [registers of
+        units][gates]."""
         spec, cell = self.spec, self.cell
         products = []
         if spec.inputs:
             products.append((self.inputs, row, self.input_weights, cell.input_gates, spec.inputs))
         if cell.hidden_gates:
-            before = self._gathered(row)
             products.append((self.hidden, before, self.recurrent_weights, cell.hidden_gates, spec.units))
         terms = []
         for values, first, weights, gates, length in products:
@@ -266,6 +284,12 @@ class ForwardSweep:
         step = self.window.batch_size * (len(cell.carried) * spec.units * WORD)
         for carry, value in zip(carries, after, strict=True):
             builder.store(carry + step if spec.training else carry, value)
+
+
+def zero_where(builder: KernelBuilder, reset: Pointer, values: list[Vector]) -> list[Vector]:
+    """The values, or zeros where the integer at `reset` is 1."""
+    kept = builder.one_if_less(builder.load_int(reset), 1)
+    return [builder.zero.less(kept).choose(value, builder.zero) for value in values]
 
 
 def load_vectors(
