@@ -50,16 +50,14 @@ def measure_speeds(
         started = [initialize(model, tokens, settings) for model in models]
         updates = [build_update(setup, state) for setup, state in started]
         times: list[list[float]] = [[] for _ in models]
-        begun = 0.0
         for step in range(WARM_UP + MOST):
-            if step == WARM_UP:
-                begun = time.perf_counter()
             for (setup, _), update, taken in zip(started, updates, times, strict=True):
                 with threads_for_updates(setup):
                     before = time.perf_counter()
                     update(step, RATE)["loss"].item()
                     taken.append(time.perf_counter() - before)
-            if step + 1 >= WARM_UP + LEAST and time.perf_counter() - begun > seconds:
+            spent = sum(sum(taken[WARM_UP:]) for taken in times)
+            if step + 1 >= WARM_UP + LEAST and spent > seconds:
                 break
     return [
         Speed(

@@ -113,6 +113,12 @@ def copy_row(builder: KernelBuilder, source: Pointer, target: Pointer, size: int
     builder.loop(size // ROW_BYTES, copy)
 
 
+def zero_where(builder: KernelBuilder, reset: Pointer, values: list[Vector]) -> list[Vector]:
+    """Sums, or zeros where the integer at `reset` is 1: the stream starts from the zero state."""
+    kept = builder.one_if_less(builder.load_int(reset), 1)
+    return [builder.zero.less(kept).choose(value, builder.zero) for value in values]
+
+
 class AmxSums:
     """Sums of a block in stack memory, float32 [rows][columns], from where a kernel loads the rows one by one."""
 

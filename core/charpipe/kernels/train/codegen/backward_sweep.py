@@ -6,8 +6,8 @@ from __future__ import annotations
 from charpipe.kernels.jit.builder import KernelBuilder
 from charpipe.kernels.jit.processor import Processor
 from charpipe.kernels.jit.values import WORD, Int, Pointer, Vector
-from charpipe.kernels.train.codegen.amx_product import AmxSums, uses_amx
-from charpipe.kernels.train.codegen.forward_sweep import load_vectors, zero_where
+from charpipe.kernels.train.codegen.amx_product import AmxSums, uses_amx, zero_where
+from charpipe.kernels.train.codegen.forward_sweep import load_vectors
 from charpipe.kernels.train.codegen.products import add_product, adjacent_spans, span_terms
 from charpipe.kernels.train.codegen.sweep_spec import SweepSpec
 from charpipe.kernels.train.codegen.tiles import INDEX, TILE_COLUMNS, Window, each_tile

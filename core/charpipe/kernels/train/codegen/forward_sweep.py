@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from charpipe.kernels.jit.builder import KernelBuilder
 from charpipe.kernels.jit.processor import Processor
 from charpipe.kernels.jit.values import WORD, Int, Pointer, Vector
-from charpipe.kernels.train.codegen.amx_product import AmxSums, Term, copy_row, uses_amx
+from charpipe.kernels.train.codegen.amx_product import AmxSums, Term, copy_row, uses_amx, zero_where
 from charpipe.kernels.train.codegen.cell_step import CellStep
 from charpipe.kernels.train.codegen.sweep_spec import SweepSpec
 from charpipe.kernels.train.codegen.tiles import (
@@ -45,7 +45,7 @@ class ForwardSweep:
     With resets, `resets` [T + 1, B] is 1 where a stream starts from the zero state, else 0. `hidden` and `carry` have
     one block [B, ...] of zeros more at their end, which the step then reads in the place of the state before it. By
     AMX `hidden` has another one after these zeros, for the rows that a step multiplies together with inputs; without
-    inputs, the sums of what starts anew are set to zero.
+    inputs, the sums of streams that start from the zero state are set to zero.
     """
 
     ARGUMENTS = Window.ARGUMENTS + 11
@@ -284,12 +284,6 @@ class ForwardSweep:
         step = self.window.batch_size * (len(cell.carried) * spec.units * WORD)
         for carry, value in zip(carries, after, strict=True):
             builder.store(carry + step if spec.training else carry, value)
-
-
-def zero_where(builder: KernelBuilder, reset: Pointer, values: list[Vector]) -> list[Vector]:
-    """The values, or zeros where the integer at `reset` is 1."""
-    kept = builder.one_if_less(builder.load_int(reset), 1)
-    return [builder.zero.less(kept).choose(value, builder.zero) for value in values]
 
 
 def load_vectors(
